@@ -1,0 +1,3 @@
+//! The binary `slarouter`.
+
+fn main() {}

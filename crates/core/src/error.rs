@@ -1,0 +1,106 @@
+//! Everything that can be wrong with what a caller passes in.
+
+/// A route that cannot be built. The operator's configuration is at fault.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// α outside \[0, 1\].
+    #[error("the satisfaction target must lie between 0 and 1, not {0}")]
+    Alpha(f64),
+    /// A zoo without models.
+    #[error("a zoo needs at least one model")]
+    EmptyZoo,
+    /// A model name that is empty or used twice.
+    #[error("model name {0:?} is empty or used twice")]
+    ModelName(String),
+    /// A price that is negative or not finite.
+    #[error("the price {value} of model {model:?} must be finite and not negative")]
+    Price {
+        /// The model.
+        model: String,
+        /// Its price.
+        value: f64,
+    },
+    /// A prior outside (0, 1).
+    #[error("the prior {value} of model {model:?} must lie strictly between 0 and 1")]
+    Prior {
+        /// The model.
+        model: String,
+        /// Its prior.
+        value: f64,
+    },
+    /// A policy name that means nothing.
+    #[error("unknown policy {0:?}: use slarouter, random, cheapest, dearest or fixed:<model>")]
+    Policy(String),
+    /// `fixed:<model>` names a model that is not in the zoo.
+    #[error("policy fixed:{0}: there is no such model in the zoo")]
+    FixedModel(String),
+    /// A parameter out of range.
+    #[error("parameter {name} must be finite and {range}, not {value}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What is allowed.
+        range: &'static str,
+        /// What was given.
+        value: f64,
+    },
+}
+
+/// A request that cannot be decided on. The caller is at fault.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecideError {
+    /// Features of another length than the route was made for.
+    #[error("expected {expected} features, got {got}")]
+    Dimension {
+        /// Length the route was made for.
+        expected: usize,
+        /// Length given.
+        got: usize,
+    },
+    /// A feature is NaN or infinite.
+    #[error("feature {index} is not finite")]
+    Feature {
+        /// Its place.
+        index: usize,
+    },
+    /// The token estimate is NaN, infinite or negative.
+    #[error("the input token estimate {0} is not a finite, non-negative number")]
+    Tokens(f64),
+}
+
+/// An outcome or a rating that cannot be learnt from; nothing has changed. The caller is at fault.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObserveError {
+    /// A rating outside \[0, 1\].
+    #[error("a rating must lie between 0 and 1, not {0}")]
+    Rating(f64),
+    /// The features do not fit.
+    #[error(transparent)]
+    Features(#[from] DecideError),
+    /// A cost that is negative or not finite.
+    #[error("the cost {0} is not a finite, non-negative number")]
+    Cost(f64),
+    /// A token count that is negative or not finite.
+    #[error("the token count {0} is not a finite, non-negative number")]
+    Tokens(f64),
+}
+
+/// Saved state that cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Not state of ours at all, or cut short, or altered.
+    #[error("this is no saved router state, or it is damaged: {0}")]
+    Damaged(String),
+    /// Written by a newer release.
+    #[error("the state has version {found}, this release reads up to {supported}: use the newer release")]
+    Version {
+        /// Version found.
+        found: u16,
+        /// The newest version that this release reads.
+        supported: u16,
+    },
+}

@@ -1,0 +1,39 @@
+//! Routing decisions and online learning under a satisfaction constraint.
+//!
+//! An operator states α, the share of answers that must satisfy the users. [`Router::decide`] picks a
+//! model for each request; [`Learner::observe`] learns from the sparse feedback that comes back. The crate
+//! does no I/O, asks no clock and owns no randomness: the caller passes the time and a generator in, so the
+//! gateway and the lab run the very same code and a log replays bit for bit.
+//!
+//! The default policy, [`policy::SlaRouter`], is an independent implementation of the algorithm of arXiv
+//! 2606.19376 (virtual queue, drift-plus-penalty, decaying exploration).
+
+mod account;
+mod cost;
+mod decision;
+mod error;
+mod feedback;
+mod head;
+mod learner;
+mod ledger;
+pub mod policy;
+mod queue;
+mod rng;
+mod router;
+mod state;
+mod zoo;
+
+pub use account::{Account, ModelAccount};
+pub use cost::CostModel;
+pub use decision::{Candidate, Context, Decision, Reason};
+pub use error::{DecideError, ObserveError, SpecError, StateError};
+pub use feedback::{DecisionId, Feedback, Outcome, Rater, Rating, Receipt, Timestamp};
+pub use head::LogisticHead;
+pub use learner::Learner;
+pub use ledger::{Change, Ledger};
+pub use policy::{AnyPolicy, Policy, PolicySpec};
+pub use queue::VirtualQueue;
+pub use rng::{decision_rng, uniform};
+pub use router::{RouteSpec, Router};
+pub use state::STATE_VERSION;
+pub use zoo::{Alpha, ModelSpec, Price, Zoo};

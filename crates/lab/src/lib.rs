@@ -1,0 +1,1 @@
+//! Replay of recorded outcomes, baselines, simulated models and users.

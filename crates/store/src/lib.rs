@@ -1,0 +1,1 @@
+//! Durable decisions, outcomes, feedback and snapshots.

@@ -1,0 +1,1 @@
+//! Prompt to features, and offline token counts.
