@@ -1,0 +1,52 @@
+//! What a request will cost on each model.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ModelSpec;
+
+/// Tokens of an answer before any has been seen, worth as much as one observation.
+const PRIOR_OUTPUT_TOKENS: f64 = 200.0;
+
+/// Predicts USD per request from the input tokens, the price list, and a learnt mean answer length per model.
+///
+/// A changed price takes effect on the next prediction, as lengths and prices are kept apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostModel {
+    lengths: BTreeMap<Arc<str>, Length>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Length {
+    answers: u64,
+    tokens: f64,
+}
+
+impl CostModel {
+    /// Expected output tokens of `model`.
+    #[must_use]
+    pub fn output_tokens(&self, model: &str) -> f64 {
+        self.lengths
+            .get(model)
+            .map_or(PRIOR_OUTPUT_TOKENS, |seen| (seen.tokens + PRIOR_OUTPUT_TOKENS) / (seen.answers + 1) as f64)
+    }
+
+    /// Predicted USD for `input_tokens` on `model`.
+    #[must_use]
+    pub fn predict(&self, model: &ModelSpec, input_tokens: f64) -> f64 {
+        model.price.cost(input_tokens, self.output_tokens(&model.name))
+    }
+
+    /// Learns the length of one answer.
+    pub fn observe(&mut self, model: &str, output_tokens: f64) {
+        if !self.lengths.contains_key(model) {
+            self.lengths.insert(model.into(), Length { answers: 0, tokens: 0.0 });
+        }
+        if let Some(seen) = self.lengths.get_mut(model) {
+            seen.answers += 1;
+            seen.tokens += output_tokens;
+        }
+    }
+}

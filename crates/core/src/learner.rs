@@ -1,0 +1,145 @@
+//! The owner of a route's state: applies events, hands out snapshots.
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Label;
+use crate::router::check_features;
+use crate::{
+    Account, AnyPolicy, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, Reason, Receipt,
+    RouteSpec, Router, SpecError, Timestamp,
+};
+
+/// Learns from the events of one route, in the order of its log.
+///
+/// State is a pure function of those events: the same events give the same state, bit for bit. A refused event changes
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Learner<P = AnyPolicy> {
+    router: Router<P>,
+    ledger: Ledger,
+}
+
+impl Learner<AnyPolicy> {
+    /// A route without history, for features of length `dim` and version `feature_version`.
+    ///
+    /// # Errors
+    /// [`SpecError`] if the policy's parameters are out of range or it names an unknown model.
+    pub fn new(spec: RouteSpec, dim: usize, feature_version: u32) -> Result<Self, SpecError> {
+        spec.check()?;
+        let policy = spec.policy.build(&spec.zoo, dim);
+        Ok(Self::with_policy(spec, policy, dim, feature_version))
+    }
+
+    /// Takes a new α, zoo, prices or policy into force. What was learnt about models that stay is kept; a policy of
+    /// another kind starts afresh; account and ledger go on.
+    ///
+    /// # Errors
+    /// As [`Learner::new`]; the old configuration then stays in force.
+    pub fn reconfigure(&mut self, spec: RouteSpec) -> Result<(), SpecError> {
+        spec.check()?;
+        let fresh = spec.policy.build(&spec.zoo, self.router.dim);
+        let same_kind = std::mem::discriminant(&fresh) == std::mem::discriminant(&self.router.policy);
+        let old = std::mem::replace(&mut self.router.spec, spec);
+        if same_kind {
+            self.router.policy.reconfigured(&old.zoo, &self.router.spec);
+        } else {
+            self.router.policy = fresh;
+        }
+        self.ledger.set_window(self.router.spec.feedback_window_ms);
+        Ok(())
+    }
+}
+
+impl<P: Policy> Learner<P> {
+    /// A route with a policy of the caller's own; `spec.policy` is not looked at.
+    pub fn with_policy(spec: RouteSpec, policy: P, dim: usize, feature_version: u32) -> Self {
+        let ledger = Ledger::new(spec.feedback_window_ms);
+        let router =
+            Router { spec, dim, feature_version, costs: CostModel::default(), account: Account::default(), policy };
+        Self { router, ledger }
+    }
+
+    /// What decisions are made from.
+    #[must_use]
+    pub fn router(&self) -> &Router<P> {
+        &self.router
+    }
+
+    /// Totals so far.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.router.account
+    }
+
+    /// The ratings in force.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Makes the route use features of another length or version. Heads learnt on the old ones are dropped, as their
+    /// weights mean nothing now; returns whether that happened.
+    pub fn use_features(&mut self, dim: usize, version: u32) -> bool {
+        if self.router.features() == (dim, version) {
+            return false;
+        }
+        self.router.policy.reset_features(dim, &self.router.spec.zoo);
+        (self.router.dim, self.router.feature_version) = (dim, version);
+        true
+    }
+
+    /// Takes note of a decision; one that was pinned changes nothing.
+    pub fn decided(&mut self, decision: &Decision) {
+        if decision.reason != Reason::Pinned {
+            self.router.account.decided(decision);
+            self.router.policy.decided(decision);
+        }
+    }
+
+    /// Takes note of how a call ended: cost and answer length.
+    ///
+    /// # Errors
+    /// [`ObserveError`] if the cost or a token count is negative or not finite.
+    pub fn finished(&mut self, outcome: &Outcome<'_>) -> Result<(), ObserveError> {
+        let sound = |value: f64| value.is_finite() && value >= 0.0;
+        if !sound(outcome.cost) {
+            return Err(ObserveError::Cost(outcome.cost));
+        }
+        for tokens in [outcome.input_tokens, outcome.output_tokens].into_iter().flatten() {
+            if !sound(tokens) {
+                return Err(ObserveError::Tokens(tokens));
+            }
+        }
+        // The length of an answer is a fact about the model, whoever chose it; a cut answer says nothing of its length.
+        if let (true, Some(tokens)) = (outcome.ok, outcome.output_tokens) {
+            self.router.costs.observe(outcome.model, tokens);
+        }
+        if !outcome.pinned {
+            self.router.account.finished(outcome);
+        }
+        Ok(())
+    }
+
+    /// Learns from a rating, in whatever order ratings come; what does not change the label of its decision changes
+    /// nothing. Ratings of pinned requests are acknowledged but not learnt from.
+    ///
+    /// # Errors
+    /// [`ObserveError`] if the features are not finite or of another length. An empty slice is accepted, for decisions made
+    /// from features of another version: such a label counts in queue and account, and no head learns from it.
+    pub fn observe(&mut self, feedback: &Feedback<'_>, now: Timestamp) -> Result<Receipt, ObserveError> {
+        if !feedback.features.is_empty() {
+            check_features(feedback.features, self.router.dim)?;
+        }
+        let (receipt, change) = self.ledger.apply(feedback, now);
+        if let (Some(change), true) = (change, feedback.reason != Reason::Pinned) {
+            self.router.account.labelled(feedback.model, change);
+            self.router.policy.labelled(&Label {
+                model: self.router.spec.zoo.position(feedback.model),
+                features: feedback.features,
+                change,
+                alpha: self.router.spec.alpha.get(),
+            });
+        }
+        Ok(receipt)
+    }
+}

@@ -1,0 +1,194 @@
+//! Policies: from predictions to a probability vector over the zoo.
+
+mod fixed;
+mod slarouter;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Change;
+use crate::{Candidate, Decision, RouteSpec, SpecError, Zoo};
+
+pub use fixed::Fixed;
+pub use slarouter::{SlaRouter, SlaRouterParams};
+
+/// What a policy decides from.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Checked features of the prompt.
+    pub features: &'a [f32],
+    /// Places in the zoo that may be chosen; never empty, ascending.
+    pub allowed: &'a [usize],
+    /// The satisfaction target.
+    pub alpha: f64,
+}
+
+/// A decision's label that came, changed or went.
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'a> {
+    /// Place in the zoo of the model that answered; `None` if it has left the zoo.
+    pub model: Option<usize>,
+    /// The features that the decision was made from; empty where they are of another version.
+    pub features: &'a [f32],
+    /// The label before and after.
+    pub change: Change,
+    /// The satisfaction target.
+    pub alpha: f64,
+}
+
+/// A rule that chooses models and learns from labels. Sampling, cost prediction and bookkeeping are done around it.
+pub trait Policy: Send + Sync {
+    /// Fills in `satisfaction`, `score` and `probability` of every candidate (their `model` and `cost` are set), with
+    /// probability 0 outside `view.allowed` and a sum of 1. Returns the place of the best choice.
+    fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize;
+
+    /// Takes note of a decision that was made.
+    fn decided(&mut self, decision: &Decision);
+
+    /// Learns.
+    fn labelled(&mut self, label: &Label<'_>);
+
+    /// The zoo or the parameters have changed; what was learnt about models that stay is kept.
+    fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec);
+
+    /// Forgets all that was learnt from features, which now have length `dim` and another meaning.
+    fn reset_features(&mut self, dim: usize, zoo: &Zoo);
+
+    /// The virtual queue, where there is one.
+    fn queue(&self) -> Option<f64> {
+        None
+    }
+}
+
+impl Policy for Box<dyn Policy> {
+    fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
+        (**self).judge(view, candidates)
+    }
+    fn decided(&mut self, decision: &Decision) {
+        (**self).decided(decision);
+    }
+    fn labelled(&mut self, label: &Label<'_>) {
+        (**self).labelled(label);
+    }
+    fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
+        (**self).reconfigured(old, spec);
+    }
+    fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
+        (**self).reset_features(dim, zoo);
+    }
+    fn queue(&self) -> Option<f64> {
+        (**self).queue()
+    }
+}
+
+/// Which policy, with its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PolicySpec {
+    /// The paper's.
+    SlaRouter(SlaRouterParams),
+    /// Uniform over the zoo.
+    Random,
+    /// Always the model with the lowest list price.
+    Cheapest,
+    /// Always the model with the highest list price.
+    Dearest,
+    /// Always the model named.
+    Fixed(String),
+}
+
+/// The policies of this crate, as one type that can be saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AnyPolicy {
+    /// See [`SlaRouter`].
+    SlaRouter(SlaRouter),
+    /// See [`Fixed`].
+    Fixed(Fixed),
+}
+
+// === impl PolicySpec ===
+
+impl PolicySpec {
+    /// Reads `slarouter`, `random`, `cheapest`, `dearest` or `fixed:<model>`; parameters are the paper's.
+    ///
+    /// # Errors
+    /// [`SpecError::Policy`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        match text {
+            "slarouter" => Ok(Self::SlaRouter(SlaRouterParams::default())),
+            "random" => Ok(Self::Random),
+            "cheapest" => Ok(Self::Cheapest),
+            "dearest" => Ok(Self::Dearest),
+            _ => match text.strip_prefix("fixed:") {
+                Some(model) if !model.is_empty() => Ok(Self::Fixed(model.to_owned())),
+                _ => Err(SpecError::Policy(text.to_owned())),
+            },
+        }
+    }
+
+    pub(crate) fn check(&self, zoo: &Zoo) -> Result<(), SpecError> {
+        match self {
+            Self::SlaRouter(params) => params.check(),
+            Self::Fixed(model) if zoo.position(model).is_none() => Err(SpecError::FixedModel(model.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn build(&self, zoo: &Zoo, dim: usize) -> AnyPolicy {
+        match self {
+            Self::SlaRouter(params) => AnyPolicy::SlaRouter(SlaRouter::new(*params, zoo, dim)),
+            other => AnyPolicy::Fixed(Fixed::new(other, zoo)),
+        }
+    }
+}
+
+impl fmt::Display for PolicySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SlaRouter(_) => f.write_str("slarouter"),
+            Self::Random => f.write_str("random"),
+            Self::Cheapest => f.write_str("cheapest"),
+            Self::Dearest => f.write_str("dearest"),
+            Self::Fixed(model) => write!(f, "fixed:{model}"),
+        }
+    }
+}
+
+// === impl AnyPolicy ===
+
+impl AnyPolicy {
+    fn inner(&self) -> &dyn Policy {
+        match self {
+            Self::SlaRouter(policy) => policy,
+            Self::Fixed(policy) => policy,
+        }
+    }
+
+    fn inner_mut(&mut self) -> &mut dyn Policy {
+        match self {
+            Self::SlaRouter(policy) => policy,
+            Self::Fixed(policy) => policy,
+        }
+    }
+}
+
+impl Policy for AnyPolicy {
+    fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
+        self.inner().judge(view, candidates)
+    }
+    fn decided(&mut self, decision: &Decision) {
+        self.inner_mut().decided(decision);
+    }
+    fn labelled(&mut self, label: &Label<'_>) {
+        self.inner_mut().labelled(label);
+    }
+    fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
+        self.inner_mut().reconfigured(old, spec);
+    }
+    fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
+        self.inner_mut().reset_features(dim, zoo);
+    }
+    fn queue(&self) -> Option<f64> {
+        self.inner().queue()
+    }
+}

@@ -1,0 +1,157 @@
+//! Decisions: checks, cost prediction, the policy's judgement, the draw.
+
+use rand_core::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::View;
+use crate::rng::uniform;
+use crate::{
+    Account, Alpha, AnyPolicy, Candidate, Context, CostModel, DecideError, Decision, Policy, PolicySpec, Reason,
+    SpecError, Zoo,
+};
+
+/// What an operator says about a route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteSpec {
+    /// The share of answers that must satisfy.
+    pub alpha: Alpha,
+    /// The models to choose from.
+    pub zoo: Zoo,
+    /// How to choose.
+    pub policy: PolicySpec,
+    /// How long after a decision its feedback is taken, in milliseconds.
+    pub feedback_window_ms: u64,
+}
+
+/// Everything a decision reads: cheap to clone, never changed by deciding, so that many threads can decide from one snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Router<P = AnyPolicy> {
+    pub(crate) spec: RouteSpec,
+    pub(crate) dim: usize,
+    pub(crate) feature_version: u32,
+    pub(crate) costs: CostModel,
+    pub(crate) account: Account,
+    pub(crate) policy: P,
+}
+
+// === impl RouteSpec ===
+
+impl RouteSpec {
+    /// # Errors
+    /// [`SpecError`] if a policy parameter is out of range or the policy names a model that is not in the zoo.
+    pub fn check(&self) -> Result<(), SpecError> {
+        self.policy.check(&self.zoo)
+    }
+}
+
+// === impl Router ===
+
+impl<P: Policy> Router<P> {
+    /// Chooses a model. Reads only; O(models · features), plus six small allocations at most.
+    ///
+    /// The same state, context and draws give the same decision.
+    ///
+    /// # Errors
+    /// [`DecideError`] if the features or the token estimate are not finite or do not fit.
+    pub fn decide(&self, context: &Context<'_>, rng: &mut dyn Rng) -> Result<Decision, DecideError> {
+        check_context(context, self.dim)?;
+        let mut candidates = self.candidates(context.input_tokens);
+        let mut allowed: Vec<usize> = (0..candidates.len())
+            .filter(|&i| !context.excluded.iter().any(|name| *name == &*candidates[i].model))
+            .collect();
+        if allowed.is_empty() {
+            allowed = (0..candidates.len()).collect();
+        }
+        let view = View { features: context.features, allowed: &allowed, alpha: self.spec.alpha.get() };
+        let best = self.policy.judge(&view, &mut candidates);
+        let chosen = sample(&candidates, best, uniform(rng));
+        let reason = if chosen == best { Reason::Exploit } else { Reason::Explore };
+        Ok(Decision { candidates, chosen, reason })
+    }
+
+    /// The decision for a client that named `model`: no draw, propensity 1. `None` if it is not in the zoo.
+    #[must_use]
+    pub fn pinned(&self, model: &str, context: &Context<'_>) -> Option<Decision> {
+        let chosen = self.spec.zoo.position(model)?;
+        let mut candidates = self.candidates(context.input_tokens);
+        candidates[chosen].probability = 1.0;
+        Some(Decision { candidates, chosen, reason: Reason::Pinned })
+    }
+
+    /// The route as configured.
+    #[must_use]
+    pub fn spec(&self) -> &RouteSpec {
+        &self.spec
+    }
+
+    /// The models.
+    #[must_use]
+    pub fn zoo(&self) -> &Zoo {
+        &self.spec.zoo
+    }
+
+    /// The satisfaction target.
+    #[must_use]
+    pub fn alpha(&self) -> f64 {
+        self.spec.alpha.get()
+    }
+
+    /// Totals so far.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &P {
+        &self.policy
+    }
+
+    /// Length and version of the features that this route was made for.
+    #[must_use]
+    pub fn features(&self) -> (usize, u32) {
+        (self.dim, self.feature_version)
+    }
+
+    fn candidates(&self, input_tokens: f64) -> Vec<Candidate> {
+        let candidate = |model: &crate::ModelSpec| Candidate {
+            model: model.name.clone(),
+            probability: 0.0,
+            satisfaction: 0.5,
+            cost: self.costs.predict(model, input_tokens),
+            score: 0.0,
+        };
+        self.spec.zoo.models().iter().map(candidate).collect()
+    }
+}
+
+pub(crate) fn check_context(context: &Context<'_>, dim: usize) -> Result<(), DecideError> {
+    check_features(context.features, dim)?;
+    if !(context.input_tokens.is_finite() && context.input_tokens >= 0.0) {
+        return Err(DecideError::Tokens(context.input_tokens));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_features(features: &[f32], dim: usize) -> Result<(), DecideError> {
+    if features.len() != dim {
+        return Err(DecideError::Dimension { expected: dim, got: features.len() });
+    }
+    match features.iter().position(|x| !x.is_finite()) {
+        Some(index) => Err(DecideError::Feature { index }),
+        None => Ok(()),
+    }
+}
+
+/// Inverse transform sampling. Rounding may leave the sum just below the draw: the best choice takes that sliver.
+fn sample(candidates: &[Candidate], best: usize, draw: f64) -> usize {
+    let mut below = 0.0;
+    for (i, candidate) in candidates.iter().enumerate() {
+        below += candidate.probability;
+        if draw < below {
+            return i;
+        }
+    }
+    best
+}
