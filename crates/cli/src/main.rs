@@ -1,3 +1,59 @@
-//! The binary `slarouter`.
+//! The binary `slarouter`: arguments and wiring, nothing else.
 
-fn main() {}
+mod check;
+mod demo;
+mod replay;
+mod serve;
+mod verify;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Routes each LLM request to the cheapest model that keeps your satisfaction SLA.
+#[derive(Parser)]
+#[command(name = "slarouter", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the OpenAI-compatible gateway.
+    Serve(serve::ServeArgs),
+    /// Check a configuration file and report everything that is wrong with it at once.
+    Check(check::CheckArgs),
+    /// Compare the saved state with what replaying the whole log gives; the gateway must not be running.
+    Verify(verify::VerifyArgs),
+    /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
+    Replay(replay::ReplayArgs),
+    /// Watch it learn: simulated models and users around a real gateway on this machine.
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            // With standard error gone there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "slarouter: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Check(args) => check::run(args),
+        Command::Verify(args) => block_on(verify::run(args)),
+        Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

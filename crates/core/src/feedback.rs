@@ -130,4 +130,11 @@ impl Receipt {
             Self::Expired => "expired",
         }
     }
+
+    /// The inverse of [`Receipt::as_str`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Recorded, Self::Duplicate, Self::Replaced, Self::Withdrawn, Self::Expired];
+        all.into_iter().find(|receipt| receipt.as_str() == word)
+    }
 }

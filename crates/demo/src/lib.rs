@@ -1,1 +1,118 @@
-//! A simulated zoo over real HTTP, simulated users and a live terminal view.
+//! The demo: a simulated zoo over real HTTP, a real gateway on SQLite, simulated users, and a live terminal view.
+//!
+//! All on loopback. The models and users are simulated; the gateway, its store and its learning are what production runs.
+
+mod stats;
+mod users;
+mod view;
+mod zoo;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use slarouter_gateway::{Config, Gateway};
+use slarouter_lab::simulate::World;
+use tokio::time::Instant;
+
+pub use stats::Summary;
+use stats::Stats;
+
+/// How the demo runs.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Stop after so many requests; `None` runs until the viewer stops it.
+    pub requests: Option<u64>,
+    /// Seed of the world and of the gateway's draws.
+    pub seed: u64,
+    /// Requests per second.
+    pub rate: f64,
+    /// Share of the answers that users rate.
+    pub feedback_rate: f64,
+    /// The satisfaction target.
+    pub alpha: f64,
+    /// Folder for the database; `None` takes one that is removed at the end.
+    pub data: Option<PathBuf>,
+}
+
+/// Runs the demo to its end and sums up. With `live`, draws on the terminal and stops on q, Esc or Ctrl-C.
+///
+/// # Errors
+/// If something cannot be started, or the terminal cannot be drawn on.
+pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
+    let world = Arc::new(World::new(options.seed));
+    let zoo = zoo::Zoo::start(world.clone()).await.context("the simulated models cannot listen")?;
+    let scratch = match &options.data {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+            None
+        }
+        None => Some(Scratch::new()?),
+    };
+    let folder = options.data.clone().or_else(|| scratch.as_ref().map(|scratch| scratch.0.clone())).unwrap_or_default();
+    let text = config(&options, &world, &zoo.base_url(), &folder.join("demo.db"));
+    let gateway = Gateway::start(Config::parse(&text, &|_| None)?).await?;
+    let stats = Arc::new(Mutex::new(Stats::new(world.models().iter().map(|model| model.name.to_owned()).collect())));
+    let began = Instant::now();
+
+    let base = format!("http://{}", gateway.addr());
+    let mut users = tokio::spawn(users::run(options.clone(), world, base, stats.clone()));
+    if live {
+        tokio::select! {
+            ended = &mut users => ended??,
+            stopped = view::run(&options, &gateway, &stats, began) => stopped?,
+        }
+    } else {
+        tokio::select! {
+            ended = &mut users => ended??,
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+        }
+    }
+    users.abort();
+    let routes = gateway.routes();
+    gateway.shutdown().await;
+    zoo.stop().await;
+    let stats = stats.lock().map_err(|_| anyhow::anyhow!("a user of the demo panicked"))?;
+    Ok(stats.summary(options.alpha, routes.first().map(|route| &route.account), began.elapsed().as_secs_f64()))
+}
+
+/// A folder that goes when the demo does.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("slarouter-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Left-overs in the temporary folder do no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The operator trusts the frontier model and says so with a prior; the queue starts long, so that the demo satisfies first
+/// and saves as evidence comes in. V suits the price scale of this zoo: the paper's policy has no V that suits all.
+fn config(options: &DemoOptions, world: &World, base_url: &str, database: &std::path::Path) -> String {
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nseed = {}\n[store]\nurl = 'sqlite://{}'\n",
+        options.seed,
+        database.display()
+    );
+    for model in world.models() {
+        let prior = if model.name == "frontier" { "prior = 0.97\n" } else { "" };
+        text += &format!(
+            "[[models]]\nname = \"{}\"\nbase_url = \"{base_url}\"\nprice = {{ input = {}, output = {} }}\n{prior}",
+            model.name, model.price.input, model.price.output
+        );
+    }
+    text + &format!(
+        "[routes.default]\nmodels = [\"small\", \"medium\", \"large\", \"frontier\"]\nfallback = \"frontier\"\n\
+         sla = {{ satisfaction = {} }}\npolicy = \"slarouter\"\n\
+         slarouter = {{ v = 1.0, c = 0.1, learning_rate = 0.4, initial_queue = 2.0 }}\n",
+        options.alpha
+    )
+}

@@ -1,1 +1,24 @@
 //! The OpenAI-compatible HTTP gateway.
+//!
+//! Life of a request: authenticate, find the route, make features, decide from the published snapshot, log the decision,
+//! call the upstream (retry, fallback), pass the bytes through while metering them, log the outcome. Life of a feedback:
+//! check, append durably, answer; the learner task then reads it from the log and publishes a new snapshot.
+
+mod app;
+mod auth;
+mod chat;
+mod clock;
+mod config;
+mod error;
+mod feedback;
+mod gateway;
+mod learning;
+mod metrics;
+mod models;
+mod server;
+mod upstream;
+mod wire;
+
+pub use config::{Config, ConfigErrors};
+pub use gateway::{Gateway, RouteView, StartError};
+pub use learning::{Learning, LearningError};

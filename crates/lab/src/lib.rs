@@ -1,1 +1,14 @@
-//! Replay of recorded outcomes, baselines, simulated models and users.
+//! Replay of recorded outcomes, references, simulated models and users.
+//!
+//! A replay runs the same [`slarouter_core::Learner`] that production runs, over rows that say what every model would have
+//! scored and cost. The policy sees the prompt and the price list, and after its choice, with probability φ, the score of the
+//! model it chose; nothing else.
+
+mod dataset;
+mod reference;
+mod replay;
+pub mod simulate;
+
+pub use dataset::{DataError, Dataset, Selection};
+pub use reference::{Mixture, References};
+pub use replay::{Mean, Replay, ReplayError, Report, Run};

@@ -1,1 +1,15 @@
-//! Dev-only: scripted upstream that speaks HTTP and SSE, fault injection, child processes.
+//! Dev-only: an upstream that can break every rule of HTTP and SSE, and child processes under control.
+//!
+//! [`Upstream`] is a real server on a real socket. What it answers comes from a queue of [`Script`]s, or, when that is
+//! empty, from the *scenario* that the request's `model` names. [`Daemon`] runs a binary of ours until it is killed.
+
+mod process;
+mod scenario;
+mod script;
+mod upstream;
+mod wire;
+
+pub use process::Daemon;
+pub use script::Script;
+pub use upstream::Upstream;
+pub use wire::Received;

@@ -1,0 +1,25 @@
+# `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
+.PHONY: demo test lint bench fmt setup-test
+
+demo:
+	cargo run --release --locked --bin slarouter -- demo
+
+# Everything the tests need that a plain Debian lacks. Already there: nothing is installed.
+setup-test:
+	scripts/setup-test
+
+test: setup-test
+	cargo build --workspace --locked --bins
+	cargo test --workspace --locked
+	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+fmt:
+	cargo fmt --all
+
+bench:
+	cargo bench --workspace --locked

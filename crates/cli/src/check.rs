@@ -1,0 +1,45 @@
+//! `slarouter check`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use slarouter_gateway::{Config, ConfigErrors};
+
+/// EX_USAGE of sysexits: the configuration is at fault, not the program.
+const BAD_CONFIG: u8 = 64;
+
+#[derive(clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "slarouter.toml")]
+    config: PathBuf,
+}
+
+pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(errors) => return refuse(&errors),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ok: {} models, {} routes", config.models.len(), config.routes.len())?;
+    for (name, route) in &config.routes {
+        let models: Vec<_> = route.spec.zoo.models().iter().map(|model| &*model.name).collect();
+        let auto = if *name == config.default_route { " (auto)" } else { "" };
+        writeln!(
+            out,
+            "  {name}{auto}: satisfaction ≥ {}, policy {}, fallback {}, models {}",
+            route.spec.alpha.get(),
+            route.spec.policy,
+            route.fallback,
+            models.join(", ")
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong with a configuration.
+pub(crate) fn refuse(errors: &ConfigErrors) -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stderr(), "{errors}")?;
+    Ok(ExitCode::from(BAD_CONFIG))
+}

@@ -1,0 +1,79 @@
+//! `slarouter demo`.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use slarouter_core::Alpha;
+use slarouter_demo::DemoOptions;
+
+#[derive(clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Stop after so many requests. Without it a terminal shows the demo until q is pressed; otherwise 3,000 are sent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    requests: Option<u64>,
+    /// Seed of the simulated world and of the gateway's draws.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Requests per second.
+    #[arg(long, value_name = "R", default_value_t = 80.0, value_parser = rate)]
+    rate: f64,
+    /// Share of the answers that users rate, from 0 to 1.
+    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = share)]
+    feedback_rate: f64,
+    /// The share of answers that must satisfy, from 0 to 1.
+    #[arg(long, value_name = "A", default_value_t = 0.9, value_parser = share)]
+    alpha: f64,
+    /// Keep the database in this folder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Run without the live view and print one JSON object at the end.
+    #[arg(long)]
+    json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    Alpha::new(value).map(Alpha::get).map_err(|_| format!("must lie between 0 and 1, not {value}"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 2_000.0 => Ok(value),
+        _ => Err("must be above 0 and at most 2000".to_owned()),
+    }
+}
+
+pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    let live = !args.json && std::io::stdout().is_terminal();
+    let options = DemoOptions {
+        requests: args.requests.or((!live).then_some(3_000)),
+        seed: args.seed,
+        rate: args.rate,
+        feedback_rate: args.feedback_rate,
+        alpha: args.alpha,
+        data: args.data,
+    };
+    let summary = slarouter_demo::run(options, live).await?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&summary)?)?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{} requests in {:.0} s: satisfaction {:.1} % (α = {:.0} %), cost {:.4} USD, {:.1} % below always-dearest; \
+         {} labels, {:.1} % explored",
+        summary.requests,
+        summary.seconds,
+        summary.satisfaction * 100.0,
+        summary.alpha * 100.0,
+        summary.cost,
+        summary.saving * 100.0,
+        summary.labels,
+        summary.explored * 100.0
+    )?;
+    for (model, share) in &summary.share {
+        writeln!(out, "  {model}: {:.1} %", share * 100.0)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! `slarouter replay`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use slarouter_core::{Alpha, PolicySpec};
+use slarouter_lab::{Dataset, Replay, Report, Selection};
+
+#[derive(clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// Recorded outcomes: CSV, gzipped or not, with prompt_id, prompt, score:<model>, cost:<model>.
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// The share of answers that must satisfy, from 0 to 1.
+    #[arg(long, value_name = "A", value_parser = alpha)]
+    alpha: Alpha,
+    /// The probability that the score of an answer is seen, from 0 to 1.
+    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    feedback_rate: f64,
+    /// slarouter, random, cheapest, dearest or fixed:<model>.
+    #[arg(long, value_name = "NAME", default_value = "slarouter", value_parser = PolicySpec::parse)]
+    policy: PolicySpec,
+    /// Runs, with seeds 0, 1, …
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    seeds: u64,
+    /// Count a score from here on as satisfied, below as not; without it scores stay graded.
+    #[arg(long, value_name = "B")]
+    bar: Option<f64>,
+    /// Use these models only, comma-separated.
+    #[arg(long, value_name = "a,b,…", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// Requests per run, cut off after shuffling.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Keep the order of the file instead of shuffling.
+    #[arg(long)]
+    ordered: bool,
+    /// V of policy slarouter: the weight of cost.
+    #[arg(long, value_name = "V")]
+    v: Option<f64>,
+    /// c of policy slarouter: exploration.
+    #[arg(long, value_name = "C")]
+    c: Option<f64>,
+    /// Step size of policy slarouter's predictors.
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+fn alpha(text: &str) -> Result<Alpha, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    Alpha::new(value).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run(mut args: ReplayArgs) -> anyhow::Result<()> {
+    if let PolicySpec::SlaRouter(params) = &mut args.policy {
+        params.v = args.v.unwrap_or(params.v);
+        params.c = args.c.unwrap_or(params.c);
+        params.learning_rate = args.learning_rate.unwrap_or(params.learning_rate);
+    }
+    let data = Dataset::load(&args.data, &Selection { bar: args.bar, models: args.models })?;
+    let replay = Replay {
+        data: &data,
+        alpha: args.alpha,
+        feedback_rate: args.feedback_rate,
+        policy: args.policy,
+        seeds: args.seeds,
+        ordered: args.ordered,
+        limit: args.limit,
+    };
+    // Hides itself when standard error is no terminal.
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")?;
+    let bar = ProgressBar::new(args.seeds).with_style(style);
+    let report = replay.run(|done| bar.set_position(done))?;
+    bar.finish_and_clear();
+
+    let mut out = io::stdout().lock();
+    let written = if args.json {
+        serde_json::to_writer(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
+    } else {
+        table(&mut out, &data, &report)
+    };
+    match written {
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn table(out: &mut impl Write, data: &Dataset, report: &Report) -> io::Result<()> {
+    let mean = &report.mean;
+    writeln!(
+        out,
+        "{}: {} requests, {} models, α = {}, feedback on {} of the answers, policy {}, {} runs",
+        report.data,
+        report.rows,
+        report.models.len(),
+        report.alpha,
+        report.feedback_rate,
+        report.policy,
+        report.seeds
+    )?;
+    let mut rows = new_table(&["", "satisfaction", "USD / 1,000", "share"]);
+    for (place, model) in report.models.iter().enumerate() {
+        let (satisfaction, cost) = data.means(place);
+        let share = mean.share.get(model).copied().unwrap_or_default();
+        let always = format!("always {model}");
+        rows.add_row([always, figure(satisfaction), usd(cost), format!("{:.1} %", share * 100.0)]);
+    }
+    let references = &report.references;
+    let mixture = if references.feasible { "cheapest mixture at α" } else { "best model (α is out of reach)" };
+    rows.add_row([mixture.to_owned(), figure(report.alpha), usd(references.mixture_cost), String::new()]);
+    let oracle = "hindsight oracle".to_owned();
+    rows.add_row([oracle, figure(references.oracle_satisfaction), usd(references.oracle_cost), String::new()]);
+    rows.add_row([report.policy.clone(), figure(mean.satisfaction), usd(mean.cost), "100.0 %".to_owned()]);
+    writeln!(out, "{rows}")?;
+    writeln!(
+        out,
+        "SLA kept in {:.0} % of the runs; lowest running mean {}; {:.0} labels and {:.0} explored requests per run; \
+         cost {:.2} × the mixture",
+        mean.kept * 100.0,
+        figure(mean.running_min),
+        mean.labels,
+        mean.explored,
+        mean.cost / references.mixture_cost
+    )
+}
+
+fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn figure(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+fn usd(value: f64) -> String {
+    format!("{:.4}", value * 1e3)
+}

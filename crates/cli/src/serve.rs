@@ -1,0 +1,49 @@
+//! `slarouter serve`.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use slarouter_gateway::{Config, Gateway};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[derive(clap::Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "slarouter.toml")]
+    config: PathBuf,
+    /// Which log lines to write to standard error: error, warn, info, debug, or a tracing filter.
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "SLAROUTER_LOG")]
+    log: String,
+}
+
+pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(errors) => return crate::check::refuse(&errors),
+    };
+    let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&args.log)?).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        logs.init();
+    } else {
+        logs.json().flatten_event(true).init();
+    }
+    // Registered before anything is promised to anybody, so that an early signal is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let gateway = Gateway::start(config).await?;
+    let mut ready = serde_json::json!({ "listening": gateway.addr().to_string() });
+    if let Some(admin) = gateway.admin_addr() {
+        ready["admin"] = admin.to_string().into();
+    }
+    writeln!(std::io::stdout(), "{ready}")?;
+    tracing::info!(addr = %gateway.addr(), "listening");
+    tokio::select! {
+        _ = terminate.recv() => {},
+        _ = interrupt.recv() => {},
+    }
+    tracing::info!("stopping: open requests may finish");
+    gateway.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}

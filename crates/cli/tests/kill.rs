@@ -1,0 +1,174 @@
+//! `kill -9` at random moments under load: no acknowledged feedback is lost, none counts twice, and the state equals what
+//! replaying the log gives.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use slarouter_core::{DecisionId, Rater};
+use slarouter_store::Event;
+use slarouter_testkit::{Daemon, Upstream};
+
+const ROUNDS: u64 = 12;
+const CLIENTS: u64 = 8;
+const BIN: &str = env!("CARGO_BIN_EXE_slarouter");
+
+/// What a client knows of its rating of one answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Known {
+    /// The last rating that got its 202.
+    acknowledged: f64,
+    /// A later one whose answer never came: it may or may not be in force.
+    in_doubt: Option<f64>,
+}
+
+type Ledger = Arc<Mutex<HashMap<String, Known>>>;
+
+/// A small deterministic generator (SplitMix64): the rounds are the same on every run, the interleaving is not.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+fn config(dir: &Path, upstream: &str) -> String {
+    let model = |name: &str, price: f64| {
+        format!(
+            "[[models]]\nname = \"{name}\"\nbase_url = \"{upstream}\"\nupstream_model = \"ok\"\n\
+             price = {{ input = {price}, output = {price} }}\n"
+        )
+    };
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite://{}\"\nsnapshot_every = 50\n{}{}\
+         [routes.default]\nmodels = [\"small\", \"large\"]\nfallback = \"large\"\nsla = {{ satisfaction = 0.8 }}\n\
+         policy = \"slarouter\"\n",
+        dir.join("kill.db").display(),
+        model("small", 0.1),
+        model("large", 5.0),
+    )
+}
+
+/// Asks and rates until the gateway is gone.
+async fn client(base: String, seed: u64, ledger: Ledger, acknowledged: Arc<AtomicUsize>) {
+    let http = reqwest::Client::new();
+    let mut rng = Rng(seed);
+    let mut mine: Vec<String> = Vec::new();
+    loop {
+        let streamed = rng.below(2) == 0;
+        let ask = json!({ "model": "auto", "stream": streamed, "messages": [{ "role": "user", "content": "hello" }] });
+        let Ok(answer) = http.post(format!("{base}/v1/chat/completions")).json(&ask).send().await else { return };
+        let id = answer.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
+        if answer.bytes().await.is_err() {
+            return;
+        }
+        mine.extend(id);
+        for _ in 0..2 {
+            let id = mine[rng.below(mine.len() as u64) as usize].clone();
+            let rating = rng.below(2) as f64;
+            let known = ledger.lock().unwrap().get(&id).copied();
+            let body = json!({ "id": id, "rating": rating });
+            let reply = http.post(format!("{base}/v1/feedback")).json(&body).send().await;
+            let Some(202) = reply.as_ref().ok().map(|reply| reply.status().as_u16()) else {
+                // Without an answer nothing is promised.
+                let doubt = known.map_or(
+                    Known { acknowledged: f64::NAN, in_doubt: Some(rating) },
+                    |known| Known { in_doubt: Some(rating), ..known },
+                );
+                ledger.lock().unwrap().insert(id, doubt);
+                return;
+            };
+            ledger.lock().unwrap().insert(id, Known { acknowledged: rating, in_doubt: None });
+            acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The ratings in force by the log alone, worked out without the learner.
+async fn ratings_in_force(url: &str) -> (HashMap<DecisionId, f64>, u64) {
+    let store = slarouter_store::open(url).await.unwrap();
+    let mut held: HashMap<(DecisionId, Rater), f64> = HashMap::new();
+    let (mut seq, mut decisions) = (0, 0);
+    loop {
+        let events = store.events_after(seq, 1_000).await.unwrap();
+        if events.is_empty() {
+            break;
+        }
+        for event in events {
+            assert!(event.seq() > seq, "the log is in order");
+            seq = event.seq();
+            match event {
+                Event::Decided { .. } => decisions += 1,
+                Event::Rated { rated, .. } => {
+                    held.insert((rated.decision, rated.rater), rated.rating.unwrap().get());
+                }
+                _ => {}
+            }
+        }
+    }
+    store.close().await;
+    (held.into_iter().map(|((id, _), rating)| (id, rating)).collect(), decisions)
+}
+
+fn verify(config: &Path) -> Value {
+    let output = Command::new(BIN).args(["verify", "--config"]).arg(config).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("verify said: {}", String::from_utf8_lossy(&output.stderr)));
+    assert!(output.status.success() && report["same"] == true, "saved state and log differ: {report:#}");
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_or_counted_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let path = dir.path().join("slarouter.toml");
+    std::fs::write(&path, config(dir.path(), &upstream.base_url())).unwrap();
+    let url = format!("sqlite://{}", dir.path().join("kill.db").display());
+    let ledger = Ledger::default();
+    let mut rng = Rng(7);
+
+    for round in 0..ROUNDS {
+        let mut daemon = Daemon::start(BIN, &["serve", "--config", path.to_str().unwrap()], &[]);
+        let base = format!("http://{}", daemon.addr());
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|n| tokio::spawn(client(base.clone(), round * 100 + n, ledger.clone(), acknowledged.clone())))
+            .collect();
+        let enough = 20 + rng.below(150) as usize;
+        while acknowledged.load(Ordering::Relaxed) < enough {
+            tokio::task::yield_now().await;
+            assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
+        }
+        daemon.kill();
+        for client in clients {
+            client.await.unwrap();
+        }
+
+        let (held, decisions) = ratings_in_force(&url).await;
+        let report = verify(&path);
+        let route = &report["routes"]["default"];
+        assert_eq!(route["requests"], decisions);
+        assert_eq!(route["labels"], held.len() as u64, "round {round}: one label per rated decision");
+        let satisfied: f64 = held.values().sum();
+        assert!((route["satisfied"].as_f64().unwrap() - satisfied).abs() < 1e-6, "round {round}");
+        for (id, known) in ledger.lock().unwrap().iter() {
+            let raw = u128::from_str_radix(&id.strip_prefix("chatcmpl-").unwrap().replace('-', ""), 16).unwrap();
+            let in_force = held.get(&DecisionId(raw)).copied();
+            if !known.acknowledged.is_nan() {
+                let right = in_force == Some(known.acknowledged) || (in_force.is_some() && in_force == known.in_doubt);
+                assert!(right, "round {round}: {id} {known:?}, in the log {in_force:?}");
+            }
+        }
+    }
+    assert!(ledger.lock().unwrap().len() > 100, "the load rated too little to prove anything");
+}

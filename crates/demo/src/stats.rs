@@ -1,0 +1,171 @@
+//! What the users know of the demo: the truth, as it is a simulated world.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use slarouter_core::Account;
+
+/// Requests that "now" means.
+const WINDOW: usize = 500;
+/// Requests per point of the curves.
+const POINT: u64 = 50;
+
+/// One answered request.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) model: String,
+    pub(crate) explored: bool,
+    pub(crate) satisfies: bool,
+    pub(crate) cost: f64,
+    pub(crate) dearest_cost: f64,
+}
+
+pub(crate) struct Stats {
+    pub(crate) models: Vec<String>,
+    pub(crate) requests: u64,
+    pub(crate) failures: u64,
+    pub(crate) rated: u64,
+    satisfied: u64,
+    explored: u64,
+    cost: f64,
+    dearest_cost: f64,
+    counts: BTreeMap<String, u64>,
+    window: VecDeque<Seen>,
+    /// Satisfaction and cost against always-dearest of the window, over time.
+    pub(crate) curve: Vec<(f64, f64)>,
+}
+
+/// Figures over a number of requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) satisfaction: f64,
+    pub(crate) cost: f64,
+    pub(crate) dearest_cost: f64,
+    pub(crate) explored: f64,
+    pub(crate) share: BTreeMap<String, f64>,
+}
+
+/// What came of a demo.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Requests answered.
+    pub requests: u64,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Ratings that users sent.
+    pub rated: u64,
+    /// Labels that the gateway had learnt from at the end.
+    pub labels: u64,
+    /// True mean satisfaction, which only a simulated world knows.
+    pub satisfaction: f64,
+    /// The same over the last 500 requests.
+    pub satisfaction_now: f64,
+    /// Mean of the ratings, which is all that the gateway knows.
+    pub rated_satisfaction: Option<f64>,
+    /// The target.
+    pub alpha: f64,
+    /// USD.
+    pub cost: f64,
+    /// USD that the dearest model would have cost for the same requests.
+    pub dearest_cost: f64,
+    /// 1 − cost / dearest_cost.
+    pub saving: f64,
+    /// The same over the last 500 requests.
+    pub saving_now: f64,
+    /// Share of the requests that explored.
+    pub explored: f64,
+    /// Share of the requests per model.
+    pub share: BTreeMap<String, f64>,
+    /// Duration.
+    pub seconds: f64,
+}
+
+impl Stats {
+    pub(crate) fn new(models: Vec<String>) -> Self {
+        Self {
+            models,
+            requests: 0,
+            failures: 0,
+            rated: 0,
+            satisfied: 0,
+            explored: 0,
+            cost: 0.0,
+            dearest_cost: 0.0,
+            counts: BTreeMap::new(),
+            window: VecDeque::new(),
+            curve: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, seen: Seen) {
+        self.requests += 1;
+        self.satisfied += u64::from(seen.satisfies);
+        self.explored += u64::from(seen.explored);
+        self.cost += seen.cost;
+        self.dearest_cost += seen.dearest_cost;
+        *self.counts.entry(seen.model.clone()).or_default() += 1;
+        self.window.push_back(seen);
+        if self.window.len() > WINDOW {
+            self.window.pop_front();
+        }
+        if self.requests.is_multiple_of(POINT) {
+            let now = self.now();
+            self.curve.push((now.satisfaction, now.cost / now.dearest_cost));
+        }
+    }
+
+    /// Over the last 500 requests.
+    pub(crate) fn now(&self) -> Figures {
+        let n = self.window.len().max(1) as f64;
+        let mean = |value: &dyn Fn(&Seen) -> f64| self.window.iter().map(value).sum::<f64>() / n;
+        let flag = |yes: bool| f64::from(u8::from(yes));
+        let share = |name: &String| (name.clone(), mean(&|seen| flag(seen.model == *name)));
+        Figures {
+            satisfaction: mean(&|seen| flag(seen.satisfies)),
+            cost: mean(&|seen| seen.cost),
+            dearest_cost: mean(&|seen| seen.dearest_cost),
+            explored: mean(&|seen| flag(seen.explored)),
+            share: self.models.iter().map(share).collect(),
+        }
+    }
+
+    /// Over all requests.
+    pub(crate) fn total(&self) -> Figures {
+        let n = self.requests.max(1) as f64;
+        let count = |name: &String| self.counts.get(name).copied().unwrap_or_default() as f64 / n;
+        Figures {
+            satisfaction: self.satisfied as f64 / n,
+            cost: self.cost / n,
+            dearest_cost: self.dearest_cost / n,
+            explored: self.explored as f64 / n,
+            share: self.models.iter().map(|name| (name.clone(), count(name))).collect(),
+        }
+    }
+
+    pub(crate) fn summary(&self, alpha: f64, account: Option<&Account>, seconds: f64) -> Summary {
+        let (total, now) = (self.total(), self.now());
+        Summary {
+            requests: self.requests,
+            failures: self.failures,
+            rated: self.rated,
+            labels: account.map_or(0, |account| account.labels),
+            satisfaction: total.satisfaction,
+            satisfaction_now: now.satisfaction,
+            rated_satisfaction: account.and_then(Account::satisfaction),
+            alpha,
+            cost: self.cost,
+            dearest_cost: self.dearest_cost,
+            saving: total.saving(),
+            saving_now: now.saving(),
+            explored: total.explored,
+            share: total.share,
+            seconds,
+        }
+    }
+}
+
+impl Figures {
+    pub(crate) fn saving(&self) -> f64 {
+        if self.dearest_cost > 0.0 { 1.0 - self.cost / self.dearest_cost } else { 0.0 }
+    }
+}

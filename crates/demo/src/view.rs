@@ -1,0 +1,127 @@
+//! The live view.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crossterm::event::{self, Event, KeyCode, KeyModifiers};
+use crossterm::style::Stylize;
+use crossterm::{cursor, execute, queue, terminal};
+use slarouter_gateway::Gateway;
+use tokio::time::Instant;
+
+use crate::DemoOptions;
+use crate::stats::Stats;
+
+const FRAME: Duration = Duration::from_millis(250);
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Columns of curves and bars: fits 80.
+const WIDTH: usize = 56;
+
+/// Draws until the viewer presses q, Esc or Ctrl-C. The terminal is as it was when this returns or is dropped.
+pub(crate) async fn run(
+    options: &DemoOptions,
+    gateway: &Gateway,
+    stats: &Mutex<Stats>,
+    began: Instant,
+) -> anyhow::Result<()> {
+    let _terminal = Terminal::take()?;
+    loop {
+        let frame = frame(options, gateway, stats, began.elapsed().as_secs_f64());
+        let mut out = io::stdout().lock();
+        queue!(out, cursor::MoveTo(0, 0))?;
+        for line in &frame {
+            queue!(out, terminal::Clear(terminal::ClearType::CurrentLine))?;
+            write!(out, "{line}\r\n")?;
+        }
+        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown))?;
+        out.flush()?;
+        drop(out);
+        tokio::time::sleep(FRAME).await;
+        while event::poll(Duration::ZERO)? {
+            if let Event::Key(key) = event::read()? {
+                let interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+                if interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// The terminal in raw mode on its other screen; given back when dropped, also after an error.
+struct Terminal;
+
+impl Terminal {
+    fn take() -> io::Result<Self> {
+        terminal::enable_raw_mode()?;
+        let held = Self;
+        execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
+        Ok(held)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Nothing more can be done if the terminal has gone.
+        let _ = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
+        let _ = terminal::disable_raw_mode();
+    }
+}
+
+fn frame(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<Stats>, seconds: f64) -> Vec<String> {
+    let stats = stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (now, total) = (stats.now(), stats.total());
+    let account = gateway.routes().into_iter().next().map(|route| route.account).unwrap_or_default();
+    let held = now.satisfaction >= options.alpha - 0.02;
+    let satisfaction = format!("{:5.1} %", now.satisfaction * 100.0);
+    let satisfaction = if held { satisfaction.green().bold() } else { satisfaction.red().bold() };
+    let curve = |value: &dyn Fn(&(f64, f64)) -> f64, low: f64, high: f64| -> String {
+        let from = stats.curve.len().saturating_sub(WIDTH);
+        stats.curve[from..].iter().map(|point| bar(value(point), low, high)).collect()
+    };
+    let mut lines = vec![
+        format!("{}  simulated models and users around a real gateway", "SLARouter demo".bold()),
+        String::new(),
+        format!(
+            "satisfaction {satisfaction}   target α = {:.0} %   since the start {:.1} %",
+            options.alpha * 100.0,
+            total.satisfaction * 100.0
+        ),
+        format!("  70–100 %   {}", curve(&|point| point.0, 0.7, 1.0).green()),
+        String::new(),
+        format!(
+            "cost         {:8.4} USD per 1,000 requests   always-dearest {:.4}   saving {}",
+            now.cost * 1e3,
+            now.dearest_cost * 1e3,
+            format!("{:.0} %", now.saving() * 100.0).green().bold()
+        ),
+        format!("  of dearest {}", curve(&|point| point.1, 0.0, 1.0).yellow()),
+        String::new(),
+    ];
+    for name in &stats.models {
+        let share = now.share.get(name).copied().unwrap_or_default();
+        let length = (share * WIDTH as f64).round() as usize;
+        lines.push(format!("{name:>12} {:5.1} %  {}", share * 100.0, "█".repeat(length).blue()));
+    }
+    lines.extend([
+        String::new(),
+        format!(
+            "{} requests, {:.0} per second; {} labels so far, {:.1} % of the answers; {:.1} % explored",
+            stats.requests,
+            stats.requests as f64 / seconds.max(0.001),
+            account.labels,
+            100.0 * account.labels as f64 / stats.requests.max(1) as f64,
+            total.explored * 100.0
+        ),
+        format!("{} failures; figures are of the last 500 requests if they do not say otherwise", stats.failures),
+        String::new(),
+        format!("gateway at http://{}  (try GET /metrics)   q stops", gateway.addr()).dim().to_string(),
+    ]);
+    lines
+}
+
+fn bar(value: f64, low: f64, high: f64) -> char {
+    let place = ((value - low) / (high - low) * 8.0).clamp(0.0, 7.0);
+    BARS[place as usize]
+}

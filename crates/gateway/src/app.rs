@@ -1,0 +1,114 @@
+//! What all handlers share, and the table of paths.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{StatusCode, header};
+use slarouter_core::Timestamp;
+use slarouter_store::{Entry, Store};
+
+use crate::auth::Keys;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::learning::Snapshot;
+use crate::metrics::Metrics;
+use crate::upstream::Upstream;
+use crate::{chat, feedback, models};
+
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    pub(crate) started: Timestamp,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+    pub(crate) upstream: Upstream,
+    pub(crate) metrics: Metrics,
+    pub(crate) draining: AtomicBool,
+}
+
+impl App {
+    /// Appends to the log. A log that is full or gone never fails a request: it is counted and said.
+    pub(crate) fn log(&self, entry: Entry) {
+        if let Err(error) = self.store.log(entry) {
+            self.metrics.unlogged();
+            tracing::error!(%error, "not logged: this request will not be learnt from");
+        }
+    }
+}
+
+/// The paths of the public listener.
+pub(crate) fn public(app: Arc<App>) -> Router {
+    let api = Router::new()
+        .route("/v1/chat/completions", post(chat::completions))
+        .route("/v1/feedback", post(feedback::feedback))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::retrieve))
+        .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))
+        .layer(from_fn_with_state(app.clone(), authenticate));
+    let health = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
+    let mut paths = api.merge(health);
+    if app.config.server.admin_listen.is_none() {
+        paths = paths.route("/metrics", get(metrics));
+    }
+    paths.fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(app)
+}
+
+/// The paths of the operator's listener, if there is one.
+pub(crate) fn admin(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+}
+
+async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if let Err(error) = app.keys.check(request.headers()) {
+        return error.into_response();
+    }
+    let response = next.run(request).await;
+    // The extractor's own answer is bare text; clients expect the error object.
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("the body is over {} bytes", app.config.server.max_body_bytes);
+        let error = ApiError::invalid("", "request_too_large", message);
+        return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+    }
+    response
+}
+
+async fn healthz() -> &'static str {
+    "ok"
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Response {
+    if app.draining.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
+    }
+    "ready".into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let text = app.metrics.render(&app.published.load(), *app.store.committed().borrow());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let message = format!("there is no {}", request.uri().path());
+    ApiError::invalid("", "not_found", message).with_status(StatusCode::NOT_FOUND)
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    let message = format!("{} does not take {}", request.uri().path(), request.method());
+    ApiError::invalid("", "method_not_allowed", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
+}

@@ -1,0 +1,97 @@
+//! A stream on its way through: bytes are rewritten where they must be, metered, and ended honestly.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::ticket::Ticket;
+use crate::clock::public_id;
+use crate::wire::response::Usage;
+use crate::wire::stream::{End, Finish, StreamOptions, StreamRewriter};
+
+struct Passage {
+    ticket: Ticket,
+    status: StatusCode,
+    first: Option<Bytes>,
+    rest: BoxStream<'static, Result<Bytes, String>>,
+    /// `None` once the end has been written.
+    rewriter: Option<StreamRewriter>,
+    idle: Duration,
+    metadata: bool,
+}
+
+/// Costs and metadata of the stream, asked for when its usage is known.
+struct Closing<'a> {
+    ticket: &'a Ticket,
+    metadata: bool,
+}
+
+impl Finish for Closing<'_> {
+    fn cost(&self, usage: &Usage) -> Option<f64> {
+        Some(self.ticket.cost(Some(usage)))
+    }
+
+    fn metadata(&self, cost: Option<f64>) -> Option<Vec<u8>> {
+        self.metadata.then(|| self.ticket.metadata(cost.unwrap_or_else(|| self.ticket.cost(None))))
+    }
+}
+
+/// The body for the client. Dropping it, as happens when the client goes away, drops the upstream call with it and logs
+/// the outcome.
+pub(super) fn stream(
+    ticket: Ticket,
+    status: StatusCode,
+    first: Bytes,
+    rest: BoxStream<'static, Result<Bytes, String>>,
+    client_wants_usage: bool,
+    metadata: bool,
+    idle: Duration,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + use<> {
+    let options = StreamOptions {
+        id: public_id(ticket.id()),
+        model_if_missing: ticket.upstream_model().to_owned(),
+        client_wants_usage,
+        metadata,
+    };
+    let rewriter = Some(StreamRewriter::new(options));
+    let passage = Passage { ticket, status, first: Some(first), rest, rewriter, idle, metadata };
+    stream::unfold(passage, |mut passage| async move {
+        let bytes = passage.next().await?;
+        Some((Ok(bytes), passage))
+    })
+}
+
+impl Passage {
+    async fn next(&mut self) -> Option<Bytes> {
+        let mut out = Vec::new();
+        loop {
+            let rewriter = self.rewriter.as_mut()?;
+            let chunk = match self.first.take() {
+                Some(first) => Ok(Some(first)),
+                None => match timeout(self.idle, self.rest.next()).await {
+                    Err(_) => Err(format!("nothing came for {} s", self.idle.as_secs_f64())),
+                    Ok(chunk) => chunk.transpose(),
+                },
+            };
+            let closing = Closing { ticket: &self.ticket, metadata: self.metadata };
+            let end = match chunk {
+                Ok(Some(chunk)) => {
+                    rewriter.push(&chunk, &closing, &mut out);
+                    if out.is_empty() {
+                        continue;
+                    }
+                    return Some(out.into());
+                }
+                Ok(None) => End::Eof,
+                Err(error) => End::Error(error),
+            };
+            let summary = self.rewriter.take()?.finish(end, &closing, &mut out);
+            self.ticket.finish(self.status, summary.complete, summary.usage, summary.error);
+            return (!out.is_empty()).then(|| out.into());
+        }
+    }
+}

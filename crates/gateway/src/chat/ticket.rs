@@ -1,0 +1,205 @@
+//! The account of one request, from its decision to its outcome.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use slarouter_core::{Decision, DecisionId, Price, Reason};
+use slarouter_store::{Entry, OutcomeRecord};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::clock::public_id;
+use crate::config::Model;
+use crate::metrics::Served;
+use crate::wire::response::Usage;
+
+/// nginx's customary status for a client that went away.
+const CLIENT_CLOSED: u16 = 499;
+
+/// Follows a request and logs its outcome exactly once: when it is finished, or when it is dropped because the client has
+/// gone or a deadline has passed.
+pub(crate) struct Ticket {
+    app: Arc<App>,
+    id: DecisionId,
+    route: Arc<str>,
+    decision: Decision,
+    input_tokens: f64,
+    streamed: bool,
+    arrived: Instant,
+    first_byte: Option<Instant>,
+    attempts: u32,
+    model: Arc<str>,
+    upstream_model: String,
+    price: Price,
+    cached_price: f64,
+    answered: bool,
+    finished: bool,
+}
+
+impl Ticket {
+    pub(crate) fn new(
+        app: Arc<App>,
+        id: DecisionId,
+        route: Arc<str>,
+        decision: Decision,
+        input_tokens: f64,
+        streamed: bool,
+        arrived: Instant,
+    ) -> Self {
+        let model = decision.choice().model.clone();
+        Self {
+            app,
+            id,
+            route,
+            decision,
+            input_tokens,
+            streamed,
+            arrived,
+            first_byte: None,
+            attempts: 0,
+            model,
+            upstream_model: String::new(),
+            price: Price::default(),
+            cached_price: 0.0,
+            answered: false,
+            finished: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> DecisionId {
+        self.id
+    }
+
+    pub(crate) fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// The model last tried, which in the end is the one that answered.
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
+    pub(crate) fn upstream_model(&self) -> &str {
+        &self.upstream_model
+    }
+
+    pub(crate) fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) fn reason(&self) -> Reason {
+        if self.model == self.decision.choice().model { self.decision.reason } else { Reason::Fallback }
+    }
+
+    /// Notes that a call to `model` begins.
+    pub(crate) fn attempt(&mut self, model: &Model) {
+        self.attempts += 1;
+        self.model = model.name.clone();
+        self.upstream_model.clone_from(&model.upstream_model);
+        self.price = model.price;
+        self.cached_price = model.cached_input.unwrap_or(model.price.input);
+    }
+
+    /// Notes that the first bytes are here. Another model than the chosen one is logged before any byte goes out, so
+    /// that a rating, however early, is charged to the model that answered.
+    pub(crate) fn answered(&mut self) {
+        self.answered = true;
+        self.first_byte = Some(Instant::now());
+        if self.model != self.decision.choice().model {
+            self.app.log(Entry::Reroute { decision: self.id, model: self.model.clone() });
+        }
+    }
+
+    /// USD of this answer; without a usage report, that of the estimated input.
+    pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
+        match usage {
+            Some(usage) => {
+                let cached = usage.cached_tokens.min(usage.input_tokens) as f64;
+                let fresh = usage.input_tokens as f64 - cached;
+                self.price.cost(fresh, usage.output_tokens as f64) + cached * self.cached_price / 1e6
+            }
+            None if self.answered => self.price.cost(self.input_tokens, 0.0),
+            None => 0.0,
+        }
+    }
+
+    /// The `slarouter` object of the body, as JSON.
+    pub(crate) fn metadata(&self, cost: f64) -> Vec<u8> {
+        let candidate = |c: &slarouter_core::Candidate| {
+            serde_json::json!({
+                "model": &*c.model, "probability": c.probability,
+                "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": c.cost,
+            })
+        };
+        let alpha = self.app.config.routes.get(&self.route).map(|route| route.spec.alpha.get());
+        let candidates: Vec<_> = self.decision.candidates.iter().map(candidate).collect();
+        serde_json::json!({
+            "route": &*self.route, "model": &*self.model, "decision": self.reason().as_str(), "alpha": alpha,
+            "propensity": self.decision.propensity(), "candidates": candidates, "cost_usd": cost,
+            "attempts": self.attempts,
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    /// Logs the outcome.
+    pub(crate) fn finish(&mut self, status: StatusCode, ok: bool, usage: Option<Usage>, error: Option<String>) {
+        self.settle(status.as_u16(), ok, usage, error);
+    }
+
+    fn settle(&mut self, status: u16, ok: bool, usage: Option<Usage>, error: Option<String>) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let cost = self.cost(usage.as_ref());
+        let elapsed = self.arrived.elapsed();
+        self.app.metrics.served(&Served {
+            route: &self.route,
+            model: &self.model,
+            decision: self.reason().as_str(),
+            status,
+            seconds: elapsed.as_secs_f64(),
+            cost,
+        });
+        tracing::info!(
+            request_id = public_id(self.id),
+            route = %self.route,
+            model = %self.model,
+            decision = self.reason().as_str(),
+            status,
+            ok,
+            attempts = self.attempts,
+            streamed = self.streamed,
+            cost_usd = cost,
+            latency_ms = elapsed.as_millis() as u64,
+            error = error.as_deref(),
+            "request"
+        );
+        self.app.log(Entry::Outcome(OutcomeRecord {
+            decision: self.id,
+            time: self.app.clock.now(),
+            model: self.model.clone(),
+            status,
+            ok,
+            streamed: self.streamed,
+            attempts: self.attempts,
+            input_tokens: usage.as_ref().map(|usage| usage.input_tokens as f64),
+            cached_tokens: usage.as_ref().map(|usage| usage.cached_tokens as f64),
+            output_tokens: usage.as_ref().map(|usage| usage.output_tokens as f64),
+            cost,
+            latency_ms: elapsed.as_secs_f64() * 1e3,
+            ttft_ms: self.first_byte.map(|first| first.duration_since(self.arrived).as_secs_f64() * 1e3),
+            error,
+        }));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.settle(CLIENT_CLOSED, false, None, Some("the client went away or the deadline passed".to_owned()));
+    }
+}

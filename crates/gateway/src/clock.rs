@@ -1,0 +1,53 @@
+//! The one place that asks the wall clock, and the ids that carry its time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use slarouter_core::{DecisionId, Timestamp};
+use uuid::Uuid;
+
+/// Prefix of our ids in bodies and headers, as clients of the OpenAI API expect it.
+const PREFIX: &str = "chatcmpl-";
+
+/// A wall clock that never goes backwards while the process lives.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    latest: AtomicU64,
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Timestamp(self.latest.fetch_max(wall, Ordering::Relaxed).max(wall))
+    }
+}
+
+/// A fresh decision id: a UUIDv7.
+pub(crate) fn new_id() -> DecisionId {
+    DecisionId(Uuid::now_v7().as_u128())
+}
+
+/// The id as clients see it.
+pub(crate) fn public_id(id: DecisionId) -> String {
+    format!("{PREFIX}{}", Uuid::from_u128(id.0).hyphenated())
+}
+
+/// Reads an id that a client gives back, with or without the prefix.
+pub(crate) fn parse_id(text: &str) -> Option<DecisionId> {
+    let uuid = Uuid::try_parse(text.strip_prefix(PREFIX).unwrap_or(text)).ok()?;
+    (uuid.get_version_num() == 7).then(|| DecisionId(uuid.as_u128()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_round_trip_and_strangers_are_refused() {
+        let id = new_id();
+        assert_eq!(parse_id(&public_id(id)), Some(id));
+        assert_eq!(parse_id("chatcmpl-abc"), None);
+        assert_eq!(parse_id("chatcmpl-6ba7b810-9dad-11d1-80b4-00c04fd430c8"), None, "a version 1 UUID is not ours");
+    }
+}

@@ -1,0 +1,217 @@
+//! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
+
+mod raw;
+mod resolve;
+mod substitute;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use slarouter_core::{Price, RouteSpec};
+
+/// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The listeners.
+    pub server: Server,
+    /// The database.
+    pub store: StoreConfig,
+    /// Calls to upstreams.
+    pub upstream: UpstreamConfig,
+    /// How long after a decision its feedback is learnt from.
+    pub feedback_window_ms: u64,
+    /// The models, in the order of the file.
+    pub models: Vec<Model>,
+    /// The routes by name.
+    pub routes: BTreeMap<Arc<str>, Route>,
+    /// What `auto` means.
+    pub default_route: Arc<str>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Address of the public listener.
+    pub listen: SocketAddr,
+    /// Address of the operator's listener; without one, metrics are on the public one.
+    pub admin_listen: Option<SocketAddr>,
+    /// Keys that clients may use; none means that anybody may call.
+    pub api_keys: Vec<SecretString>,
+    /// Largest request body.
+    pub max_body_bytes: usize,
+    /// Until the first byte of an answer, retries included.
+    pub request_timeout: Duration,
+    /// For a client to send its request's head.
+    pub header_timeout: Duration,
+    /// For open requests to finish at shutdown.
+    pub shutdown_grace: Duration,
+    /// Open connections; more wait.
+    pub max_connections: usize,
+    /// Seed of all draws.
+    pub seed: u64,
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// `sqlite://<path>`
+    pub url: String,
+    /// Whether prompts are stored.
+    pub keep_prompts: bool,
+    /// Events between two saved states.
+    pub snapshot_every: u64,
+    /// Entries that may wait to be written.
+    pub queue: usize,
+}
+
+/// `[upstream]`
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// To make a connection.
+    pub connect_timeout: Duration,
+    /// Until the response headers.
+    pub response_timeout: Duration,
+    /// Between two pieces of a body.
+    pub idle_timeout: Duration,
+    /// Largest answer that is not streamed.
+    pub max_response_bytes: usize,
+    /// Calls per request, retries and fallbacks together.
+    pub max_attempts: u32,
+}
+
+/// `[[models]]`
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// Up to and including `/v1`.
+    pub base_url: String,
+    /// The provider's name for it.
+    pub upstream_model: String,
+    /// The provider's key.
+    pub api_key: Option<SecretString>,
+    /// USD per million tokens.
+    pub price: Price,
+    /// USD per million input tokens read from the provider's cache; as fresh ones if not given.
+    pub cached_input: Option<f64>,
+}
+
+/// `[routes.<name>]`
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What the core needs.
+    pub spec: RouteSpec,
+    /// The model the operator trusts.
+    pub fallback: Arc<str>,
+    /// The assurance of the certificate, for policies that have one.
+    pub assurance: f64,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors {
+    file: String,
+    errors: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
+    /// Line and column, from 1; `None` where the whole file is meant.
+    place: Option<(usize, usize)>,
+    what: String,
+}
+
+impl Config {
+    /// Reads a configuration. `env` looks up the variables that `${NAME}` names.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with all problems and their places. Values of variables are never in a message.
+    pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        Self::parse_file("slarouter.toml", text, env)
+    }
+
+    /// Reads a file, with the process's environment.
+    ///
+    /// # Errors
+    /// As [`Config::parse`], or that the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse_file(&file, &text, &|name| std::env::var(name).ok()),
+            Err(error) => {
+                let what = format!("cannot be read: {error}");
+                Err(ConfigErrors { file, errors: vec![Problem { place: None, what }] })
+            }
+        }
+    }
+
+    fn parse_file(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut problems = Problems::new(text);
+        let raw = match toml::from_str::<raw::File>(text) {
+            Ok(raw) => Some(raw),
+            Err(error) => {
+                problems.add(error.span(), error.message());
+                None
+            }
+        };
+        let config = raw.and_then(|raw| resolve::resolve(raw, env, &mut problems));
+        match config {
+            Some(config) if problems.found.is_empty() => Ok(config),
+            _ => {
+                problems.found.sort_by_key(|problem| problem.place);
+                Err(ConfigErrors { file: file.to_owned(), errors: problems.found })
+            }
+        }
+    }
+}
+
+/// Collects problems and finds their places.
+struct Problems<'a> {
+    text: &'a str,
+    found: Vec<Problem>,
+}
+
+impl<'a> Problems<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, found: Vec::new() }
+    }
+
+    fn add(&mut self, span: Option<std::ops::Range<usize>>, what: impl Into<String>) {
+        let place = span.and_then(|span| self.text.get(..span.start)).map(|before| {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            (line, column)
+        });
+        self.found.push(Problem { place, what: what.into() });
+    }
+}
+
+impl ConfigErrors {
+    /// The messages, without places.
+    pub fn messages(&self) -> impl Iterator<Item = &str> {
+        self.errors.iter().map(|problem| problem.what.as_str())
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.errors.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            match problem.place {
+                Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, problem.what)?,
+                None => write!(f, "{}: {}", self.file, problem.what)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

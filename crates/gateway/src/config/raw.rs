@@ -1,0 +1,107 @@
+//! The file as it is written: every key, nothing checked beyond its type. `docs/configuration.md` explains the keys.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+pub(super) type Text = Spanned<String>;
+pub(super) type Number = Spanned<f64>;
+pub(super) type Count = Spanned<u64>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub(super) server: Server,
+    #[serde(default)]
+    pub(super) store: Store,
+    #[serde(default)]
+    pub(super) upstream: Upstream,
+    #[serde(default)]
+    pub(super) feedback: Feedback,
+    #[serde(default)]
+    pub(super) models: Vec<Spanned<Model>>,
+    #[serde(default)]
+    pub(super) routes: BTreeMap<Text, Spanned<Route>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) listen: Option<Text>,
+    pub(super) admin_listen: Option<Text>,
+    #[serde(default)]
+    pub(super) api_keys: Vec<Text>,
+    #[serde(default)]
+    pub(super) allow_unauthenticated: bool,
+    pub(super) max_body_bytes: Option<Count>,
+    pub(super) request_timeout_s: Option<Number>,
+    pub(super) header_timeout_s: Option<Number>,
+    pub(super) shutdown_grace_s: Option<Number>,
+    pub(super) max_connections: Option<Count>,
+    pub(super) seed: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) url: Option<Text>,
+    #[serde(default)]
+    pub(super) keep_prompts: bool,
+    pub(super) snapshot_every: Option<Count>,
+    pub(super) queue: Option<Count>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    pub(super) connect_timeout_s: Option<Number>,
+    pub(super) response_timeout_s: Option<Number>,
+    pub(super) idle_timeout_s: Option<Number>,
+    pub(super) max_response_bytes: Option<Count>,
+    pub(super) max_attempts: Option<Count>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Feedback {
+    pub(super) window_days: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Model {
+    pub(super) name: Text,
+    pub(super) provider: Option<Text>,
+    pub(super) base_url: Text,
+    pub(super) upstream_model: Option<Text>,
+    pub(super) api_key: Option<Text>,
+    pub(super) price: Spanned<Price>,
+    pub(super) prior: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Price {
+    pub(super) input: f64,
+    pub(super) output: f64,
+    pub(super) cached_input: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    pub(super) models: Vec<Text>,
+    pub(super) fallback: Option<Text>,
+    pub(super) sla: Sla,
+    pub(super) policy: Option<Text>,
+    pub(super) slarouter: Option<Spanned<slarouter_core::policy::SlaRouterParams>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sla {
+    pub(super) satisfaction: Number,
+    pub(super) assurance: Option<Number>,
+}

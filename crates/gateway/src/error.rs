@@ -1,0 +1,68 @@
+//! Errors as clients see them: the OpenAI error object.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+/// Tells OpenAI SDKs whether to try again.
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An answer in the OpenAI error shape.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: &'static str,
+    pub(crate) code: &'static str,
+    pub(crate) param: Option<&'static str>,
+    pub(crate) message: String,
+    /// Seconds after which another try makes sense.
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl ApiError {
+    pub(crate) fn invalid(param: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            kind: "invalid_request_error",
+            code,
+            param: (!param.is_empty()).then_some(param),
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: "server_error",
+            code,
+            param: None,
+            message: message.into(),
+            retry_after: Some(1),
+        }
+    }
+
+    pub(crate) fn upstream(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind: "upstream_error", code, param: None, message: message.into(), retry_after: None }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let error = serde_json::json!({
+            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
+        });
+        let body = serde_json::json!({ "error": error }).to_string();
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        // A retry helps only where we say when; our own retries towards the upstreams are spent by then.
+        let retry = HeaderValue::from_static(if self.retry_after.is_some() { "true" } else { "false" });
+        response.headers_mut().insert(SHOULD_RETRY, retry);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,142 @@
+//! `POST /v1/feedback`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use slarouter_core::{DecisionId, Rater, Rating};
+use slarouter_store::{FeedbackRecord, StoreError};
+
+use crate::app::App;
+use crate::clock::{parse_id, public_id};
+use crate::error::ApiError;
+
+const MAX_COMMENT: usize = 8_192;
+const MAX_RATER: usize = 256;
+
+pub(crate) async fn feedback(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    match record(&app, &body).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn record(app: &App, body: &[u8]) -> Result<Response, ApiError> {
+    let given = parse(body)?;
+    let decision = given.decision;
+    let record = FeedbackRecord {
+        decision,
+        time: app.clock.now(),
+        rater: given.rater,
+        rating: given.rating,
+        comment: given.comment,
+    };
+    let id = public_id(decision);
+    let receipt = app.store.rate(record, app.config.feedback_window_ms).await.map_err(|error| match error {
+        StoreError::UnknownDecision => {
+            let message = format!("no decision {id} is known here: give the `id` of a response of this gateway");
+            ApiError::invalid("id", "decision_not_found", message).with_status(StatusCode::NOT_FOUND)
+        }
+        other => {
+            tracing::error!(request_id = id, error = %other, "feedback not recorded");
+            ApiError::unavailable("store_unavailable", "the feedback could not be made durable: send it again")
+        }
+    })?;
+    app.metrics.feedback(receipt);
+    tracing::info!(request_id = id, receipt = receipt.as_str(), "feedback");
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id, "status": receipt.as_str() }))).into_response())
+}
+
+struct Given {
+    decision: DecisionId,
+    rater: Rater,
+    rating: Option<Rating>,
+    comment: Option<String>,
+}
+
+fn parse(body: &[u8]) -> Result<Given, ApiError> {
+    let object: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body is no JSON object: {error}")))?;
+    let id = object.get("id").or_else(|| object.get("inference_id"));
+    let id = id.ok_or_else(|| ApiError::invalid("id", "missing_field", "`id` is missing: the `id` of the response"))?;
+    let decision = id.as_str().and_then(parse_id).ok_or_else(|| {
+        ApiError::invalid("id", "invalid_id", format!("`id` must be the id of a response of this gateway, not {id}"))
+    })?;
+    let rating = object.get("rating").or_else(|| object.get("value")).ok_or_else(|| {
+        ApiError::invalid("rating", "missing_field", "`rating` is missing: \"up\", \"down\", or null to withdraw")
+    })?;
+    let rating = match rating {
+        Value::Null => None,
+        Value::Bool(up) => Some(f64::from(u8::from(*up))),
+        Value::String(word) if word == "up" => Some(1.0),
+        Value::String(word) if word == "down" => Some(0.0),
+        Value::Number(number) => Some(number.as_f64().unwrap_or(f64::NAN)),
+        _ => Some(f64::NAN),
+    };
+    let rating = rating.map(Rating::new).transpose().map_err(|_| {
+        let message = "`rating` must be \"up\", \"down\", true, false, a number from 0 to 1, or null to withdraw";
+        ApiError::invalid("rating", "invalid_rating", message)
+    })?;
+    let rater = text(&object, "rater", MAX_RATER)?.map_or(Rater(0), |name| {
+        let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        Rater(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    });
+    Ok(Given { decision, rater, rating, comment: text(&object, "comment", MAX_COMMENT)? })
+}
+
+fn text(object: &Map<String, Value>, name: &'static str, limit: usize) -> Result<Option<String>, ApiError> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.len() <= limit => Ok(Some(text.clone())),
+        Some(_) => {
+            let message = format!("`{name}` must be a string of at most {limit} bytes");
+            Err(ApiError::invalid(name, "invalid_field", message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::new_id;
+
+    #[test]
+    fn every_form_of_rating() {
+        let id = public_id(new_id());
+        let rating = |field: &str| {
+            parse(format!(r#"{{"id":"{id}",{field}}}"#).as_bytes()).map(|given| given.rating.map(Rating::get))
+        };
+        for (field, expected) in [
+            (r#""rating":"up""#, Some(1.0)),
+            (r#""rating":"down""#, Some(0.0)),
+            (r#""rating":true"#, Some(1.0)),
+            (r#""value":false"#, Some(0.0)),
+            (r#""rating":0.25"#, Some(0.25)),
+            (r#""rating":null"#, None),
+        ] {
+            assert_eq!(rating(field).unwrap(), expected, "{field}");
+        }
+        for wrong in [r#""rating":"good""#, r#""rating":2"#, r#""rating":-0.1"#, r#""rating":[]"#, r#""x":1"#] {
+            assert_eq!(rating(wrong).unwrap_err().param, Some("rating"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let id = public_id(new_id());
+        let error = |body: &str| parse(body.as_bytes()).map(|_| ()).unwrap_err();
+        assert_eq!(error("[]").code, "invalid_json");
+        assert_eq!(error("{").code, "invalid_json");
+        assert_eq!(error(r#"{"rating":"up"}"#).param, Some("id"));
+        assert_eq!(error(r#"{"id":"chatcmpl-1","rating":"up"}"#).code, "invalid_id");
+        assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","rater":7}}"#)).param, Some("rater"));
+        let long = "x".repeat(MAX_COMMENT + 1);
+        assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","comment":"{long}"}}"#)).param, Some("comment"));
+    }
+}

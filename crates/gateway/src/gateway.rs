@@ -1,0 +1,178 @@
+//! Starting and stopping a gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use slarouter_core::{Account, Policy};
+use slarouter_store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::{self, App};
+use crate::auth::Keys;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::learning::{self, Learning, LearningError, Snapshot};
+use crate::metrics::Metrics;
+use crate::server::{self, Limits};
+use crate::upstream::Upstream;
+
+/// A running gateway.
+pub struct Gateway {
+    addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
+    app: Arc<App>,
+    published: Arc<ArcSwap<Snapshot>>,
+    stop_serving: watch::Sender<bool>,
+    stop_learning: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    learner: JoinHandle<()>,
+}
+
+/// A route as it stands.
+#[derive(Clone, Debug)]
+pub struct RouteView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The satisfaction target.
+    pub alpha: f64,
+    /// Totals so far.
+    pub account: Account,
+    /// The virtual queue, where the policy has one.
+    pub queue: Option<f64>,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on; likely another process does.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The database cannot be opened or written.
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    /// What was learnt cannot be loaded.
+    #[error("the saved state: {0}")]
+    Learning(#[from] LearningError),
+    /// The HTTP client cannot be made; likely the system's TLS roots.
+    #[error("the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A route cannot be written down.
+    #[error("a route cannot be logged: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Gateway {
+    /// Opens the store, learns what the log holds, and listens. Ready for requests on return.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listener = bind(config.server.listen).await?;
+        let admin = match config.server.admin_listen {
+            Some(addr) => Some(bind(addr).await?),
+            None => None,
+        };
+        let clock = Clock::default();
+        let started = clock.now();
+        let store = slarouter_store::open(&config.store.url).await?;
+        let mut learning = Learning::load(store.as_ref()).await?;
+        for (route, settings) in &config.routes {
+            store.configure(started, route, &serde_json::to_string(&settings.spec)?).await?;
+        }
+        let replayed = learning.catch_up(store.as_ref()).await?;
+        tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
+        let published = learning::publish(&learning);
+
+        let app = Arc::new(App {
+            keys: Keys::new(&config.server.api_keys),
+            upstream: Upstream::new(config.upstream.clone())?,
+            metrics: Metrics::new(),
+            draining: AtomicBool::new(false),
+            store: store.clone(),
+            published: published.clone(),
+            clock,
+            started,
+            config,
+        });
+        let (stop_serving, serving) = watch::channel(false);
+        let (stop_learning, learning_stops) = watch::channel(false);
+        let snapshot_every = app.config.store.snapshot_every;
+        let learner =
+            tokio::spawn(learning::run(learning, store, published.clone(), snapshot_every, learning_stops));
+        let limits = Limits {
+            connections: app.config.server.max_connections,
+            header_timeout: app.config.server.header_timeout,
+            grace: app.config.server.shutdown_grace,
+        };
+        let addr = local_addr(&listener, app.config.server.listen);
+        let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
+        let mut servers = vec![tokio::spawn(server::serve(listener, app::public(app.clone()), limits, serving.clone()))];
+        if let Some(admin) = admin {
+            servers.push(tokio::spawn(server::serve(admin, app::admin(app.clone()), limits, serving)));
+        }
+        Ok(Self { addr, admin_addr, app, published, stop_serving, stop_learning, servers, learner })
+    }
+
+    /// Where it listens; the port is known even if the configuration said 0.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where the operator's listener is, if there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
+    /// The configured routes as of the last published snapshot.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteView> {
+        let snapshot = self.published.load();
+        let configured = |name: &Arc<str>| self.app.config.routes.contains_key(name);
+        let view = |(name, router): (&Arc<str>, &slarouter_core::Router)| RouteView {
+            name: name.clone(),
+            alpha: router.alpha(),
+            account: router.account().clone(),
+            queue: router.policy().queue(),
+        };
+        snapshot.routes.iter().filter(|(name, _)| configured(name)).map(view).collect()
+    }
+
+    /// Stops accepting, lets open requests and streams finish within the grace period, learns the rest of the log, saves
+    /// the state and closes the store.
+    pub async fn shutdown(self) {
+        self.app.draining.store(true, Ordering::Relaxed);
+        // The receivers may be gone already; then there is nothing to stop.
+        let _ = self.stop_serving.send(true);
+        for server in self.servers {
+            let _ = server.await;
+        }
+        // Settles the last outcomes in the log before the learner takes its final look.
+        let store: Arc<dyn Store> = self.app.store.clone();
+        if let Err(error) = store.flush().await {
+            tracing::error!(%error, "the log could not be flushed");
+        }
+        let _ = self.stop_learning.send(true);
+        let _ = self.learner.await;
+        store.close().await;
+    }
+}
+
+async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })
+}
+
+fn local_addr(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(configured)
+}

@@ -1,0 +1,244 @@
+//! The learner task: reads the durable log in order, learns, publishes snapshots to decide from.
+//!
+//! State is a pure function of the log. Starting up is the same code as running: load the last snapshot, apply what the
+//! log holds after it. So a crash loses nothing that was acknowledged and counts nothing twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use slarouter_core::{Feedback, Learner, ObserveError, Outcome, Reason, RouteSpec, Router, Timestamp};
+use slarouter_store::{Event, Store, StoreError};
+use tokio::sync::watch;
+
+/// Events read from the log at a time.
+const BATCH: usize = 4_096;
+/// Least time between two snapshots: batches the reading when much is going on.
+const PACE: Duration = Duration::from_millis(20);
+/// Pause after the log could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What decisions are made from: immutable, one atomic load away.
+#[derive(Default)]
+pub(crate) struct Snapshot {
+    /// The last event that has gone in.
+    pub(crate) seq: u64,
+    pub(crate) routes: BTreeMap<Arc<str>, Router>,
+}
+
+/// The learners of all routes that the log knows.
+pub struct Learning {
+    seq: u64,
+    learners: BTreeMap<Arc<str>, Learner>,
+    refused: u64,
+}
+
+impl Learning {
+    /// Nothing learnt yet: applying the whole log from here gives the state of any later time.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { seq: 0, learners: BTreeMap::new(), refused: 0 }
+    }
+
+    /// The newest saved state. One that is damaged is reported and made again from the log.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the state was written by a newer release.
+    pub async fn load(store: &dyn Store) -> Result<Self, LearningError> {
+        let mut learning = Self::empty();
+        for saved in store.load_snapshots().await? {
+            match Learner::from_bytes(&saved.state) {
+                Ok(mut learner) => {
+                    if learner.use_features(slarouter_text::DIM, slarouter_text::VERSION) {
+                        tracing::warn!(route = %saved.route, "the features have a new version: the heads start afresh");
+                    }
+                    learning.seq = saved.seq;
+                    learning.learners.insert(saved.route, learner);
+                }
+                Err(error @ slarouter_core::StateError::Version { .. }) => return Err(LearningError::State(error)),
+                Err(error) => {
+                    tracing::error!(route = %saved.route, %error, "saved state is unusable: learning anew from the log");
+                    return Ok(Self::empty());
+                }
+            }
+        }
+        Ok(learning)
+    }
+
+    /// Applies everything that the log holds after what is known. Returns the number of events.
+    ///
+    /// # Errors
+    /// If the store cannot be read; what was applied stays applied.
+    pub async fn catch_up(&mut self, store: &dyn Store) -> Result<u64, LearningError> {
+        let mut applied = 0;
+        loop {
+            let events = store.events_after(self.seq, BATCH).await?;
+            let count = events.len();
+            for event in events {
+                self.apply(&event);
+            }
+            applied += count as u64;
+            if count < BATCH {
+                return Ok(applied);
+            }
+        }
+    }
+
+    /// The last event applied.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Events that could not be learnt from, since the start.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The learners by route.
+    #[must_use]
+    pub fn learners(&self) -> &BTreeMap<Arc<str>, Learner> {
+        &self.learners
+    }
+
+    /// Every route's state, to be saved or compared.
+    ///
+    /// # Errors
+    /// Never for the policies of this release.
+    pub fn states(&self) -> Result<Vec<(Arc<str>, Vec<u8>)>, LearningError> {
+        self.learners.iter().map(|(route, learner)| Ok((route.clone(), learner.to_bytes()?))).collect()
+    }
+
+    fn apply(&mut self, event: &Event) {
+        self.seq = event.seq();
+        if let Err(error) = self.learn(event) {
+            // One event that makes no sense must not stop the learning from all the others.
+            self.refused += 1;
+            tracing::warn!(seq = self.seq, %error, "an event of the log cannot be learnt from");
+        }
+    }
+
+    fn learn(&mut self, event: &Event) -> Result<(), LearningError> {
+        match event {
+            Event::Configured { route, spec, .. } => {
+                let spec: RouteSpec = serde_json::from_str(spec)?;
+                if let Some(learner) = self.learners.get_mut(route) {
+                    learner.reconfigure(spec)?;
+                } else {
+                    let learner = Learner::new(spec, slarouter_text::DIM, slarouter_text::VERSION)?;
+                    self.learners.insert(route.clone(), learner);
+                }
+            }
+            Event::Decided { route, decision, .. } => {
+                if let Some(learner) = self.learners.get_mut(route) {
+                    learner.decided(decision);
+                }
+            }
+            Event::Finished { route, reason, outcome, .. } => {
+                if let Some(learner) = self.learners.get_mut(route) {
+                    learner.finished(&Outcome {
+                        model: &outcome.model,
+                        ok: outcome.ok,
+                        input_tokens: outcome.input_tokens,
+                        output_tokens: outcome.output_tokens,
+                        cost: outcome.cost,
+                        pinned: *reason == Reason::Pinned,
+                    })?;
+                }
+            }
+            Event::Rated { seq, time, route, rated } => {
+                if let Some(learner) = self.learners.get_mut(route) {
+                    let current = rated.feature_version == slarouter_text::VERSION;
+                    let feedback = Feedback {
+                        decision: rated.decision,
+                        decided_at: rated.decided_at,
+                        model: &rated.model,
+                        reason: rated.reason,
+                        features: if current { &rated.features } else { &[] },
+                        rater: rated.rater,
+                        rating: rated.rating,
+                        order: *seq,
+                    };
+                    learner.observe(&feedback, Timestamp(time.0))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let routes = self.learners.iter().map(|(route, learner)| (route.clone(), learner.router().clone())).collect();
+        Snapshot { seq: self.seq, routes }
+    }
+}
+
+/// Why the learner cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LearningError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The saved state was written by a newer release.
+    #[error(transparent)]
+    State(#[from] slarouter_core::StateError),
+    /// A route in the log that this release cannot build.
+    #[error(transparent)]
+    Spec(#[from] slarouter_core::SpecError),
+    /// A route in the log that this release cannot read.
+    #[error("unreadable route in the log: {0}")]
+    Json(#[from] serde_json::Error),
+    /// An event with impossible content.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+}
+
+/// Runs until `stop` says so, then saves what was learnt.
+pub(crate) async fn run(
+    mut learning: Learning,
+    store: Arc<dyn Store>,
+    published: Arc<ArcSwap<Snapshot>>,
+    snapshot_every: u64,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut committed = store.committed();
+    let mut saved = learning.seq;
+    while !*stop.borrow() {
+        tokio::select! {
+            _ = stop.changed() => break,
+            changed = committed.changed() => if changed.is_err() { break },
+        }
+        if let Err(error) = learning.catch_up(store.as_ref()).await {
+            tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");
+            tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => committed.mark_changed() }
+        }
+        published.store(Arc::new(learning.snapshot()));
+        if learning.seq - saved >= snapshot_every {
+            saved = learning.seq;
+            save(&learning, store.as_ref()).await;
+        }
+        tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PACE) => {} }
+    }
+    match learning.catch_up(store.as_ref()).await {
+        Ok(_) => save(&learning, store.as_ref()).await,
+        Err(error) => tracing::error!(%error, "the last events could not be learnt: they will be at the next start"),
+    }
+}
+
+pub(crate) fn publish(learning: &Learning) -> Arc<ArcSwap<Snapshot>> {
+    Arc::new(ArcSwap::from_pointee(learning.snapshot()))
+}
+
+async fn save(learning: &Learning, store: &dyn Store) {
+    let result = match learning.states() {
+        Ok(states) => {
+            store.save_snapshots(learning.seq, Timestamp(0), states).await.map_err(LearningError::from)
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = result {
+        tracing::error!(%error, "the state could not be saved: the log still holds all of it");
+    }
+}

@@ -1,0 +1,164 @@
+//! Prometheus metrics. Names, units and labels are a contract: docs/metrics.md lists them.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use slarouter_core::{Policy, Receipt};
+
+use crate::learning::Snapshot;
+
+type FloatCounter = Counter<f64, AtomicU64>;
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    model: String,
+    decision: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FailureLabels {
+    model: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteModel {
+    route: String,
+    model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReceiptLabel {
+    receipt: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabel {
+    route: String,
+}
+
+/// How one request went, for the counters.
+pub(crate) struct Served<'a> {
+    pub(crate) route: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) decision: &'a str,
+    pub(crate) status: u16,
+    pub(crate) seconds: f64,
+    pub(crate) cost: f64,
+}
+
+/// All metrics of the gateway.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabel, Histogram>,
+    failures: Family<FailureLabels, Counter>,
+    cost: Family<RouteModel, FloatCounter>,
+    feedback: Family<ReceiptLabel, Counter>,
+    unlogged: Counter,
+    learnt: Gauge,
+    logged: Gauge,
+    target: Family<RouteLabel, FloatGauge>,
+    satisfaction: Family<RouteLabel, FloatGauge>,
+    labels: Family<RouteLabel, Gauge>,
+    queue: Family<RouteLabel, FloatGauge>,
+    dearest: Family<RouteLabel, FloatGauge>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("slarouter"),
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16))),
+            failures: Family::default(),
+            cost: Family::default(),
+            feedback: Family::default(),
+            unlogged: Counter::default(),
+            learnt: Gauge::default(),
+            logged: Gauge::default(),
+            target: Family::default(),
+            satisfaction: Family::default(),
+            labels: Family::default(),
+            queue: Family::default(),
+            dearest: Family::default(),
+        };
+        let r = &mut metrics.registry;
+        r.register("requests", "Requests answered", metrics.requests.clone());
+        r.register_with_unit(
+            "request_duration",
+            "From the request's arrival to its last byte",
+            Unit::Seconds,
+            metrics.seconds.clone(),
+        );
+        r.register("upstream_failures", "Calls to upstreams that failed before any byte", metrics.failures.clone());
+        r.register("cost_usd", "USD charged by the model that answered", metrics.cost.clone());
+        r.register("feedback", "Ratings by what became of them", metrics.feedback.clone());
+        r.register("unlogged", "Decisions and outcomes that the log could not take", metrics.unlogged.clone());
+        r.register("log_seq", "Last event made durable", metrics.logged.clone());
+        r.register("learner_seq", "Last event learnt from", metrics.learnt.clone());
+        r.register("satisfaction_target_ratio", "The SLA: α", metrics.target.clone());
+        r.register("satisfaction_ratio", "Mean of the ratings in force", metrics.satisfaction.clone());
+        r.register("labelled_decisions", "Decisions with a rating in force", metrics.labels.clone());
+        r.register("virtual_queue", "Length of the virtual queue", metrics.queue.clone());
+        r.register("dearest_cost_usd", "Predicted USD of always choosing the dearest model", metrics.dearest.clone());
+        metrics
+    }
+
+    pub(crate) fn served(&self, served: &Served<'_>) {
+        let (route, model) = (served.route.to_owned(), served.model.to_owned());
+        let labels = RequestLabels {
+            route: route.clone(),
+            model: model.clone(),
+            decision: served.decision.to_owned(),
+            status: served.status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        self.seconds.get_or_create(&RouteLabel { route: route.clone() }).observe(served.seconds);
+        self.cost.get_or_create(&RouteModel { route, model }).inc_by(served.cost);
+    }
+
+    pub(crate) fn failure(&self, model: &str, kind: &'static str) {
+        self.failures.get_or_create(&FailureLabels { model: model.to_owned(), kind }).inc();
+    }
+
+    pub(crate) fn feedback(&self, receipt: Receipt) {
+        self.feedback.get_or_create(&ReceiptLabel { receipt: receipt.as_str() }).inc();
+    }
+
+    pub(crate) fn unlogged(&self) {
+        self.unlogged.inc();
+    }
+
+    /// The text of a scrape. The state of the routes is read off the snapshot in force.
+    pub(crate) fn render(&self, snapshot: &Snapshot, committed: u64) -> String {
+        self.learnt.set(snapshot.seq as i64);
+        self.logged.set(committed as i64);
+        for (route, router) in &snapshot.routes {
+            let label = RouteLabel { route: route.to_string() };
+            let account = router.account();
+            self.target.get_or_create(&label).set(router.alpha());
+            if let Some(satisfaction) = account.satisfaction() {
+                self.satisfaction.get_or_create(&label).set(satisfaction);
+            }
+            self.labels.get_or_create(&label).set(account.labels as i64);
+            self.dearest.get_or_create(&label).set(account.dearest_cost);
+            if let Some(queue) = router.policy().queue() {
+                self.queue.get_or_create(&label).set(queue);
+            }
+        }
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,39 @@
+//! `GET /v1/models`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::ApiError;
+
+fn entry(app: &App, id: &str) -> Value {
+    json!({ "id": id, "object": "model", "created": app.started.0 / 1000, "owned_by": "slarouter" })
+}
+
+fn names(app: &App) -> Vec<String> {
+    let routes = app.config.routes.keys().map(|route| format!("auto:{route}"));
+    let models = app.config.models.iter().map(|model| model.name.to_string());
+    std::iter::once("auto".to_owned()).chain(routes).chain(models).collect()
+}
+
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
+    let data: Vec<_> = names(&app).iter().map(|name| entry(&app, name)).collect();
+    Json(json!({ "object": "list", "data": data })).into_response()
+}
+
+pub(crate) async fn retrieve(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    if names(&app).contains(&id) {
+        return Json(entry(&app, &id)).into_response();
+    }
+    unknown(&id).into_response()
+}
+
+pub(crate) fn unknown(id: &str) -> ApiError {
+    let message = format!("there is no model or route {id:?}: GET /v1/models lists them");
+    ApiError::invalid("model", "model_not_found", message).with_status(StatusCode::NOT_FOUND)
+}

@@ -1,0 +1,215 @@
+//! One call to one upstream.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http::{HeaderMap, StatusCode, header};
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use crate::config::{Model, UpstreamConfig};
+
+/// The client side towards the providers.
+pub(crate) struct Upstream {
+    client: reqwest::Client,
+    config: UpstreamConfig,
+}
+
+/// A 2xx answer whose first bytes have arrived.
+pub(crate) enum Answer {
+    Plain { status: StatusCode, headers: HeaderMap, body: Bytes },
+    Stream { status: StatusCode, headers: HeaderMap, first: Bytes, rest: BoxStream<'static, Result<Bytes, String>> },
+}
+
+/// A call that failed before any byte of it had been passed on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No connection.
+    Unreachable(String),
+    /// A deadline passed.
+    Timeout(&'static str),
+    /// The connection broke, or what came is no answer.
+    Broken(String),
+    /// The upstream said no.
+    Status { status: StatusCode, headers: HeaderMap, body: Bytes },
+}
+
+/// What a failure allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The same model again, then another.
+    Retry,
+    /// Another model; this one will not do better soon.
+    OtherModel,
+    /// Nothing: the request itself is at fault.
+    GiveUp,
+}
+
+impl Upstream {
+    pub(crate) fn new(config: UpstreamConfig) -> Result<Self, reqwest::Error> {
+        // No redirects: upstreams are those of the configuration and no others.
+        let client = reqwest::Client::builder()
+            .connect_timeout(config.connect_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("slarouter/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, config })
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.config.idle_timeout
+    }
+
+    /// Sends a chat request and waits for the whole answer, or for the first bytes of a stream.
+    pub(crate) async fn chat(&self, model: &Model, body: Vec<u8>) -> Result<Answer, Failure> {
+        let url = format!("{}/chat/completions", model.base_url.trim_end_matches('/'));
+        let mut request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
+        if let Some(key) = &model.api_key {
+            request = request.bearer_auth(key.expose_secret());
+        }
+        let response = match timeout(self.config.response_timeout, request.send()).await {
+            Err(_) => return Err(Failure::Timeout("response headers")),
+            Ok(Err(error)) if error.is_connect() => return Err(Failure::Unreachable(causes(&error))),
+            Ok(Err(error)) if error.is_timeout() => return Err(Failure::Timeout("connect")),
+            Ok(Err(error)) => return Err(Failure::Broken(causes(&error))),
+            Ok(Ok(response)) => response,
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut rest = response.bytes_stream().map(|chunk| chunk.map_err(|error| causes(&error))).boxed();
+        if status.is_success() && is_event_stream(&headers) {
+            let first = self.first_event(&mut rest).await?;
+            return Ok(Answer::Stream { status, headers, first, rest });
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.next(&mut rest, self.config.idle_timeout).await? {
+            if body.len() + chunk.len() > self.config.max_response_bytes {
+                return Err(Failure::Broken(format!("the answer is over {} bytes", self.config.max_response_bytes)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = body.freeze();
+        if status.is_success() {
+            Ok(Answer::Plain { status, headers, body })
+        } else {
+            Err(Failure::Status { status, headers, body })
+        }
+    }
+
+    /// Waits for a whole event, so that a stream that breaks before it can still be tried elsewhere.
+    async fn first_event(&self, rest: &mut BoxStream<'static, Result<Bytes, String>>) -> Result<Bytes, Failure> {
+        let mut first = BytesMut::new();
+        while !has_event(&first) {
+            match self.next(rest, self.config.response_timeout).await? {
+                Some(chunk) => first.extend_from_slice(&chunk),
+                None => return Err(Failure::Broken("the stream ended before its first event".to_owned())),
+            }
+            if first.len() > self.config.max_response_bytes {
+                return Err(Failure::Broken("the first event of the stream is too long".to_owned()));
+            }
+        }
+        Ok(first.freeze())
+    }
+
+    async fn next(
+        &self,
+        rest: &mut BoxStream<'static, Result<Bytes, String>>,
+        limit: Duration,
+    ) -> Result<Option<Bytes>, Failure> {
+        match timeout(limit, rest.next()).await {
+            Err(_) => Err(Failure::Timeout("body")),
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+            Ok(Some(Err(error))) => Err(Failure::Broken(error)),
+        }
+    }
+}
+
+impl Failure {
+    /// The word for logs and metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) => "broken",
+            Self::Status { status, .. } if status.as_u16() == 429 => "rate_limited",
+            Self::Status { status, .. } if status.is_server_error() => "server_error",
+            Self::Status { .. } => "refused",
+        }
+    }
+
+    pub(crate) fn next(&self) -> Next {
+        let Self::Status { status, headers, .. } = self else { return Next::Retry };
+        // An upstream that says when to come back means it: only another model can help before that.
+        let waits = headers.contains_key(header::RETRY_AFTER);
+        match status.as_u16() {
+            408 | 429 | 500 | 502 | 503 | 504 | 529 if !waits => Next::Retry,
+            // Keys, quotas, model names and outages are the operator's or the upstream's affair, not the client's.
+            401..=404 | 408 | 429 | 500..=599 => Next::OtherModel,
+            _ => Next::GiveUp,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
+            Self::Timeout(what) => write!(f, "the upstream took too long: {what}"),
+            Self::Broken(why) => write!(f, "the upstream broke off: {why}"),
+            Self::Status { status, .. } => write!(f, "the upstream answered {status}"),
+        }
+    }
+}
+
+/// Whether a line of data is followed by a blank line, in any of the three line ends; comments alone do not count.
+fn has_event(bytes: &[u8]) -> bool {
+    let data = memchr::memmem::find(bytes, b"data");
+    data.is_some_and(|at| {
+        let ends: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+        ends.iter().any(|end| memchr::memmem::find(&bytes[at..], end).is_some())
+    })
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+/// An error with its causes, without the URL, which may hold what clients need not see.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() { "request failed".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_allow_what_they_should() {
+        let status = |code: u16, retry_after: Option<u32>| {
+            let mut headers = HeaderMap::new();
+            if let Some(seconds) = retry_after {
+                headers.insert(header::RETRY_AFTER, seconds.into());
+            }
+            Failure::Status { status: StatusCode::from_u16(code).unwrap(), headers, body: Bytes::new() }.next()
+        };
+        assert_eq!(status(500, None), Next::Retry);
+        assert_eq!(status(429, None), Next::Retry);
+        assert_eq!(status(429, Some(7)), Next::OtherModel);
+        assert_eq!(status(401, None), Next::OtherModel);
+        assert_eq!(status(400, None), Next::GiveUp);
+        assert_eq!(status(422, None), Next::GiveUp);
+        assert_eq!(Failure::Timeout("connect").next(), Next::Retry);
+    }
+}

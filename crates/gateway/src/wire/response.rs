@@ -1,0 +1,150 @@
+//! The body of an answer that comes whole.
+
+use super::json::{self, Edit, Object, WireError, splice};
+
+/// Tokens as the upstream billed them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// All input tokens.
+    pub(crate) input_tokens: u64,
+    /// Those of the input that came from the upstream's prompt cache.
+    pub(crate) cached_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub(crate) output_tokens: u64,
+}
+
+/// What an answer says about itself.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// `None` if the upstream does not report it.
+    pub(crate) usage: Option<Usage>,
+    /// The upstream's own id.
+    pub(crate) id: Option<String>,
+}
+
+/// What to change in an answer.
+#[derive(Debug)]
+pub(crate) struct Rewrite<'a> {
+    /// Takes the place of the upstream's id.
+    pub(crate) id: &'a str,
+    /// Goes in if the answer names no model.
+    pub(crate) model_if_missing: &'a str,
+    /// USD, for `usage.cost`; goes nowhere if the answer has no usage.
+    pub(crate) cost: Option<f64>,
+    /// Raw JSON for a member `slarouter`.
+    pub(crate) metadata: Option<&'a [u8]>,
+}
+
+/// Whether a body is a JSON object, to its last byte.
+pub(crate) fn is_object(body: &[u8]) -> bool {
+    json::each_member(body, |_| {}).is_ok()
+}
+
+/// Reads an answer; nothing from one that is no JSON object.
+pub(crate) fn read(body: &[u8]) -> Facts {
+    let Ok(object) = Object::scan(body) else { return Facts::default() };
+    Facts {
+        usage: object.get(body, "usage").and_then(Usage::read),
+        id: object.get(body, "id").and_then(json::text),
+    }
+}
+
+/// The client's body.
+pub(crate) fn rewrite(body: &[u8], rewrite: &Rewrite<'_>) -> Result<Vec<u8>, WireError> {
+    let object = Object::scan(body)?;
+    let (id, model) = (json::quote(rewrite.id), json::quote(rewrite.model_if_missing));
+    let usage = object.get(body, "usage").and_then(|usage| with_cost(usage, rewrite.cost?));
+    let mut edits = vec![("id", Edit::Set(id.as_bytes())), ("model", Edit::Default(model.as_bytes()))];
+    edits.extend(usage.as_deref().map(|usage| ("usage", Edit::Set(usage))));
+    edits.extend(rewrite.metadata.map(|metadata| ("slarouter", Edit::Set(metadata))));
+    let mut out = Vec::with_capacity(body.len() + 256 + rewrite.metadata.map_or(0, <[u8]>::len));
+    object.splice(body, &edits, &mut out);
+    Ok(out)
+}
+
+/// A `usage` object with its cost set; `None` if it is no object or the cost is no number.
+pub(super) fn with_cost(usage: &[u8], cost: f64) -> Option<Vec<u8>> {
+    let cost = serde_json::Number::from_f64(cost)?.to_string();
+    splice(usage, &[("cost", Edit::Set(cost.as_bytes()))]).ok()
+}
+
+impl Usage {
+    /// Reads a `usage` object; `None` for anything without token counts.
+    pub(super) fn read(raw: &[u8]) -> Option<Self> {
+        let usage = Object::scan(raw).ok()?;
+        let number = |name| usage.get(raw, name).and_then(json::count);
+        let (input, output) = (number("prompt_tokens"), number("completion_tokens"));
+        if input.is_none() && output.is_none() {
+            return None;
+        }
+        let details = usage.get(raw, "prompt_tokens_details");
+        let cached = details.and_then(|details| json::count(Object::scan(details).ok()?.get(details, "cached_tokens")?));
+        Some(Self {
+            input_tokens: input.unwrap_or(0),
+            // The second is DeepSeek's name for it.
+            cached_tokens: cached.or_else(|| number("prompt_cache_hit_tokens")).unwrap_or(0),
+            output_tokens: output.unwrap_or(0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{ "id" : "chatcmpl-1", "object":"chat.completion","created":1.0,"model":"gpt-x",
+  "choices":[{"index":0,"message":{"role":"assistant","content":"\u00e9 \"id\"","reasoning_content":"r"}}],
+  "usage":{"prompt_tokens":10,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4},"cost":9}, "x_unknown":[1e3]}
+"#;
+
+    fn client(body: &str, cost: Option<f64>, metadata: Option<&str>) -> String {
+        let metadata = metadata.map(str::as_bytes);
+        let out = rewrite(body.as_bytes(), &Rewrite { id: "ours", model_if_missing: "m\"", cost, metadata });
+        String::from_utf8(out.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn reads_usage_and_id() {
+        let facts = read(BODY.as_bytes());
+        assert_eq!(facts.id.as_deref(), Some("chatcmpl-1"));
+        assert_eq!(facts.usage, Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3 }));
+        for none in ["{}", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, r#"{"usage":{"prompt_tokens":"1"}}"#] {
+            assert_eq!(read(none.as_bytes()).usage, None, "{none}");
+        }
+        let deepseek = read(br#"{"usage":{"prompt_tokens":5.0,"prompt_cache_hit_tokens":2}}"#);
+        assert_eq!(deepseek.usage, Some(Usage { input_tokens: 5, cached_tokens: 2, output_tokens: 0 }));
+    }
+
+    #[test]
+    fn changes_id_and_cost_alone() {
+        let expected = BODY.replace("chatcmpl-1", "ours").replace(r#""cost":9"#, r#""cost":0.00125"#);
+        assert_eq!(client(BODY, Some(0.00125), None), expected);
+        let marked = expected.replace("[1e3]}", r#"[1e3],"slarouter":{"a":1}}"#);
+        assert_eq!(client(BODY, Some(0.00125), Some(r#"{"a":1}"#)), marked);
+    }
+
+    #[test]
+    fn fills_in_what_is_missing() {
+        assert_eq!(client("{}", Some(1.0), None), r#"{"id":"ours","model":"m\""}"#);
+        assert_eq!(client(r#"{"usage":{}}"#, Some(1.0), None), r#"{"usage":{"cost":1.0},"id":"ours","model":"m\""}"#);
+    }
+
+    #[test]
+    fn leaves_usage_alone_where_no_cost_fits() {
+        assert_eq!(client(BODY, Some(f64::NAN), None), BODY.replace("chatcmpl-1", "ours"));
+        let null = r#"{"id":"","model":"","usage":null}"#;
+        assert_eq!(client(null, Some(1.0), None), r#"{"id":"ours","model":"","usage":null}"#);
+    }
+
+    #[test]
+    fn broken_bodies_are_errors() {
+        for cut in 0..BODY.len() - 2 {
+            let Some(part) = BODY.get(..cut) else { continue };
+            assert!(!is_object(part.as_bytes()), "{part}");
+            let nothing = Rewrite { id: "", model_if_missing: "", cost: None, metadata: None };
+            assert!(rewrite(part.as_bytes(), &nothing).is_err());
+        }
+        assert!(is_object(BODY.as_bytes()));
+        assert!(!is_object(b"<html>") && !is_object(b"[]"));
+    }
+}

@@ -1,0 +1,282 @@
+//! Recorded outcomes: one row per prompt, a score and a cost per model.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use slarouter_core::{ModelSpec, Price, Zoo};
+use slarouter_text::{Conversation, DIM, features};
+
+/// Output tokens that the derived price list assumes of every answer.
+const ASSUMED_OUTPUT: f64 = 200.0;
+
+/// A data set in memory, features included.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The file's name without its endings.
+    pub name: String,
+    /// The models, with a price list derived from the data: see [`Dataset::load`].
+    pub zoo: Zoo,
+    rows: usize,
+    /// Per row, per model.
+    scores: Vec<f64>,
+    costs: Vec<f64>,
+    features: Vec<f32>,
+    input_tokens: Vec<f64>,
+}
+
+/// What to take of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Scores from here on count as 1, others as 0; `None` leaves them graded.
+    pub bar: Option<f64>,
+    /// Models to keep, in this order; `None` keeps all, in the file's order.
+    pub models: Option<Vec<String>>,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file cannot be opened.
+    #[error("{file}: {source}")]
+    Open {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file as a whole is wrong.
+    #[error("{file}: {what}")]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, and how to mend it.
+        what: String,
+    },
+    /// A row is wrong.
+    #[error("{file}, line {line}{}: {what}", column.as_ref().map(|c| format!(", column {c:?}")).unwrap_or_default())]
+    Row {
+        /// The file.
+        file: PathBuf,
+        /// The line on which the row begins, from 1.
+        line: u64,
+        /// The column, if one is to blame.
+        column: Option<String>,
+        /// What is wrong, and how to mend it.
+        what: String,
+    },
+}
+
+/// Places of a model's columns.
+struct Columns {
+    name: String,
+    score: usize,
+    cost: usize,
+}
+
+impl Dataset {
+    /// Reads a CSV file, gzipped or not, with columns `prompt_id`, `benchmark` (optional), `prompt`, and `score:<model>` and
+    /// `cost:<model>` for each model, and computes the features of all prompts.
+    ///
+    /// The data have costs, not prices, so a price list is derived: per model one blended price for input and output tokens,
+    /// its total cost over the total of (estimated input tokens + 200). It says as much about a model as a price list would, and
+    /// nothing about single prompts.
+    ///
+    /// # Errors
+    /// [`DataError`] with the line and the column.
+    pub fn load(path: &Path, selection: &Selection) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(|source| DataError::Open { file: path.into(), source })?;
+        let mut reader = BufReader::new(file);
+        let gzip = std::io::BufRead::fill_buf(&mut reader)
+            .map_err(|source| DataError::Open { file: path.into(), source })?
+            .starts_with(&[0x1f, 0x8b]);
+        let input: Box<dyn Read> = if gzip { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.trim_end_matches(".gz").trim_end_matches(".csv").to_owned();
+        Self::read(path, name, input, selection)
+    }
+
+    fn read(path: &Path, name: String, input: impl Read, selection: &Selection) -> Result<Self, DataError> {
+        let mut csv = csv::ReaderBuilder::new().from_reader(input);
+        let headers = csv.headers().map_err(|error| from_csv(path, &error))?.clone();
+        let (prompt, id, models) = columns(path, &headers, selection.models.as_deref())?;
+        let mut data = Self {
+            name,
+            zoo: placeholder(path, &models)?,
+            rows: 0,
+            scores: Vec::new(),
+            costs: Vec::new(),
+            features: Vec::new(),
+            input_tokens: Vec::new(),
+        };
+        let mut ids = HashSet::new();
+        for record in csv.records() {
+            let record = record.map_err(|error| from_csv(path, &error))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let wrong = |column: &str, what: String| DataError::Row {
+                file: path.into(),
+                line,
+                column: Some(column.to_owned()),
+                what,
+            };
+            if !ids.insert(record[id].to_owned()) {
+                return Err(wrong("prompt_id", format!("{:?} is there twice: remove one of the rows", &record[id])));
+            }
+            for model in &models {
+                let number = |at: usize| -> Result<f64, DataError> {
+                    let text = record[at].trim();
+                    match text.parse::<f64>() {
+                        Ok(value) if value.is_finite() => Ok(value),
+                        _ => Err(wrong(&headers[at], format!("{text:?} is no finite number"))),
+                    }
+                };
+                let score = number(model.score)?;
+                if !(0.0..=1.0).contains(&score) {
+                    return Err(wrong(&headers[model.score], format!("the score {score} is not between 0 and 1")));
+                }
+                let cost = number(model.cost)?;
+                if cost < 0.0 {
+                    return Err(wrong(&headers[model.cost], format!("the cost {cost} is negative")));
+                }
+                data.scores.push(selection.bar.map_or(score, |bar| f64::from(u8::from(score >= bar))));
+                data.costs.push(cost);
+            }
+            let conversation = Conversation::from_prompt(&record[prompt]);
+            data.features.extend(features(&conversation));
+            data.input_tokens.push(f64::from(conversation.input_tokens()));
+            data.rows += 1;
+        }
+        if data.rows == 0 {
+            return Err(DataError::File { file: path.into(), what: "there are no rows below the header".to_owned() });
+        }
+        data.zoo = data.priced(path, &models)?;
+        Ok(data)
+    }
+
+    /// Number of prompts.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of models.
+    #[must_use]
+    pub fn models(&self) -> usize {
+        self.zoo.models().len()
+    }
+
+    /// Satisfaction with `model` on `row`, in \[0, 1\].
+    #[must_use]
+    pub fn score(&self, row: usize, model: usize) -> f64 {
+        self.scores[row * self.models() + model]
+    }
+
+    /// USD of `model` on `row`.
+    #[must_use]
+    pub fn cost(&self, row: usize, model: usize) -> f64 {
+        self.costs[row * self.models() + model]
+    }
+
+    /// Features of the prompt.
+    #[must_use]
+    pub fn features(&self, row: usize) -> &[f32] {
+        &self.features[row * DIM..(row + 1) * DIM]
+    }
+
+    /// Estimated input tokens of the prompt.
+    #[must_use]
+    pub fn input_tokens(&self, row: usize) -> f64 {
+        self.input_tokens[row]
+    }
+
+    /// Output tokens that the derived price makes of a recorded cost.
+    #[must_use]
+    pub fn output_tokens(&self, row: usize, model: usize) -> Option<f64> {
+        let price = self.zoo.models()[model].price;
+        (price.output > 0.0).then(|| {
+            ((self.cost(row, model) * 1e6 - self.input_tokens(row) * price.input) / price.output).max(0.0)
+        })
+    }
+
+    /// Mean satisfaction and mean cost of always choosing `model`.
+    #[must_use]
+    pub fn means(&self, model: usize) -> (f64, f64) {
+        let n = self.rows as f64;
+        let sum = |value: &dyn Fn(usize) -> f64| (0..self.rows).map(value).sum::<f64>() / n;
+        (sum(&|row| self.score(row, model)), sum(&|row| self.cost(row, model)))
+    }
+
+    fn priced(&self, path: &Path, models: &[Columns]) -> Result<Zoo, DataError> {
+        let tokens: f64 = self.input_tokens.iter().map(|input| input + ASSUMED_OUTPUT).sum();
+        let spec = |(place, model): (usize, &Columns)| {
+            let price = self.means(place).1 * self.rows as f64 / tokens * 1e6;
+            ModelSpec::new(&model.name, Price { input: price, output: price })
+        };
+        zoo(path, models.iter().enumerate().map(spec).collect())
+    }
+}
+
+fn placeholder(path: &Path, models: &[Columns]) -> Result<Zoo, DataError> {
+    zoo(path, models.iter().map(|model| ModelSpec::new(&model.name, Price::default())).collect())
+}
+
+fn zoo(path: &Path, models: Vec<ModelSpec>) -> Result<Zoo, DataError> {
+    Zoo::new(models).map_err(|error| DataError::File { file: path.into(), what: error.to_string() })
+}
+
+/// Places of `prompt`, `prompt_id` and the models' columns.
+fn columns(
+    path: &Path,
+    headers: &csv::StringRecord,
+    wanted: Option<&[String]>,
+) -> Result<(usize, usize, Vec<Columns>), DataError> {
+    let refuse = |what: String| DataError::File { file: path.into(), what };
+    let mut seen = HashSet::new();
+    for header in headers {
+        if !seen.insert(header) {
+            return Err(refuse(format!("the column {header:?} is there twice: remove one")));
+        }
+    }
+    let place = |name: &str| headers.iter().position(|header| header == name);
+    let need = |name: &str| place(name).ok_or_else(|| refuse(format!("the column {name:?} is missing")));
+    let (prompt, id) = (need("prompt")?, need("prompt_id")?);
+    let mut known = Vec::new();
+    for (score, header) in headers.iter().enumerate() {
+        if let Some(name) = header.strip_prefix("score:") {
+            known.push(Columns { name: name.to_owned(), score, cost: need(&format!("cost:{name}"))? });
+        } else if let Some(name) = header.strip_prefix("cost:") {
+            need(&format!("score:{name}"))?;
+        }
+    }
+    if known.is_empty() {
+        return Err(refuse("there is no model: add columns score:<model> and cost:<model>".to_owned()));
+    }
+    let Some(wanted) = wanted else { return Ok((prompt, id, known)) };
+    let mut models = Vec::new();
+    for name in wanted {
+        let Some(place) = known.iter().position(|model| model.name == *name) else {
+            let names: Vec<_> = known.iter().map(|model| model.name.as_str()).collect();
+            return Err(refuse(format!("there is no model {name:?}; left to choose from: {}", names.join(", "))));
+        };
+        models.push(known.swap_remove(place));
+    }
+    Ok((prompt, id, models))
+}
+
+fn from_csv(path: &Path, error: &csv::Error) -> DataError {
+    let what = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields where the header has {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { err, .. } => format!("not UTF-8: {err}"),
+        csv::ErrorKind::Io(source) => format!("cannot be read to its end, perhaps cut short: {source}"),
+        _ => error.to_string(),
+    };
+    match error.position() {
+        Some(position) => DataError::Row { file: path.into(), line: position.line(), column: None, what },
+        None => DataError::File { file: path.into(), what },
+    }
+}

@@ -1,0 +1,276 @@
+//! Runs of a policy over recorded outcomes.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use serde::Serialize;
+use slarouter_core::{
+    Alpha, Context, DecideError, DecisionId, Feedback, Learner, ObserveError, Outcome, Policy, PolicySpec, Rater,
+    Rating, RouteSpec, SpecError, Timestamp, decision_rng, uniform,
+};
+use slarouter_text::{DIM, VERSION};
+
+use crate::{Dataset, References};
+
+/// The running mean counts from this share of a run on: before it, chance rules.
+const SETTLED: f64 = 0.2;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Replay<'a> {
+    /// The recorded outcomes.
+    pub data: &'a Dataset,
+    /// The satisfaction target.
+    pub alpha: Alpha,
+    /// φ: the probability that the score of the chosen model is seen.
+    pub feedback_rate: f64,
+    /// The policy.
+    pub policy: PolicySpec,
+    /// Seeds 0, 1, …
+    pub seeds: u64,
+    /// Keep the order of the file instead of shuffling by the seed.
+    pub ordered: bool,
+    /// Requests per run, cut off after the shuffle.
+    pub limit: Option<usize>,
+}
+
+/// One pass.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    /// Its seed.
+    pub seed: u64,
+    /// Mean true satisfaction with the answers given, seen or not.
+    pub satisfaction: f64,
+    /// Mean USD per request.
+    pub cost: f64,
+    /// Scores seen.
+    pub labels: u64,
+    /// Requests on which the policy explored.
+    pub explored: u64,
+    /// The lowest running mean of satisfaction from 20 % of the run on.
+    pub running_min: f64,
+    /// Share of the requests per model.
+    pub share: BTreeMap<String, f64>,
+}
+
+/// Means over the runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mean {
+    /// See [`Run`].
+    pub satisfaction: f64,
+    /// See [`Run`].
+    pub cost: f64,
+    /// See [`Run`].
+    pub labels: f64,
+    /// See [`Run`].
+    pub explored: f64,
+    /// See [`Run`].
+    pub running_min: f64,
+    /// Share of the runs whose satisfaction reached α.
+    pub kept: f64,
+    /// See [`Run`].
+    pub share: BTreeMap<String, f64>,
+}
+
+/// All runs, with the yardsticks.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Name of the data set.
+    pub data: String,
+    /// Requests per run.
+    pub rows: usize,
+    /// The models.
+    pub models: Vec<String>,
+    /// The satisfaction target.
+    pub alpha: f64,
+    /// φ
+    pub feedback_rate: f64,
+    /// The policy.
+    pub policy: String,
+    /// Number of runs.
+    pub seeds: u64,
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// Their means.
+    pub mean: Mean,
+    /// The yardsticks, over all rows.
+    pub references: References,
+}
+
+/// Why a replay cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The policy does not fit the data.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// φ outside \[0, 1\].
+    #[error("the feedback rate must lie between 0 and 1, not {0}")]
+    FeedbackRate(f64),
+    /// No runs, or no requests in them.
+    #[error("there is nothing to run: seeds and limit must be at least 1")]
+    Nothing,
+    /// The policy refuses a request; a fault of ours.
+    #[error(transparent)]
+    Decide(#[from] DecideError),
+    /// The learner refuses an outcome; a fault of ours.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+}
+
+impl Replay<'_> {
+    /// Runs all seeds. `progress` is called after each with the number done.
+    ///
+    /// # Errors
+    /// [`ReplayError`]
+    pub fn run(&self, mut progress: impl FnMut(u64)) -> Result<Report, ReplayError> {
+        if !(0.0..=1.0).contains(&self.feedback_rate) {
+            return Err(ReplayError::FeedbackRate(self.feedback_rate));
+        }
+        if self.seeds == 0 || self.limit == Some(0) {
+            return Err(ReplayError::Nothing);
+        }
+        let mut runs = Vec::new();
+        for seed in 0..self.seeds {
+            runs.push(self.run_seed(seed)?);
+            progress(seed + 1);
+        }
+        let data = self.data;
+        Ok(Report {
+            data: data.name.clone(),
+            rows: self.length(),
+            models: data.zoo.models().iter().map(|model| model.name.to_string()).collect(),
+            alpha: self.alpha.get(),
+            feedback_rate: self.feedback_rate,
+            policy: self.policy.to_string(),
+            seeds: self.seeds,
+            mean: Mean::of(&runs, self.alpha.get()),
+            runs,
+            references: References::of(data, self.alpha.get()),
+        })
+    }
+
+    /// One pass with the replay's policy.
+    ///
+    /// # Errors
+    /// [`ReplayError`]
+    pub fn run_seed(&self, seed: u64) -> Result<Run, ReplayError> {
+        self.pass(seed, Learner::new(self.spec(), DIM, VERSION)?)
+    }
+
+    /// One pass with a policy of the caller's own.
+    ///
+    /// # Errors
+    /// [`ReplayError`]
+    pub fn run_with<P: Policy>(&self, seed: u64, policy: P) -> Result<Run, ReplayError> {
+        self.pass(seed, Learner::with_policy(self.spec(), policy, DIM, VERSION))
+    }
+
+    fn spec(&self) -> RouteSpec {
+        RouteSpec {
+            alpha: self.alpha,
+            zoo: self.data.zoo.clone(),
+            policy: self.policy.clone(),
+            feedback_window_ms: u64::MAX,
+        }
+    }
+
+    fn length(&self) -> usize {
+        self.limit.map_or(self.data.rows(), |limit| limit.min(self.data.rows()))
+    }
+
+    fn pass<P: Policy>(&self, seed: u64, mut learner: Learner<P>) -> Result<Run, ReplayError> {
+        let data = self.data;
+        let mut order: Vec<usize> = (0..data.rows()).collect();
+        // Two streams of one seed: what is seen must not depend on how the rows were shuffled.
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        if !self.ordered {
+            shuffle(&mut order, &mut rng);
+        }
+        let mut feedback_rng = ChaCha8Rng::seed_from_u64(seed);
+        feedback_rng.set_stream(1);
+        order.truncate(self.length());
+
+        let settled = (SETTLED * order.len() as f64).ceil() as usize;
+        let (mut satisfaction, mut cost, mut labels, mut running_min) = (0.0, 0.0, 0, f64::INFINITY);
+        let mut chosen = vec![0_u64; data.models()];
+        for (t, &row) in order.iter().enumerate() {
+            let id = DecisionId(t as u128);
+            let now = Timestamp(t as u64);
+            let features = data.features(row);
+            let context = Context { features, input_tokens: data.input_tokens(row), excluded: &[] };
+            let decision = learner.router().decide(&context, &mut decision_rng(seed, id))?;
+            let (model, score) = (decision.chosen, data.score(row, decision.chosen));
+            let name = decision.choice().model.clone();
+            learner.decided(&decision);
+            learner.finished(&Outcome {
+                model: &name,
+                ok: true,
+                input_tokens: Some(data.input_tokens(row)),
+                output_tokens: data.output_tokens(row, model),
+                cost: data.cost(row, model),
+                pinned: false,
+            })?;
+            if uniform(&mut feedback_rng) < self.feedback_rate {
+                labels += 1;
+                let feedback = Feedback {
+                    decision: id,
+                    decided_at: now,
+                    model: &name,
+                    reason: decision.reason,
+                    features,
+                    rater: Rater(0),
+                    rating: Some(Rating::new(score)?),
+                    order: t as u64,
+                };
+                learner.observe(&feedback, now)?;
+            }
+            chosen[model] += 1;
+            satisfaction += score;
+            cost += data.cost(row, model);
+            if t + 1 >= settled {
+                running_min = f64::min(running_min, satisfaction / (t + 1) as f64);
+            }
+        }
+        let n = order.len() as f64;
+        let names = data.zoo.models().iter().map(|model| model.name.to_string());
+        Ok(Run {
+            seed,
+            satisfaction: satisfaction / n,
+            cost: cost / n,
+            labels,
+            explored: learner.account().explored,
+            running_min,
+            share: names.zip(chosen).map(|(name, count)| (name, count as f64 / n)).collect(),
+        })
+    }
+}
+
+impl Mean {
+    fn of(runs: &[Run], alpha: f64) -> Self {
+        let n = runs.len() as f64;
+        let mean = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).sum::<f64>() / n;
+        let mut share = BTreeMap::new();
+        for (name, value) in runs.iter().flat_map(|run| &run.share) {
+            *share.entry(name.clone()).or_insert(0.0) += value / n;
+        }
+        Self {
+            satisfaction: mean(&|run| run.satisfaction),
+            cost: mean(&|run| run.cost),
+            labels: mean(&|run| run.labels as f64),
+            explored: mean(&|run| run.explored as f64),
+            running_min: mean(&|run| run.running_min),
+            kept: mean(&|run| f64::from(u8::from(run.satisfaction >= alpha))),
+            share,
+        }
+    }
+}
+
+/// Fisher–Yates.
+fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
+    for i in (1..order.len()).rev() {
+        let j = (uniform(rng) * (i + 1) as f64) as usize;
+        order.swap(i, j);
+    }
+}

@@ -1,0 +1,212 @@
+//! What is stored.
+
+use std::sync::Arc;
+
+use slarouter_core::{Decision, DecisionId, Rater, Rating, Reason, Receipt, Timestamp};
+
+/// A decision, with all that is needed to learn from its feedback later and to evaluate other policies on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecisionRecord {
+    /// Its id.
+    pub id: DecisionId,
+    /// When it was made.
+    pub time: Timestamp,
+    /// The route it was made for.
+    pub route: Arc<str>,
+    /// The decision, with the whole probability vector.
+    pub decision: Decision,
+    /// The features it was made from.
+    pub features: Vec<f32>,
+    /// Their version.
+    pub feature_version: u32,
+    /// Estimated input tokens.
+    pub input_tokens: f64,
+    /// The last event that the state it was made from had seen.
+    pub state_seq: u64,
+    /// The messages, if the operator wants them kept.
+    pub prompt: Option<String>,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutcomeRecord {
+    /// Its decision.
+    pub decision: DecisionId,
+    /// When it ended.
+    pub time: Timestamp,
+    /// The model that answered, or the last one tried.
+    pub model: Arc<str>,
+    /// HTTP status that the client got; 499 if it went away.
+    pub status: u16,
+    /// Whether the answer was delivered whole.
+    pub ok: bool,
+    /// Whether it was a stream.
+    pub streamed: bool,
+    /// Calls to upstreams.
+    pub attempts: u32,
+    /// Input tokens billed, if reported.
+    pub input_tokens: Option<f64>,
+    /// Those of them that came from the provider's cache.
+    pub cached_tokens: Option<f64>,
+    /// Output tokens billed, if reported.
+    pub output_tokens: Option<f64>,
+    /// USD.
+    pub cost: f64,
+    /// From arrival to the last byte.
+    pub latency_ms: f64,
+    /// From arrival to the first byte of the upstream.
+    pub ttft_ms: Option<f64>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// A rating as it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedbackRecord {
+    /// The rated decision.
+    pub decision: DecisionId,
+    /// When it was given.
+    pub time: Timestamp,
+    /// Who rates.
+    pub rater: Rater,
+    /// The rating; `None` withdraws.
+    pub rating: Option<Rating>,
+    /// In the rater's words.
+    pub comment: Option<String>,
+}
+
+/// What [`crate::Store::log`] takes.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A decision.
+    Decision(DecisionRecord),
+    /// Another model than the chosen one answers.
+    Reroute {
+        /// The decision.
+        decision: DecisionId,
+        /// The model that answers.
+        model: Arc<str>,
+    },
+    /// The end of a request.
+    Outcome(OutcomeRecord),
+}
+
+/// An event of the log, as the learner reads it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A route took a configuration into force.
+    Configured {
+        /// Its number.
+        seq: u64,
+        /// When.
+        time: Timestamp,
+        /// The route.
+        route: Arc<str>,
+        /// The configuration as JSON.
+        spec: String,
+    },
+    /// A decision was made.
+    Decided {
+        /// Its number.
+        seq: u64,
+        /// When.
+        time: Timestamp,
+        /// Its id.
+        id: DecisionId,
+        /// The route.
+        route: Arc<str>,
+        /// The decision.
+        decision: Decision,
+    },
+    /// A request ended.
+    Finished {
+        /// Its number.
+        seq: u64,
+        /// The route.
+        route: Arc<str>,
+        /// Why the model had been chosen.
+        reason: Reason,
+        /// How it ended.
+        outcome: OutcomeRecord,
+    },
+    /// An answer was rated.
+    Rated {
+        /// Its number.
+        seq: u64,
+        /// When.
+        time: Timestamp,
+        /// The route.
+        route: Arc<str>,
+        /// The rating, joined with its decision.
+        rated: Rated,
+    },
+}
+
+/// A rating, joined with its decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rated {
+    /// The rated decision.
+    pub decision: DecisionId,
+    /// When it was made.
+    pub decided_at: Timestamp,
+    /// The model that answered.
+    pub model: Arc<str>,
+    /// Why the model had been chosen.
+    pub reason: Reason,
+    /// The features the decision was made from.
+    pub features: Vec<f32>,
+    /// Their version.
+    pub feature_version: u32,
+    /// Who rated.
+    pub rater: Rater,
+    /// The rating; `None` withdraws.
+    pub rating: Option<Rating>,
+    /// What the caller was told.
+    pub receipt: Receipt,
+}
+
+/// A decision as found in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredDecision {
+    /// Its number.
+    pub seq: u64,
+    /// The decision.
+    pub record: DecisionRecord,
+    /// The model that answered in place of the chosen one, if any.
+    pub rerouted: Option<Arc<str>>,
+}
+
+/// A saved state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The route.
+    pub route: Arc<str>,
+    /// The last event that has gone in.
+    pub seq: u64,
+    /// The state.
+    pub state: Vec<u8>,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Decisions.
+    pub decisions: u64,
+    /// Outcomes.
+    pub outcomes: u64,
+    /// Ratings, changes and withdrawals.
+    pub feedback: u64,
+}
+
+impl Event {
+    /// Its number in the log.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::Configured { seq, .. }
+            | Self::Decided { seq, .. }
+            | Self::Finished { seq, .. }
+            | Self::Rated { seq, .. } => *seq,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! SQLite: one writer task with group commit, a pool of readers.
+
+mod read;
+mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use slarouter_core::{DecisionId, Receipt, Timestamp};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::{Counts, Entry, Event, FeedbackRecord, Snapshot, Store, StoreError, StoredDecision};
+use write::{Command, Writer};
+
+#[cfg(test)]
+mod tests;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long to wait for a lock that another process holds.
+const BUSY: Duration = Duration::from_secs(5);
+/// Readers run beside the writer, as WAL allows.
+const READERS: u32 = 4;
+
+pub(crate) struct SqliteStore {
+    /// `None` once closed.
+    commands: std::sync::Mutex<Option<mpsc::Sender<Command>>>,
+    committed: watch::Receiver<u64>,
+    dropped: Arc<AtomicU64>,
+    readers: SqlitePool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    pub(crate) async fn open(path: &str, queue: usize) -> Result<Self, StoreError> {
+        Self::with(SqliteConnectOptions::new().filename(path).busy_timeout(BUSY), queue).await
+    }
+
+    async fn with(options: SqliteConnectOptions, queue: usize) -> Result<Self, StoreError> {
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: a commit is on disk, not only with the operating system, when it returns.
+            .synchronous(SqliteSynchronous::Full)
+            .disable_statement_logging();
+        let mut connection = options.connect().await?;
+        MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => {
+                StoreError::Newer(format!("it has migration {version}, which this release does not know"))
+            }
+            other => StoreError::Database(other.into()),
+        })?;
+        let last = read::last_seq(&mut connection).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.clone().read_only(true).create_if_missing(false))
+            .await?;
+        let (commands, waiting) = mpsc::channel(queue.max(1));
+        let (commit, committed) = watch::channel(last);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(options, connection, last, commit, dropped.clone());
+        let writer = tokio::spawn(writer.run(waiting));
+        Ok(Self {
+            commands: std::sync::Mutex::new(Some(commands)),
+            committed,
+            dropped,
+            readers,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    fn commands(&self) -> Result<mpsc::Sender<Command>, StoreError> {
+        // A panic cannot happen while the lock is held: it only guards a clone.
+        let guard = self.commands.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        guard.clone().ok_or(StoreError::Closed)
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands()?.send(command(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn log(&self, entry: Entry) -> Result<(), StoreError> {
+        check(&entry)?;
+        self.commands()?.try_send(Command::Log(entry)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Full,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })
+    }
+
+    async fn configure(&self, time: Timestamp, route: &str, spec: &str) -> Result<(), StoreError> {
+        let (route, spec) = (route.to_owned(), spec.to_owned());
+        self.ask(|reply| Command::Configure { time, route, spec, reply }).await
+    }
+
+    async fn rate(&self, feedback: FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError> {
+        self.ask(|reply| Command::Rate { feedback, window_ms, reply }).await
+    }
+
+    async fn events_after(&self, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        read::events_after(&self.readers, seq, limit).await
+    }
+
+    fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.clone()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    async fn save_snapshots(
+        &self,
+        seq: u64,
+        time: Timestamp,
+        states: Vec<(Arc<str>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Save { seq, time, states, reply }).await
+    }
+
+    async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
+        read::snapshots(&self.readers).await
+    }
+
+    async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
+        read::decision(&self.readers, id).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        read::counts(&self.readers).await
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Flush { reply }).await
+    }
+
+    async fn close(&self) {
+        let commands = self.commands.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        drop(commands);
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the writer of the log ended badly");
+        }
+        self.readers.close().await;
+    }
+}
+
+/// Refuses what could not be written or read back: one such entry would fail every batch that it is in.
+fn check(entry: &Entry) -> Result<(), StoreError> {
+    let sound = match entry {
+        Entry::Decision(record) => {
+            let candidates = &record.decision.candidates;
+            record.decision.chosen < candidates.len()
+                && record.input_tokens.is_finite()
+                && candidates
+                    .iter()
+                    .all(|c| [c.probability, c.satisfaction, c.cost, c.score].into_iter().all(f64::is_finite))
+        }
+        Entry::Outcome(record) => {
+            let known = [record.input_tokens, record.cached_tokens, record.output_tokens, record.ttft_ms];
+            record.cost.is_finite() && record.latency_ms.is_finite() && known.into_iter().flatten().all(f64::is_finite)
+        }
+        Entry::Reroute { .. } => true,
+    };
+    if sound { Ok(()) } else { Err(StoreError::Entry) }
+}
+
+/// Closes a connection whose work is done; nothing can be done about a failure any more.
+async fn close(connection: sqlx::SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "closing the database");
+    }
+}

@@ -1,0 +1,434 @@
+//! The writer: drains what waits, applies it in one transaction, then answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use slarouter_core::{Rating, Receipt, Timestamp};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::read::{blob, last_seq};
+use crate::{DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, StoreError};
+
+/// Commands in one transaction.
+const BATCH: usize = 512;
+/// Rows in one INSERT: SQLite takes 32,766 values in one statement.
+const ROWS: usize = 256;
+/// Entries kept for another try while the log cannot be written; older ones are dropped and counted.
+const BACKLOG: usize = 16_384;
+/// Saved states kept per route.
+const KEPT_SNAPSHOTS: i64 = 3;
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub(super) enum Command {
+    Log(Entry),
+    Configure { time: Timestamp, route: String, spec: String, reply: Reply<()> },
+    Rate { feedback: FeedbackRecord, window_ms: u64, reply: Reply<Receipt> },
+    Save { seq: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
+    Flush { reply: Reply<()> },
+}
+
+pub(super) struct Writer {
+    options: SqliteConnectOptions,
+    /// `None` after a failure: the next batch connects anew.
+    connection: Option<SqliteConnection>,
+    /// The last number given out and committed.
+    seq: u64,
+    commit: watch::Sender<u64>,
+    dropped: Arc<AtomicU64>,
+    backlog: Vec<Entry>,
+}
+
+/// Answers that must wait for the commit.
+enum Answer {
+    Done(Reply<()>),
+    Receipt(Reply<Receipt>, Result<Receipt, StoreError>),
+}
+
+impl Writer {
+    pub(super) fn new(
+        options: SqliteConnectOptions,
+        connection: SqliteConnection,
+        seq: u64,
+        commit: watch::Sender<u64>,
+        dropped: Arc<AtomicU64>,
+    ) -> Self {
+        Self { options, connection: Some(connection), seq, commit, dropped, backlog: Vec::new() }
+    }
+
+    /// Runs until all senders are gone and all that they sent is written.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while commands.recv_many(&mut batch, BATCH).await > 0 {
+            self.write(std::mem::take(&mut batch)).await;
+        }
+        if !self.backlog.is_empty() {
+            self.write(Vec::new()).await;
+            self.drop_entries(self.backlog.len());
+        }
+        if let Some(mut connection) = self.connection {
+            // The last reader closes read-only and cannot do this.
+            if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await {
+                tracing::warn!(%error, "the write-ahead log stays for the next start");
+            }
+            super::close(connection).await;
+        }
+    }
+
+    async fn write(&mut self, commands: Vec<Command>) {
+        // What could not be written before goes first: the order of the log is the order of the calls.
+        let mut entries = std::mem::take(&mut self.backlog);
+        let mut answers = Vec::new();
+        match self.transaction(&mut entries, commands, &mut answers).await {
+            Ok(seq) => {
+                self.seq = seq;
+                for answer in answers {
+                    answer.give();
+                }
+                self.commit.send_replace(seq);
+            }
+            Err(error) => {
+                tracing::error!(%error, entries = entries.len(), "the log cannot be written");
+                // SQLite may have rolled back by itself, of which sqlx knows nothing: only a new connection is sure
+                // to have no transaction open.
+                if let Some(broken) = self.connection.take() {
+                    super::close(broken).await;
+                }
+                for answer in answers {
+                    answer.refuse(&error.to_string());
+                }
+                self.backlog = entries;
+                if self.backlog.len() > BACKLOG {
+                    self.drop_entries(self.backlog.len() - BACKLOG);
+                }
+            }
+        }
+    }
+
+    fn drop_entries(&mut self, count: usize) {
+        self.backlog.drain(..count.min(self.backlog.len()));
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// The connection, made anew after a failure. The numbers then go on from what is in the log, in case a commit
+    /// that was reported as failed is there after all.
+    async fn connect(&mut self) -> Result<(&mut SqliteConnection, u64), sqlx::Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = self.options.connect().await?;
+                self.seq = last_seq(&mut connection).await?;
+                connection
+            }
+        };
+        Ok((self.connection.insert(connection), self.seq))
+    }
+
+    /// Applies all in one transaction. Log entries are moved to `entries` before anything can fail, so that a failure
+    /// loses none; they are inserted in runs, and a run ends where a command needs to see it.
+    async fn transaction(
+        &mut self,
+        entries: &mut Vec<Entry>,
+        commands: Vec<Command>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<u64, sqlx::Error> {
+        let mut failure = None;
+        let mut inserted = 0;
+        let (begun, mut seq) = match self.connect().await {
+            // The lock is taken at once: one taken half-way fails without waiting if another process wrote meanwhile.
+            Ok((connection, seq)) => (connection.begin_with("BEGIN IMMEDIATE").await, seq),
+            Err(error) => (Err(error), 0),
+        };
+        let mut transaction = match begun {
+            Ok(transaction) => Some(transaction),
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        };
+        for command in commands {
+            if let Command::Log(entry) = command {
+                entries.push(entry);
+                continue;
+            }
+            let Some(open) = transaction.as_deref_mut().filter(|_| failure.is_none()) else {
+                answers.push(Answer::unwritten(command));
+                continue;
+            };
+            if let Err(error) = insert(open, &entries[inserted..], &mut seq).await {
+                failure = Some(error);
+                answers.push(Answer::unwritten(command));
+                continue;
+            }
+            inserted = entries.len();
+            if let Err(error) = apply(open, command, &mut seq, answers).await {
+                failure = Some(error);
+            }
+        }
+        match (transaction, failure) {
+            (Some(mut transaction), None) => {
+                insert(&mut transaction, &entries[inserted..], &mut seq).await?;
+                transaction.commit().await?;
+                Ok(seq)
+            }
+            // Dropping a transaction rolls it back.
+            (_, Some(error)) => Err(error),
+            (None, None) => Err(sqlx::Error::WorkerCrashed),
+        }
+    }
+}
+
+impl Answer {
+    fn give(self) {
+        // Nobody may be waiting any more: the client went away, the event is durable all the same.
+        match self {
+            Self::Done(reply) => drop(reply.send(Ok(()))),
+            Self::Receipt(reply, receipt) => drop(reply.send(receipt)),
+        }
+    }
+
+    fn refuse(self, why: &str) {
+        let error = StoreError::Unavailable(why.to_owned());
+        match self {
+            Self::Done(reply) => drop(reply.send(Err(error))),
+            // That a decision is unknown stays true, whatever became of the transaction.
+            Self::Receipt(reply, Err(known)) if matches!(known, StoreError::UnknownDecision) => {
+                drop(reply.send(Err(known)));
+            }
+            Self::Receipt(reply, _) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn unwritten(command: Command) -> Self {
+        match command {
+            Command::Rate { reply, .. } => Self::Receipt(reply, Err(StoreError::Closed)),
+            Command::Configure { reply, .. } | Command::Save { reply, .. } | Command::Flush { reply } => {
+                Self::Done(reply)
+            }
+            Command::Log(_) => Self::Done(oneshot::channel().0),
+        }
+    }
+}
+
+async fn apply(
+    connection: &mut SqliteConnection,
+    command: Command,
+    seq: &mut u64,
+    answers: &mut Vec<Answer>,
+) -> Result<(), sqlx::Error> {
+    match command {
+        Command::Log(_) => Ok(()),
+        Command::Flush { reply } => {
+            answers.push(Answer::Done(reply));
+            Ok(())
+        }
+        Command::Rate { feedback, window_ms, reply } => {
+            let result = rate(connection, &feedback, window_ms, seq).await;
+            let (receipt, result) = match result {
+                Ok(Some(receipt)) => (Ok(receipt), Ok(())),
+                Ok(None) => (Err(StoreError::UnknownDecision), Ok(())),
+                Err(error) => (Err(StoreError::Closed), Err(error)),
+            };
+            answers.push(Answer::Receipt(reply, receipt));
+            result
+        }
+        Command::Configure { time, route, spec, reply } => {
+            answers.push(Answer::Done(reply));
+            configure(connection, time, &route, &spec, seq).await
+        }
+        Command::Save { seq: at, time, states, reply } => {
+            answers.push(Answer::Done(reply));
+            save(connection, at, time, &states).await
+        }
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, entries: &[Entry], seq: &mut u64) -> Result<(), sqlx::Error> {
+    let (mut decisions, mut outcomes, mut reroutes) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in entries {
+        *seq += 1;
+        match entry {
+            Entry::Decision(record) => decisions.push((*seq as i64, record)),
+            Entry::Outcome(record) => outcomes.push((*seq as i64, record)),
+            Entry::Reroute { decision, model } => reroutes.push((*seq as i64, *decision, &**model)),
+        }
+    }
+    for rows in decisions.chunks(ROWS) {
+        insert_decisions(connection, rows).await?;
+    }
+    for rows in outcomes.chunks(ROWS) {
+        insert_outcomes(connection, rows).await?;
+    }
+    for rows in reroutes.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO reroutes (seq, decision_id, model) ");
+        query.push_values(rows, |mut row, (seq, id, model)| {
+            row.push_bind(*seq).push_bind(blob(*id)).push_bind(*model);
+        });
+        query.build().persistent(false).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn insert_decisions(
+    connection: &mut SqliteConnection,
+    rows: &[(i64, &DecisionRecord)],
+) -> Result<(), sqlx::Error> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO decisions (seq, id, time, route, reason, model, propensity, decision, features, feature_version, \
+         input_tokens, state_seq, prompt) ",
+    );
+    let json = |record: &DecisionRecord| {
+        serde_json::to_string(&record.decision).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+    };
+    let decisions: Vec<String> = rows.iter().map(|(_, record)| json(record)).collect::<Result<_, _>>()?;
+    query.push_values(rows.iter().zip(decisions), |mut row, ((seq, record), decision)| {
+        let features: Vec<u8> = record.features.iter().flat_map(|x| x.to_le_bytes()).collect();
+        row.push_bind(*seq)
+            .push_bind(blob(record.id))
+            .push_bind(record.time.0 as i64)
+            .push_bind(record.route.to_string())
+            .push_bind(record.decision.reason.as_str())
+            .push_bind(record.decision.choice().model.to_string())
+            .push_bind(record.decision.propensity())
+            .push_bind(decision)
+            .push_bind(features)
+            .push_bind(i64::from(record.feature_version))
+            .push_bind(record.input_tokens)
+            .push_bind(record.state_seq as i64)
+            .push_bind(record.prompt.clone());
+    });
+    // An id that is there already must not fail the batch for ever.
+    query.push(" ON CONFLICT (id) DO NOTHING");
+    query.build().persistent(false).execute(connection).await?;
+    Ok(())
+}
+
+async fn insert_outcomes(connection: &mut SqliteConnection, rows: &[(i64, &OutcomeRecord)]) -> Result<(), sqlx::Error> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO outcomes (seq, decision_id, time, model, status, ok, streamed, attempts, input_tokens, \
+         cached_tokens, output_tokens, cost, latency_ms, ttft_ms, error) ",
+    );
+    query.push_values(rows, |mut row, (seq, record)| {
+        row.push_bind(*seq)
+            .push_bind(blob(record.decision))
+            .push_bind(record.time.0 as i64)
+            .push_bind(record.model.to_string())
+            .push_bind(i64::from(record.status))
+            .push_bind(record.ok)
+            .push_bind(record.streamed)
+            .push_bind(i64::from(record.attempts))
+            .push_bind(record.input_tokens)
+            .push_bind(record.cached_tokens)
+            .push_bind(record.output_tokens)
+            .push_bind(record.cost)
+            .push_bind(record.latency_ms)
+            .push_bind(record.ttft_ms)
+            .push_bind(record.error.clone());
+    });
+    query.build().persistent(false).execute(connection).await?;
+    Ok(())
+}
+
+/// `None` if the decision is unknown.
+async fn rate(
+    connection: &mut SqliteConnection,
+    feedback: &FeedbackRecord,
+    window_ms: u64,
+    seq: &mut u64,
+) -> Result<Option<Receipt>, sqlx::Error> {
+    let id = blob(feedback.decision);
+    let rater = feedback.rater.0.cast_signed();
+    let decided: Option<i64> = sqlx::query_scalar("SELECT time FROM decisions WHERE id = $1")
+        .bind(&id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(decided) = decided else { return Ok(None) };
+    let late = feedback.time.0.saturating_sub(decided as u64) > window_ms;
+    // Ratings that came too late are not in force, but saying one of them again is still nothing new.
+    let held: Option<Option<f64>> = sqlx::query_scalar(
+        "SELECT rating FROM feedback WHERE decision_id = $1 AND rater = $2 AND ($3 OR receipt <> 'expired') \
+         ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(&id)
+    .bind(rater)
+    .bind(late)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let held = held.flatten().and_then(|value| Rating::new(value).ok());
+    let mut receipt = Receipt::of(held, feedback.rating);
+    if receipt == Receipt::Duplicate {
+        return Ok(Some(receipt));
+    }
+    if late {
+        receipt = Receipt::Expired;
+    }
+    *seq += 1;
+    sqlx::query(
+        "INSERT INTO feedback (seq, decision_id, time, rater, rating, receipt, comment) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(*seq as i64)
+    .bind(id)
+    .bind(feedback.time.0 as i64)
+    .bind(rater)
+    .bind(feedback.rating.map(Rating::get))
+    .bind(receipt.as_str())
+    .bind(&feedback.comment)
+    .execute(connection)
+    .await?;
+    Ok(Some(receipt))
+}
+
+async fn configure(
+    connection: &mut SqliteConnection,
+    time: Timestamp,
+    route: &str,
+    spec: &str,
+    seq: &mut u64,
+) -> Result<(), sqlx::Error> {
+    let held: Option<String> =
+        sqlx::query_scalar("SELECT spec FROM route_configs WHERE route = $1 ORDER BY seq DESC LIMIT 1")
+            .bind(route)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if held.as_deref() == Some(spec) {
+        return Ok(());
+    }
+    *seq += 1;
+    sqlx::query("INSERT INTO route_configs (seq, time, route, spec) VALUES ($1, $2, $3, $4)")
+        .bind(*seq as i64)
+        .bind(time.0 as i64)
+        .bind(route)
+        .bind(spec)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn save(
+    connection: &mut SqliteConnection,
+    seq: u64,
+    time: Timestamp,
+    states: &[(Arc<str>, Vec<u8>)],
+) -> Result<(), sqlx::Error> {
+    for (route, state) in states {
+        sqlx::query("INSERT OR REPLACE INTO snapshots (seq, route, time, state) VALUES ($1, $2, $3, $4)")
+            .bind(seq as i64)
+            .bind(&**route)
+            .bind(time.0 as i64)
+            .bind(state)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "DELETE FROM snapshots WHERE route = $1 AND seq NOT IN \
+             (SELECT seq FROM snapshots WHERE route = $1 ORDER BY seq DESC LIMIT $2)",
+        )
+        .bind(&**route)
+        .bind(KEPT_SNAPSHOTS)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}

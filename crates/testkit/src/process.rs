@@ -1,0 +1,115 @@
+//! Child processes: ready when they say so, killed at any moment.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A guard against a hang, not a measure: debug builds on a busy machine are far faster.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running binary that has said where it listens. Killed (SIGKILL) when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    ready: Value,
+    addr: SocketAddr,
+    stderr: Arc<Mutex<String>>,
+    stderr_ends: JoinHandle<()>,
+}
+
+impl Daemon {
+    /// Starts the command and waits for its first line on standard output: a JSON object with `listening`, as
+    /// `127.0.0.1:PORT`. Standard input stays open until [`wait`](Self::wait).
+    ///
+    /// # Errors
+    /// If the binary is missing, ends or prints something else first, or says nothing for a minute. What it wrote to
+    /// standard error is in the message.
+    pub async fn spawn(command: &mut Command) -> io::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("the pipes are missing"));
+        };
+        let text = Arc::new(Mutex::new(String::new()));
+        let stderr_ends = tokio::spawn(collect(stderr, text.clone()));
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
+        let ready: Option<Value> = serde_json::from_str(&line).ok();
+        let addr = ready.as_ref().and_then(|ready| ready["listening"].as_str()).and_then(|addr| addr.parse().ok());
+        let (Ok(Ok(_)), Some(ready), Some(addr)) = (read, ready, addr) else {
+            drop(child.kill().await);
+            drop(stderr_ends.await);
+            let status = child.wait().await?;
+            let stderr = text.lock().unwrap_or_else(PoisonError::into_inner);
+            return Err(io::Error::other(format!("not ready: said {line:?}, {status}, standard error: {stderr}")));
+        };
+        // Later lines must not fill the pipe.
+        tokio::spawn(collect(stdout, Arc::default()));
+        Ok(Self { child, ready, addr, stderr: text, stderr_ends })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The whole object it printed.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// If the signal cannot be sent.
+    pub async fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.child.start_kill()?;
+        self.wait().await
+    }
+
+    /// Sends SIGTERM and returns at once.
+    ///
+    /// # Errors
+    /// If the process is gone already.
+    pub async fn terminate(&self) -> io::Result<()> {
+        let id = self.child.id().ok_or_else(|| io::Error::other("the process has ended"))?;
+        let sent = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await?;
+        if sent.success() { Ok(()) } else { Err(io::Error::other(format!("kill: {sent}"))) }
+    }
+
+    /// Closes standard input and waits for the end.
+    ///
+    /// # Errors
+    /// As [`Child::wait`].
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        // Everything written is then in `stderr`.
+        if !self.stderr_ends.is_finished() {
+            drop((&mut self.stderr_ends).await);
+        }
+        Ok(status)
+    }
+}
+
+async fn collect(pipe: impl AsyncRead + Unpin, text: Arc<Mutex<String>>) {
+    let mut lines = BufReader::new(pipe).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(&line);
+        text.push('\n');
+    }
+}

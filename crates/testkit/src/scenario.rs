@@ -1,0 +1,240 @@
+//! Answers by name, in the shapes of the OpenAI API.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::script::Script;
+use crate::upstream::Shared;
+use crate::wire::Received;
+
+/// 2026-01-01, so that answers do not depend on the clock.
+const CREATED: u64 = 1_767_225_600;
+
+const PROMPT_TOKENS: usize = 12;
+const CACHED_TOKENS: usize = 4;
+
+/// An answer and the same answer in pieces.
+struct Turn {
+    message: Value,
+    deltas: Vec<Value>,
+    finish: &'static str,
+}
+
+/// The envelope of both kinds of answer; a struct, so that the fields come in the order providers send them in.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+    service_tier: &'static str,
+    system_fingerprint: &'static str,
+    x_extra: Value,
+}
+
+/// What the request asks for, and the id of its answer.
+struct Call {
+    id: String,
+    model: String,
+    streams: bool,
+    usage: bool,
+    turn: Turn,
+}
+
+pub(crate) fn answer(shared: &Shared, request: &Received) -> Script {
+    let body = request.json();
+    let model = body["model"].as_str().unwrap_or_default();
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let name = match name.strip_prefix("once") {
+        Some(_) if shared.seen(model) > 0 => "ok".to_owned(),
+        Some(status) if status.starts_with(|first: char| first.is_ascii_digit()) => format!("err{status}"),
+        Some(scenario) => scenario.to_owned(),
+        None => name.to_owned(),
+    };
+    let number = shared.next_id();
+    let call = Call {
+        id: format!("chatcmpl-up-{number}"),
+        model: model.to_owned(),
+        streams: body["stream"] == true,
+        usage: body["stream_options"]["include_usage"] == true,
+        turn: match name.as_str() {
+            "tools" => tools(&body),
+            "reasoning" => reasoning(),
+            _ => echo(&body),
+        },
+    };
+    let script = match name.as_str() {
+        "ok" | "tools" | "reasoning" => call.whole(),
+        "crlf" if call.streams => call.crlf(),
+        "split" => call.whole().drip(),
+        "gated" if call.streams => {
+            let events = call.events();
+            let (before, after) = events.split_at(2);
+            append(append(stream(), before).gate(&shared.gate), after).end()
+        }
+        "cut" if call.streams => append(stream(), &call.events()[..3]).cut(),
+        "cut" => {
+            let body = call.plain();
+            let half = body[..body.len() / 2].to_owned();
+            json_head(200).content_length(body.len()).raw(half).cut()
+        }
+        "eof" if call.streams => append(stream(), &call.events()[..=call.turn.deltas.len()]).end(),
+        "garbage" if call.streams => call.with_event(r#"{"choices": [{"delta": <not json>"#),
+        "error_event" if call.streams => {
+            call.with_event(&error("The server is shutting down", "server_error", Value::Null))
+        }
+        "crlf" | "gated" | "eof" | "error_event" => call.whole(),
+        "garbage" | "malformed_json" => json_head(200).whole(r#"{"id": "chatcmpl-up", "choices": [{"message""#),
+        "refuse" => Script::bare().cut(),
+        "stall" => Script::bare().stall(),
+        _ => failure(&name),
+    };
+    // After `Script::new`, headers may come in any order.
+    script.header("x-request-id", &format!("req_up_{number}")).header("openai-processing-ms", "3")
+}
+
+impl Call {
+    fn whole(&self) -> Script {
+        if self.streams { append(stream(), &self.events()).end() } else { json_head(200).whole(self.plain()) }
+    }
+
+    fn plain(&self) -> String {
+        let choice =
+            json!({ "index": 0, "message": self.turn.message, "logprobs": null, "finish_reason": self.turn.finish });
+        self.envelope("chat.completion", vec![choice], Some(self.tokens()))
+    }
+
+    /// Role, deltas, finish, usage if asked for, `[DONE]`.
+    fn events(&self) -> Vec<String> {
+        let chunk = |delta: &Value, finish: Option<&str>| {
+            let choice = json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish });
+            // OpenAI sends a null usage on every other chunk once usage was asked for.
+            self.envelope("chat.completion.chunk", vec![choice], self.usage.then_some(Value::Null))
+        };
+        let role = json!({ "role": "assistant", "content": "", "refusal": null });
+        let mut events = vec![chunk(&role, None)];
+        events.extend(self.turn.deltas.iter().map(|delta| chunk(delta, None)));
+        events.push(chunk(&json!({}), Some(self.turn.finish)));
+        if self.usage {
+            events.push(self.envelope("chat.completion.chunk", vec![], Some(self.tokens())));
+        }
+        events.push("[DONE]".to_owned());
+        events
+    }
+
+    fn crlf(&self) -> Script {
+        let start = stream().chunk(": connected\r\n\r\n");
+        let event =
+            |script: Script, event: &String| script.chunk(": keep-alive\r\n").chunk(format!("data:{event}\r\n\r\n"));
+        self.events().iter().fold(start, event).end()
+    }
+
+    /// The whole stream with one more event after two words.
+    fn with_event(&self, event: &str) -> Script {
+        let mut events = self.events();
+        events.insert(3, event.to_owned());
+        append(stream(), &events).end()
+    }
+
+    fn tokens(&self) -> Value {
+        let completion = self.turn.deltas.len();
+        json!({
+            "prompt_tokens": PROMPT_TOKENS,
+            "completion_tokens": completion,
+            "total_tokens": PROMPT_TOKENS + completion,
+            "prompt_tokens_details": { "cached_tokens": CACHED_TOKENS, "audio_tokens": 0 },
+            "completion_tokens_details": { "reasoning_tokens": 0, "accepted_prediction_tokens": 0 },
+        })
+    }
+
+    fn envelope(&self, object: &'static str, choices: Vec<Value>, usage: Option<Value>) -> String {
+        let envelope = Envelope {
+            id: &self.id,
+            object,
+            created: CREATED,
+            model: &self.model,
+            choices,
+            usage,
+            service_tier: "default",
+            system_fingerprint: "fp_up_1",
+            x_extra: json!({ "keep": 1.0 }),
+        };
+        serde_json::to_string(&envelope).unwrap_or_default()
+    }
+}
+
+/// The last user message, in at least three words so that there is always something to cut.
+fn echo(body: &Value) -> Turn {
+    let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let content = messages.iter().rev().find(|message| message["role"] == "user").map(|message| &message["content"]);
+    let parts = content.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let text = content.and_then(Value::as_str).or_else(|| parts.iter().find_map(|part| part["text"].as_str()));
+    let text = format!("You said: {}", text.unwrap_or("nothing"));
+    let deltas = text.split_inclusive(' ').map(|word| json!({ "content": word })).collect();
+    Turn { message: json!({ "role": "assistant", "content": text, "refusal": null }), deltas, finish: "stop" }
+}
+
+fn tools(body: &Value) -> Turn {
+    let name = body["tools"][0]["function"]["name"].as_str().unwrap_or("get_weather");
+    let pieces = [["{\"city\":", " \"Li", "ma\"}"], ["{\"city\":", " \"Os", "lo\"}"]];
+    let mut calls = Vec::new();
+    let mut deltas = Vec::new();
+    for (index, pieces) in pieces.iter().enumerate() {
+        let id = format!("call_up_{index}");
+        let function = json!({ "name": name, "arguments": pieces.concat() });
+        calls.push(json!({ "id": id, "type": "function", "function": function }));
+        let first =
+            json!({ "index": index, "id": id, "type": "function", "function": { "name": name, "arguments": "" } });
+        deltas.push(json!({ "tool_calls": [first] }));
+        let piece = |piece: &&str| json!({ "tool_calls": [{ "index": index, "function": { "arguments": piece } }] });
+        deltas.extend(pieces.iter().map(piece));
+    }
+    let message = json!({ "role": "assistant", "content": null, "refusal": null, "tool_calls": calls });
+    Turn { message, deltas, finish: "tool_calls" }
+}
+
+fn reasoning() -> Turn {
+    let deltas =
+        [("reasoning_content", "Six "), ("reasoning_content", "by seven."), ("content", "It is "), ("content", "42.")];
+    let deltas = deltas.iter().map(|(field, text)| json!({ *field: text })).collect();
+    let message = json!({ "role": "assistant", "content": "It is 42.", "reasoning_content": "Six by seven." });
+    Turn { message, deltas, finish: "stop" }
+}
+
+fn failure(name: &str) -> Script {
+    let reply = |status, body: String| json_head(status).whole(body);
+    match name {
+        "err400" => {
+            let message = "This model's maximum context length is 8192 tokens.";
+            let error = json!({
+                "message": message, "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded",
+            });
+            reply(400, json!({ "error": error }).to_string())
+        }
+        "err401" => reply(401, error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key".into())),
+        "err429" => reply(429, error("Rate limit reached for requests.", "requests", "rate_limit_exceeded".into()))
+            .header("retry-after", "7"),
+        "err500" => reply(500, error("The server had an error.", "server_error", Value::Null)),
+        "err503" => reply(503, error("The engine is overloaded.", "server_error", "overloaded".into())),
+        _ => reply(404, error(&format!("no scenario {name:?}"), "invalid_request_error", "model_not_found".into())),
+    }
+}
+
+fn error(message: &str, kind: &str, code: Value) -> String {
+    json!({ "error": { "message": message, "type": kind, "param": null, "code": code } }).to_string()
+}
+
+fn json_head(status: u16) -> Script {
+    Script::new(status).header("content-type", "application/json")
+}
+
+fn stream() -> Script {
+    Script::event_stream().header("cache-control", "no-cache")
+}
+
+fn append(script: Script, events: &[String]) -> Script {
+    events.iter().fold(script, |script, event| script.chunk(format!("data: {event}\n\n")))
+}

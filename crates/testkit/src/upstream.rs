@@ -1,0 +1,210 @@
+//! The server.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::scenario;
+use crate::script::{Left, Script};
+use crate::wire::{Connection, Received};
+
+/// A scripted provider on a free port of 127.0.0.1. It stops, with all its connections, when dropped.
+///
+/// Answers come from the queue that [`script`](Self::script) fills, first in first out. With an empty queue the part of
+/// the request's `model` after the last `/` names the scenario:
+///
+/// | scenario | answer |
+/// | --- | --- |
+/// | `ok` `tools` `reasoning` | echoes the last user message; calls two tools; thinks first |
+/// | `crlf` `split` | as `ok`, streamed with CRLF and comments; in chunks of one byte |
+/// | `gated` | as `ok`, but the stream waits after its first words for [`open`](Self::open) |
+/// | `err400` `err401` `err429` `err500` `err503` | an error of that status; 429 with `Retry-After: 7` |
+/// | `cut` `eof` | breaks off after two words; ends cleanly after all words but with no finish and no `[DONE]` |
+/// | `garbage` `error_event` | as `ok`, with a data line that is no JSON; with an error object after two words |
+/// | `malformed_json` | 200 and half a JSON object |
+/// | `refuse` `stall` | closes before the first byte; never answers |
+/// | `once…` | the first request as `err…` (for digits) or as the scenario named, all later ones as `ok` |
+///
+/// For tests in other languages: `GET /testkit/requests`, `DELETE /testkit/requests` (forgets counters too),
+/// `POST /testkit/open`.
+#[derive(Debug)]
+pub struct Upstream {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    queue: Mutex<VecDeque<Script>>,
+    requests: Mutex<Vec<Received>>,
+    seen_by_model: Mutex<HashMap<String, u64>>,
+    ids: AtomicU64,
+    arrived: watch::Sender<usize>,
+    hung_up: watch::Sender<usize>,
+    pub(crate) gate: Arc<Semaphore>,
+}
+
+impl Upstream {
+    /// Starts listening; the port is open on return.
+    ///
+    /// # Panics
+    /// If there is no loopback interface to listen on.
+    #[expect(clippy::expect_used, reason = "a test cannot go on without its upstream")]
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on 127.0.0.1");
+        let addr = listener.local_addr().expect("the port just bound");
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            requests: Mutex::default(),
+            seen_by_model: Mutex::default(),
+            ids: AtomicU64::new(0),
+            arrived: watch::Sender::new(0),
+            hung_up: watch::Sender::new(0),
+            gate: Arc::new(Semaphore::new(0)),
+        });
+        let server = tokio::spawn(accept(listener, shared.clone()));
+        Self { addr, shared, server }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// `http://127.0.0.1:PORT/v1`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.addr)
+    }
+
+    /// Queues the answer to one request.
+    pub fn script(&self, script: Script) {
+        locked(&self.shared.queue).push_back(script);
+    }
+
+    /// All requests so far, in the order of their arrival.
+    pub fn requests(&self) -> Vec<Received> {
+        locked(&self.shared.requests).clone()
+    }
+
+    /// Waits until so many requests have come in all, and returns them.
+    pub async fn arrived(&self, requests: usize) -> Vec<Received> {
+        reached(&self.shared.arrived, requests).await;
+        self.requests()
+    }
+
+    /// Waits until so many clients in all have gone away in the middle of an answer.
+    pub async fn hung_up(&self, clients: usize) {
+        reached(&self.shared.hung_up, clients).await;
+    }
+
+    /// Lets one stream of the scenario `gated` go on.
+    pub fn open(&self) {
+        self.shared.gate.add_permits(1);
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    /// A number that no other answer has.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many requests for this model came before.
+    pub(crate) fn seen(&self, model: &str) -> u64 {
+        let mut seen = locked(&self.seen_by_model);
+        let count = seen.entry(model.to_owned()).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    fn answer(&self, request: Received) -> Script {
+        if let Some(command) = request.path.strip_prefix("/testkit/") {
+            return self.control(&request.method, command);
+        }
+        let script = locked(&self.queue).pop_front();
+        let script = script.unwrap_or_else(|| scenario::answer(self, &request));
+        locked(&self.requests).push(request);
+        self.arrived.send_modify(|count| *count += 1);
+        script
+    }
+
+    fn control(&self, method: &str, command: &str) -> Script {
+        match (method, command) {
+            ("GET", "requests") => {
+                let shown = |request: &Received| {
+                    let headers: HashMap<_, _> = request.headers.iter().cloned().collect();
+                    let body = String::from_utf8_lossy(&request.body);
+                    json!({ "method": request.method, "path": request.path, "headers": headers, "body": body })
+                };
+                Script::json(200, &locked(&self.requests).iter().map(shown).collect())
+            }
+            ("DELETE", "requests") => {
+                locked(&self.requests).clear();
+                locked(&self.seen_by_model).clear();
+                Script::json(200, &json!({}))
+            }
+            ("POST", "open") => {
+                self.gate.add_permits(1);
+                Script::json(200, &json!({}))
+            }
+            _ => Script::json(404, &json!({ "error": { "message": "no such command" } })),
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Dropped with this task, and all connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve(stream, shared.clone()));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    drop(stream.set_nodelay(true));
+    let mut connection = Connection::new(stream);
+    loop {
+        let script = match connection.request().await {
+            Ok(Some(request)) => shared.answer(request),
+            Ok(None) => return,
+            Err(error) => Script::json(400, &json!({ "error": { "message": error.to_string() } })).cut(),
+        };
+        match script.play(&mut connection).await {
+            Left::Open => {}
+            Left::Closed => return,
+            Left::HungUp => {
+                shared.hung_up.send_modify(|count| *count += 1);
+                return;
+            }
+        }
+    }
+}
+
+async fn reached(count: &watch::Sender<usize>, target: usize) {
+    // The sender is held by `self`, so the channel cannot close.
+    drop(count.subscribe().wait_for(|count| *count >= target).await);
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,213 @@
+//! The text of an OpenAI chat request.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::tokens::estimate_tokens;
+
+/// Tokens that a chat format adds per message (role and separators).
+const MESSAGE_TOKENS: u32 = 4;
+/// Tokens charged for an image, whose size is not looked at: OpenAI's figure for one high-detail tile and the base.
+const IMAGE_TOKENS: u32 = 255;
+/// Characters of the last user message that features see from its start and from its end.
+const HEAD: usize = 6_000;
+const TAIL: usize = 2_000;
+
+/// What features and token estimates are made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conversation {
+    /// The last user message, cut in the middle if it is very long.
+    pub(crate) prompt: String,
+    /// Bytes of the last user message before cutting.
+    pub(crate) prompt_bytes: usize,
+    /// Messages in all.
+    pub(crate) turns: u32,
+    /// Bytes of all messages but the last user message.
+    pub(crate) other_bytes: usize,
+    pub(crate) has_system: bool,
+    pub(crate) has_tools: bool,
+    pub(crate) images: u32,
+    tokens: u32,
+}
+
+/// Why a conversation cannot be read. The client is at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// Not an array.
+    #[error("messages must be an array of message objects: {0}")]
+    Messages(serde_json::Error),
+    /// One message is wrong.
+    #[error("messages[{index}] is no message object: {error}")]
+    Message {
+        /// Its place, from 0.
+        index: usize,
+        /// What the parser says.
+        error: serde_json::Error,
+    },
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    role: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    content: Option<Content<'a>>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Parts(#[serde(borrow)] Vec<Part<'a>>),
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    refusal: Option<Cow<'a, str>>,
+}
+
+impl Conversation {
+    /// Reads the `messages` array of a chat request, as JSON text, and its `tools`, if any. Linear in their length.
+    ///
+    /// Text and refusal parts are used; images are counted; audio, files and unknown parts and fields are passed over.
+    ///
+    /// # Errors
+    /// [`TextError`] if `messages` is not an array of objects with string, null or array content.
+    pub fn from_messages(messages: &str, tools: Option<&str>) -> Result<Self, TextError> {
+        let messages: Vec<&RawValue> = serde_json::from_str(messages).map_err(TextError::Messages)?;
+        let mut conversation = Self { turns: messages.len() as u32, ..Self::default() };
+        let mut last_user = String::new();
+        let mut other_bytes = 0;
+        for (index, raw) in messages.iter().enumerate() {
+            let message: Message<'_> =
+                serde_json::from_str(raw.get()).map_err(|error| TextError::Message { index, error })?;
+            let text = conversation.text_of(message.content.unwrap_or(Content::Parts(Vec::new())));
+            let calls = message.tool_calls.map_or("", RawValue::get);
+            conversation.add_tokens(MESSAGE_TOKENS + estimate_tokens(&text));
+            conversation.add_tokens(estimate_tokens(calls));
+            let role = message.role.as_deref().unwrap_or_default();
+            conversation.has_system |= role == "system" || role == "developer";
+            other_bytes += text.len() + calls.len();
+            if role == "user" {
+                last_user = text.into_owned();
+            }
+        }
+        if let Some(tools) = tools.filter(|tools| *tools != "null") {
+            conversation.has_tools = true;
+            conversation.add_tokens(estimate_tokens(tools));
+        }
+        conversation.prompt_bytes = last_user.len();
+        conversation.other_bytes = other_bytes - last_user.len();
+        conversation.prompt = shorten(last_user);
+        Ok(conversation)
+    }
+
+    /// A conversation of one user message.
+    #[must_use]
+    pub fn from_prompt(prompt: &str) -> Self {
+        Self {
+            prompt_bytes: prompt.len(),
+            turns: 1,
+            tokens: MESSAGE_TOKENS + estimate_tokens(prompt),
+            prompt: shorten(prompt.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Estimated input tokens of the whole request.
+    #[must_use]
+    pub fn input_tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    fn add_tokens(&mut self, tokens: u32) {
+        self.tokens = self.tokens.saturating_add(tokens);
+    }
+
+    fn text_of<'a>(&mut self, content: Content<'a>) -> Cow<'a, str> {
+        let parts = match content {
+            Content::Text(text) => return text,
+            Content::Parts(parts) => parts,
+        };
+        let mut joined = String::new();
+        for part in parts {
+            if part.kind.as_deref() == Some("image_url") {
+                self.images += 1;
+                self.add_tokens(IMAGE_TOKENS);
+            }
+            if let Some(text) = part.text.or(part.refusal) {
+                if !joined.is_empty() {
+                    joined.push('\n');
+                }
+                joined.push_str(&text);
+            }
+        }
+        Cow::Owned(joined)
+    }
+}
+
+/// Cuts the middle out of a very long text, at character boundaries.
+fn shorten(mut text: String) -> String {
+    if text.len() <= HEAD + TAIL {
+        return text;
+    }
+    let characters = text.char_indices();
+    let starts: Option<(usize, usize)> = {
+        let head = characters.clone().nth(HEAD).map(|(at, _)| at);
+        let tail = characters.rev().nth(TAIL - 1).map(|(at, _)| at);
+        head.zip(tail).filter(|(head, tail)| head < tail)
+    };
+    if let Some((head, tail)) = starts {
+        text.replace_range(head..tail, "\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_user_message_is_the_prompt() {
+        let messages = r#"[{"role":"system","content":"Be brief."},{"role":"user","content":"One"},
+            {"role":"assistant","content":null,"tool_calls":[{"id":"x"}]},{"role":"tool","content":"42"},
+            {"role":"user","content":[{"type":"text","text":"Two"},{"type":"image_url","image_url":{"url":"data:"}},
+            {"type":"text","text":"Three"},{"type":"new_thing","x":1}],"name":"n"}]"#;
+        let read = Conversation::from_messages(messages, Some("[{}]")).unwrap();
+        assert_eq!(read.prompt, "Two\nThree");
+        assert_eq!((read.turns, read.images, read.has_system, read.has_tools), (5, 1, true, true));
+        assert!(read.input_tokens() > IMAGE_TOKENS + 5 * MESSAGE_TOKENS);
+        let escaped = Conversation::from_messages(r#"[{"role":"user","content":"a\nb é"}]"#, None).unwrap();
+        assert_eq!(escaped.prompt, "a\nb é");
+        assert_eq!(Conversation::from_messages("[]", None).unwrap(), Conversation::default());
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_place() {
+        let error = |messages: &str| Conversation::from_messages(messages, None).unwrap_err().to_string();
+        assert!(error("{}").starts_with("messages must be an array"), "{}", error("{}"));
+        assert!(error(r#"[{"role":"user","content":"a"}, 7]"#).starts_with("messages[1] is no message object"));
+        assert!(error(r#"[{"role":"user","content":7}]"#).starts_with("messages[0]"));
+    }
+
+    #[test]
+    fn a_long_text_keeps_both_ends() {
+        let text = format!("start{}end", "é".repeat(50_000));
+        let read = Conversation::from_prompt(&text);
+        assert_eq!(read.prompt.chars().count(), HEAD + TAIL + 1);
+        assert!(read.prompt.starts_with("start") && read.prompt.ends_with("end"));
+        assert_eq!(read.prompt_bytes, text.len());
+        let short = "x".repeat(HEAD + TAIL);
+        assert_eq!(Conversation::from_prompt(&short).prompt, short);
+    }
+}

@@ -1,0 +1,76 @@
+//! Token counts without a vocabulary.
+
+/// Estimates the o200k token count of `text`. Linear, about 1 µs per 1,000 characters.
+///
+/// Counts what byte-pair tokenizers cut at: words, runs of digits, punctuation and white space, with lengths calibrated on
+/// the real tokenizer. Within 15 % on English, code, JSON, mathematics, German, Russian and Chinese of some length
+/// (`tests/calibration.rs` holds the figures). For predictions only: bills follow the provider's usage report.
+#[must_use]
+pub fn estimate_tokens(text: &str) -> u32 {
+    let mut tokens = 0.0_f64;
+    let mut characters = text.chars().peekable();
+    while let Some(first) = characters.next() {
+        let class = Class::of(first);
+        let mut length = 1_u32;
+        let mut newlines = u32::from(first == '\n');
+        while let Some(&next) = characters.peek() {
+            let joined = match class {
+                // A capital inside a word starts a new one, as in camelCase.
+                Class::Latin => Class::of(next) == class && !(next.is_ascii_uppercase() && !first.is_ascii_uppercase()),
+                Class::Wide => false,
+                _ => Class::of(next) == class,
+            };
+            if !joined {
+                break;
+            }
+            length += 1;
+            newlines += u32::from(next == '\n');
+            characters.next();
+        }
+        // A number never takes the space before it into its token.
+        let before_number = class == Class::Space && characters.peek().is_some_and(char::is_ascii_digit);
+        tokens += if before_number { 1.0 } else { class.tokens(f64::from(length), newlines) };
+    }
+    tokens.round().min(f64::from(u32::MAX)) as u32
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Class {
+    Latin,
+    Accented,
+    Letter,
+    Wide,
+    Digit,
+    Space,
+    Mark,
+}
+
+impl Class {
+    fn of(c: char) -> Self {
+        match c {
+            'a'..='z' | 'A'..='Z' => Self::Latin,
+            '0'..='9' => Self::Digit,
+            ' ' | '\t' | '\n' | '\r' => Self::Space,
+            '\0'..='\u{7f}' => Self::Mark,
+            '\u{c0}'..='\u{24f}' => Self::Accented,
+            '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{20000}'.. => Self::Wide,
+            _ if c.is_alphabetic() => Self::Letter,
+            _ => Self::Mark,
+        }
+    }
+
+    /// Tokens of a run. The space before a word is part of its token, so single spaces are free.
+    fn tokens(self, length: f64, newlines: u32) -> f64 {
+        match self {
+            // Common words are one token up to about seven letters; longer ones are cut.
+            Self::Latin => 1.0 + ((length - 7.0) / 6.0).max(0.0),
+            Self::Accented => 0.8 * length,
+            Self::Letter => 0.55 + length / 6.0,
+            Self::Wide => 0.72,
+            Self::Digit => (length / 3.0).ceil(),
+            Self::Space if newlines > 0 => 0.6 + 0.1 * (length - f64::from(newlines)).min(1.0),
+            Self::Space => if length > 1.0 { 0.9 } else { 0.0 },
+            Self::Mark => 0.75 + 0.25 * (length - 1.0),
+        }
+    }
+}
