@@ -22,7 +22,6 @@ use crate::models::unknown;
 use crate::upstream::{Answer, Failure, Next};
 use crate::wire::request::ChatRequest;
 use crate::wire::response;
-use crate::wire::stream::first_id;
 
 use ticket::Ticket;
 
@@ -257,7 +256,7 @@ fn answer_client(
             }
         }
         Answer::Stream { status, headers, first, rest } => {
-            let upstream_id = first_id(&first);
+            let upstream_id = crate::wire::stream::first_id(&first);
             let mut response = Response::new(Body::empty());
             *response.status_mut() = status;
             keep(response.headers_mut(), &headers);

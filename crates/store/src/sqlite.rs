@@ -1,5 +1,6 @@
 //! SQLite: one writer task with group commit, a pool of readers.
 
+mod insert;
 mod read;
 mod write;
 
@@ -150,12 +151,13 @@ impl Store for SqliteStore {
     async fn close(&self) {
         let commands = self.commands.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         drop(commands);
+        // The writer must be the last to go: only it can empty and remove the write-ahead log.
+        self.readers.close().await;
         if let Some(writer) = self.writer.lock().await.take()
             && let Err(error) = writer.await
         {
             tracing::error!(%error, "the writer of the log ended badly");
         }
-        self.readers.close().await;
     }
 }
 

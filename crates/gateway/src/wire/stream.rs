@@ -339,10 +339,9 @@ impl State {
     fn stop(&mut self, code: &str, message: &str, out: &mut Vec<u8>) {
         self.release(None, out);
         if self.failure.is_none() {
-            let error = serde_json::json!({
-                "message": message, "type": "upstream_error", "param": null, "code": code,
-            });
-            out.extend_from_slice(format!("data: {}\n\n", serde_json::json!({ "error": error })).as_bytes());
+            let message_json = json::quote(message);
+            let error = format!(r#"{{"message":{message_json},"type":"upstream_error","param":null,"code":"{code}"}}"#);
+            out.extend_from_slice(format!("data: {{\"error\":{error}}}\n\n").as_bytes());
             self.failure = Some(message.to_owned());
         }
         self.stopped = true;

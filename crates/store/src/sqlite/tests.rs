@@ -1,1 +1,97 @@
+//! The writer when the disk or another process is in its way.
 
+use slarouter_core::{Candidate, Decision, Rater, Rating, Reason};
+use tempfile::TempDir;
+
+use super::*;
+use crate::DecisionRecord;
+
+fn options(folder: &TempDir) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(folder.path().join("log.db")).busy_timeout(Duration::from_millis(1))
+}
+
+fn decision(id: u128, prompt: Option<String>) -> Entry {
+    let only = Candidate { model: "m".into(), probability: 1.0, satisfaction: 0.5, cost: 0.0, score: 0.0 };
+    Entry::Decision(DecisionRecord {
+        id: DecisionId(id),
+        time: Timestamp(0),
+        route: "r".into(),
+        decision: Decision { candidates: vec![only], chosen: 0, reason: Reason::Exploit },
+        features: vec![],
+        feature_version: 1,
+        input_tokens: 1.0,
+        state_seq: 0,
+        prompt,
+    })
+}
+
+fn thumb(id: u128) -> FeedbackRecord {
+    let rating = Some(Rating::new(1.0).unwrap());
+    FeedbackRecord { decision: DecisionId(id), time: Timestamp(1), rater: Rater(1), rating, comment: None }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_feedback_keeps_entries_and_heals() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::with(options(&folder).pragma("max_page_count", "64"), 4_096).await.unwrap();
+    store.log(decision(0, None)).unwrap();
+    assert_eq!(store.rate(thumb(0), 9).await.unwrap(), Receipt::Recorded);
+    let before = *store.committed().borrow();
+    // 40 × 16 kB do not go into 64 pages of 4 kB.
+    (1..=40).for_each(|id| store.log(decision(id, Some("x".repeat(16_384)))).unwrap());
+    for _ in 0..3 {
+        assert!(matches!(store.rate(thumb(1), 9).await, Err(StoreError::Unavailable(why)) if why.contains("full")));
+    }
+    assert_eq!(*store.committed().borrow(), before, "half a batch is never visible");
+    assert_eq!(store.counts().await.unwrap(), Counts { decisions: 1, outcomes: 0, feedback: 1 });
+    assert_eq!(store.dropped(), 0);
+    store.close().await;
+    assert_eq!(store.dropped(), 40, "what could not be written even on closing is counted");
+}
+
+#[tokio::test]
+async fn entries_wait_for_a_locked_database_and_keep_their_order() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::with(options(&folder), 4_096).await.unwrap();
+    store.log(decision(1, None)).unwrap();
+    store.flush().await.unwrap();
+    let mut other = options(&folder).connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    store.log(decision(2, None)).unwrap();
+    assert!(matches!(store.rate(thumb(2), 9).await, Err(StoreError::Unavailable(why)) if why.contains("locked")));
+    store.log(decision(3, None)).unwrap();
+    assert!(matches!(store.configure(Timestamp(0), "r", "{}").await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
+    assert_eq!(store.events_after(0, 9).await.unwrap().len(), 1, "readers are not held up");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(store.rate(thumb(2), 9).await.unwrap(), Receipt::Recorded);
+    let events = store.events_after(0, 9).await.unwrap();
+    let found: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            Event::Decided { seq, id, .. } => (*seq, id.0),
+            Event::Rated { seq, rated, .. } => (*seq, rated.decision.0 + 100),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(found, [(1, 1), (2, 2), (3, 3), (4, 102)]);
+    assert_eq!(store.dropped(), 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_that_gets_room_again_is_written_on() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::with(options(&folder).pragma("max_page_count", "64"), 4_096).await.unwrap();
+    store.log(decision(0, Some("x".repeat(120_000)))).unwrap();
+    store.flush().await.unwrap();
+    store.log(decision(1, Some("y".repeat(120_000)))).unwrap();
+    assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
+    let mut other = options(&folder).connect().await.unwrap();
+    sqlx::query("UPDATE decisions SET prompt = NULL").execute(&mut other).await.unwrap();
+    assert_eq!(store.rate(thumb(1), 9).await.unwrap(), Receipt::Recorded);
+    assert_eq!((*store.committed().borrow(), store.dropped()), (3, 0));
+    store.close().await;
+    // Really on disk, not in a transaction that nobody ended.
+    let store = SqliteStore::with(options(&folder), 16).await.unwrap();
+    assert_eq!(store.counts().await.unwrap(), Counts { decisions: 2, outcomes: 0, feedback: 1 });
+}
