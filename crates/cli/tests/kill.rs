@@ -80,10 +80,10 @@ async fn client(base: String, seed: u64, ledger: Ledger, acknowledged: Arc<Atomi
             let reply = http.post(format!("{base}/v1/feedback")).json(&body).send().await;
             let Some(202) = reply.as_ref().ok().map(|reply| reply.status().as_u16()) else {
                 // Without an answer nothing is promised.
-                let doubt = known.map_or(
-                    Known { acknowledged: f64::NAN, in_doubt: Some(rating) },
-                    |known| Known { in_doubt: Some(rating), ..known },
-                );
+                let doubt = known.map_or(Known { acknowledged: f64::NAN, in_doubt: Some(rating) }, |known| Known {
+                    in_doubt: Some(rating),
+                    ..known
+                });
                 ledger.lock().unwrap().insert(id, doubt);
                 return;
             };
@@ -138,7 +138,9 @@ async fn nothing_acknowledged_is_lost_or_counted_twice() {
     let mut rng = Rng(7);
 
     for round in 0..ROUNDS {
-        let mut daemon = Daemon::start(BIN, &["serve", "--config", path.to_str().unwrap()], &[]);
+        let mut command = tokio::process::Command::new(BIN);
+        command.args(["serve", "--log", "error", "--config"]).arg(&path);
+        let mut daemon = Daemon::spawn(&mut command).await.unwrap();
         let base = format!("http://{}", daemon.addr());
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let clients: Vec<_> = (0..CLIENTS)
@@ -149,7 +151,7 @@ async fn nothing_acknowledged_is_lost_or_counted_twice() {
             tokio::task::yield_now().await;
             assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
         }
-        daemon.kill();
+        daemon.kill().await.unwrap();
         for client in clients {
             client.await.unwrap();
         }

@@ -7,16 +7,17 @@ mod users;
 mod view;
 mod zoo;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context;
 use slarouter_gateway::{Config, Gateway};
 use slarouter_lab::simulate::World;
 use tokio::time::Instant;
 
-pub use stats::Summary;
 use stats::Stats;
+pub use stats::Summary;
 
 /// How the demo runs.
 #[derive(Clone, Debug)]
@@ -47,12 +48,13 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
             std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
             None
         }
-        None => Some(Scratch::new()?),
+        None => Some(tempfile::tempdir().context("no temporary folder")?),
     };
-    let folder = options.data.clone().or_else(|| scratch.as_ref().map(|scratch| scratch.0.clone())).unwrap_or_default();
+    let folder = options.data.as_deref().or(scratch.as_ref().map(tempfile::TempDir::path)).unwrap_or(Path::new("."));
     let text = config(&options, &world, &zoo.base_url(), &folder.join("demo.db"));
     let gateway = Gateway::start(Config::parse(&text, &|_| None)?).await?;
     let stats = Arc::new(Mutex::new(Stats::new(world.models().iter().map(|model| model.name.to_owned()).collect())));
+    let labels_before = labels(&gateway);
     let began = Instant::now();
 
     let base = format!("http://{}", gateway.addr());
@@ -69,6 +71,8 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
         }
     }
     users.abort();
+    let rated = stats.lock().map_or(0, |stats| stats.rated);
+    settle(&gateway, labels_before + rated).await;
     let routes = gateway.routes();
     gateway.shutdown().await;
     zoo.stop().await;
@@ -76,27 +80,23 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
     Ok(stats.summary(options.alpha, routes.first().map(|route| &route.account), began.elapsed().as_secs_f64()))
 }
 
-/// A folder that goes when the demo does.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("slarouter-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
-        Ok(Self(folder))
+/// Gives the learner, which works behind the answers, up to five seconds to take in the ratings that were acknowledged.
+async fn settle(gateway: &Gateway, expected: u64) {
+    for _ in 0..100 {
+        if labels(gateway) >= expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Left-overs in the temporary folder do no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn labels(gateway: &Gateway) -> u64 {
+    gateway.routes().iter().map(|route| route.account.labels).sum()
 }
 
 /// The operator trusts the frontier model and says so with a prior; the queue starts long, so that the demo satisfies first
 /// and saves as evidence comes in. V suits the price scale of this zoo: the paper's policy has no V that suits all.
-fn config(options: &DemoOptions, world: &World, base_url: &str, database: &std::path::Path) -> String {
+fn config(options: &DemoOptions, world: &World, base_url: &str, database: &Path) -> String {
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nseed = {}\n[store]\nurl = 'sqlite://{}'\n",
         options.seed,

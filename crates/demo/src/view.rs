@@ -27,7 +27,11 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let _terminal = Terminal::take()?;
     loop {
-        let frame = frame(options, gateway, stats, began.elapsed().as_secs_f64());
+        let labels = gateway.routes().first().map_or(0, |route| route.account.labels);
+        let frame = {
+            let stats = stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            frame(options.alpha, &gateway.addr().to_string(), labels, &stats, began.elapsed().as_secs_f64())
+        };
         let mut out = io::stdout().lock();
         queue!(out, cursor::MoveTo(0, 0))?;
         for line in &frame {
@@ -69,11 +73,10 @@ impl Drop for Terminal {
     }
 }
 
-fn frame(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<Stats>, seconds: f64) -> Vec<String> {
-    let stats = stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+/// At most 24 lines of at most 80 columns.
+fn frame(alpha: f64, address: &str, labels: u64, stats: &Stats, seconds: f64) -> Vec<String> {
     let (now, total) = (stats.now(), stats.total());
-    let account = gateway.routes().into_iter().next().map(|route| route.account).unwrap_or_default();
-    let held = now.satisfaction >= options.alpha - 0.02;
+    let held = now.satisfaction >= alpha - 0.02;
     let satisfaction = format!("{:5.1} %", now.satisfaction * 100.0);
     let satisfaction = if held { satisfaction.green().bold() } else { satisfaction.red().bold() };
     let curve = |value: &dyn Fn(&(f64, f64)) -> f64, low: f64, high: f64| -> String {
@@ -85,13 +88,13 @@ fn frame(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<Stats>, seconds
         String::new(),
         format!(
             "satisfaction {satisfaction}   target α = {:.0} %   since the start {:.1} %",
-            options.alpha * 100.0,
+            alpha * 100.0,
             total.satisfaction * 100.0
         ),
         format!("  70–100 %   {}", curve(&|point| point.0, 0.7, 1.0).green()),
         String::new(),
         format!(
-            "cost         {:8.4} USD per 1,000 requests   always-dearest {:.4}   saving {}",
+            "cost         ${:.2} per 1,000 requests   always-dearest ${:.2}   saving {}",
             now.cost * 1e3,
             now.dearest_cost * 1e3,
             format!("{:.0} %", now.saving() * 100.0).green().bold()
@@ -107,16 +110,16 @@ fn frame(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<Stats>, seconds
     lines.extend([
         String::new(),
         format!(
-            "{} requests, {:.0} per second; {} labels so far, {:.1} % of the answers; {:.1} % explored",
+            "{} requests ({:.0}/s), {} failed; {labels} labels ({:.1} %), {:.1} % explored",
             stats.requests,
             stats.requests as f64 / seconds.max(0.001),
-            account.labels,
-            100.0 * account.labels as f64 / stats.requests.max(1) as f64,
+            stats.failures,
+            100.0 * labels as f64 / stats.requests.max(1) as f64,
             total.explored * 100.0
         ),
-        format!("{} failures; figures are of the last 500 requests if they do not say otherwise", stats.failures),
+        "all other figures: the last 500 requests, unless they say otherwise".to_owned(),
         String::new(),
-        format!("gateway at http://{}  (try GET /metrics)   q stops", gateway.addr()).dim().to_string(),
+        format!("gateway at http://{address}  (try GET /metrics)   q stops").dim().to_string(),
     ]);
     lines
 }
@@ -124,4 +127,40 @@ fn frame(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<Stats>, seconds
 fn bar(value: f64, low: f64, high: f64) -> char {
     let place = ((value - low) / (high - low) * 8.0).clamp(0.0, 7.0);
     BARS[place as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Seen;
+
+    /// What is left of a line without its colours.
+    fn visible(line: &str) -> String {
+        let mut parts = line.split('\u{1b}');
+        let first = parts.next().unwrap_or_default().to_owned();
+        first + &parts.map(|part| part.split_once('m').unwrap().1).collect::<String>()
+    }
+
+    #[test]
+    fn a_frame_fits_80_by_24_and_shows_what_counts() {
+        let names = ["small", "medium", "large", "frontier"];
+        let mut stats = Stats::new(names.iter().map(|&name| name.to_owned()).collect());
+        for n in 0..20_000 {
+            let model = names[if n % 4 == 0 { 3 } else { 0 }].to_owned();
+            stats.add(Seen { model, explored: n % 50 == 0, satisfies: n % 10 != 0, cost: 0.004, dearest_cost: 0.016 });
+        }
+        let frame = frame(0.9, "127.0.0.1:65535", 2_000, &stats, 250.0);
+        let lines: Vec<String> = frame.iter().map(|line| visible(line)).collect();
+        assert!(lines.len() < 24);
+        for line in &lines {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let text = lines.join("\n");
+        for part in
+            ["90.0 %", "α = 90 %", "$4.00", "$16.00", "saving 75 %", "20000 requests (80/s)", "2000 labels", "25.0 %"]
+        {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(lines.iter().any(|line| line.ends_with(&"▆".repeat(WIDTH))), "{text}");
+    }
 }

@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Pieces in which a stream comes.
-const PIECES: u32 = 4;
+/// Pieces in which the text of a stream comes, at most.
+const PIECES: usize = 4;
 /// Pause between them.
 const GAP: Duration = Duration::from_millis(5);
 
@@ -45,7 +45,7 @@ impl Zoo {
     }
 
     pub(crate) async fn stop(self) {
-        // It may have stopped by itself.
+        // It may have stopped by itself. Connections that clients keep open are not waited for.
         let _ = self.stop.send(());
         self.server.abort();
         let _ = self.server.await;
@@ -71,7 +71,8 @@ async fn chat(State(world): State<Arc<World>>, Json(request): Json<Value>) -> Re
     let name = model.name;
     tokio::time::sleep(Duration::from_millis(model.first_token_ms)).await;
     if request["stream"] != true {
-        let choice = json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
+        let choice =
+            json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
         let body = json!({ "id": id, "object": "chat.completion", "created": 1_700_000_000, "model": name,
             "choices": [choice], "usage": usage });
         return Json(body).into_response();
@@ -82,13 +83,9 @@ async fn chat(State(world): State<Arc<World>>, Json(request): Json<Value>) -> Re
         format!("data: {body}\n\n")
     };
     let words: Vec<&str> = text.split_inclusive(' ').collect();
-    let mut events: Vec<String> = words
-        .chunks(words.len().div_ceil(PIECES as usize))
-        .map(|words| {
-            let delta = json!({ "role": "assistant", "content": words.concat() });
-            chunk(json!([{ "index": 0, "delta": delta, "finish_reason": null }]), Value::Null)
-        })
-        .collect();
+    let piece = |delta: Value| chunk(json!([{ "index": 0, "delta": delta, "finish_reason": null }]), Value::Null);
+    let mut events = vec![piece(json!({ "role": "assistant", "content": "" }))];
+    events.extend(words.chunks(words.len().div_ceil(PIECES)).map(|words| piece(json!({ "content": words.concat() }))));
     events.push(chunk(json!([{ "index": 0, "delta": {}, "finish_reason": "stop" }]), Value::Null));
     events.push(chunk(json!([]), usage));
     events.push("data: [DONE]\n\n".to_owned());
@@ -102,4 +99,62 @@ async fn chat(State(world): State<Arc<World>>, Json(request): Json<Value>) -> Re
 
 fn http_status(code: u16) -> axum::http::StatusCode {
     axum::http::StatusCode::from_u16(code).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ask(base: &str, body: Value) -> reqwest::Response {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.post(format!("{base}/chat/completions")).json(&body).send().await.unwrap()
+    }
+
+    fn question(model: &str, stream: bool) -> Value {
+        json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "Hi!" }],
+            "metadata": { "request": "5" } })
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_well_formed_and_says_what_the_plain_answer_says() {
+        let world = Arc::new(World::new(0));
+        let zoo = Zoo::start(world.clone()).await.unwrap();
+        for (place, model) in world.models().iter().enumerate() {
+            let reply = ask(&zoo.base_url(), question(model.name, true)).await;
+            assert_eq!(reply.headers()["content-type"], "text/event-stream");
+            let text = reply.text().await.unwrap();
+            let mut events: Vec<&str> = text.split_terminator("\n\n").collect();
+            assert_eq!(events.pop(), Some("data: [DONE]"));
+            let chunks: Vec<Value> = events
+                .iter()
+                .map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap())
+                .collect();
+            assert!(
+                chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk" && chunk["model"] == model.name)
+            );
+            assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+            let (usage, rest) = chunks.split_last().unwrap();
+            assert_eq!(usage["usage"]["completion_tokens"], world.answer(5, place).output_tokens);
+            assert_eq!(usage["choices"], json!([]));
+            let (finish, pieces) = rest.split_last().unwrap();
+            assert_eq!(finish["choices"][0]["finish_reason"], "stop");
+            let streamed: String =
+                pieces.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
+
+            let plain: Value = ask(&zoo.base_url(), question(model.name, false)).await.json().await.unwrap();
+            assert_eq!(plain["choices"][0]["message"]["content"], streamed);
+            assert_eq!(plain["usage"], usage["usage"]);
+            assert_eq!(streamed.contains("good"), world.answer(5, place).satisfies);
+        }
+        zoo.stop().await;
+    }
+
+    #[tokio::test]
+    async fn an_unknown_model_is_refused_in_the_openai_shape() {
+        let zoo = Zoo::start(Arc::new(World::new(0))).await.unwrap();
+        let reply = ask(&zoo.base_url(), question("huge", false)).await;
+        assert_eq!(reply.status(), 400);
+        assert_eq!(reply.json::<Value>().await.unwrap()["error"]["type"], "invalid_request_error");
+        zoo.stop().await;
+    }
 }

@@ -54,9 +54,8 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, headers: HeaderMap,
 
 async fn serve(app: &Arc<App>, id: DecisionId, headers: &HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let arrived = Instant::now();
-    let request = ChatRequest::parse(body).map_err(|error| {
-        ApiError::invalid(error.param(), error.code(), error.to_string())
-    })?;
+    let request =
+        ChatRequest::parse(body).map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
     let ticket = decide(app, id, &request, &target, arrived)?;
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
@@ -149,11 +148,7 @@ fn pinned(
 }
 
 /// Calls the chosen model, retries it once, then falls back along the route. Nothing has gone to the client yet.
-async fn call(
-    app: &App,
-    mut ticket: Ticket,
-    request: &ChatRequest,
-) -> Result<(Ticket, Answer), (Ticket, Failure)> {
+async fn call(app: &App, mut ticket: Ticket, request: &ChatRequest) -> Result<(Ticket, Answer), (Ticket, Failure)> {
     let decision = ticket.decision().clone();
     let mut order = vec![decision.choice().model.clone()];
     if decision.reason != Reason::Pinned {
@@ -237,12 +232,15 @@ fn answer_client(
             let facts = response::read(&body);
             let cost = ticket.cost(facts.usage.as_ref());
             let extra = metadata.then(|| ticket.metadata(cost));
-            let rewritten = response::rewrite(&body, &response::Rewrite {
-                id: &public_id(ticket.id()),
-                model_if_missing: ticket.upstream_model(),
-                cost: facts.usage.is_some().then_some(cost),
-                metadata: extra.as_deref(),
-            });
+            let rewritten = response::rewrite(
+                &body,
+                &response::Rewrite {
+                    id: &public_id(ticket.id()),
+                    model_if_missing: ticket.upstream_model(),
+                    cost: facts.usage.is_some().then_some(cost),
+                    metadata: extra.as_deref(),
+                },
+            );
             match rewritten {
                 Ok(bytes) => {
                     let mut response = (status, bytes).into_response();
@@ -282,7 +280,8 @@ fn keep(to: &mut HeaderMap, from: &HeaderMap) {
             header::TRAILER,
             REQUEST_ID,
         ];
-        let hop = name == "keep-alive" || name.as_str().starts_with("proxy-") || name.as_str().starts_with("x-slarouter-");
+        let hop =
+            name == "keep-alive" || name.as_str().starts_with("proxy-") || name.as_str().starts_with("x-slarouter-");
         if !own.contains(name) && !hop {
             to.append(name.clone(), value.clone());
         }

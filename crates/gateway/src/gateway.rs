@@ -107,8 +107,7 @@ impl Gateway {
         let (stop_serving, serving) = watch::channel(false);
         let (stop_learning, learning_stops) = watch::channel(false);
         let snapshot_every = app.config.store.snapshot_every;
-        let learner =
-            tokio::spawn(learning::run(learning, store, published.clone(), snapshot_every, learning_stops));
+        let learner = tokio::spawn(learning::run(learning, store, published.clone(), snapshot_every, learning_stops));
         let limits = Limits {
             connections: app.config.server.max_connections,
             header_timeout: app.config.server.header_timeout,
@@ -116,7 +115,8 @@ impl Gateway {
         };
         let addr = local_addr(&listener, app.config.server.listen);
         let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
-        let mut servers = vec![tokio::spawn(server::serve(listener, app::public(app.clone()), limits, serving.clone()))];
+        let mut servers =
+            vec![tokio::spawn(server::serve(listener, app::public(app.clone()), limits, serving.clone()))];
         if let Some(admin) = admin {
             servers.push(tokio::spawn(server::serve(admin, app::admin(app.clone()), limits, serving)));
         }

@@ -233,9 +233,7 @@ pub(crate) fn publish(learning: &Learning) -> Arc<ArcSwap<Snapshot>> {
 
 async fn save(learning: &Learning, store: &dyn Store) {
     let result = match learning.states() {
-        Ok(states) => {
-            store.save_snapshots(learning.seq, Timestamp(0), states).await.map_err(LearningError::from)
-        }
+        Ok(states) => store.save_snapshots(learning.seq, Timestamp(0), states).await.map_err(LearningError::from),
         Err(error) => Err(error),
     };
     if let Err(error) = result {

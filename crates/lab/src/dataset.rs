@@ -71,6 +71,7 @@ pub enum DataError {
 }
 
 /// Places of a model's columns.
+#[derive(Clone)]
 struct Columns {
     name: String,
     score: usize,
@@ -101,7 +102,7 @@ impl Dataset {
 
     fn read(path: &Path, name: String, input: impl Read, selection: &Selection) -> Result<Self, DataError> {
         let mut csv = csv::ReaderBuilder::new().from_reader(input);
-        let headers = csv.headers().map_err(|error| from_csv(path, &error))?.clone();
+        let headers = csv.headers().map_err(|error| from_csv(path, 1, &error))?.clone();
         let (prompt, id, models) = columns(path, &headers, selection.models.as_deref())?;
         let mut data = Self {
             name,
@@ -113,9 +114,13 @@ impl Dataset {
             input_tokens: Vec::new(),
         };
         let mut ids = HashSet::new();
-        for record in csv.records() {
-            let record = record.map_err(|error| from_csv(path, &error))?;
-            let line = record.position().map_or(0, csv::Position::line);
+        let mut record = csv::StringRecord::new();
+        loop {
+            let reached = csv.position().line();
+            if !csv.read_record(&mut record).map_err(|error| from_csv(path, reached, &error))? {
+                break;
+            }
+            let line = record.position().map_or(reached, csv::Position::line);
             let wrong = |column: &str, what: String| DataError::Row {
                 file: path.into(),
                 line,
@@ -130,16 +135,25 @@ impl Dataset {
                     let text = record[at].trim();
                     match text.parse::<f64>() {
                         Ok(value) if value.is_finite() => Ok(value),
-                        _ => Err(wrong(&headers[at], format!("{text:?} is no finite number"))),
+                        _ => Err(wrong(
+                            &headers[at],
+                            format!("{text:?} is no finite number: write one, or drop the row"),
+                        )),
                     }
                 };
                 let score = number(model.score)?;
                 if !(0.0..=1.0).contains(&score) {
-                    return Err(wrong(&headers[model.score], format!("the score {score} is not between 0 and 1")));
+                    return Err(wrong(
+                        &headers[model.score],
+                        format!("the score {score} is not between 0 and 1: rescale the column"),
+                    ));
                 }
                 let cost = number(model.cost)?;
                 if cost < 0.0 {
-                    return Err(wrong(&headers[model.cost], format!("the cost {cost} is negative")));
+                    return Err(wrong(
+                        &headers[model.cost],
+                        format!("the cost {cost} is negative: costs are USD per request"),
+                    ));
                 }
                 data.scores.push(selection.bar.map_or(score, |bar| f64::from(u8::from(score >= bar))));
                 data.costs.push(cost);
@@ -196,9 +210,8 @@ impl Dataset {
     #[must_use]
     pub fn output_tokens(&self, row: usize, model: usize) -> Option<f64> {
         let price = self.zoo.models()[model].price;
-        (price.output > 0.0).then(|| {
-            ((self.cost(row, model) * 1e6 - self.input_tokens(row) * price.input) / price.output).max(0.0)
-        })
+        (price.output > 0.0)
+            .then(|| ((self.cost(row, model) * 1e6 - self.input_tokens(row) * price.input) / price.output).max(0.0))
     }
 
     /// Mean satisfaction and mean cost of always choosing `model`.
@@ -234,6 +247,9 @@ fn columns(
     wanted: Option<&[String]>,
 ) -> Result<(usize, usize, Vec<Columns>), DataError> {
     let refuse = |what: String| DataError::File { file: path.into(), what };
+    if headers.is_empty() {
+        return Err(refuse("the file is empty: it needs a header line and rows".to_owned()));
+    }
     let mut seen = HashSet::new();
     for header in headers {
         if !seen.insert(header) {
@@ -241,7 +257,8 @@ fn columns(
         }
     }
     let place = |name: &str| headers.iter().position(|header| header == name);
-    let need = |name: &str| place(name).ok_or_else(|| refuse(format!("the column {name:?} is missing")));
+    let need =
+        |name: &str| place(name).ok_or_else(|| refuse(format!("the column {name:?} is missing: add it to the header")));
     let (prompt, id) = (need("prompt")?, need("prompt_id")?);
     let mut known = Vec::new();
     for (score, header) in headers.iter().enumerate() {
@@ -255,28 +272,30 @@ fn columns(
         return Err(refuse("there is no model: add columns score:<model> and cost:<model>".to_owned()));
     }
     let Some(wanted) = wanted else { return Ok((prompt, id, known)) };
-    let mut models = Vec::new();
+    let mut models: Vec<Columns> = Vec::new();
     for name in wanted {
-        let Some(place) = known.iter().position(|model| model.name == *name) else {
+        if models.iter().any(|model| model.name == *name) {
+            return Err(refuse(format!("the model {name:?} is asked for twice")));
+        }
+        let Some(found) = known.iter().find(|model| model.name == *name) else {
             let names: Vec<_> = known.iter().map(|model| model.name.as_str()).collect();
-            return Err(refuse(format!("there is no model {name:?}; left to choose from: {}", names.join(", "))));
+            return Err(refuse(format!("there is no model {name:?}; the file has {}", names.join(", "))));
         };
-        models.push(known.swap_remove(place));
+        models.push(found.clone());
     }
     Ok((prompt, id, models))
 }
 
-fn from_csv(path: &Path, error: &csv::Error) -> DataError {
+/// `line` is how far reading had come, for errors that do not say where they are.
+fn from_csv(path: &Path, line: u64, error: &csv::Error) -> DataError {
     let what = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} fields where the header has {expected_len}")
+            format!("{len} fields where the header has {expected_len}: quote fields that hold commas or line breaks")
         }
-        csv::ErrorKind::Utf8 { err, .. } => format!("not UTF-8: {err}"),
+        csv::ErrorKind::Utf8 { err, .. } => format!("not UTF-8: {err}; convert the file"),
         csv::ErrorKind::Io(source) => format!("cannot be read to its end, perhaps cut short: {source}"),
         _ => error.to_string(),
     };
-    match error.position() {
-        Some(position) => DataError::Row { file: path.into(), line: position.line(), column: None, what },
-        None => DataError::File { file: path.into(), what },
-    }
+    let line = error.position().map_or(line, csv::Position::line);
+    DataError::Row { file: path.into(), line, column: None, what }
 }

@@ -60,8 +60,18 @@ pub struct Answer {
 const KINDS: [Kind; 5] = [Kind::Chat, Kind::Summary, Kind::Extraction, Kind::Code, Kind::Maths];
 
 const TOPICS: [&str; 12] = [
-    "the harbour", "our new office", "a train journey", "the annual report", "a garden in spring", "the data centre",
-    "a chess tournament", "the river valley", "a bakery in Lyon", "the museum", "a broken bicycle", "the night shift",
+    "the harbour",
+    "our new office",
+    "a train journey",
+    "the annual report",
+    "a garden in spring",
+    "the data centre",
+    "a chess tournament",
+    "the river valley",
+    "a bakery in Lyon",
+    "the museum",
+    "a broken bicycle",
+    "the night shift",
 ];
 
 impl World {
@@ -113,10 +123,16 @@ impl World {
             (Kind::Summary, 1) => format!("Give me a short summary of this note on {topic}, then one on {other}."),
             (Kind::Summary, _) => format!("TL;DR please: a long e-mail about {topic}, with a remark on {other}."),
             (Kind::Extraction, 0) => format!("Extract all names and dates as JSON from this text about {topic}."),
-            (Kind::Extraction, 1) => format!("List the invoice numbers in: order {number}-A, {topic}; order 7, {other}."),
+            (Kind::Extraction, 1) => {
+                format!("List the invoice numbers in: order {number}-A, {topic}; order 7, {other}.")
+            }
             (Kind::Extraction, _) => format!("Which city and which person does this sentence on {topic} mention?"),
-            (Kind::Code, 0) => format!("Write a Rust function `fn solve(n: u64) -> u64` for {number} items; add tests."),
-            (Kind::Code, 1) => format!("Fix this:\n```python\ndef f(x):\n    return x[{number}]\n```\nIt raises IndexError."),
+            (Kind::Code, 0) => {
+                format!("Write a Rust function `fn solve(n: u64) -> u64` for {number} items; add tests.")
+            }
+            (Kind::Code, 1) => {
+                format!("Fix this:\n```python\ndef f(x):\n    return x[{number}]\n```\nIt raises IndexError.")
+            }
             (Kind::Code, _) => format!("Refactor the class that models {topic}; return a diff with `import` fixed."),
             (Kind::Maths, 0) => format!("Solve x^2 - {number}x + 7 = 0 and prove that both roots are real."),
             (Kind::Maths, 1) => format!("Compute $\\frac{{{number}!}}{{3!}}$ modulo 101, step by step."),
@@ -194,7 +210,8 @@ mod tests {
                 ModelSpec { prior, ..ModelSpec::new(model.name, model.price) }
             };
             let zoo = Zoo::new(world.models().iter().map(spec).collect()).unwrap();
-            let policy = PolicySpec::SlaRouter(SlaRouterParams { v: 1.0, c: 0.1, learning_rate: 0.4, initial_queue: 2.0 });
+            let policy =
+                PolicySpec::SlaRouter(SlaRouterParams { v: 1.0, c: 0.1, learning_rate: 0.4, initial_queue: 2.0 });
             let alpha = Alpha::new(0.9).unwrap();
             let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms: u64::MAX };
             let mut learner = Learner::new(spec, DIM, VERSION).unwrap();

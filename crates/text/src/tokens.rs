@@ -69,7 +69,13 @@ impl Class {
             Self::Wide => 0.72,
             Self::Digit => (length / 3.0).ceil(),
             Self::Space if newlines > 0 => 0.6 + 0.1 * (length - f64::from(newlines)).min(1.0),
-            Self::Space => if length > 1.0 { 0.9 } else { 0.0 },
+            Self::Space => {
+                if length > 1.0 {
+                    0.9
+                } else {
+                    0.0
+                }
+            }
             Self::Mark => 0.75 + 0.25 * (length - 1.0),
         }
     }

@@ -90,6 +90,13 @@ impl Passage {
                 Err(error) => End::Error(error),
             };
             let summary = self.rewriter.take()?.finish(end, &closing, &mut out);
+            tracing::debug!(
+                request_id = public_id(self.ticket.id()),
+                upstream_id = summary.upstream_id,
+                finish_reason = summary.finish_reason_seen,
+                done = summary.done_seen,
+                "stream ended"
+            );
             self.ticket.finish(self.status, summary.complete, summary.usage, summary.error);
             return (!out.is_empty()).then(|| out.into());
         }

@@ -86,7 +86,8 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Option
     }
     if !listen.ip().is_loopback() && api_keys.is_empty() && !raw.allow_unauthenticated {
         let place = raw.listen.as_ref().map(Text::span);
-        let what = "anybody who reaches this address could spend your money: set api_keys, or allow_unauthenticated = true";
+        let what =
+            "anybody who reaches this address could spend your money: set api_keys, or allow_unauthenticated = true";
         problems.add(place, what);
     }
     Some(Server {
@@ -111,9 +112,8 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> (Model, 
         problems.add(Some(provider.span()), "provider must be \"openai\": any server that speaks its protocol");
     }
     let base_url = text(&raw.base_url, env, problems);
-    let valid = reqwest::Url::parse(&base_url).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none()
-    });
+    let valid = reqwest::Url::parse(&base_url)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none());
     if !valid {
         problems.add(Some(raw.base_url.span()), "base_url must be http(s)://host[:port]/path, usually ending in /v1");
     }
@@ -163,7 +163,8 @@ fn route(raw: raw::Route, specs: &[ModelSpec], window_ms: u64, problems: &mut Pr
         }
         value
     });
-    let mut policy = raw.policy.as_ref().map_or(PolicySpec::parse("slarouter"), |policy| PolicySpec::parse(policy.get_ref()));
+    let mut policy =
+        raw.policy.as_ref().map_or(PolicySpec::parse("slarouter"), |policy| PolicySpec::parse(policy.get_ref()));
     if let (Some(params), Ok(PolicySpec::SlaRouter(held))) = (&raw.slarouter, &mut policy) {
         *held = *params.get_ref();
     } else if let Some(params) = &raw.slarouter {

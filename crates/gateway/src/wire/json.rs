@@ -3,9 +3,12 @@
 //! The scanner accepts what RFC 8259 calls JSON, up to [`MAX_DEPTH`] containers deep, with two liberties that leave more bytes
 //! as they are: strings may hold bytes that are not UTF-8, and `\u` escapes need not form pairs.
 
+mod scanner;
+
 use std::ops::Range;
 
 use memchr::memchr;
+use scanner::Scanner;
 
 /// How deep objects and arrays may nest; serde_json's limit too. The bits of a `u128` hold the open ones.
 const MAX_DEPTH: u32 = u128::BITS;
@@ -58,11 +61,6 @@ pub(crate) struct Member {
     /// With its quotes.
     key: Range<usize>,
     pub(crate) value: Range<usize>,
-}
-
-struct Scanner<'a> {
-    json: &'a [u8],
-    at: usize,
 }
 
 // === impl Object ===
@@ -169,7 +167,7 @@ impl Edit<'_> {
 /// Calls `f` with each member of an object and returns where the inside of the object starts. All of the text is checked,
 /// but members before a fault have been seen by then.
 pub(crate) fn each_member(json: &[u8], mut f: impl FnMut(Member)) -> Result<usize, WireError> {
-    let mut scanner = Scanner { json, at: 0 };
+    let mut scanner = Scanner::new(json);
     scanner.space();
     if scanner.peek() != Some(b'{') {
         scanner.value(MAX_DEPTH)?;
@@ -201,7 +199,7 @@ pub(crate) fn each_member(json: &[u8], mut f: impl FnMut(Member)) -> Result<usiz
 
 /// Calls `f` with each element of an array; see [`each_member`]. Anything else has none.
 pub(crate) fn each_element<'a>(json: &'a [u8], mut f: impl FnMut(&'a [u8])) -> Result<(), WireError> {
-    let mut scanner = Scanner { json, at: 0 };
+    let mut scanner = Scanner::new(json);
     scanner.space();
     if scanner.peek() != Some(b'[') {
         scanner.value(MAX_DEPTH)?;
@@ -242,190 +240,6 @@ pub(crate) fn count(raw: &[u8]) -> Option<u64> {
 /// A JSON string of this text.
 pub(crate) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-// === impl Scanner ===
-
-impl Scanner<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.json.get(self.at).copied()
-    }
-
-    fn fault(&self, what: &'static str) -> WireError {
-        let what = if self.at >= self.json.len() { "it ends too early" } else { what };
-        WireError::Syntax { offset: self.at, what }
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    /// Nothing but space may follow.
-    fn end(&mut self) -> Result<(), WireError> {
-        self.space();
-        if self.at == self.json.len() { Ok(()) } else { Err(self.fault("something follows the end of the value")) }
-    }
-
-    /// A key, its colon, and the space up to the value.
-    fn key(&mut self) -> Result<Range<usize>, WireError> {
-        if self.peek() != Some(b'"') {
-            return Err(self.fault("expected a key in double quotes"));
-        }
-        let start = self.at;
-        self.string()?;
-        let key = start..self.at;
-        self.space();
-        if self.peek() != Some(b':') {
-            return Err(self.fault("expected a colon"));
-        }
-        self.at += 1;
-        self.space();
-        Ok(key)
-    }
-
-    /// Passes over one value with up to `limit` containers in each other.
-    fn value(&mut self, limit: u32) -> Result<Range<usize>, WireError> {
-        let start = self.at;
-        // The open containers, innermost in the lowest bit: 1 for an object.
-        let (mut open, mut depth) = (0_u128, 0);
-        'value: loop {
-            match self.peek() {
-                Some(bracket @ (b'{' | b'[')) => {
-                    if depth == limit {
-                        return Err(WireError::TooDeep { offset: self.at });
-                    }
-                    let object = bracket == b'{';
-                    (open, depth) = (open << 1 | u128::from(object), depth + 1);
-                    self.at += 1;
-                    self.space();
-                    if self.peek() != Some(if object { b'}' } else { b']' }) {
-                        if object {
-                            self.key()?;
-                        }
-                        continue 'value;
-                    }
-                }
-                Some(b'"') => self.string()?,
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                Some(b't') => self.literal(b"true")?,
-                Some(b'f') => self.literal(b"false")?,
-                Some(b'n') => self.literal(b"null")?,
-                _ => return Err(self.fault("expected a value")),
-            }
-            while depth > 0 {
-                self.space();
-                let object = open & 1 == 1;
-                match self.peek() {
-                    Some(b',') => {
-                        self.at += 1;
-                        self.space();
-                        if object {
-                            self.key()?;
-                        }
-                        continue 'value;
-                    }
-                    Some(b'}') if object => self.at += 1,
-                    Some(b']') if !object => self.at += 1,
-                    _ => return Err(self.fault("expected a comma or the end of an object or array")),
-                }
-                (open, depth) = (open >> 1, depth - 1);
-            }
-            return Ok(start..self.at);
-        }
-    }
-
-    /// Passes over a string, from its opening quote on.
-    fn string(&mut self) -> Result<(), WireError> {
-        self.at += 1;
-        loop {
-            self.at += plain_run(&self.json[self.at..]);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.escape()?,
-                _ => return Err(self.fault("a control character in a string must be escaped")),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), WireError> {
-        self.at += 1;
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-            Some(b'u') => {
-                self.at += 1;
-                for _ in 0..4 {
-                    if !self.peek().is_some_and(|digit| digit.is_ascii_hexdigit()) {
-                        return Err(self.fault("expected four hexadecimal digits"));
-                    }
-                    self.at += 1;
-                }
-            }
-            _ => return Err(self.fault("no such escape")),
-        }
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), WireError> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// One digit or more.
-    fn digits(&mut self) -> Result<(), WireError> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at == start { Err(self.fault("expected a digit")) } else { Ok(()) }
-    }
-
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), WireError> {
-        if !self.json[self.at..].starts_with(word) {
-            return Err(self.fault("expected a value"));
-        }
-        self.at += word.len();
-        Ok(())
-    }
-}
-
-/// How many bytes come before the first quote, backslash or control character; eight at a time.
-fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let (quote, backslash) = (word ^ ONES * b'"' as u64, word ^ ONES * b'\\' as u64);
-        // The lowest high bit set marks the first hit; borrows only ever reach higher ones.
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let hits = (control | quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash) & ONES << 7;
-        if hits != 0 {
-            return 8 * index + hits.trailing_zeros() as usize / 8;
-        }
-    }
-    let plain = rest.iter().take_while(|byte| !matches!(**byte, b'"' | b'\\' | 0..0x20));
-    8 * words.len() + plain.count()
 }
 
 #[cfg(test)]

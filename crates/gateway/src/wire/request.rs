@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn null_is_as_left_out() {
-        let request = parse(r#"{"model":"m","messages":[1],"stream":null,"tools":null,"stream_options":null}"#).unwrap();
+        let request =
+            parse(r#"{"model":"m","messages":[1],"stream":null,"tools":null,"stream_options":null}"#).unwrap();
         assert_eq!((request.stream(), request.include_usage(), request.tools()), (false, false, None));
     }
 

@@ -43,10 +43,7 @@ pub(crate) fn is_object(body: &[u8]) -> bool {
 /// Reads an answer; nothing from one that is no JSON object.
 pub(crate) fn read(body: &[u8]) -> Facts {
     let Ok(object) = Object::scan(body) else { return Facts::default() };
-    Facts {
-        usage: object.get(body, "usage").and_then(Usage::read),
-        id: object.get(body, "id").and_then(json::text),
-    }
+    Facts { usage: object.get(body, "usage").and_then(Usage::read), id: object.get(body, "id").and_then(json::text) }
 }
 
 /// The client's body.
@@ -78,7 +75,8 @@ impl Usage {
             return None;
         }
         let details = usage.get(raw, "prompt_tokens_details");
-        let cached = details.and_then(|details| json::count(Object::scan(details).ok()?.get(details, "cached_tokens")?));
+        let cached =
+            details.and_then(|details| json::count(Object::scan(details).ok()?.get(details, "cached_tokens")?));
         Some(Self {
             input_tokens: input.unwrap_or(0),
             // The second is DeepSeek's name for it.
@@ -108,7 +106,9 @@ mod tests {
         let facts = read(BODY.as_bytes());
         assert_eq!(facts.id.as_deref(), Some("chatcmpl-1"));
         assert_eq!(facts.usage, Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3 }));
-        for none in ["{}", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, r#"{"usage":{"prompt_tokens":"1"}}"#] {
+        for none in
+            ["{}", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, r#"{"usage":{"prompt_tokens":"1"}}"#]
+        {
             assert_eq!(read(none.as_bytes()).usage, None, "{none}");
         }
         let deepseek = read(br#"{"usage":{"prompt_tokens":5.0,"prompt_cache_hit_tokens":2}}"#);

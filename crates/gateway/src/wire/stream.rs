@@ -153,7 +153,11 @@ impl StreamRewriter {
                 Ok(Some(event)) => self.state.event(&event, whole, finish, out),
                 Ok(None) => return,
                 Err(TooLong) if whole => {
-                    self.state.stop("stream_malformed", &format!("the upstream sent an event over {MAX_EVENT} bytes"), out);
+                    self.state.stop(
+                        "stream_malformed",
+                        &format!("the upstream sent an event over {MAX_EVENT} bytes"),
+                        out,
+                    );
                 }
                 Err(TooLong) => return,
             }

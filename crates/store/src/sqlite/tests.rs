@@ -31,7 +31,7 @@ fn thumb(id: u128) -> FeedbackRecord {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_feedback_keeps_entries_and_heals() {
+async fn a_full_disk_refuses_feedback_and_shows_no_half_of_a_batch() {
     let folder = TempDir::new().unwrap();
     let store = SqliteStore::with(options(&folder).pragma("max_page_count", "64"), 4_096).await.unwrap();
     store.log(decision(0, None)).unwrap();

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::scanner::plain_run;
 use super::*;
 
 fn edited(json: &str, edits: &[(&str, Edit<'_>)]) -> String {

@@ -3,9 +3,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Raw bytes, name and data of each event, the completed rest included.
-fn events(pieces: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> {
-    fn drain(splitter: &mut Splitter, found: &mut Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)>) {
+/// Raw bytes, name and data of an event.
+type Read = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
+/// All events, the completed rest included.
+fn events(pieces: &[&[u8]]) -> Vec<Read> {
+    fn drain(splitter: &mut Splitter, found: &mut Vec<Read>) {
         while let Some(event) = splitter.next().unwrap() {
             found.push((event.raw().to_vec(), event.name().to_vec(), event.data().map(Cow::into_owned)));
         }

@@ -1,0 +1,302 @@
+//! The log as its users see it, on real SQLite files.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::sync::Arc;
+
+use slarouter_core::{Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Timestamp};
+use slarouter_store::{
+    DecisionRecord, Entry, Event, FeedbackRecord, OutcomeRecord, Store, StoreError, open, open_with_queue,
+};
+use tempfile::TempDir;
+
+const HOUR: u64 = 3_600_000;
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("log.db").display())
+}
+
+fn candidate(model: &str, probability: f64) -> Candidate {
+    // Values that survive only if every bit does.
+    let (satisfaction, cost) = (0.1 + 0.2, 1.0e-7 / 3.0);
+    Candidate { model: model.into(), probability, satisfaction, cost, score: -f64::MIN_POSITIVE / 2.0 }
+}
+
+fn record(id: u128) -> DecisionRecord {
+    DecisionRecord {
+        id: DecisionId(id),
+        time: Timestamp(1_000),
+        route: "default".into(),
+        decision: Decision {
+            candidates: vec![candidate("small", 1.0 / 3.0), candidate("large", 2.0 / 3.0)],
+            chosen: 1,
+            reason: Reason::Explore,
+        },
+        features: vec![-0.0, f32::MIN_POSITIVE / 2.0, 1.0 / 3.0, f32::MAX],
+        feature_version: u32::MAX,
+        input_tokens: 0.1 + 0.7,
+        state_seq: 7,
+        prompt: None,
+    }
+}
+
+fn outcome(id: u128) -> OutcomeRecord {
+    OutcomeRecord {
+        decision: DecisionId(id),
+        time: Timestamp(u64::MAX),
+        model: "large".into(),
+        status: 200,
+        ok: true,
+        streamed: true,
+        attempts: 2,
+        input_tokens: Some(17.0),
+        cached_tokens: None,
+        output_tokens: Some(0.1 + 0.2),
+        cost: 1.0e-9 / 7.0,
+        latency_ms: 12.5,
+        ttft_ms: Some(f64::MIN_POSITIVE),
+        error: Some("gone\0 \u{1f600}".to_owned()),
+    }
+}
+
+fn thumb(id: u128, rating: Option<f64>) -> FeedbackRecord {
+    FeedbackRecord {
+        decision: DecisionId(id),
+        time: Timestamp(2_000),
+        rater: Rater(u64::MAX),
+        rating: rating.map(|value| Rating::new(value).unwrap()),
+        comment: Some("so\nso".to_owned()),
+    }
+}
+
+async fn all(store: &dyn Store, page: usize) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let next = store.events_after(events.last().map_or(0, Event::seq), page).await.unwrap();
+        if next.is_empty() {
+            return events;
+        }
+        assert!(next.len() <= page);
+        events.extend(next);
+    }
+}
+
+#[tokio::test]
+async fn everything_comes_back_bit_for_bit_also_after_reopening() {
+    let folder = TempDir::new().unwrap();
+    let id = u128::MAX - 5;
+    let with_prompt = DecisionRecord { prompt: Some("[\"hé\"]".to_owned()), ..record(id) };
+    let store = open(&url(&folder)).await.unwrap();
+    store.configure(Timestamp(1), "default", "{\"alpha\":0.9}").await.unwrap();
+    store.log(Entry::Decision(with_prompt.clone())).unwrap();
+    store.log(Entry::Reroute { decision: DecisionId(id), model: "small".into() }).unwrap();
+    store.log(Entry::Outcome(outcome(id))).unwrap();
+    assert_eq!(store.rate(thumb(id, Some(0.1 + 0.2)), HOUR).await.unwrap(), Receipt::Recorded);
+    store.close().await;
+    assert!(!folder.path().join("log.db-wal").exists(), "a clean close leaves one file");
+
+    let store = open(&url(&folder)).await.unwrap();
+    let stored = store.decision(DecisionId(id)).await.unwrap().unwrap();
+    assert_eq!(stored.record, with_prompt);
+    let bits = |features: &[f32]| features.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&stored.record.features), bits(&with_prompt.features));
+    assert_eq!((stored.seq, stored.rerouted.as_deref()), (2, Some("small")));
+    assert_eq!(store.decision(DecisionId(1)).await.unwrap(), None);
+    let events = all(store.as_ref(), 1).await;
+    assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 4, 5], "a reroute is no event of its own");
+    assert!(matches!(&events[0], Event::Configured { time: Timestamp(1), spec, .. } if spec == "{\"alpha\":0.9}"));
+    assert!(matches!(&events[1], Event::Decided { decision, .. } if *decision == with_prompt.decision));
+    let Event::Finished { route, reason, outcome: ended, .. } = &events[2] else { panic!("{:?}", events[2]) };
+    assert_eq!((&**route, *reason, ended), ("default", Reason::Explore, &outcome(id)));
+    let Event::Rated { time, rated, .. } = &events[3] else { panic!("{:?}", events[3]) };
+    assert_eq!((*time, rated.decided_at, &*rated.model), (Timestamp(2_000), Timestamp(1_000), "small"));
+    assert_eq!((rated.rater, rated.rating.map(Rating::get)), (Rater(u64::MAX), Some(0.1 + 0.2)));
+    assert_eq!((bits(&rated.features), rated.feature_version), (bits(&with_prompt.features), u32::MAX));
+
+    store.log(Entry::Decision(record(1))).unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(*store.committed().borrow(), 6, "numbers go on after reopening");
+    let counts = store.counts().await.unwrap();
+    assert_eq!((counts.decisions, counts.outcomes, counts.feedback), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn prompts_are_kept_only_if_given() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    store.log(Entry::Decision(record(1))).unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(store.decision(DecisionId(1)).await.unwrap().unwrap().record.prompt, None);
+}
+
+#[tokio::test]
+async fn a_reroute_counts_for_the_ratings_after_it_only() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    store.log(Entry::Decision(record(1))).unwrap();
+    store.rate(thumb(1, Some(1.0)), HOUR).await.unwrap();
+    store.log(Entry::Reroute { decision: DecisionId(1), model: "small".into() }).unwrap();
+    store.rate(thumb(1, Some(0.0)), HOUR).await.unwrap();
+    let models: Vec<String> = all(store.as_ref(), 10)
+        .await
+        .into_iter()
+        .filter_map(|event| if let Event::Rated { rated, .. } = event { Some(rated.model.to_string()) } else { None })
+        .collect();
+    assert_eq!(models, ["large", "small"], "reading again later must give what was read at the time");
+}
+
+#[tokio::test]
+async fn a_configuration_is_appended_only_when_it_changes() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    for (route, spec) in [("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("a", "1")] {
+        store.configure(Timestamp(0), route, spec).await.unwrap();
+    }
+    assert_eq!(all(store.as_ref(), 10).await.len(), 4);
+}
+
+#[tokio::test]
+async fn entries_that_could_not_be_read_back_are_refused_and_harm_nothing() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    let mut bad = record(1);
+    bad.decision.chosen = 2;
+    assert!(matches!(store.log(Entry::Decision(bad)), Err(StoreError::Entry)));
+    let mut bad = record(1);
+    bad.decision.candidates[0].score = f64::NAN;
+    assert!(matches!(store.log(Entry::Decision(bad)), Err(StoreError::Entry)));
+    let bad = OutcomeRecord { cost: f64::INFINITY, ..outcome(1) };
+    assert!(matches!(store.log(Entry::Outcome(bad)), Err(StoreError::Entry)));
+    // The second decision with one id is ignored; what is around it is kept.
+    for id in [1, 2, 1, 3] {
+        store.log(Entry::Decision(record(id))).unwrap();
+    }
+    store.flush().await.unwrap();
+    assert_eq!(store.counts().await.unwrap().decisions, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_see_every_event_once_and_in_order_while_writers_run() {
+    const WRITERS: u128 = 4;
+    const EACH: u128 = 300;
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    let mut committed = store.committed();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for i in 0..EACH {
+                    let id = (writer << 64) | i;
+                    store.log(Entry::Decision(record(id))).unwrap();
+                    // Queued right behind its decision: must be known.
+                    if i % 3 == 0 {
+                        assert_eq!(store.rate(thumb(id, Some(1.0)), HOUR).await.unwrap(), Receipt::Recorded);
+                    }
+                    store.log(Entry::Outcome(outcome(id))).unwrap();
+                }
+            })
+        })
+        .collect();
+    let expected = (WRITERS * (2 * EACH + EACH.div_ceil(3))) as usize;
+    let (mut seen, mut after) = (0, 0);
+    while seen < expected {
+        let events = store.events_after(after, 97).await.unwrap();
+        if events.is_empty() {
+            committed.changed().await.unwrap();
+        }
+        for event in events {
+            assert_eq!(event.seq(), after + 1, "no number is skipped, none comes twice");
+            after = event.seq();
+            seen += 1;
+        }
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(store.events_after(after, 10).await.unwrap().is_empty());
+    assert_eq!(store.dropped(), 0);
+}
+
+#[tokio::test]
+async fn the_newest_three_states_are_kept_and_the_newest_is_loaded() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    for seq in 1..=5_u64 {
+        let states = ["a", "b"].map(|route| (Arc::from(route), vec![seq as u8; 100_000])).to_vec();
+        store.save_snapshots(seq, Timestamp(seq), states).await.unwrap();
+    }
+    let loaded = store.load_snapshots().await.unwrap();
+    let found: Vec<_> =
+        loaded.iter().map(|saved| (&*saved.route, saved.seq, saved.state[0], saved.state.len())).collect();
+    assert_eq!(found, [("a", 5, 5, 100_000), ("b", 5, 5, 100_000)]);
+    store.close().await;
+    let output = query_count(&folder, "SELECT COUNT(*) FROM snapshots").await;
+    assert_eq!(output, 6);
+}
+
+async fn query_count(folder: &TempDir, sql: &'static str) -> i64 {
+    use sqlx::ConnectOptions;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("log.db"));
+    sqlx::query_scalar(sql).fetch_one(&mut options.connect().await.unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_full_queue_and_a_closed_store_say_so_at_once() {
+    let folder = TempDir::new().unwrap();
+    // One thread runs both this test and the writer, which therefore cannot take anything before the first await.
+    let store = open_with_queue(&url(&folder), 2).await.unwrap();
+    store.log(Entry::Decision(record(1))).unwrap();
+    store.log(Entry::Decision(record(2))).unwrap();
+    assert!(matches!(store.log(Entry::Decision(record(3))), Err(StoreError::Full)));
+    store.close().await;
+    store.close().await;
+    assert!(matches!(store.log(Entry::Decision(record(3))), Err(StoreError::Closed)));
+    assert!(matches!(store.rate(thumb(1, None), HOUR).await, Err(StoreError::Closed)));
+    let store = open(&url(&folder)).await.unwrap();
+    assert_eq!(store.counts().await.unwrap().decisions, 2, "closing writes what waits");
+}
+
+#[tokio::test]
+async fn unknown_urls_and_newer_databases_are_refused_by_name() {
+    for bad in ["postgres://localhost/log", "log.db", "sqlite://", "sqlite://:memory:", ""] {
+        assert!(matches!(open(bad).await, Err(StoreError::Url(url)) if url == bad), "{bad:?}");
+    }
+    let folder = TempDir::new().unwrap();
+    open(&url(&folder)).await.unwrap().close().await;
+    query_run(&folder, "INSERT INTO _sqlx_migrations VALUES (9999, 'later', 0, 1, x'00', 0)").await;
+    assert!(matches!(open(&url(&folder)).await, Err(StoreError::Newer(why)) if why.contains("9999")));
+}
+
+async fn query_run(folder: &TempDir, sql: &'static str) {
+    use sqlx::ConnectOptions;
+    let options =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("log.db")).create_if_missing(true);
+    sqlx::raw_sql(sql).execute(&mut options.connect().await.unwrap()).await.unwrap();
+}
+
+/// A database as release 0.1 wrote it, migration table included: fails if a released migration is ever edited.
+#[tokio::test]
+async fn a_database_of_release_0_1_opens_and_reads() {
+    let folder = TempDir::new().unwrap();
+    query_run(&folder, include_str!("fixtures/v1.sql")).await;
+    let store = open(&url(&folder)).await.unwrap();
+    let events = all(store.as_ref(), 10).await;
+    assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 4, 5]);
+    assert_eq!(store.decision(DecisionId(7)).await.unwrap().unwrap().record, record(7));
+    assert_eq!(store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap(), Receipt::Duplicate);
+    assert_eq!(store.load_snapshots().await.unwrap()[0].state, [1, 2, 3]);
+}
+
+/// Run by hand when a release adds a migration: fills the database at `FIXTURE_URL`, whose `.dump` is the next fixture.
+#[tokio::test]
+#[ignore = "writes the fixture"]
+async fn write_the_fixture() {
+    let store = open(&std::env::var("FIXTURE_URL").unwrap()).await.unwrap();
+    store.configure(Timestamp(1), "default", "{}").await.unwrap();
+    store.log(Entry::Decision(record(7))).unwrap();
+    store.log(Entry::Reroute { decision: DecisionId(7), model: "small".into() }).unwrap();
+    store.log(Entry::Outcome(outcome(7))).unwrap();
+    store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap();
+    store.save_snapshots(5, Timestamp(3), vec![("default".into(), vec![1, 2, 3])]).await.unwrap();
+    store.close().await;
+}

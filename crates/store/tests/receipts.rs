@@ -1,0 +1,137 @@
+//! What becomes of ratings, in any order and from many raters at once.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use slarouter_core::{Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Timestamp};
+use slarouter_store::{DecisionRecord, Entry, Event, FeedbackRecord, StoreError, open};
+use tempfile::TempDir;
+
+const WINDOW: u64 = 1_000;
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("log.db").display())
+}
+
+fn decision(id: u128) -> Entry {
+    let only = Candidate { model: "m".into(), probability: 1.0, satisfaction: 0.5, cost: 0.0, score: 0.0 };
+    Entry::Decision(DecisionRecord {
+        id: DecisionId(id),
+        time: Timestamp(0),
+        route: "r".into(),
+        decision: Decision { candidates: vec![only], chosen: 0, reason: Reason::Exploit },
+        features: vec![],
+        feature_version: 1,
+        input_tokens: 1.0,
+        state_seq: 0,
+        prompt: None,
+    })
+}
+
+fn rating(id: u128, rater: u64, rating: Option<f64>, time: u64) -> FeedbackRecord {
+    let rating = rating.map(|value| Rating::new(value).unwrap());
+    FeedbackRecord { decision: DecisionId(id), time: Timestamp(time), rater: Rater(rater), rating, comment: None }
+}
+
+#[tokio::test]
+async fn each_receipt_says_what_happened() {
+    use Receipt::{Duplicate, Expired, Recorded, Replaced, Withdrawn};
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    store.log(decision(1)).unwrap();
+    let script = [
+        (None, 10, Duplicate),
+        (Some(1.0), 20, Recorded),
+        (Some(1.0), 30, Duplicate),
+        (Some(0.0), 40, Replaced),
+        (None, 50, Withdrawn),
+        (None, 60, Duplicate),
+        (Some(0.0), WINDOW, Recorded),
+        (Some(0.0), WINDOW + 1, Duplicate),
+        (Some(1.0), WINDOW + 2, Expired),
+        (Some(1.0), WINDOW + 3, Duplicate),
+        // A clock set back: what expired was never in force.
+        (Some(1.0), WINDOW, Replaced),
+    ];
+    for (step, (value, time, expected)) in script.into_iter().enumerate() {
+        assert_eq!(store.rate(rating(1, 3, value, time), WINDOW).await.unwrap(), expected, "step {step}");
+    }
+    assert_eq!(store.counts().await.unwrap().feedback, 6, "duplicates write nothing");
+    assert_eq!(store.rate(rating(1, 4, Some(1.0), 1), WINDOW).await.unwrap(), Recorded, "raters are independent");
+    assert!(matches!(store.rate(rating(2, 3, None, 0), WINDOW).await, Err(StoreError::UnknownDecision)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_equal_ratings_at_once_exactly_one_is_recorded() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    store.log(decision(1)).unwrap();
+    let tasks: Vec<_> = (0..200)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.rate(rating(1, 9, Some(1.0), 5), WINDOW).await.unwrap() })
+        })
+        .collect();
+    let mut counts: HashMap<Receipt, u32> = HashMap::new();
+    for task in tasks {
+        *counts.entry(task.await.unwrap()).or_default() += 1;
+    }
+    assert_eq!(counts, HashMap::from([(Receipt::Recorded, 1), (Receipt::Duplicate, 199)]));
+    assert_eq!(store.counts().await.unwrap().feedback, 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Against a map of the ratings in force, with a reopening in the middle; the log then holds exactly what changed.
+    #[test]
+    fn receipts_agree_with_a_map(
+        steps in prop::collection::vec((0..3_u128, 0..2_u64, prop::option::of(0..3_u8), 0..WINDOW), 1..40),
+        reopened in 0..40_usize,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = TempDir::new().unwrap();
+            let mut store = open(&url(&folder)).await.unwrap();
+            let mut known: HashMap<(u128, u64), Rating> = HashMap::new();
+            let mut written = Vec::new();
+            (0..2).for_each(|id| store.log(decision(id)).unwrap());
+            for (step, (id, rater, value, time)) in steps.into_iter().enumerate() {
+                if step == reopened {
+                    store.close().await;
+                    store = open(&url(&folder)).await.unwrap();
+                }
+                let given = rating(id, rater, value.map(|value| f64::from(value) / 2.0), time);
+                let answer = store.rate(given.clone(), WINDOW).await;
+                if id == 2 {
+                    prop_assert!(matches!(answer, Err(StoreError::UnknownDecision)));
+                    continue;
+                }
+                let held = known.get(&(id, rater)).copied();
+                let expected = match (held, given.rating) {
+                    (None, None) => Receipt::Duplicate,
+                    (Some(held), Some(given)) if held == given => Receipt::Duplicate,
+                    (None, Some(_)) => Receipt::Recorded,
+                    (Some(_), Some(_)) => Receipt::Replaced,
+                    (Some(_), None) => Receipt::Withdrawn,
+                };
+                prop_assert_eq!(answer.unwrap(), expected);
+                match given.rating {
+                    Some(rating) => known.insert((id, rater), rating),
+                    None => known.remove(&(id, rater)),
+                };
+                if expected != Receipt::Duplicate {
+                    written.push((given.decision, given.rater, given.rating, expected));
+                }
+            }
+            let logged: Vec<_> = store.events_after(0, 1_000).await.unwrap().into_iter().filter_map(|event| match event {
+                Event::Rated { rated, .. } => Some((rated.decision, rated.rater, rated.rating, rated.receipt)),
+                _ => None,
+            }).collect();
+            prop_assert_eq!(logged, written);
+            store.close().await;
+            Ok(())
+        })?;
+    }
+}
