@@ -17,7 +17,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "A", value_parser = alpha)]
     alpha: Alpha,
     /// The probability that the score of an answer is seen, from 0 to 1.
-    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = share)]
     feedback_rate: f64,
     /// slarouter, random, cheapest, dearest or fixed:<model>.
     #[arg(long, value_name = "NAME", default_value = "slarouter", value_parser = PolicySpec::parse)]
@@ -26,12 +26,12 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     seeds: u64,
     /// Count a score from here on as satisfied, below as not; without it scores stay graded.
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", value_parser = share)]
     bar: Option<f64>,
     /// Use these models only, comma-separated.
     #[arg(long, value_name = "a,b,…", value_delimiter = ',')]
     models: Option<Vec<String>>,
-    /// Requests per run, cut off after shuffling.
+    /// Requests per run, cut off after shuffling, so that each run sees rows from the whole file.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Keep the order of the file instead of shuffling.
@@ -56,11 +56,20 @@ fn alpha(text: &str) -> Result<Alpha, String> {
     Alpha::new(value).map_err(|error| error.to_string())
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err(format!("{text:?} is no number between 0 and 1")),
+    }
+}
+
 pub(crate) fn run(mut args: ReplayArgs) -> anyhow::Result<()> {
     if let PolicySpec::SlaRouter(params) = &mut args.policy {
         params.v = args.v.unwrap_or(params.v);
         params.c = args.c.unwrap_or(params.c);
         params.learning_rate = args.learning_rate.unwrap_or(params.learning_rate);
+    } else if args.v.or(args.c).or(args.learning_rate).is_some() {
+        anyhow::bail!("--v, --c and --learning-rate are parameters of policy slarouter, not of {}", args.policy);
     }
     let data = Dataset::load(&args.data, &Selection { bar: args.bar, models: args.models })?;
     let replay = Replay {

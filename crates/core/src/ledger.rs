@@ -13,7 +13,9 @@ use crate::{DecisionId, Feedback, Rater, Rating, Receipt, Timestamp};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     window_ms: u64,
-    latest: Timestamp,
+    /// Windows of decisions made before this are closed for good: it never moves back, neither with the clock nor with a
+    /// longer window, since what was known of those decisions is forgotten and a repeated rating would count twice.
+    horizon: Timestamp,
     /// Keyed by time first, so that closed windows lie in front.
     entries: BTreeMap<(Timestamp, DecisionId), Vec<Held>>,
 }
@@ -39,10 +41,10 @@ impl Ledger {
     /// A ledger that takes ratings for `window_ms` after their decision.
     #[must_use]
     pub fn new(window_ms: u64) -> Self {
-        Self { window_ms, latest: Timestamp(0), entries: BTreeMap::new() }
+        Self { window_ms, horizon: Timestamp(0), entries: BTreeMap::new() }
     }
 
-    /// Changes the window for what comes from now on.
+    /// Changes the window for what comes from now on; what has closed stays closed.
     pub fn set_window(&mut self, window_ms: u64) {
         self.window_ms = window_ms;
     }
@@ -61,10 +63,11 @@ impl Ledger {
 
     /// Enters a rating. O(log n). The change is `None` where the label of the decision stays what it was.
     pub fn apply(&mut self, feedback: &Feedback<'_>, now: Timestamp) -> (Receipt, Option<Change>) {
-        // The clock only moves forward here: an event that arrives late must not reopen a closed window.
-        self.latest = self.latest.max(now);
-        self.forget_closed();
-        if self.is_closed(feedback.decided_at) {
+        self.horizon = self.horizon.max(Timestamp(now.0.saturating_sub(self.window_ms)));
+        while let Some(entry) = self.entries.first_entry().filter(|entry| entry.key().0 < self.horizon) {
+            entry.remove();
+        }
+        if feedback.decided_at < self.horizon {
             return (Receipt::Expired, None);
         }
         let held = self.entries.entry((feedback.decided_at, feedback.decision)).or_default();
@@ -84,19 +87,6 @@ impl Ledger {
         };
         let new = label(held);
         (receipt, (old != new).then_some(Change { old, new }))
-    }
-
-    fn is_closed(&self, decided_at: Timestamp) -> bool {
-        self.latest.0.saturating_sub(decided_at.0) > self.window_ms
-    }
-
-    fn forget_closed(&mut self) {
-        while let Some(entry) = self.entries.first_entry() {
-            if self.latest.0.saturating_sub(entry.key().0.0) <= self.window_ms {
-                break;
-            }
-            entry.remove();
-        }
     }
 }
 

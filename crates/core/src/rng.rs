@@ -9,10 +9,11 @@ use crate::DecisionId;
 /// routed the same way and a log can be replayed bit for bit.
 #[must_use]
 pub fn decision_rng(seed: u64, id: DecisionId) -> ChaCha8Rng {
-    let mut key = *b"....................slarouter/v1";
+    let mut key = [0_u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    // The first 24 bytes are overwritten; the tail of the tag keeps this use apart from any other of the same seed.
     key[8..24].copy_from_slice(&id.0.to_le_bytes());
+    // The tag keeps this use apart from other uses of the same seed.
+    key[24..].copy_from_slice(b"slar-dec");
     ChaCha8Rng::from_seed(key)
 }
 

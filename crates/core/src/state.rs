@@ -38,6 +38,9 @@ impl<P: Serialize + DeserializeOwned> Learner<P> {
         if found > STATE_VERSION {
             return Err(StateError::Version { found, supported: STATE_VERSION });
         }
+        if found == 0 {
+            return Err(damaged("there is no version 0"));
+        }
         if header[6..] != checksum(content).to_le_bytes() {
             return Err(damaged("wrong checksum"));
         }

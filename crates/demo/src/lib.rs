@@ -112,7 +112,7 @@ fn config(options: &DemoOptions, world: &World, base_url: &str, database: &Path)
     text + &format!(
         "[routes.default]\nmodels = [\"small\", \"medium\", \"large\", \"frontier\"]\nfallback = \"frontier\"\n\
          sla = {{ satisfaction = {} }}\npolicy = \"slarouter\"\n\
-         slarouter = {{ v = 1.0, c = 0.1, learning_rate = 0.4, initial_queue = 2.0 }}\n",
+         slarouter = {{ v = 0.3, c = 0.1, learning_rate = 0.4, initial_queue = 2.0 }}\n",
         options.alpha
     )
 }

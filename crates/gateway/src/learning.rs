@@ -27,6 +27,9 @@ pub(crate) struct Snapshot {
     pub(crate) routes: BTreeMap<Arc<str>, Router>,
 }
 
+/// Every route's state as bytes.
+pub type SavedStates = Vec<(Arc<str>, Vec<u8>)>;
+
 /// The learners of all routes that the log knows.
 pub struct Learning {
     seq: u64,
@@ -107,7 +110,7 @@ impl Learning {
     ///
     /// # Errors
     /// Never for the policies of this release.
-    pub fn states(&self) -> Result<Vec<(Arc<str>, Vec<u8>)>, LearningError> {
+    pub fn states(&self) -> Result<SavedStates, LearningError> {
         self.learners.iter().map(|(route, learner)| Ok((route.clone(), learner.to_bytes()?))).collect()
     }
 

@@ -21,4 +21,4 @@ mod wire;
 
 pub use config::{Config, ConfigErrors};
 pub use gateway::{Gateway, RouteView, StartError};
-pub use learning::{Learning, LearningError};
+pub use learning::{Learning, LearningError, SavedStates};

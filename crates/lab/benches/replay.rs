@@ -1,5 +1,4 @@
 //! Decisions per second of a whole replay: decide, decided, finished and, for 5 % of the answers, observe.
-#![expect(missing_docs, reason = "benches are no library")]
 #![expect(clippy::unwrap_used, reason = "a bench may fail loudly")]
 
 use std::fmt::Write as _;

@@ -211,7 +211,7 @@ mod tests {
             };
             let zoo = Zoo::new(world.models().iter().map(spec).collect()).unwrap();
             let policy =
-                PolicySpec::SlaRouter(SlaRouterParams { v: 1.0, c: 0.1, learning_rate: 0.4, initial_queue: 2.0 });
+                PolicySpec::SlaRouter(SlaRouterParams { v: 0.3, c: 0.1, learning_rate: 0.4, initial_queue: 2.0 });
             let alpha = Alpha::new(0.9).unwrap();
             let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms: u64::MAX };
             let mut learner = Learner::new(spec, DIM, VERSION).unwrap();

@@ -17,7 +17,7 @@ fn load(bytes: &[u8], selection: &Selection) -> Result<Dataset, String> {
     let name = file.path().display().to_string();
     Dataset::load(file.path(), selection).map_err(|error| {
         let text = error.to_string();
-        text.strip_prefix(&name).unwrap_or_else(|| panic!("names no file: {text}")).to_owned()
+        text.strip_prefix(&name).unwrap_or_else(|| unreachable!("names no file: {text}")).to_owned()
     })
 }
 

@@ -1,5 +1,4 @@
 //! Decisions logged per second, and the time of a durable rating, on a real file.
-#![expect(missing_docs, reason = "benches are no library")]
 #![expect(clippy::unwrap_used, reason = "a bench may fail loudly")]
 
 use std::sync::Arc;

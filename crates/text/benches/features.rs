@@ -1,5 +1,4 @@
 //! Time per prompt of the features and of the token estimate.
-#![expect(missing_docs, reason = "benches are no library")]
 
 use slarouter_text::{Conversation, estimate_tokens, features};
 

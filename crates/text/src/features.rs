@@ -36,8 +36,16 @@ pub struct HashedNgrams;
 #[must_use]
 pub fn features(conversation: &Conversation) -> Vec<f32> {
     let mut out = vec![0.0; DIM];
-    HashedNgrams.encode(conversation, &mut out);
+    features_into(conversation, &mut out);
     out
+}
+
+/// The default features of a conversation, written into `out` without allocating.
+///
+/// # Panics
+/// If `out` is not [`DIM`] long.
+pub fn features_into(conversation: &Conversation, out: &mut [f32]) {
+    HashedNgrams.encode(conversation, out);
 }
 
 impl Encoder for HashedNgrams {

@@ -10,5 +10,5 @@ mod features;
 mod tokens;
 
 pub use conversation::{Conversation, TextError};
-pub use features::{DIM, Encoder, HashedNgrams, VERSION, features};
+pub use features::{DIM, Encoder, HashedNgrams, VERSION, features, features_into};
 pub use tokens::estimate_tokens;

@@ -16,7 +16,7 @@ pub fn estimate_tokens(text: &str) -> u32 {
         while let Some(&next) = characters.peek() {
             let joined = match class {
                 // A capital inside a word starts a new one, as in camelCase.
-                Class::Latin => Class::of(next) == class && !(next.is_ascii_uppercase() && !first.is_ascii_uppercase()),
+                Class::Latin => Class::of(next) == class && (first.is_ascii_uppercase() || !next.is_ascii_uppercase()),
                 Class::Wide => false,
                 _ => Class::of(next) == class,
             };

@@ -3,7 +3,7 @@
 use slarouter_text::estimate_tokens;
 
 /// Kinds of text, with the largest relative error allowed.
-const TEXTS: [(&str, f64, &str); 8] = [
+const TEXTS: [(&str, f64, &str); 10] = [
     (
         "english",
         0.15,
@@ -43,6 +43,16 @@ const TEXTS: [(&str, f64, &str); 8] = [
         "chinese",
         0.15,
         "运营者只需写下一个数字，即必须让用户满意的回答所占的比例。网关把每个请求发送给能够保证这一比例的最便宜的模型，并且只从生产环境中真正存在的少量反馈中学习：只有百分之几的回答会得到评价，而且往往来得很晚。",
+    ),
+    (
+        "digits",
+        0.15,
+        "3.14159265358979323846264338327950288419716939937510 2.71828182845904523536 1024 4096 65536 16777216 2026-11-24 08:15:30 192.168.178.254 +49 30 1234567 0.000125 99.95 1,234,567,890 42 7 365 8760",
+    ),
+    (
+        "white space",
+        0.15,
+        "name            price        stock\n\n\n    apples            3           120\n    pears             4            80\n\n\t\ttotal\t\t\t200\n\n\n\n        end of table        \n    \n\n",
     ),
 ];
 

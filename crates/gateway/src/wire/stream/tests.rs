@@ -120,6 +120,16 @@ fn the_usage_chunk_goes_to_those_who_asked() {
 }
 
 #[test]
+fn the_last_usage_counts() {
+    let usage = |tokens: u64| format!("],\"usage\":{{\"completion_tokens\":{tokens}}}}}");
+    let stream =
+        [usage(1), usage(2), "],\"usage\":null}".to_owned()].map(|end| chunk("\"stop\"").replace("]}", &end)).concat();
+    let (out, summary) = plain(&stream);
+    assert_eq!(summary.usage.unwrap().output_tokens, 2);
+    assert_eq!(out.matches("\"cost\":0.").count(), 2);
+}
+
+#[test]
 fn metadata_goes_on_the_last_chunk_and_nothing_changes_place() {
     let mark = |out: &str, cost: &str| {
         let last = out.rfind("}\n\n").or_else(|| out.rfind("}\r\n\r\n")).unwrap();
