@@ -1,5 +1,4 @@
 //! The dependency arrows between the crates, as ARCHITECTURE.md draws them.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,5 @@
 //! The whole demo without its view: simulated models, gateway, store and users over real HTTP.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use slarouter_demo::DemoOptions;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
