@@ -1,6 +1,8 @@
-//! Time per decision and per label, features given.
+//! Time of a decision and of learning from a rating, at 128 features.
+#![expect(clippy::unwrap_used, reason = "a bench may fail loudly")]
 
-use divan::black_box;
+use divan::Bencher;
+use divan::counter::ItemsCount;
 use slarouter_core::{
     Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, Reason, RouteSpec,
     Timestamp, Zoo, decision_rng,
@@ -12,46 +14,72 @@ fn main() {
     divan::main();
 }
 
-fn learner(models: usize) -> Option<Learner> {
-    let model = |i: usize| ModelSpec::new(&format!("m{i}"), Price { input: i as f64, output: i as f64 });
-    let spec = RouteSpec {
-        alpha: Alpha::new(0.9).ok()?,
-        zoo: Zoo::new((1..=models).map(model).collect()).ok()?,
-        policy: PolicySpec::parse("slarouter").ok()?,
-        feedback_window_ms: 1_000,
+fn learner(models: usize) -> Learner {
+    let model = |i: usize| {
+        let price = Price { input: 0.1 * (i + 1) as f64, output: 0.4 * (i + 1) as f64 };
+        ModelSpec::new(&format!("model-{i}"), price)
     };
-    Learner::new(spec, DIM, 1).ok()
+    let zoo = Zoo::new((0..models).map(model).collect()).unwrap();
+    let policy = PolicySpec::parse("slarouter").unwrap();
+    let spec = RouteSpec { alpha: Alpha::new(0.8).unwrap(), zoo, policy, feedback_window_ms: 1_000_000 };
+    let mut learner = Learner::new(spec, DIM, 1).unwrap();
+    for n in 0..1_000 {
+        rate(&mut learner, n);
+    }
+    learner
 }
 
+fn features(n: u64) -> Vec<f32> {
+    (0..DIM as u64).map(|i| ((n * 31 + i * 17) % 97) as f32 / 97.0 - 0.5).collect()
+}
+
+fn rate(learner: &mut Learner, n: u64) {
+    let feedback = Feedback {
+        decision: DecisionId(n.into()),
+        decided_at: Timestamp(n),
+        model: ["model-0", "model-1", "model-2", "model-3"][n as usize % 4],
+        reason: Reason::Exploit,
+        features: &features(n),
+        rater: Rater(0),
+        rating: Some(Rating::new(f64::from(u8::from(!n.is_multiple_of(5)))).unwrap()),
+        order: n,
+    };
+    learner.observe(&feedback, Timestamp(n)).unwrap();
+}
+
+/// One decision, with its generator.
 #[divan::bench(args = [4, 8])]
-fn decide(bencher: divan::Bencher<'_, '_>, models: usize) {
-    let Some(learner) = learner(models) else { return };
-    let features = [0.1_f32; DIM];
+fn decide(bencher: Bencher<'_, '_>, models: usize) {
+    let (learner, features) = (learner(models), features(7));
+    let context = Context { features: &features, input_tokens: 300.0, excluded: &[] };
     let mut id = 0;
-    bencher.bench_local(|| {
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         id += 1;
-        let context = Context { features: black_box(&features), input_tokens: 100.0, excluded: &[] };
-        learner.router().decide(&context, &mut decision_rng(0, DecisionId(id)))
+        learner.router().decide(divan::black_box(&context), &mut decision_rng(1, DecisionId(id))).unwrap()
     });
 }
 
+/// A rating of a decision not rated before, with 1,000 others in the window (the features are made in it too).
 #[divan::bench]
-fn observe(bencher: divan::Bencher<'_, '_>) {
-    let Some(mut learner) = learner(4) else { return };
-    let features = [0.1_f32; DIM];
-    let mut n = 0;
-    bencher.bench_local(|| {
+fn observe(bencher: Bencher<'_, '_>) {
+    let mut learner = learner(4);
+    let mut n = 1_000;
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         n += 1;
-        let feedback = Feedback {
-            decision: DecisionId(u128::from(n)),
-            decided_at: Timestamp(n),
-            model: "m1",
-            reason: Reason::Exploit,
-            features: black_box(&features),
-            rater: Rater(0),
-            rating: Rating::new((n % 2) as f64).ok(),
-            order: n,
-        };
-        learner.observe(&feedback, Timestamp(n))
+        rate(&mut learner, n);
     });
+}
+
+/// What the gateway does after every event: a snapshot for the deciding threads.
+#[divan::bench(args = [4, 8])]
+fn snapshot(bencher: Bencher<'_, '_>, models: usize) {
+    let learner = learner(models);
+    bencher.bench_local(|| divan::black_box(learner.router()).clone());
+}
+
+/// Saving, with 1,000 labelled decisions in the window.
+#[divan::bench]
+fn save(bencher: Bencher<'_, '_>) {
+    let learner = learner(4);
+    bencher.bench_local(|| divan::black_box(&learner).to_bytes().unwrap());
 }

@@ -9,10 +9,12 @@
 pub fn estimate_tokens(text: &str) -> u32 {
     let mut tokens = 0.0_f64;
     let mut characters = text.chars().peekable();
+    let mut after_mark = false;
     while let Some(first) = characters.next() {
         let class = Class::of(first);
         let mut length = 1_u32;
-        let mut newlines = u32::from(first == '\n');
+        // Length of the run after its last line end.
+        let mut indent = if first == '\n' { 0 } else { length };
         while let Some(&next) = characters.peek() {
             let joined = match class {
                 // A capital inside a word starts a new one, as in camelCase.
@@ -24,14 +26,29 @@ pub fn estimate_tokens(text: &str) -> u32 {
                 break;
             }
             length += 1;
-            newlines += u32::from(next == '\n');
+            indent = if next == '\n' { 0 } else { indent + 1 };
             characters.next();
         }
-        // A number never takes the space before it into its token.
-        let before_number = class == Class::Space && characters.peek().is_some_and(char::is_ascii_digit);
-        tokens += if before_number { 1.0 } else { class.tokens(f64::from(length), newlines) };
+        tokens += if class == Class::Space {
+            let before_number = characters.peek().is_some_and(char::is_ascii_digit);
+            space(indent < length, indent, after_mark, before_number)
+        } else {
+            class.tokens(f64::from(length))
+        };
+        after_mark = class == Class::Mark;
     }
     tokens.round().min(f64::from(u32::MAX)) as u32
+}
+
+/// Tokens of a run of white space. Line ends are one token, or part of the mark before them; the last space goes into the
+/// word after it, but never into a number.
+fn space(line_end: bool, indent: u32, after_mark: bool, before_number: bool) -> f64 {
+    let ends = match (line_end, after_mark) {
+        (true, false) => 1.0,
+        (true, true) => 0.25,
+        (false, _) => 0.0,
+    };
+    ends + f64::from(u8::from(indent > 1)) + f64::from(u8::from(before_number && indent > 0))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -59,8 +76,8 @@ impl Class {
         }
     }
 
-    /// Tokens of a run. The space before a word is part of its token, so single spaces are free.
-    fn tokens(self, length: f64, newlines: u32) -> f64 {
+    /// Tokens of a run that is not white space.
+    fn tokens(self, length: f64) -> f64 {
         match self {
             // Common words are one token up to about seven letters; longer ones are cut.
             Self::Latin => 1.0 + ((length - 7.0) / 6.0).max(0.0),
@@ -68,14 +85,7 @@ impl Class {
             Self::Letter => 0.55 + length / 6.0,
             Self::Wide => 0.72,
             Self::Digit => (length / 3.0).ceil(),
-            Self::Space if newlines > 0 => 0.6 + 0.1 * (length - f64::from(newlines)).min(1.0),
-            Self::Space => {
-                if length > 1.0 {
-                    0.9
-                } else {
-                    0.0
-                }
-            }
+            Self::Space => 0.0,
             Self::Mark => 0.75 + 0.25 * (length - 1.0),
         }
     }

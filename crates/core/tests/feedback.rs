@@ -1,0 +1,222 @@
+//! Ratings in any order, repeated, changed, withdrawn and late: only the last word of each rater counts, once.
+
+#[path = "common/route.rs"]
+mod route;
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::RngSeed;
+use route::{WINDOW_MS, models};
+use slarouter_core::{
+    Account, DecisionId, Feedback, Learner, Policy, PolicySpec, Rater, Rating, Reason, Receipt, Timestamp,
+};
+
+const MODELS: [&str; 3] = ["m0", "m1", "m2"];
+const FEATURES: [f32; 3] = [0.5, -1.0, 0.25];
+
+/// A rating as given; its place in the list is its order.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    decision: u64,
+    rater: u64,
+    rating: Option<Rating>,
+}
+
+fn learner() -> Learner {
+    route::learner(models(&[1.0, 2.0, 3.0]), 0.8, PolicySpec::parse("slarouter").unwrap(), FEATURES.len())
+}
+
+/// Decision n was made at n, by one of two models that are in the zoo and one that has left.
+fn deliver(learner: &mut Learner, given: Given, order: usize) -> Receipt {
+    let feedback = Feedback {
+        decision: DecisionId(given.decision.into()),
+        decided_at: Timestamp(given.decision),
+        model: ["m0", "m1", "gone"][given.decision as usize % 3],
+        reason: Reason::Exploit,
+        features: &FEATURES,
+        rater: Rater(given.rater),
+        rating: given.rating,
+        order: order as u64,
+    };
+    learner.observe(&feedback, Timestamp(100)).unwrap()
+}
+
+fn any_given() -> impl Strategy<Value = Vec<Given>> {
+    let rating = prop_oneof![Just(None), Just(Some(0.0)), Just(Some(1.0)), (0.0..=1.0).prop_map(Some)];
+    let given = (0..4_u64, 0..3_u64, rating).prop_map(|(decision, rater, rating)| {
+        let rating = rating.map(|rating| Rating::new(rating).unwrap());
+        Given { decision, rater, rating }
+    });
+    vec(given, 1..40)
+}
+
+/// (labels, satisfied) in all and per model, without models that have neither.
+fn totals(account: &Account) -> Vec<(&str, u64, f64)> {
+    let of_models = account.models.iter().map(|(name, model)| (&**name, model.labels, model.satisfied));
+    let all = std::iter::once(("all", account.labels, account.satisfied)).chain(of_models);
+    all.filter(|&(_, labels, satisfied)| labels > 0 || satisfied.abs() > 1e-9).collect()
+}
+
+fn same(one: &Account, other: &Account) -> bool {
+    let (one, other) = (totals(one), totals(other));
+    one.len() == other.len()
+        && one.iter().zip(&other).all(|(a, b)| a.0 == b.0 && a.1 == b.1 && (a.2 - b.2).abs() < 1e-9)
+}
+
+/// Seeded, so that a failure comes again.
+fn config() -> ProptestConfig {
+    ProptestConfig { rng_seed: RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn only_the_last_word_of_each_rater_counts(
+        given in any_given(), arrival in vec(any::<Index>(), 0..80),
+    ) {
+        // Whatever order `arrival` says, with repetitions, and then everything once more, so that nothing is missing.
+        let mut learner = learner();
+        for order in arrival.iter().map(|index| index.index(given.len())).chain(0..given.len()) {
+            deliver(&mut learner, given[order], order);
+        }
+        let mut last = BTreeMap::new();
+        for (order, given) in given.iter().enumerate() {
+            last.insert((given.decision, given.rater), (order, *given));
+        }
+        let mut only_last = self::learner();
+        for &(order, given) in last.values() {
+            deliver(&mut only_last, given, order);
+        }
+        prop_assert!(same(learner.account(), only_last.account()), "{:?}\n{:?}", learner.account(), only_last.account());
+
+        // And against a sum done by hand: the mean of the raters of each decision.
+        let mut decisions: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (_, given) in last.values() {
+            decisions.entry(given.decision).or_default().extend(given.rating.map(Rating::get));
+        }
+        decisions.retain(|_, ratings| !ratings.is_empty());
+        let satisfied: f64 = decisions.values().map(|ratings| ratings.iter().sum::<f64>() / ratings.len() as f64).sum();
+        prop_assert_eq!(learner.account().labels, decisions.len() as u64);
+        prop_assert!((learner.account().satisfied - satisfied).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_repeated_delivery_changes_no_byte(given in any_given(), again in vec(any::<Index>(), 1..40)) {
+        let mut learner = learner();
+        for (order, &given) in given.iter().enumerate() {
+            deliver(&mut learner, given, order);
+        }
+        let before = learner.to_bytes().unwrap();
+        for order in again.iter().map(|index| index.index(given.len())) {
+            prop_assert_eq!(deliver(&mut learner, given[order], order), Receipt::Duplicate);
+        }
+        prop_assert_eq!(learner.to_bytes().unwrap(), before);
+    }
+
+    #[test]
+    fn receipts_say_what_became_of_the_rating(given in any_given()) {
+        let mut learner = learner();
+        let mut held: BTreeMap<(u64, u64), Rating> = BTreeMap::new();
+        for (order, &given) in given.iter().enumerate() {
+            let before = learner.router().clone();
+            let receipt = deliver(&mut learner, given, order);
+            let key = (given.decision, given.rater);
+            let old = match given.rating {
+                Some(rating) => held.insert(key, rating),
+                None => held.remove(&key),
+            };
+            let expected = match (old, given.rating) {
+                (None, None) => Receipt::Duplicate,
+                (None, Some(_)) => Receipt::Recorded,
+                (Some(_), None) => Receipt::Withdrawn,
+                (Some(old), Some(new)) if old == new => Receipt::Duplicate,
+                (Some(_), Some(_)) => Receipt::Replaced,
+            };
+            prop_assert_eq!(receipt, expected);
+            prop_assert!(receipt != Receipt::Duplicate || *learner.router() == before);
+        }
+    }
+}
+
+fn thumb(decision: u64, rater: u64, rating: f64) -> Given {
+    Given { decision, rater, rating: Some(Rating::new(rating).unwrap()) }
+}
+
+#[test]
+fn an_older_rating_that_comes_late_stays_out() {
+    let mut learner = learner();
+    let withdrawn = Given { rating: None, ..thumb(0, 1, 1.0) };
+    assert_eq!(deliver(&mut learner, withdrawn, 5), Receipt::Duplicate, "nothing to withdraw yet");
+    assert_eq!(deliver(&mut learner, thumb(0, 1, 1.0), 4), Receipt::Duplicate);
+    assert_eq!(learner.account().labels, 0);
+    assert_eq!(deliver(&mut learner, thumb(0, 1, 1.0), 6), Receipt::Recorded);
+    // Says the same later: that is now the order to beat.
+    assert_eq!(deliver(&mut learner, thumb(0, 1, 1.0), 9), Receipt::Duplicate);
+    assert_eq!(deliver(&mut learner, thumb(0, 1, 0.0), 8), Receipt::Duplicate);
+    assert_eq!((learner.account().labels, learner.account().satisfied), (1, 1.0));
+    assert_eq!(deliver(&mut learner, thumb(0, 1, 0.0), 10), Receipt::Replaced);
+    assert_eq!((learner.account().labels, learner.account().satisfied), (1, 0.0));
+}
+
+#[test]
+fn several_raters_of_one_decision_are_one_label_with_their_mean() {
+    let mut learner = learner();
+    for (order, (rater, rating)) in [(1, 1.0), (2, 0.0), (3, 0.5), (4, 0.5)].into_iter().enumerate() {
+        assert_eq!(deliver(&mut learner, thumb(0, rater, rating), order), Receipt::Recorded);
+        assert_eq!(learner.account().labels, 1);
+    }
+    assert_eq!(learner.account().satisfaction(), Some(0.5));
+    // 0.8 − 1 is cut off at the floor; then the mean falls from 1 to 1/2 and stays there.
+    assert_eq!(learner.router().policy().queue(), Some(0.5));
+    assert_eq!(deliver(&mut learner, Given { rating: None, ..thumb(0, 2, 0.0) }, 9), Receipt::Withdrawn);
+    let mean = learner.account().satisfaction().unwrap();
+    assert!((mean - 2.0 / 3.0).abs() < 1e-12, "{mean}");
+    assert_eq!(learner.account().models[MODELS[0]].labels, 1);
+}
+
+/// Decided at `decided`, rated at `now`.
+fn rate_at(learner: &mut Learner, decided: u64, now: u64, order: u64) -> Receipt {
+    let feedback = Feedback {
+        decision: DecisionId(decided.into()),
+        decided_at: Timestamp(decided),
+        model: "m1",
+        reason: Reason::Explore,
+        features: &[],
+        rater: Rater(order),
+        rating: Some(Rating::new(1.0).unwrap()),
+        order,
+    };
+    learner.observe(&feedback, Timestamp(now)).unwrap()
+}
+
+#[test]
+fn the_window_closes_once_and_for_all() {
+    let mut learner = learner();
+    let (early, later) = (5_000, 6_000);
+    assert_eq!(rate_at(&mut learner, early, early + WINDOW_MS, 1), Receipt::Recorded, "the last moment");
+    assert_eq!(rate_at(&mut learner, later, early, 2), Receipt::Recorded, "by a clock behind the decision");
+    assert_eq!(learner.ledger().len(), 2);
+    let counted = learner.account().clone();
+
+    assert_eq!(rate_at(&mut learner, early, early + WINDOW_MS + 1, 3), Receipt::Expired);
+    assert_eq!(rate_at(&mut learner, early, early, 4), Receipt::Expired, "the clock went back");
+    assert_eq!((learner.account(), learner.ledger().len()), (&counted, 1), "counted, and no longer held");
+
+    // A longer window does not open it again: the first rating is forgotten, and would count twice.
+    let mut spec = learner.router().spec().clone();
+    spec.feedback_window_ms *= 2;
+    learner.reconfigure(spec.clone()).unwrap();
+    assert_eq!(rate_at(&mut learner, early, early + WINDOW_MS + 2, 1), Receipt::Expired);
+    assert_eq!(rate_at(&mut learner, later, later + 2 * WINDOW_MS, 5), Receipt::Recorded, "what was open gains");
+
+    // A shorter one closes what it no longer covers.
+    spec.feedback_window_ms = 10;
+    learner.reconfigure(spec).unwrap();
+    assert_eq!(rate_at(&mut learner, later, later + 2 * WINDOW_MS, 6), Receipt::Expired);
+    assert!(learner.ledger().is_empty());
+    assert_eq!((learner.account().labels, learner.account().satisfied), (2, 2.0));
+}

@@ -1,0 +1,184 @@
+//! What is saved is loaded bit for bit, or refused with the right error.
+
+#[path = "common/route.rs"]
+mod route;
+#[path = "common/run.rs"]
+mod run;
+
+use std::fs;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::RngSeed;
+use run::{DIM, Run, any_alpha, any_policy, any_steps};
+use slarouter_core::policy::SlaRouterParams;
+use slarouter_core::{
+    AnyPolicy, Context, DecisionId, Feedback, Learner, Outcome, Policy, PolicySpec, Rater, Rating, Reason, Receipt,
+    STATE_VERSION, StateError, Timestamp, decision_rng,
+};
+
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v1.bin");
+
+/// Seeded, so that a failure comes again.
+fn config() -> ProptestConfig {
+    ProptestConfig { rng_seed: RngSeed::Fixed(3), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn saving_and_loading_changes_nothing_now_or_later(
+        policy in any_policy(), alpha in any_alpha(), steps in any_steps(80), at in any::<Index>(),
+    ) {
+        let (before, after) = steps.split_at(at.index(steps.len()));
+        let mut run = Run::new(&policy, alpha);
+        before.iter().for_each(|step| run.play(step));
+        let bytes = run.learner.to_bytes().unwrap();
+        let mut loaded = run.clone();
+        loaded.learner = Learner::from_bytes(&bytes).unwrap();
+        prop_assert_eq!(&loaded.learner, &run.learner);
+        prop_assert_eq!(loaded.learner.to_bytes().unwrap(), bytes);
+
+        after.iter().for_each(|step| { run.play(step); loaded.play(step); });
+        prop_assert_eq!(&loaded.made, &run.made);
+        prop_assert_eq!(loaded.learner.to_bytes().unwrap(), run.learner.to_bytes().unwrap());
+    }
+
+    #[test]
+    fn new_features_reset_the_heads_and_nothing_else(policy in any_policy(), steps in any_steps(80)) {
+        let mut run = Run::new(&policy, 0.8);
+        steps.iter().for_each(|step| run.play(step));
+        let before = run.learner.clone();
+        prop_assert!(!run.learner.use_features(DIM, 1));
+        prop_assert_eq!(&run.learner, &before);
+
+        // The same length with another meaning.
+        prop_assert!(run.learner.use_features(DIM, 2));
+        prop_assert_eq!(run.learner.account(), before.account());
+        prop_assert_eq!(run.learner.ledger(), before.ledger());
+        prop_assert_eq!(run.learner.router().policy().queue(), before.router().policy().queue());
+        prop_assert_eq!(run.learner.router().features(), (DIM, 2));
+        let context = Context { features: &[1.0; DIM], input_tokens: 1.0, excluded: &[] };
+        let decision = run.learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();
+        prop_assert!(decision.candidates.iter().all(|c| c.satisfaction == 0.5));
+    }
+}
+
+#[test]
+fn a_label_of_older_features_counts_and_teaches_no_head() {
+    let mut learner = recorded();
+    assert!(learner.use_features(5, 2));
+    let (labels, queue) = (learner.account().labels, learner.router().policy().queue().unwrap());
+    let head = prediction(&learner, &[1.0; 5]);
+    assert_eq!(rate(&mut learner, 1_000, "mid", &[], Some(0.0)), Receipt::Recorded);
+    assert_eq!(learner.account().labels, labels + 1);
+    assert_eq!(learner.router().policy().queue(), Some(queue + 0.75));
+    assert_eq!(prediction(&learner, &[1.0; 5]), head);
+}
+
+#[test]
+fn damage_anywhere_is_noticed() {
+    let bytes = recorded().to_bytes().unwrap();
+    for place in 0..bytes.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= flip;
+            let error = Learner::<AnyPolicy>::from_bytes(&damaged).unwrap_err();
+            // A version cannot be told from damage to its two bytes.
+            let version = matches!(error, StateError::Version { .. }) && (place == 4 || place == 5);
+            assert!(version || matches!(error, StateError::Damaged(_)), "byte {place} ^ {flip:#x}: {error}");
+        }
+        let error = Learner::<AnyPolicy>::from_bytes(&bytes[..place]).unwrap_err();
+        assert!(matches!(error, StateError::Damaged(_)), "cut at {place}: {error}");
+    }
+    let mut longer = bytes;
+    longer.push(0);
+    assert!(Learner::<AnyPolicy>::from_bytes(&longer).is_err());
+}
+
+#[test]
+fn a_newer_version_is_named() {
+    let mut bytes = recorded().to_bytes().unwrap();
+    for found in [STATE_VERSION + 1, u16::MAX] {
+        bytes[4..6].copy_from_slice(&found.to_le_bytes());
+        let error = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap_err();
+        assert_eq!(error, StateError::Version { found, supported: STATE_VERSION });
+    }
+}
+
+/// Saved by the first release. It must load for ever, and say the same.
+#[test]
+fn the_state_of_version_1_loads() {
+    let bytes = fs::read(FIXTURE).unwrap();
+    let learner = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap();
+    let account = learner.account();
+    assert_eq!((account.requests, account.explored, account.finished), (60, 22, 60));
+    assert_eq!((account.labels, account.satisfied), (19, 12.0));
+    assert_eq!((account.cost, account.dearest_cost), (0.030000000000000023, 0.28274407254958867));
+    assert_eq!((account.models["mid"].labels, learner.ledger().len()), (2, 20));
+    assert_eq!(learner.router().policy().queue(), Some(2.5));
+    assert_eq!(prediction(&learner, &[0.5, -0.5, 1.0]), [0.4992132710050939, 0.4694713931087385, 0.9098373823984597]);
+    if STATE_VERSION == 1 {
+        assert_eq!(learner.to_bytes().unwrap(), bytes, "the format has changed without a new version");
+        assert_eq!(learner, recorded(), "the same events now give another state");
+    }
+}
+
+#[test]
+#[ignore = "writes the fixture; run it once per state version, never again for a released one"]
+fn write_the_fixture() {
+    fs::write(FIXTURE, recorded().to_bytes().unwrap()).unwrap();
+}
+
+fn prediction(learner: &Learner, features: &[f32]) -> Vec<f64> {
+    let context = Context { features, input_tokens: 100.0, excluded: &[] };
+    let decision = learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();
+    decision.candidates.iter().map(|candidate| candidate.satisfaction).collect()
+}
+
+fn rate(learner: &mut Learner, n: u64, model: &str, features: &[f32], rating: Option<f64>) -> Receipt {
+    let feedback = Feedback {
+        decision: DecisionId(n.into()),
+        decided_at: Timestamp(n),
+        model,
+        reason: Reason::Exploit,
+        features,
+        rater: Rater(n % 2),
+        rating: rating.map(|rating| Rating::new(rating).unwrap()),
+        order: 2 * n + u64::from(rating.is_none()),
+    };
+    learner.observe(&feedback, Timestamp(n + 5)).unwrap()
+}
+
+/// A short life with something in every field: 60 requests, every third rated, one rating withdrawn, then a model that has left.
+fn recorded() -> Learner {
+    let mut zoo = route::models(&[0.5, 3.0, 20.0, 1.0]);
+    for (model, name) in zoo.iter_mut().zip(["small", "mid", "large", "left"]) {
+        model.name = name.into();
+    }
+    zoo[2].prior = Some(0.9);
+    let exploring = PolicySpec::SlaRouter(SlaRouterParams { c: 1.0, ..SlaRouterParams::default() });
+    let mut learner = route::learner(zoo.clone(), 0.75, exploring.clone(), 3);
+    for n in 0..60_u32 {
+        let features = [n % 2, n % 4, n % 5].map(|x| x as f32 / 4.0);
+        let context = Context { features: &features, input_tokens: f64::from(100 + n), excluded: &[] };
+        let mut rng = decision_rng(1, DecisionId(n.into()));
+        let decision = learner.router().decide(&context, &mut rng).unwrap();
+        learner.decided(&decision);
+        let model = &*decision.choice().model;
+        let output_tokens = Some(f64::from(50 + n));
+        let outcome = Outcome { model, ok: n % 7 != 0, input_tokens: None, output_tokens, cost: 0.0005, pinned: false };
+        learner.finished(&outcome).unwrap();
+        if n % 3 == 0 {
+            let satisfied = model == "large" || n % 4 == 0;
+            rate(&mut learner, n.into(), model, &features, Some(f64::from(u8::from(satisfied))));
+            if n == 30 {
+                rate(&mut learner, n.into(), model, &features, None);
+            }
+        }
+    }
+    zoo.pop();
+    learner.reconfigure(route::spec(zoo, 0.75, exploring)).unwrap();
+    learner
+}
