@@ -1,6 +1,6 @@
 //! `slarouter check`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,7 +21,14 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
-    let mut out = std::io::stdout().lock();
+    match summary(&mut io::stdout().lock(), &config) {
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn summary(out: &mut impl Write, config: &Config) -> io::Result<()> {
     writeln!(out, "ok: {} models, {} routes", config.models.len(), config.routes.len())?;
     for (name, route) in &config.routes {
         let models: Vec<_> = route.spec.zoo.models().iter().map(|model| &*model.name).collect();
@@ -35,11 +42,11 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             models.join(", ")
         )?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Says what is wrong with a configuration.
 pub(crate) fn refuse(errors: &ConfigErrors) -> anyhow::Result<ExitCode> {
-    writeln!(std::io::stderr(), "{errors}")?;
+    writeln!(io::stderr(), "{errors}")?;
     Ok(ExitCode::from(BAD_CONFIG))
 }

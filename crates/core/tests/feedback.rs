@@ -1,4 +1,5 @@
 //! Ratings in any order, repeated, changed, withdrawn and late: only the last word of each rater counts, once.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/route.rs"]
 mod route;

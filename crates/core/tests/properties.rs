@@ -1,4 +1,5 @@
 //! What holds after any log of events, under every policy.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/route.rs"]
 mod route;

@@ -1,4 +1,5 @@
 //! The algorithm against figures worked out by hand, and against its guarantee on a simulated stream.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/route.rs"]
 mod route;

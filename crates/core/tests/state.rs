@@ -1,4 +1,5 @@
 //! What is saved is loaded bit for bit, or refused with the right error.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/route.rs"]
 mod route;

@@ -1,6 +1,7 @@
 //! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
 
 mod raw;
+mod read;
 mod resolve;
 mod substitute;
 
@@ -153,14 +154,8 @@ impl Config {
 
     fn parse_file(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut problems = Problems::new(text);
-        let raw = match toml::from_str::<raw::File>(text) {
-            Ok(raw) => Some(raw),
-            Err(error) => {
-                problems.add(error.span(), error.message());
-                None
-            }
-        };
-        let config = raw.and_then(|raw| resolve::resolve(raw, env, &mut problems));
+        let raw = read::read(text, &mut problems);
+        let config = raw.map(|raw| resolve::resolve(raw, env, &mut problems));
         match config {
             Some(config) if problems.found.is_empty() => Ok(config),
             _ => {
@@ -175,11 +170,13 @@ impl Config {
 struct Problems<'a> {
     text: &'a str,
     found: Vec<Problem>,
+    /// Something that was written could not be read, so that what seems to be absent may be there.
+    incomplete: bool,
 }
 
 impl<'a> Problems<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, found: Vec::new() }
+        Self { text, found: Vec::new(), incomplete: false }
     }
 
     fn add(&mut self, span: Option<std::ops::Range<usize>>, what: impl Into<String>) {
@@ -188,7 +185,17 @@ impl<'a> Problems<'a> {
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             (line, column)
         });
-        self.found.push(Problem { place, what: what.into() });
+        let problem = Problem { place, what: what.into() };
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
+        }
+    }
+
+    /// Something is missing; not reported where that may follow from another mistake.
+    fn absent(&mut self, span: Option<std::ops::Range<usize>>, what: impl Into<String>) {
+        if !self.incomplete {
+            self.add(span, what);
+        }
     }
 }
 

@@ -84,7 +84,7 @@ impl Gateway {
         };
         let clock = Clock::default();
         let started = clock.now();
-        let store = slarouter_store::open(&config.store.url).await?;
+        let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
         let mut learning = Learning::load(store.as_ref()).await?;
         for (route, settings) in &config.routes {
             store.configure(started, route, &serde_json::to_string(&settings.spec)?).await?;

@@ -10,7 +10,7 @@ pub(super) type Number = Spanned<f64>;
 pub(super) type Count = Spanned<u64>;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct File {
     #[serde(default)]
     pub(super) server: Server,
@@ -27,7 +27,7 @@ pub(super) struct File {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Server {
     pub(super) listen: Option<Text>,
     pub(super) admin_listen: Option<Text>,
@@ -44,7 +44,7 @@ pub(super) struct Server {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Store {
     pub(super) url: Option<Text>,
     #[serde(default)]
@@ -54,7 +54,7 @@ pub(super) struct Store {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Upstream {
     pub(super) connect_timeout_s: Option<Number>,
     pub(super) response_timeout_s: Option<Number>,
@@ -64,13 +64,13 @@ pub(super) struct Upstream {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Feedback {
     pub(super) window_days: Option<Number>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Model {
     pub(super) name: Text,
     pub(super) provider: Option<Text>,
@@ -82,7 +82,7 @@ pub(super) struct Model {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Price {
     pub(super) input: f64,
     pub(super) output: f64,
@@ -90,18 +90,27 @@ pub(super) struct Price {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Route {
-    pub(super) models: Vec<Text>,
+    pub(super) models: Spanned<Vec<Text>>,
     pub(super) fallback: Option<Text>,
     pub(super) sla: Sla,
     pub(super) policy: Option<Text>,
-    pub(super) slarouter: Option<Spanned<slarouter_core::policy::SlaRouterParams>>,
+    pub(super) slarouter: Option<Spanned<SlaRouter>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Sla {
     pub(super) satisfaction: Number,
     pub(super) assurance: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct SlaRouter {
+    pub(super) v: Option<Number>,
+    pub(super) c: Option<Number>,
+    pub(super) learning_rate: Option<Number>,
+    pub(super) initial_queue: Option<Number>,
 }

@@ -1,10 +1,15 @@
-//! From the file as written to settings: defaults, references, limits.
+//! From the file as written to settings: variables, defaults, references, limits.
+//!
+//! Every mistake is noted and a default put in its place, so that the rest is checked too. Messages quote the file, never
+//! the value of a variable.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slarouter_core::policy::SlaRouterParams;
 use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 
 use super::raw::{self, Count, Number, Text};
@@ -12,19 +17,18 @@ use super::substitute::substitute;
 use super::{Config, Model, Problems, Route, Server, StoreConfig, UpstreamConfig};
 
 const DAY_MS: f64 = 86_400_000.0;
+/// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
+const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
+/// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
+const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
+const KEY_LENGTH: usize = 16;
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// `None` if so much is wrong that there is nothing to return; all problems are in `problems`.
-pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Config> {
+/// The settings; to be used only if `problems` stays empty.
+pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Config {
     let server = server(raw.server, env, problems);
-    let url = raw.store.url.as_ref().map_or("sqlite://slarouter.db".to_owned(), |url| text(url, env, problems));
-    let store = StoreConfig {
-        url,
-        keep_prompts: raw.store.keep_prompts,
-        snapshot_every: count(raw.store.snapshot_every, 10_000, problems),
-        queue: count(raw.store.queue, 65_536, problems) as usize,
-    };
+    let store = store(raw.store, env, problems);
     let upstream = UpstreamConfig {
         connect_timeout: seconds(raw.upstream.connect_timeout_s, 5.0, problems),
         response_timeout: seconds(raw.upstream.response_timeout_s, 120.0, problems),
@@ -32,193 +36,321 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         max_response_bytes: count(raw.upstream.max_response_bytes, 64 << 20, problems) as usize,
         max_attempts: count(raw.upstream.max_attempts, 3, problems).try_into().unwrap_or(u32::MAX),
     };
-    let window = seconds(raw.feedback.window_days, 30.0, problems).as_secs_f64() * DAY_MS;
+    let window = raw.feedback.window_days;
+    let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
+    let feedback_window_ms = (days * DAY_MS).max(1.0) as u64;
 
     if raw.models.is_empty() {
-        problems.add(None, "there is no model: add at least one [[models]]");
+        problems.absent(None, "there is no model: add at least one [[models]]");
     }
     let mut models: Vec<Model> = Vec::new();
     let mut specs: Vec<ModelSpec> = Vec::new();
     for entry in raw.models {
-        let span = entry.span();
-        let (model, prior) = model(entry.into_inner(), env, problems);
+        let entry = entry.into_inner();
+        let place = entry.name.span();
+        let Some((model, prior)) = model(entry, env, problems) else {
+            problems.incomplete = true;
+            continue;
+        };
         if specs.iter().any(|other| other.name == model.name) {
-            problems.add(Some(span), format!("model {:?} is there twice: give each a name of its own", model.name));
+            problems.add(Some(place), "another model has this name: give each one of its own");
             continue;
         }
         specs.push(ModelSpec { name: model.name.clone(), price: model.price, prior });
         models.push(model);
     }
+
     if raw.routes.is_empty() {
-        problems.add(None, "there is no route: add [routes.default]");
+        problems.absent(None, "there is no route: add [routes.default]");
     }
+    let mut names: Vec<Arc<str>> = Vec::new();
     let mut routes: BTreeMap<Arc<str>, Route> = BTreeMap::new();
     for (name, entry) in raw.routes {
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
             problems.add(Some(name.span()), "a route's name has lower-case letters, digits, - and _ only");
         }
-        if let Some(route) = route(entry.into_inner(), &specs, window as u64, problems) {
-            routes.insert(Arc::from(name.into_inner()), route);
+        let name: Arc<str> = name.into_inner().into();
+        if let Some(route) = route(entry.into_inner(), &specs, feedback_window_ms, env, problems) {
+            routes.insert(name.clone(), route);
         }
+        names.push(name);
     }
-    let default_route = match routes.first_key_value() {
-        Some((only, _)) if routes.len() == 1 => only.clone(),
+    let default_route: Arc<str> = match &*names {
+        [only] => only.clone(),
         _ => "default".into(),
     };
-    if routes.len() > 1 && !routes.contains_key(&default_route) {
-        problems.add(None, "with several routes, one must be called default: it is what model \"auto\" means");
+    if !names.is_empty() && !names.contains(&default_route) {
+        problems.absent(None, "with several routes, one must be called default: it is what model \"auto\" means");
     }
-    let feedback_window_ms = window as u64;
-    Some(Config { server: server?, store, upstream, feedback_window_ms, models, routes, default_route })
+    Config { server, store, upstream, feedback_window_ms, models, routes, default_route }
 }
 
-fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Server> {
-    let listen = match &raw.listen {
-        Some(listen) => address(listen, env, problems)?,
-        None => SocketAddr::from(([127, 0, 0, 1], 8080)),
-    };
-    let api_keys: Vec<_> = raw.api_keys.iter().map(|key| text(key, env, problems)).collect();
-    for (key, place) in api_keys.iter().zip(&raw.api_keys) {
-        if key.len() < 16 {
-            problems.add(Some(place.span()), "a client key must have at least 16 characters");
-        }
+fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server {
+    let standard = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let listen = raw.listen.as_ref().map_or(Some(standard), |listen| address(listen, env, problems));
+    let admin_listen = raw.admin_listen.as_ref().and_then(|admin| address(admin, env, problems));
+    if let (Some(place), Some(admin)) = (&raw.admin_listen, admin_listen)
+        && Some(admin) == listen
+        && admin.port() != 0
+    {
+        problems.add(Some(place.span()), "admin_listen is the address of listen: choose another, or leave it out");
     }
-    if !listen.ip().is_loopback() && api_keys.is_empty() && !raw.allow_unauthenticated {
+    let mut api_keys = Vec::new();
+    for key in &raw.api_keys {
+        let Some(value) = text(key, env, problems) else { continue };
+        if value.len() < KEY_LENGTH {
+            problems.add(Some(key.span()), format!("a client key must have at least {KEY_LENGTH} characters"));
+        }
+        api_keys.push(value.into());
+    }
+    if listen.is_some_and(|listen| !listen.ip().is_loopback()) && raw.api_keys.is_empty() && !raw.allow_unauthenticated
+    {
         let place = raw.listen.as_ref().map(Text::span);
         let what =
             "anybody who reaches this address could spend your money: set api_keys, or allow_unauthenticated = true";
-        problems.add(place, what);
+        problems.absent(place, what);
     }
-    Some(Server {
-        listen,
-        admin_listen: raw.admin_listen.as_ref().and_then(|listen| address(listen, env, problems)),
-        api_keys: api_keys.into_iter().map(Into::into).collect(),
+    Server {
+        listen: listen.unwrap_or(standard),
+        admin_listen,
+        api_keys,
         max_body_bytes: count(raw.max_body_bytes, 16 << 20, problems) as usize,
         request_timeout: seconds(raw.request_timeout_s, 600.0, problems),
         header_timeout: seconds(raw.header_timeout_s, 10.0, problems),
         shutdown_grace: seconds(raw.shutdown_grace_s, 30.0, problems),
         max_connections: count(raw.max_connections, 10_000, problems) as usize,
         seed: raw.seed.unwrap_or(0),
-    })
+    }
 }
 
-fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> (Model, Option<f64>) {
-    let name = text(&raw.name, env, problems);
-    if name.is_empty() || name == "auto" || name.starts_with("auto:") {
-        problems.add(Some(raw.name.span()), "a model's name must not be empty, \"auto\", or begin with \"auto:\"");
+fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {
+    let mut url = "sqlite://slarouter.db".to_owned();
+    if let Some(place) = &raw.url
+        && let Some(given) = text(place, env, problems)
+    {
+        // What the store itself would refuse at the start; in memory nothing would outlive the process.
+        if given.strip_prefix("sqlite://").is_none_or(|path| path.is_empty() || path == ":memory:") {
+            problems.add(Some(place.span()), "url must be sqlite://<path of a file>");
+        }
+        url = given;
     }
-    if let Some(provider) = raw.provider.filter(|provider| provider.get_ref() != "openai") {
+    StoreConfig {
+        url,
+        keep_prompts: raw.keep_prompts,
+        snapshot_every: count(raw.snapshot_every, 10_000, problems),
+        queue: count(raw.queue, 65_536, problems) as usize,
+    }
+}
+
+/// The model and its prior; `None` if it has no name to go by.
+fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(Model, Option<f64>)> {
+    let name = text(&raw.name, env, problems);
+    if let Some(name) = &name {
+        if name.is_empty() || name == "auto" || name.starts_with("auto:") {
+            problems.add(Some(raw.name.span()), "a model's name must not be empty, \"auto\", or begin with \"auto:\"");
+        } else if !printable(name) {
+            // It is sent in a header.
+            problems.add(Some(raw.name.span()), "a model's name must be printable ASCII");
+        }
+    }
+    if let Some(provider) = &raw.provider
+        && text(provider, env, problems).is_some_and(|provider| provider != "openai")
+    {
         problems.add(Some(provider.span()), "provider must be \"openai\": any server that speaks its protocol");
     }
-    let base_url = text(&raw.base_url, env, problems);
-    let valid = reqwest::Url::parse(&base_url)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none());
-    if !valid {
-        problems.add(Some(raw.base_url.span()), "base_url must be http(s)://host[:port]/path, usually ending in /v1");
-    }
-    let span = raw.price.span();
-    let price = raw.price.into_inner();
+    let base_url = text(&raw.base_url, env, problems).inspect(|url| {
+        if let Err(what) = check_url(url) {
+            problems.add(Some(raw.base_url.span()), what);
+        }
+    });
+    let upstream_model = match &raw.upstream_model {
+        Some(name) => text(name, env, problems),
+        None => name.clone(),
+    };
+    let api_key = raw.api_key.as_ref().and_then(|key| {
+        let value = text(key, env, problems)?;
+        if value.is_empty() || !printable(&value) {
+            problems.add(Some(key.span()), "api_key must be printable ASCII, not empty; leave it out if there is none");
+        }
+        Some(value.into())
+    });
+    let (place, price) = (raw.price.span(), raw.price.into_inner());
     for value in [Some(price.input), Some(price.output), price.cached_input].into_iter().flatten() {
         if !(value.is_finite() && value >= 0.0) {
-            problems.add(Some(span.clone()), format!("the price {value} must be finite and not negative"));
+            problems.add(Some(place.clone()), format!("a price must be finite and not negative, not {value}"));
         }
     }
-    let prior = raw.prior.as_ref().and_then(|prior| {
-        let value = *prior.get_ref();
-        let sound = value > 0.0 && value < 1.0;
-        if !sound {
-            problems.add(Some(prior.span()), format!("prior must lie strictly between 0 and 1, not {value}"));
-        }
-        sound.then_some(value)
-    });
+    let prior = raw.prior.map(|prior| share(Some(prior), 0.5, problems));
+    let name = name?;
     let model = Model {
-        upstream_model: raw.upstream_model.map_or_else(|| name.clone(), |name| text(&name, env, problems)),
-        api_key: raw.api_key.map(|key| text(&key, env, problems).into()),
+        base_url: base_url.unwrap_or_default(),
+        upstream_model: upstream_model.unwrap_or_default(),
+        api_key,
         price: Price { input: price.input, output: price.output },
         cached_input: price.cached_input,
         name: name.into(),
-        base_url,
     };
-    (model, prior)
+    Some((model, prior))
 }
 
-fn route(raw: raw::Route, specs: &[ModelSpec], window_ms: u64, problems: &mut Problems<'_>) -> Option<Route> {
-    let before = problems.found.len();
+fn route(
+    raw: raw::Route,
+    specs: &[ModelSpec],
+    feedback_window_ms: u64,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Route> {
+    let list_place = raw.models.span();
     let mut zoo: Vec<ModelSpec> = Vec::new();
-    for name in &raw.models {
-        match specs.iter().find(|spec| *spec.name == **name.get_ref()) {
-            Some(spec) if zoo.contains(spec) => problems.add(Some(name.span()), "this model is in the list twice"),
+    // A name that stands for no model is reported once, here, and not again where it is used below.
+    let mut all_known = true;
+    for name in raw.models.get_ref() {
+        let value = text(name, env, problems);
+        match value.as_ref().and_then(|value| specs.iter().find(|spec| *spec.name == **value)) {
+            Some(spec) if zoo.iter().any(|held| held.name == spec.name) => {
+                problems.add(Some(name.span()), "this model is in the list twice");
+            }
             Some(spec) => zoo.push(spec.clone()),
-            None => problems.add(Some(name.span()), format!("there is no model {:?}", name.get_ref())),
+            None => {
+                all_known = false;
+                if value.is_some() {
+                    let what = format!("there is no model {:?}: add it as [[models]], or take it out", name.get_ref());
+                    problems.absent(Some(name.span()), what);
+                }
+            }
         }
+    }
+    if raw.models.get_ref().is_empty() {
+        problems.absent(Some(list_place.clone()), "a route needs at least one model");
     }
     let place = raw.sla.satisfaction.span();
     let alpha = Alpha::new(*raw.sla.satisfaction.get_ref());
-    let alpha = alpha.map_err(|error| problems.add(Some(place.clone()), error.to_string())).ok();
-    let assurance = raw.sla.assurance.map_or(0.95, |assurance| {
-        let value = *assurance.get_ref();
-        if !(value > 0.0 && value < 1.0) {
-            problems.add(Some(assurance.span()), format!("assurance must lie strictly between 0 and 1, not {value}"));
-        }
-        value
-    });
-    let mut policy =
-        raw.policy.as_ref().map_or(PolicySpec::parse("slarouter"), |policy| PolicySpec::parse(policy.get_ref()));
-    if let (Some(params), Ok(PolicySpec::SlaRouter(held))) = (&raw.slarouter, &mut policy) {
-        *held = *params.get_ref();
-    } else if let Some(params) = &raw.slarouter {
-        problems.add(Some(params.span()), "parameters of slarouter, but another policy is chosen");
+    let alpha = alpha.map_err(|error| problems.add(Some(place), error.to_string())).ok();
+    let assurance = share(raw.sla.assurance, 0.95, problems);
+    let policy = policy(raw.policy.as_ref(), raw.slarouter, env, problems);
+    if let (Some(place), Some(PolicySpec::Fixed(model))) = (&raw.policy, &policy)
+        && all_known
+        && !zoo.iter().any(|spec| *spec.name == **model)
+    {
+        let what = format!("policy {:?}: there is no such model in the route", place.get_ref());
+        problems.absent(Some(place.span()), what);
     }
-    let policy_place = raw.policy.as_ref().map(Text::span).or(raw.slarouter.as_ref().map(raw_span)).unwrap_or(place);
-    let policy = policy.map_err(|error| problems.add(Some(policy_place.clone()), error.to_string())).ok();
-    let fallback = match raw.fallback {
-        Some(name) if zoo.iter().any(|spec| *spec.name == **name.get_ref()) => Some(name.into_inner().into()),
-        Some(name) => {
-            problems.add(Some(name.span()), "fallback must be one of the route's models");
-            None
+    let mut fallback = None;
+    if let Some(name) = &raw.fallback
+        && let Some(value) = text(name, env, problems)
+    {
+        if all_known && !zoo.iter().any(|spec| *spec.name == *value) {
+            problems.absent(Some(name.span()), "fallback must be one of the route's models");
         }
-        None => zoo.iter().max_by(|a, b| a.price.blended().total_cmp(&b.price.blended())).map(|spec| spec.name.clone()),
+        fallback = Some(value.into());
+    }
+
+    let spec = || {
+        let zoo = Zoo::new(zoo)?;
+        let Some((alpha, policy)) = alpha.zip(policy) else { return Ok(None) };
+        let fallback = fallback.unwrap_or_else(|| zoo.models()[zoo.by_price(true)].name.clone());
+        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms };
+        spec.check()?;
+        Ok(Some(Route { spec, fallback, assurance }))
     };
-    if problems.found.len() > before {
-        return None;
+    let made: Result<_, slarouter_core::SpecError> = spec();
+    // All that the core refuses has been reported above in the file's terms. Should it refuse more, the core is asked.
+    if let Err(error) = &made
+        && problems.found.is_empty()
+    {
+        problems.add(Some(list_place), error.to_string());
     }
-    let zoo = Zoo::new(zoo).map_err(|error| problems.add(Some(policy_place.clone()), error.to_string())).ok()?;
-    let spec = RouteSpec { alpha: alpha?, zoo, policy: policy?, feedback_window_ms: window_ms };
-    spec.check().map_err(|error| problems.add(Some(policy_place), error.to_string())).ok()?;
-    Some(Route { spec, fallback: fallback?, assurance })
+    made.ok().flatten()
 }
 
-fn raw_span<T>(value: &toml::Spanned<T>) -> std::ops::Range<usize> {
-    value.span()
+fn policy(
+    name: Option<&Text>,
+    params: Option<toml::Spanned<raw::SlaRouter>>,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<PolicySpec> {
+    let mut policy = match name {
+        None => PolicySpec::SlaRouter(SlaRouterParams::default()),
+        Some(name) => {
+            let parsed = PolicySpec::parse(&text(name, env, problems)?);
+            let unknown = "unknown policy: use slarouter, random, cheapest, dearest or fixed:<model>";
+            parsed.map_err(|_| problems.add(Some(name.span()), unknown)).ok()?
+        }
+    };
+    let Some(params) = params else { return Some(policy) };
+    let PolicySpec::SlaRouter(held) = &mut policy else {
+        problems.add(Some(params.span()), "parameters of policy slarouter, but another policy is chosen");
+        return Some(policy);
+    };
+    let params = params.into_inner();
+    let sound = |value: f64| value.is_finite() && value >= 0.0;
+    for (given, held) in
+        [(params.v, &mut held.v), (params.c, &mut held.c), (params.initial_queue, &mut held.initial_queue)]
+    {
+        *held = number(given, *held, sound, "finite and not negative", problems);
+    }
+    let positive = |value: f64| value.is_finite() && value > 0.0;
+    held.learning_rate = number(params.learning_rate, held.learning_rate, positive, "finite and positive", problems);
+    Some(policy)
 }
 
-fn text(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> String {
-    substitute(value.get_ref(), env).unwrap_or_else(|what| {
-        problems.add(Some(value.span()), what);
-        String::new()
-    })
+/// # Errors
+/// What is wrong with it.
+fn check_url(text: &str) -> Result<(), &'static str> {
+    let form = "base_url must be http(s)://host[:port]/path, usually ending in /v1";
+    let url = reqwest::Url::parse(text).map_err(|_| form)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("base_url must hold no user or password: it is shown in logs; use api_key");
+    }
+    let whole = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+    if whole { Ok(()) } else { Err(form) }
+}
+
+fn printable(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// The string with its variables filled in; `None` if that failed.
+fn text(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    substitute(value.get_ref(), env).map_err(|what| problems.add(Some(value.span()), what)).ok()
 }
 
 fn address(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
-    let address = text(value, env, problems).parse();
+    let address = text(value, env, problems)?.parse();
     address.map_err(|_| problems.add(Some(value.span()), "not an address: write ip:port, as in 127.0.0.1:8080")).ok()
 }
 
 fn count(value: Option<Count>, default: u64, problems: &mut Problems<'_>) -> u64 {
     let Some(value) = value else { return default };
-    if *value.get_ref() == 0 {
-        problems.add(Some(value.span()), "must be at least 1");
+    if !COUNTS.contains(value.get_ref()) {
+        let what = format!("must be from {} to {}, not {}", COUNTS.start(), COUNTS.end(), value.get_ref());
+        problems.add(Some(value.span()), what);
+        return default;
     }
     value.into_inner()
 }
 
-/// A positive number; for times, of seconds. A century bounds it, so that sums cannot overflow.
 fn seconds(value: Option<Number>, default: f64, problems: &mut Problems<'_>) -> Duration {
-    let (number, span) = value.map_or((default, None), |value| (*value.get_ref(), Some(value.span())));
-    if number.is_finite() && number > 0.0 && number < 3.2e9 {
-        return Duration::from_secs_f64(number);
+    let must = "a time from 0.001 to 100000000 seconds";
+    Duration::from_secs_f64(number(value, default, |value| SECONDS.contains(&value), must, problems))
+}
+
+fn share(value: Option<Number>, default: f64, problems: &mut Problems<'_>) -> f64 {
+    number(value, default, |value| value > 0.0 && value < 1.0, "strictly between 0 and 1", problems)
+}
+
+fn number(
+    value: Option<Number>,
+    default: f64,
+    sound: impl Fn(f64) -> bool,
+    must: &str,
+    problems: &mut Problems<'_>,
+) -> f64 {
+    let Some(value) = value else { return default };
+    if !sound(*value.get_ref()) {
+        problems.add(Some(value.span()), format!("must be {must}, not {}", value.get_ref()));
+        return default;
     }
-    problems.add(span, format!("must be a positive number, not {number}"));
-    Duration::from_secs_f64(default)
+    value.into_inner()
 }

@@ -19,6 +19,10 @@ pub(super) fn substitute(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Re
             return Err("`${` without `}`: write $${ for a literal ${".to_owned());
         };
         let name = &rest[at + 2..at + length];
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err("between ${ and } stands no name of a variable: write $${ for a literal ${".to_owned());
+        }
         let value = env(name).ok_or_else(|| format!("the environment variable {name} is not set"))?;
         out.push_str(&value);
         rest = &rest[at + length + 1..];
@@ -38,6 +42,8 @@ mod tests {
         assert_eq!(of("x${A}y"), Ok("x${B}y".to_owned()), "values are not substituted again");
         assert_eq!(of("$${A} $5 $"), Ok("${A} $5 $".to_owned()));
         assert_eq!(of("${MISSING}"), Err("the environment variable MISSING is not set".to_owned()));
-        assert!(of("${A").is_err());
+        for mistake in ["${A", "${}", "${A B}", "${A=B}", "${a\0}"] {
+            assert!(of(mistake).unwrap_err().contains("literal ${"), "{mistake:?}");
+        }
     }
 }
