@@ -182,7 +182,11 @@ fn check(entry: &Entry) -> Result<(), StoreError> {
 }
 
 /// Closes a connection whose work is done; nothing can be done about a failure any more.
-async fn close(connection: sqlx::SqliteConnection) {
+async fn close(mut connection: sqlx::SqliteConnection) {
+    // Readers' threads may take a moment longer to go than this call: what counts is that the file alone holds everything.
+    if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await {
+        tracing::warn!(%error, "moving the write-ahead log into the database");
+    }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "closing the database");
     }

@@ -16,6 +16,9 @@ const HEAD: usize = 6_000;
 const TAIL: usize = 2_000;
 
 /// What features and token estimates are made from.
+///
+/// Features see the last user message, in full up to 8,000 characters (beyond that its first 6,000 and last 2,000), and of
+/// the rest only counts and lengths; the token estimate is made from everything while it is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversation {
     /// The last user message, cut in the middle if it is very long.
@@ -79,7 +82,8 @@ struct Part<'a> {
 impl Conversation {
     /// Reads the `messages` array of a chat request, as JSON text, and its `tools`, if any. Linear in their length.
     ///
-    /// Text and refusal parts are used; images are counted; audio, files and unknown parts and fields are passed over.
+    /// Of a part, its `text` or `refusal` is used, whatever its type; images are counted; audio, files and unknown fields are
+    /// passed over.
     ///
     /// # Errors
     /// [`TextError`] if `messages` is not an array of objects with string, null or array content.
@@ -102,7 +106,7 @@ impl Conversation {
                 last_user = text.into_owned();
             }
         }
-        if let Some(tools) = tools.filter(|tools| *tools != "null") {
+        if let Some(tools) = tools.filter(|tools| !matches!(*tools, "null" | "[]")) {
             conversation.has_tools = true;
             conversation.add_tokens(estimate_tokens(tools));
         }
@@ -189,7 +193,9 @@ mod tests {
         assert!(read.input_tokens() > IMAGE_TOKENS + 5 * MESSAGE_TOKENS);
         let escaped = Conversation::from_messages(r#"[{"role":"user","content":"a\nb é"}]"#, None).unwrap();
         assert_eq!(escaped.prompt, "a\nb é");
-        assert_eq!(Conversation::from_messages("[]", None).unwrap(), Conversation::default());
+        for no_tools in [None, Some("null"), Some("[]")] {
+            assert_eq!(Conversation::from_messages("[]", no_tools).unwrap(), Conversation::default());
+        }
     }
 
     #[test]
