@@ -9,6 +9,7 @@
 //! 2606.19376 (virtual queue, drift-plus-penalty, decaying exploration).
 
 mod account;
+mod certificate;
 mod cost;
 mod decision;
 mod error;
@@ -24,6 +25,7 @@ mod state;
 mod zoo;
 
 pub use account::{Account, ModelAccount};
+pub use certificate::Certificate;
 pub use cost::CostModel;
 pub use decision::{Candidate, Context, Decision, Reason};
 pub use error::{DecideError, ObserveError, SpecError, StateError};

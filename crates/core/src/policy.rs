@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Change;
-use crate::{Candidate, Decision, RouteSpec, SpecError, Zoo};
+use crate::{Candidate, Certificate, Decision, RouteSpec, SpecError, Zoo};
 
 pub use fixed::Fixed;
 pub use slarouter::{SlaRouter, SlaRouterParams};
@@ -59,6 +59,11 @@ pub trait Policy: Send + Sync {
     fn queue(&self) -> Option<f64> {
         None
     }
+
+    /// What can be promised of the satisfaction so far, by policies that keep such an account.
+    fn certificate(&self) -> Option<Certificate> {
+        None
+    }
 }
 
 impl Policy for Box<dyn Policy> {
@@ -79,6 +84,9 @@ impl Policy for Box<dyn Policy> {
     }
     fn queue(&self) -> Option<f64> {
         (**self).queue()
+    }
+    fn certificate(&self) -> Option<Certificate> {
+        (**self).certificate()
     }
 }
 
@@ -190,5 +198,8 @@ impl Policy for AnyPolicy {
     }
     fn queue(&self) -> Option<f64> {
         self.inner().queue()
+    }
+    fn certificate(&self) -> Option<Certificate> {
+        self.inner().certificate()
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::View;
 use crate::rng::uniform;
 use crate::{
-    Account, Alpha, AnyPolicy, Candidate, Context, CostModel, DecideError, Decision, Policy, PolicySpec, Reason,
-    SpecError, Zoo,
+    Account, Alpha, AnyPolicy, Candidate, Certificate, Context, CostModel, DecideError, Decision, Policy, PolicySpec,
+    Reason, SpecError, Zoo,
 };
 
 /// What an operator says about a route.
@@ -100,6 +100,12 @@ impl<P: Policy> Router<P> {
     #[must_use]
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// What can be promised of the satisfaction so far, if the policy keeps such an account.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.policy.certificate()
     }
 
     /// The policy.
