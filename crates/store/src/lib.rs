@@ -6,6 +6,10 @@
 mod records;
 mod sqlite;
 
+// The tests outside and inside share helpers, which name the crate as the outside does.
+#[cfg(test)]
+extern crate self as slarouter_store;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -99,6 +103,17 @@ pub enum StoreError {
     /// The database was written by a newer release. Use that release, or another file.
     #[error("the database is of a newer release: {0}")]
     Newer(String),
+    /// Another process has the database open; its log has one writer only. Stop it, or use another file.
+    #[error("another process uses the database {0}: stop it, or set store.url to another file")]
+    InUse(String),
+    /// The file that says who uses the database cannot be made or locked. The folder or its file system is at fault.
+    #[error("cannot lock {path}: {source}: the folder must be writable, on a file system that has locks")]
+    Lock {
+        /// The lock file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The rated decision is not in the log. The client is at fault, or the decision was lost in a crash.
     #[error("the decision is not in the log")]
     UnknownDecision,
@@ -130,7 +145,7 @@ pub enum StoreError {
 /// Opens a store: `sqlite://<path>`, made if it is not there. `queue` is how many entries may wait to be written.
 ///
 /// # Errors
-/// [`StoreError`] if the URL is unknown, or the database cannot be opened or is of a newer release.
+/// [`StoreError`] if the URL is unknown, another process uses the database, or it cannot be opened or is of a newer release.
 pub async fn open_with_queue(url: &str, queue: usize) -> Result<Arc<dyn Store>, StoreError> {
     match url.strip_prefix("sqlite://") {
         // In memory, every connection would have a database of its own.

@@ -183,6 +183,8 @@ pub struct Snapshot {
     pub route: Arc<str>,
     /// The last event that has gone in.
     pub seq: u64,
+    /// When it was saved.
+    pub time: Timestamp,
     /// The state.
     pub state: Vec<u8>,
 }

@@ -4,6 +4,8 @@ mod insert;
 mod read;
 mod write;
 
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,6 +46,7 @@ impl SqliteStore {
     }
 
     async fn with(options: SqliteConnectOptions, queue: usize) -> Result<Self, StoreError> {
+        let lock = lock(options.get_filename())?;
         let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -65,7 +68,7 @@ impl SqliteStore {
         let (commands, waiting) = mpsc::channel(queue.max(1));
         let (commit, committed) = watch::channel(last);
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(options, connection, last, commit, dropped.clone());
+        let writer = Writer::new(options, connection, lock, last, commit, dropped.clone());
         let writer = tokio::spawn(writer.run(waiting));
         Ok(Self {
             commands: std::sync::Mutex::new(Some(commands)),
@@ -158,6 +161,23 @@ impl Store for SqliteStore {
         {
             tracing::error!(%error, "the writer of the log ended badly");
         }
+    }
+}
+
+/// Claims the database for this process, as long as the file returned stays open: the system takes the claim back however
+/// the process ends. It lies on a file of its own, `<database>.lock`, which stays: opening and closing the database itself
+/// once more would lose SQLite its own locks on it.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let resolved = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+    let mut path = resolved.into_os_string();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let refuse = |source| StoreError::Lock { path: path.display().to_string(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(refuse)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.display().to_string())),
+        Err(TryLockError::Error(source)) => Err(refuse(source)),
     }
 }
 

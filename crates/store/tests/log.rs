@@ -227,9 +227,11 @@ async fn the_newest_three_states_are_kept_and_the_newest_is_loaded() {
         store.save_snapshots(seq, Timestamp(seq), states).await.unwrap();
     }
     let loaded = store.load_snapshots().await.unwrap();
-    let found: Vec<_> =
-        loaded.iter().map(|saved| (&*saved.route, saved.seq, saved.state[0], saved.state.len())).collect();
-    assert_eq!(found, [("a", 5, 5, 100_000), ("b", 5, 5, 100_000)]);
+    let found: Vec<_> = loaded
+        .iter()
+        .map(|saved| (&*saved.route, saved.seq, saved.time.0, saved.state[0], saved.state.len()))
+        .collect();
+    assert_eq!(found, [("a", 5, 5, 5, 100_000), ("b", 5, 5, 5, 100_000)]);
     store.close().await;
     let output = query_count(&folder, "SELECT COUNT(*) FROM snapshots").await;
     assert_eq!(output, 6);

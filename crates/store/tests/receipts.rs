@@ -1,11 +1,15 @@
 //! What becomes of ratings, in any order and from many raters at once.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/records.rs"]
+mod records;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use slarouter_core::{Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Timestamp};
-use slarouter_store::{DecisionRecord, Entry, Event, FeedbackRecord, StoreError, open};
+use records::{decision, rating};
+use slarouter_core::{Rating, Receipt};
+use slarouter_store::{Event, StoreError, open};
 use tempfile::TempDir;
 
 const WINDOW: u64 = 1_000;
@@ -14,32 +18,12 @@ fn url(folder: &TempDir) -> String {
     format!("sqlite://{}", folder.path().join("log.db").display())
 }
 
-fn decision(id: u128) -> Entry {
-    let only = Candidate { model: "m".into(), probability: 1.0, satisfaction: 0.5, cost: 0.0, score: 0.0 };
-    Entry::Decision(DecisionRecord {
-        id: DecisionId(id),
-        time: Timestamp(0),
-        route: "r".into(),
-        decision: Decision { candidates: vec![only], chosen: 0, reason: Reason::Exploit },
-        features: vec![],
-        feature_version: 1,
-        input_tokens: 1.0,
-        state_seq: 0,
-        prompt: None,
-    })
-}
-
-fn rating(id: u128, rater: u64, rating: Option<f64>, time: u64) -> FeedbackRecord {
-    let rating = rating.map(|value| Rating::new(value).unwrap());
-    FeedbackRecord { decision: DecisionId(id), time: Timestamp(time), rater: Rater(rater), rating, comment: None }
-}
-
 #[tokio::test]
 async fn each_receipt_says_what_happened() {
     use Receipt::{Duplicate, Expired, Recorded, Replaced, Withdrawn};
     let folder = TempDir::new().unwrap();
     let store = open(&url(&folder)).await.unwrap();
-    store.log(decision(1)).unwrap();
+    store.log(decision(1, None)).unwrap();
     let script = [
         (None, 10, Duplicate),
         (Some(1.0), 20, Recorded),
@@ -66,7 +50,7 @@ async fn each_receipt_says_what_happened() {
 async fn of_many_equal_ratings_at_once_exactly_one_is_recorded() {
     let folder = TempDir::new().unwrap();
     let store = open(&url(&folder)).await.unwrap();
-    store.log(decision(1)).unwrap();
+    store.log(decision(1, None)).unwrap();
     let tasks: Vec<_> = (0..200)
         .map(|_| {
             let store = store.clone();
@@ -96,7 +80,7 @@ proptest! {
             let mut store = open(&url(&folder)).await.unwrap();
             let mut known: HashMap<(u128, u64), Rating> = HashMap::new();
             let mut written = Vec::new();
-            (0..2).for_each(|id| store.log(decision(id)).unwrap());
+            (0..2).for_each(|id| store.log(decision(id, None)).unwrap());
             for (step, (id, rater, value, time)) in steps.into_iter().enumerate() {
                 if step == reopened {
                     store.close().await;

@@ -74,12 +74,13 @@ pub(super) async fn events_after(pool: &SqlitePool, seq: u64, limit: usize) -> R
 }
 
 pub(super) async fn snapshots(pool: &SqlitePool) -> Result<Vec<Snapshot>, StoreError> {
-    let rows = sqlx::query("SELECT route, seq, state FROM snapshots WHERE seq = (SELECT MAX(seq) FROM snapshots)")
-        .fetch_all(pool)
-        .await?;
+    let rows =
+        sqlx::query("SELECT route, seq, time, state FROM snapshots WHERE seq = (SELECT MAX(seq) FROM snapshots)")
+            .fetch_all(pool)
+            .await?;
     let snapshot = |row: &SqliteRow| -> Result<Snapshot, StoreError> {
         let route: String = row.try_get("route")?;
-        Ok(Snapshot { route: route.into(), seq: seq(row)?, state: row.try_get("state")? })
+        Ok(Snapshot { route: route.into(), seq: seq(row)?, time: time(row, "time")?, state: row.try_get("state")? })
     };
     rows.iter().map(snapshot).collect()
 }

@@ -1,33 +1,19 @@
 //! The writer when the disk or another process is in its way.
 
-use slarouter_core::{Candidate, Decision, Rater, Rating, Reason};
+#[path = "../../tests/common/records.rs"]
+mod records;
+
+use records::{decision, rating};
 use tempfile::TempDir;
 
 use super::*;
-use crate::DecisionRecord;
 
 fn options(folder: &TempDir) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(folder.path().join("log.db")).busy_timeout(Duration::from_millis(1))
 }
 
-fn decision(id: u128, prompt: Option<String>) -> Entry {
-    let only = Candidate { model: "m".into(), probability: 1.0, satisfaction: 0.5, cost: 0.0, score: 0.0 };
-    Entry::Decision(DecisionRecord {
-        id: DecisionId(id),
-        time: Timestamp(0),
-        route: "r".into(),
-        decision: Decision { candidates: vec![only], chosen: 0, reason: Reason::Exploit },
-        features: vec![],
-        feature_version: 1,
-        input_tokens: 1.0,
-        state_seq: 0,
-        prompt,
-    })
-}
-
 fn thumb(id: u128) -> FeedbackRecord {
-    let rating = Some(Rating::new(1.0).unwrap());
-    FeedbackRecord { decision: DecisionId(id), time: Timestamp(1), rater: Rater(1), rating, comment: None }
+    rating(id, 1, Some(1.0), 1)
 }
 
 #[tokio::test]
@@ -94,4 +80,41 @@ async fn a_full_disk_that_gets_room_again_is_written_on() {
     // Really on disk, not in a transaction that nobody ended.
     let store = SqliteStore::with(options(&folder), 16).await.unwrap();
     assert_eq!(store.counts().await.unwrap(), Counts { decisions: 2, outcomes: 0, feedback: 1 });
+}
+
+#[tokio::test]
+async fn what_waits_is_written_without_a_further_call() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::with(options(&folder), 4_096).await.unwrap();
+    store.flush().await.unwrap();
+    let mut committed = store.committed();
+    committed.mark_unchanged();
+    let mut other = options(&folder).connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    store.log(decision(1, None)).unwrap();
+    assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    // Nothing more is asked of the store; the limit only turns a hang into a failure.
+    tokio::time::timeout(Duration::from_secs(60), committed.changed()).await.unwrap().unwrap();
+    assert_eq!(store.counts().await.unwrap().decisions, 1);
+    assert_eq!(store.dropped(), 0);
+}
+
+#[tokio::test]
+async fn one_store_at_a_time_has_the_file() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::with(options(&folder), 16).await.unwrap();
+    store.log(decision(1, None)).unwrap();
+    // By another name as well.
+    std::os::unix::fs::symlink("log.db", folder.path().join("linked.db")).unwrap();
+    for path in ["log.db", "linked.db"] {
+        let path = folder.path().join(path);
+        let second = SqliteStore::with(SqliteConnectOptions::new().filename(&path), 16).await;
+        let Err(error) = second else { panic!("{} was opened twice", path.display()) };
+        assert!(matches!(error, StoreError::InUse(_)), "{error}");
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    }
+    store.close().await;
+    let store = SqliteStore::with(options(&folder), 16).await.unwrap();
+    assert_eq!(store.counts().await.unwrap().decisions, 1, "closing gives the file back, with everything in it");
 }

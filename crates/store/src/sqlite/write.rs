@@ -1,7 +1,9 @@
 //! The writer: drains what waits, applies it in one transaction, then answers.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use slarouter_core::{Rating, Receipt, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -16,6 +18,8 @@ use crate::{Entry, FeedbackRecord, StoreError};
 const BATCH: usize = 512;
 /// Entries kept for another try while the log cannot be written; older ones are dropped and counted.
 const BACKLOG: usize = 16_384;
+/// Pause before what could not be written is tried again, if no command comes first.
+const RETRY: Duration = Duration::from_secs(1);
 /// Saved states kept per route.
 const KEPT_SNAPSHOTS: i64 = 3;
 
@@ -38,6 +42,8 @@ pub(super) struct Writer {
     commit: watch::Sender<u64>,
     dropped: Arc<AtomicU64>,
     backlog: Vec<Entry>,
+    /// Held for as long as anything may be written.
+    _lock: File,
 }
 
 /// Answers that must wait for the commit.
@@ -50,17 +56,23 @@ impl Writer {
     pub(super) fn new(
         options: SqliteConnectOptions,
         connection: SqliteConnection,
+        lock: File,
         seq: u64,
         commit: watch::Sender<u64>,
         dropped: Arc<AtomicU64>,
     ) -> Self {
-        Self { options, connection: Some(connection), seq, commit, dropped, backlog: Vec::new() }
+        Self { options, connection: Some(connection), seq, commit, dropped, backlog: Vec::new(), _lock: lock }
     }
 
     /// Runs until all senders are gone and all that they sent is written.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while commands.recv_many(&mut batch, BATCH).await > 0 {
+        loop {
+            tokio::select! {
+                received = commands.recv_many(&mut batch, BATCH) => if received == 0 { break },
+                // Readers and the learner wait for what is logged even when nothing else comes.
+                () = tokio::time::sleep(RETRY), if !self.backlog.is_empty() => {}
+            }
             self.write(std::mem::take(&mut batch)).await;
         }
         if !self.backlog.is_empty() {
