@@ -25,6 +25,13 @@ struct Length {
 }
 
 impl CostModel {
+    /// Input tokens that one request may have: a hundred times the longest context there is.
+    pub const MAX_INPUT_TOKENS: f64 = 1e9;
+    /// Output tokens that one answer may have. More is a counter gone wrong, and would spoil the mean for good.
+    pub const MAX_OUTPUT_TOKENS: f64 = 1e7;
+    /// USD that one request may cost: more than the two limits above at the highest price come to.
+    pub const MAX_COST: f64 = 1e10;
+
     /// Expected output tokens of `model`.
     #[must_use]
     pub fn output_tokens(&self, model: &str) -> f64 {

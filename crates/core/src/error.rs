@@ -13,8 +13,8 @@ pub enum SpecError {
     /// A model name that is empty or used twice.
     #[error("model name {0:?} is empty or used twice")]
     ModelName(String),
-    /// A price that is negative or not finite.
-    #[error("the price {value} of model {model:?} must be finite and not negative")]
+    /// A price outside \[0, [`Price::MAX`](crate::Price::MAX)\].
+    #[error("the price {value} of model {model:?} must lie between 0 and 1000000 USD per million tokens")]
     Price {
         /// The model.
         model: String,
@@ -65,8 +65,8 @@ pub enum DecideError {
         /// Its place.
         index: usize,
     },
-    /// The token estimate is NaN, infinite or negative.
-    #[error("the input token estimate {0} is not a finite, non-negative number")]
+    /// The token estimate is NaN, negative, or above [`CostModel::MAX_INPUT_TOKENS`](crate::CostModel::MAX_INPUT_TOKENS).
+    #[error("the input token estimate {0} does not lie between 0 and 1e9")]
     Tokens(f64),
 }
 
@@ -80,11 +80,12 @@ pub enum ObserveError {
     /// The features do not fit.
     #[error(transparent)]
     Features(#[from] DecideError),
-    /// A cost that is negative or not finite.
-    #[error("the cost {0} is not a finite, non-negative number")]
+    /// A cost that is NaN, negative, or above [`CostModel::MAX_COST`](crate::CostModel::MAX_COST).
+    #[error("the cost of {0} USD does not lie between 0 and 1e10")]
     Cost(f64),
-    /// A token count that is negative or not finite.
-    #[error("the token count {0} is not a finite, non-negative number")]
+    /// A token count that is NaN, negative, or more than one answer can have:
+    /// [`CostModel::MAX_OUTPUT_TOKENS`](crate::CostModel::MAX_OUTPUT_TOKENS).
+    #[error("a token count of {0} does not lie between 0 and 1e9 (input) or 1e7 (output)")]
     Tokens(f64),
 }
 

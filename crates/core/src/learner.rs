@@ -44,6 +44,7 @@ impl Learner<AnyPolicy> {
             self.router.policy.reconfigured(&old.zoo, &self.router.spec);
         } else {
             self.router.policy = fresh;
+            self.ledger.forget_lessons();
         }
         self.ledger.set_window(self.router.spec.feedback_window_ms);
         Ok(())
@@ -84,6 +85,7 @@ impl<P: Policy> Learner<P> {
             return false;
         }
         self.router.policy.reset_features(dim, &self.router.spec.zoo);
+        self.ledger.forget_lessons();
         (self.router.dim, self.router.feature_version) = (dim, version);
         true
     }
@@ -99,14 +101,15 @@ impl<P: Policy> Learner<P> {
     /// Takes note of how a call ended: cost and answer length.
     ///
     /// # Errors
-    /// [`ObserveError`] if the cost or a token count is negative or not finite.
+    /// [`ObserveError`] if the cost or a token count is negative, or beyond the limits of [`CostModel`].
     pub fn finished(&mut self, outcome: &Outcome<'_>) -> Result<(), ObserveError> {
-        let sound = |value: f64| value.is_finite() && value >= 0.0;
-        if !sound(outcome.cost) {
+        if !(0.0..=CostModel::MAX_COST).contains(&outcome.cost) {
             return Err(ObserveError::Cost(outcome.cost));
         }
-        for tokens in [outcome.input_tokens, outcome.output_tokens].into_iter().flatten() {
-            if !sound(tokens) {
+        for (tokens, most) in
+            [(outcome.input_tokens, CostModel::MAX_INPUT_TOKENS), (outcome.output_tokens, CostModel::MAX_OUTPUT_TOKENS)]
+        {
+            if let Some(tokens) = tokens.filter(|tokens| !(0.0..=most).contains(tokens)) {
                 return Err(ObserveError::Tokens(tokens));
             }
         }
@@ -133,10 +136,13 @@ impl<P: Policy> Learner<P> {
         let (receipt, change) = self.ledger.apply(feedback, now);
         if let (Some(change), true) = (change, feedback.reason != Reason::Pinned) {
             self.router.account.labelled(feedback.model, change);
+            let model = self.router.spec.zoo.position(feedback.model);
+            let can_teach = model.is_some() && !feedback.features.is_empty();
             self.router.policy.labelled(&Label {
-                model: self.router.spec.zoo.position(feedback.model),
+                model,
                 features: feedback.features,
                 change,
+                lesson: self.ledger.lesson(feedback, change, can_teach),
                 alpha: self.router.spec.alpha.get(),
             });
         }

@@ -18,6 +18,9 @@ pub struct Ledger {
     horizon: Timestamp,
     /// Keyed by time first, so that closed windows lie in front.
     entries: BTreeMap<(Timestamp, DecisionId), Vec<Held>>,
+    /// What the policy's heads were taught of a decision, where that is not its label: the label came or changed while the
+    /// model was out of the zoo, or before this policy. Last, as version 1 of the saved form ended before it.
+    taught: BTreeMap<(Timestamp, DecisionId), Option<f64>>,
 }
 
 /// What a rater last said of a decision; withdrawals are kept, so that an older rating that comes in late stays out.
@@ -41,7 +44,7 @@ impl Ledger {
     /// A ledger that takes ratings for `window_ms` after their decision.
     #[must_use]
     pub fn new(window_ms: u64) -> Self {
-        Self { window_ms, horizon: Timestamp(0), entries: BTreeMap::new() }
+        Self { window_ms, horizon: Timestamp(0), entries: BTreeMap::new(), taught: BTreeMap::new() }
     }
 
     /// Changes the window for what comes from now on; what has closed stays closed.
@@ -65,7 +68,8 @@ impl Ledger {
     pub fn apply(&mut self, feedback: &Feedback<'_>, now: Timestamp) -> (Receipt, Option<Change>) {
         self.horizon = self.horizon.max(Timestamp(now.0.saturating_sub(self.window_ms)));
         while let Some(entry) = self.entries.first_entry().filter(|entry| entry.key().0 < self.horizon) {
-            entry.remove();
+            let (key, _) = entry.remove_entry();
+            self.taught.remove(&key);
         }
         if feedback.decided_at < self.horizon {
             return (Receipt::Expired, None);
@@ -87,6 +91,24 @@ impl Ledger {
         };
         let new = label(held);
         (receipt, (old != new).then_some(Change { old, new }))
+    }
+
+    /// What a head is to learn from a change that [`Ledger::apply`] has just entered: it starts at what the head was taught
+    /// before. `None` if there is nothing to learn, as always where nothing `can_teach`.
+    pub(crate) fn lesson(&mut self, feedback: &Feedback<'_>, change: Change, can_teach: bool) -> Option<Change> {
+        let key = (feedback.decided_at, feedback.decision);
+        let old = self.taught.remove(&key).unwrap_or(change.old);
+        let taught = if can_teach { change.new } else { old };
+        if taught != change.new {
+            self.taught.insert(key, taught);
+        }
+        (taught != old).then_some(Change { old, new: taught })
+    }
+
+    /// The heads start afresh: nothing that is in force has been taught to them.
+    pub(crate) fn forget_lessons(&mut self) {
+        let labelled = self.entries.iter().filter(|(_, held)| label(held).is_some());
+        self.taught = labelled.map(|(&key, _)| (key, None)).collect();
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Label<'a> {
     pub features: &'a [f32],
     /// The label before and after.
     pub change: Change,
+    /// The same as the model's head is to learn it, from what it was taught before. It differs from `change` after the model
+    /// was out of the zoo, and is `None` where there is nothing to learn: no such model, or features of another version.
+    pub lesson: Option<Change>,
     /// The satisfaction target.
     pub alpha: f64,
 }
@@ -54,6 +57,11 @@ pub trait Policy: Send + Sync {
 
     /// Forgets all that was learnt from features, which now have length `dim` and another meaning.
     fn reset_features(&mut self, dim: usize, zoo: &Zoo);
+
+    /// Whether it has no best choice, so that every draw explores, that of the place `judge` returns as well.
+    fn only_draws(&self) -> bool {
+        false
+    }
 
     /// The virtual queue, where there is one.
     fn queue(&self) -> Option<f64> {
@@ -81,6 +89,9 @@ impl Policy for Box<dyn Policy> {
     }
     fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
         (**self).reset_features(dim, zoo);
+    }
+    fn only_draws(&self) -> bool {
+        (**self).only_draws()
     }
     fn queue(&self) -> Option<f64> {
         (**self).queue()
@@ -195,6 +206,9 @@ impl Policy for AnyPolicy {
     }
     fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
         self.inner_mut().reset_features(dim, zoo);
+    }
+    fn only_draws(&self) -> bool {
+        self.inner().only_draws()
     }
     fn queue(&self) -> Option<f64> {
         self.inner().queue()

@@ -52,7 +52,7 @@ impl<P: Policy> Router<P> {
     /// The same state, context and draws give the same decision.
     ///
     /// # Errors
-    /// [`DecideError`] if the features or the token estimate are not finite or do not fit.
+    /// [`DecideError`] if the features or the token estimate are not finite, do not fit or are beyond reason.
     pub fn decide(&self, context: &Context<'_>, rng: &mut dyn Rng) -> Result<Decision, DecideError> {
         check_context(context, self.dim)?;
         let mut candidates = self.candidates(context.input_tokens);
@@ -65,7 +65,8 @@ impl<P: Policy> Router<P> {
         let view = View { features: context.features, allowed: &allowed, alpha: self.spec.alpha.get() };
         let best = self.policy.judge(&view, &mut candidates);
         let chosen = sample(&candidates, best, uniform(rng));
-        let reason = if chosen == best { Reason::Exploit } else { Reason::Explore };
+        let exploits = chosen == best && !self.policy.only_draws();
+        let reason = if exploits { Reason::Exploit } else { Reason::Explore };
         Ok(Decision { candidates, chosen, reason })
     }
 
@@ -134,7 +135,7 @@ impl<P: Policy> Router<P> {
 
 pub(crate) fn check_context(context: &Context<'_>, dim: usize) -> Result<(), DecideError> {
     check_features(context.features, dim)?;
-    if !(context.input_tokens.is_finite() && context.input_tokens >= 0.0) {
+    if !(0.0..=CostModel::MAX_INPUT_TOKENS).contains(&context.input_tokens) {
         return Err(DecideError::Tokens(context.input_tokens));
     }
     Ok(())

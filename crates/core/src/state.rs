@@ -1,12 +1,14 @@
 //! Saving a learner: magic, version, checksum, content.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Learner, StateError};
 
 /// Version of the saved form that this release writes. Older ones stay readable for ever.
-pub const STATE_VERSION: u16 = 1;
+pub const STATE_VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"SLAR";
 const HEADER: usize = 4 + 2 + 8;
@@ -44,7 +46,12 @@ impl<P: Serialize + DeserializeOwned> Learner<P> {
         if header[6..] != checksum(content).to_le_bytes() {
             return Err(damaged("wrong checksum"));
         }
-        postcard::from_bytes(content).map_err(|error| damaged(&error.to_string()))
+        let mut content = Cow::Borrowed(content);
+        if found == 1 {
+            // It ended before the ledger's list of what the heads were not taught: an empty one is a single 0.
+            content.to_mut().push(0);
+        }
+        postcard::from_bytes(&content).map_err(|error| damaged(&error.to_string()))
     }
 }
 

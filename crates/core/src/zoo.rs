@@ -69,6 +69,16 @@ impl From<Alpha> for f64 {
 // === impl Price ===
 
 impl Price {
+    /// The highest that a zoo takes, in USD per million tokens; a thousand times what any provider asks. Sums of costs stay
+    /// far from overflow, and a slip of a few zeros is caught.
+    pub const MAX: f64 = 1e6;
+
+    /// Whether a figure can be a price.
+    #[must_use]
+    pub fn allows(value: f64) -> bool {
+        (0.0..=Self::MAX).contains(&value)
+    }
+
     /// USD for a request of `input` and `output` tokens.
     #[must_use]
     pub fn cost(&self, input: f64, output: f64) -> f64 {
@@ -96,7 +106,7 @@ impl ModelSpec {
 
 impl Zoo {
     /// # Errors
-    /// [`SpecError`] if the list is empty, a name is empty or repeated, a price is negative or not finite, or a prior is
+    /// [`SpecError`] if the list is empty, a name is empty or repeated, a price is not between 0 and [`Price::MAX`], or a prior is
     /// not strictly between 0 and 1.
     pub fn new(models: Vec<ModelSpec>) -> Result<Self, SpecError> {
         if models.is_empty() {
@@ -108,7 +118,7 @@ impl Zoo {
                 return Err(SpecError::ModelName(name.to_string()));
             }
             for value in [model.price.input, model.price.output] {
-                if !value.is_finite() || value < 0.0 {
+                if !Price::allows(value) {
                     return Err(SpecError::Price { model: name.to_string(), value });
                 }
             }

@@ -12,7 +12,8 @@ use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
 use route::{WINDOW_MS, models};
 use slarouter_core::{
-    Account, DecisionId, Feedback, Learner, Policy, PolicySpec, Rater, Rating, Reason, Receipt, Timestamp,
+    Account, Context, DecisionId, Feedback, Learner, Policy, PolicySpec, Rater, Rating, Reason, Receipt, Timestamp,
+    decision_rng,
 };
 
 const MODELS: [&str; 3] = ["m0", "m1", "m2"];
@@ -177,6 +178,72 @@ fn several_raters_of_one_decision_are_one_label_with_their_mean() {
     let mean = learner.account().satisfaction().unwrap();
     assert!((mean - 2.0 / 3.0).abs() < 1e-12, "{mean}");
     assert_eq!(learner.account().models[MODELS[0]].labels, 1);
+}
+
+/// A route of that policy, with the model `m1` or without it.
+fn set(learner: &mut Learner, policy: &str, with_m1: bool) {
+    let mut zoo = models(&[1.0, 2.0, 3.0]);
+    zoo.retain(|model| with_m1 || &*model.name != "m1");
+    learner.reconfigure(route::spec(zoo, 0.8, PolicySpec::parse(policy).unwrap())).unwrap();
+}
+
+/// What the head of `m1` predicts.
+fn of_m1(learner: &Learner) -> f64 {
+    let context = Context { features: &FEATURES, input_tokens: 1.0, excluded: &[] };
+    learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap().candidates[1].satisfaction
+}
+
+#[test]
+fn heads_are_corrected_only_by_what_they_were_taught() {
+    let withdrawn = Given { rating: None, ..thumb(1, 7, 0.0) };
+    // Given while the model was out: it taught nothing, so there is nothing to take back.
+    let mut out = learner();
+    set(&mut out, "slarouter", false);
+    deliver(&mut out, thumb(1, 7, 1.0), 1);
+    out = Learner::from_bytes(&out.to_bytes().unwrap()).unwrap();
+    set(&mut out, "slarouter", true);
+    assert_eq!(deliver(&mut out, withdrawn, 2), Receipt::Withdrawn);
+    assert_eq!((of_m1(&out), out.account().labels), (0.5, 0));
+
+    // Changed when the model is back: the head learns it for the first time.
+    let (mut late, mut once) = (learner(), learner());
+    set(&mut late, "slarouter", false);
+    deliver(&mut late, thumb(1, 7, 1.0), 1);
+    set(&mut late, "slarouter", true);
+    deliver(&mut late, thumb(1, 7, 0.0), 2);
+    deliver(&mut once, thumb(1, 7, 0.0), 1);
+    assert!(of_m1(&late) < 0.5);
+    assert_eq!(of_m1(&late), of_m1(&once));
+
+    // Taught, changed while the model was out, then withdrawn: what was taught is what is taken back.
+    let (mut changed, mut straight) = (learner(), learner());
+    for learner in [&mut changed, &mut straight] {
+        deliver(learner, thumb(1, 7, 1.0), 1);
+    }
+    set(&mut changed, "slarouter", false);
+    deliver(&mut changed, thumb(1, 7, 0.0), 2);
+    set(&mut changed, "slarouter", true);
+    deliver(&mut changed, withdrawn, 3);
+    deliver(&mut straight, withdrawn, 3);
+    assert_eq!(of_m1(&changed), of_m1(&straight));
+}
+
+#[test]
+fn fresh_heads_are_not_corrected_by_labels_before_their_time() {
+    let withdrawn = Given { rating: None, ..thumb(1, 7, 1.0) };
+    let mut other_policy = learner();
+    deliver(&mut other_policy, thumb(1, 7, 1.0), 1);
+    set(&mut other_policy, "random", true);
+    set(&mut other_policy, "slarouter", true);
+    assert_eq!(deliver(&mut other_policy, withdrawn, 2), Receipt::Withdrawn);
+    assert_eq!(of_m1(&other_policy), 0.5);
+
+    // Features of another version and back again, as after a release that was taken back.
+    let mut other_features = learner();
+    deliver(&mut other_features, thumb(1, 7, 1.0), 1);
+    assert!(other_features.use_features(5, 2) && other_features.use_features(FEATURES.len(), 1));
+    assert_eq!(deliver(&mut other_features, withdrawn, 2), Receipt::Withdrawn);
+    assert_eq!(of_m1(&other_features), 0.5);
 }
 
 /// Decided at `decided`, rated at `now`.

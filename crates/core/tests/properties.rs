@@ -12,8 +12,8 @@ use rand_core::Rng;
 use run::{DIM, Run, any_alpha, any_policy, any_steps};
 use slarouter_core::policy::SlaRouterParams;
 use slarouter_core::{
-    Context, DecideError, DecisionId, Feedback, Learner, ObserveError, Outcome, Policy, PolicySpec, Rater, Rating,
-    Reason, Router, Timestamp, decision_rng, uniform,
+    Context, CostModel, DecideError, DecisionId, Feedback, Learner, ModelSpec, ObserveError, Outcome, Policy,
+    PolicySpec, Price, Rater, Rating, Reason, Router, SpecError, Timestamp, Zoo, decision_rng, uniform,
 };
 
 const NOT_FINITE: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
@@ -48,6 +48,8 @@ proptest! {
             prop_assert_eq!(account.requests, account.models.values().map(|model| model.requests).sum::<u64>());
         }
         for decision in &run.made {
+            // A uniform draw has no best choice to exploit.
+            prop_assert!(policy != PolicySpec::Random || decision.reason != Reason::Exploit);
             prop_assert!(decision.candidates.iter().all(|c| (0.0..=1.0).contains(&c.probability)));
             prop_assert!(decision.candidates.iter().all(|c| (0.0..=1.0).contains(&c.satisfaction)));
             prop_assert!(decision.candidates.iter().all(|c| c.cost.is_finite() && c.score.is_finite()));
@@ -178,20 +180,47 @@ fn bad_numbers_are_refused_and_change_nothing() {
     assert_eq!(learner.router().decide(&context(&[0.0; 2], &[]), &mut rng), Err(short.clone()));
     let rated = learner.observe(&feedback("m0", Reason::Exploit, &[0.0; 2], 1), Timestamp(1));
     assert_eq!(rated, Err(ObserveError::Features(short)));
-    for bad in NOT_FINITE.into_iter().chain([-1.0]) {
+    for bad in NOT_FINITE.into_iter().chain([-1.0, 1.1e10]) {
         let request = Context { features: &[0.0; 3], input_tokens: bad, excluded: &[] };
         assert!(matches!(learner.router().decide(&request, &mut rng), Err(DecideError::Tokens(_))), "{bad}");
-        let good = Outcome { model: "m0", ok: true, input_tokens: None, output_tokens: None, cost: 0.0, pinned: false };
-        let cost = Outcome { cost: bad, ..good.clone() };
+        let cost = Outcome { cost: bad, ..outcome("m0") };
         assert!(matches!(learner.finished(&cost), Err(ObserveError::Cost(_))), "{bad}");
-        let input = Outcome { input_tokens: Some(bad), ..good.clone() };
+        let input = Outcome { input_tokens: Some(bad), ..outcome("m0") };
         assert!(matches!(learner.finished(&input), Err(ObserveError::Tokens(_))), "{bad}");
-        let output = Outcome { output_tokens: Some(bad), ..good };
+        let output = Outcome { output_tokens: Some(bad), ..outcome("m0") };
         assert!(matches!(learner.finished(&output), Err(ObserveError::Tokens(_))), "{bad}");
         assert!(matches!(Rating::new(bad), Err(ObserveError::Rating(_))), "{bad}");
     }
+    let babble = Outcome { output_tokens: Some(1.1e7), ..outcome("m0") };
+    assert_eq!(learner.finished(&babble), Err(ObserveError::Tokens(1.1e7)));
     assert_eq!(Rating::new(1.0 + f64::EPSILON), Err(ObserveError::Rating(1.0 + f64::EPSILON)));
     assert_eq!(learner.to_bytes().unwrap(), before);
+}
+
+/// A whole answer that cost nothing and says nothing of its length.
+fn outcome(model: &str) -> Outcome<'_> {
+    Outcome { model, ok: true, input_tokens: None, output_tokens: None, cost: 0.0, pinned: false }
+}
+
+#[test]
+fn prices_beyond_reason_are_refused_and_the_highest_do_not_overflow() {
+    for bad in NOT_FINITE.into_iter().chain([-f64::MIN_POSITIVE, Price::MAX * 1.001, 1e300]) {
+        for price in [Price { input: bad, output: 1.0 }, Price { input: 1.0, output: bad }] {
+            let refused = Zoo::new(vec![ModelSpec::new("m", price)]).unwrap_err();
+            assert!(matches!(refused, SpecError::Price { .. }), "{refused}");
+            assert!(refused.to_string().contains("between 0 and 1000000 USD"), "{refused}");
+        }
+    }
+    let mut learner = route::learner(route::models(&[Price::MAX, 0.0]), 0.8, exploring(0.1), 1);
+    let most = (CostModel::MAX_INPUT_TOKENS, CostModel::MAX_OUTPUT_TOKENS);
+    for _ in 0..3 {
+        let cost = learner.router().zoo().models()[0].price.cost(most.0, most.1);
+        let outcome = Outcome { input_tokens: Some(most.0), output_tokens: Some(most.1), cost, ..outcome("m0") };
+        learner.finished(&outcome).unwrap();
+    }
+    let context = Context { features: &[1.0], input_tokens: most.0, excluded: &[] };
+    let decision = learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();
+    assert!(decision.candidates.iter().all(|c| c.cost <= CostModel::MAX_COST && c.score.is_finite()));
 }
 
 #[test]

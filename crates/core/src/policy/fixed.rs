@@ -65,4 +65,8 @@ impl Policy for Fixed {
     }
 
     fn reset_features(&mut self, _: usize, _: &Zoo) {}
+
+    fn only_draws(&self) -> bool {
+        self.model.is_none()
+    }
 }

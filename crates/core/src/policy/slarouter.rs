@@ -119,12 +119,10 @@ impl Policy for SlaRouter {
 
     fn labelled(&mut self, label: &Label<'_>) {
         self.queue.update(label.alpha, label.change);
-        let Some(head) = label.model.and_then(|model| self.heads.get_mut(model)) else { return };
-        if label.features.len() != self.dim {
-            return;
-        }
+        let head = label.model.and_then(|model| self.heads.get_mut(model));
+        let Some((head, lesson)) = head.zip(label.lesson) else { return };
         let rate = self.params.learning_rate;
-        match (label.change.old, label.change.new) {
+        match (lesson.old, lesson.new) {
             (None, Some(s)) => head.learn(label.features, s, rate),
             (Some(old), Some(new)) => head.relabel(label.features, old, new, rate),
             (Some(old), None) => head.unlearn(label.features, old, rate),
