@@ -25,7 +25,7 @@ use crate::{chat, feedback, models};
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) keys: Keys,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) started: Timestamp,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
@@ -98,7 +98,8 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let text = app.metrics.render(&app.published.load(), *app.store.committed().borrow());
+    let committed = *app.store.committed().borrow();
+    let text = app.metrics.render(&app.published.load(), committed, app.store.dropped());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

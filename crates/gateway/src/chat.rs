@@ -21,7 +21,7 @@ use crate::error::{ApiError, SHOULD_RETRY};
 use crate::models::unknown;
 use crate::upstream::{Answer, Failure, Next};
 use crate::wire::request::ChatRequest;
-use crate::wire::response;
+use crate::wire::{response, stream};
 
 use ticket::Ticket;
 
@@ -57,14 +57,21 @@ async fn serve(app: &Arc<App>, id: DecisionId, headers: &HeaderMap, body: Bytes)
     let request =
         ChatRequest::parse(body).map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
-    let ticket = decide(app, id, &request, &target, arrived)?;
+    let mut ticket = decide(app, id, &request, &target, arrived)?;
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
-    match tokio::time::timeout(deadline, call(app, ticket, &request)).await {
-        Ok(Ok((ticket, answer))) => Ok(answer_client(app, ticket, answer, &request, metadata)),
-        Ok(Err((ticket, failure))) => Ok(refuse(ticket, failure)),
-        Err(_) => Err(ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "timeout", "no model answered in time")),
+    match tokio::time::timeout(deadline, call(app, &mut ticket, &request)).await {
+        Ok(Ok(answer)) => Ok(answer_client(app, ticket, answer, &request, metadata)),
+        Ok(Err(failure)) => Ok(refuse(ticket, failure)),
+        Err(_) => {
+            let message = format!("no model answered within {} s", deadline.as_secs_f64());
+            let error = ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "timeout", message.clone());
+            let mut response = error.into_response();
+            describe(response.headers_mut(), &ticket, None);
+            ticket.finish(response.status(), false, None, Some(message));
+            Ok(response)
+        }
     }
 }
 
@@ -148,7 +155,7 @@ fn pinned(
 }
 
 /// Calls the chosen model, retries it once, then falls back along the route. Nothing has gone to the client yet.
-async fn call(app: &App, mut ticket: Ticket, request: &ChatRequest) -> Result<(Ticket, Answer), (Ticket, Failure)> {
+async fn call(app: &App, ticket: &mut Ticket, request: &ChatRequest) -> Result<Answer, Failure> {
     let decision = ticket.decision().clone();
     let mut order = vec![decision.choice().model.clone()];
     if decision.reason != Reason::Pinned {
@@ -162,22 +169,20 @@ async fn call(app: &App, mut ticket: Ticket, request: &ChatRequest) -> Result<(T
         let tries = if place == 0 { 2 } else { 1 };
         for attempt in 0..tries {
             if ticket.attempts() >= app.config.upstream.max_attempts {
-                return Err((ticket, failure));
+                return Err(failure);
             }
             if attempt > 0 {
                 sleep(BACKOFF.mul_f64(0.5 + uniform(&mut jitter))).await;
             }
             ticket.attempt(model);
             let answer = match app.upstream.chat(model, request.upstream_body(&model.upstream_model)).await {
-                Ok(Answer::Plain { body, .. }) if !response::is_object(&body) => {
-                    Err(Failure::Broken("the answer is no JSON object".to_owned()))
-                }
-                answer => answer,
+                Ok(answer) => sound(answer),
+                failure => failure,
             };
             failure = match answer {
                 Ok(answer) => {
                     ticket.answered();
-                    return Ok((ticket, answer));
+                    return Ok(answer);
                 }
                 Err(failure) => failure,
             };
@@ -186,17 +191,34 @@ async fn call(app: &App, mut ticket: Ticket, request: &ChatRequest) -> Result<(T
             match failure.next() {
                 Next::Retry => {}
                 Next::OtherModel => break,
-                Next::GiveUp => return Err((ticket, failure)),
+                Next::GiveUp => return Err(failure),
             }
         }
     }
-    Err((ticket, failure))
+    Err(failure)
+}
+
+/// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
+fn sound(answer: Answer) -> Result<Answer, Failure> {
+    let (headers, error) = match &answer {
+        Answer::Plain { body, .. } if !response::is_object(body) => {
+            return Err(Failure::Broken("the answer is no JSON object".to_owned()));
+        }
+        Answer::Plain { headers, body, .. } => {
+            (headers, response::error_status(body).map(|status| (status, body.clone())))
+        }
+        Answer::Stream { headers, first, .. } => (headers, stream::first_error(first)),
+    };
+    let Some((status, body)) = error else { return Ok(answer) };
+    let mut headers = headers.clone();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Err(Failure::Status { status, headers, body, under_200: true })
 }
 
 /// All attempts failed: the last failure, as the upstream put it.
 fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
     let mut response = match &failure {
-        Failure::Status { status, headers, body } => {
+        Failure::Status { status, headers, body, .. } => {
             let mut response = (*status, body.clone()).into_response();
             for name in [header::CONTENT_TYPE, header::RETRY_AFTER] {
                 if let Some(value) = headers.get(&name) {
@@ -254,7 +276,7 @@ fn answer_client(
             }
         }
         Answer::Stream { status, headers, first, rest } => {
-            let upstream_id = crate::wire::stream::first_id(&first);
+            let upstream_id = stream::first_id(&first);
             let mut response = Response::new(Body::empty());
             *response.status_mut() = status;
             keep(response.headers_mut(), &headers);

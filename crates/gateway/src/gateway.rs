@@ -27,8 +27,11 @@ pub struct Gateway {
     app: Arc<App>,
     published: Arc<ArcSwap<Snapshot>>,
     stop_serving: watch::Sender<bool>,
+    stop_operating: watch::Sender<bool>,
     stop_learning: watch::Sender<bool>,
-    servers: Vec<JoinHandle<()>>,
+    server: JoinHandle<()>,
+    /// The operator's, if there is one.
+    operator: Option<JoinHandle<()>>,
     learner: JoinHandle<()>,
 }
 
@@ -82,7 +85,7 @@ impl Gateway {
             Some(addr) => Some(bind(addr).await?),
             None => None,
         };
-        let clock = Clock::default();
+        let clock = Arc::new(Clock::default());
         let started = clock.now();
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
         let mut learning = Learning::load(store.as_ref()).await?;
@@ -100,14 +103,17 @@ impl Gateway {
             draining: AtomicBool::new(false),
             store: store.clone(),
             published: published.clone(),
-            clock,
+            clock: clock.clone(),
             started,
             config,
         });
         let (stop_serving, serving) = watch::channel(false);
+        let (stop_operating, operating) = watch::channel(false);
         let (stop_learning, learning_stops) = watch::channel(false);
         let snapshot_every = app.config.store.snapshot_every;
-        let learner = tokio::spawn(learning::run(learning, store, published.clone(), snapshot_every, learning_stops));
+        let published_too = published.clone();
+        let learner = learning::run(learning, store, published_too, clock, snapshot_every, learning_stops);
+        let learner = tokio::spawn(learner);
         let limits = Limits {
             connections: app.config.server.max_connections,
             header_timeout: app.config.server.header_timeout,
@@ -115,12 +121,21 @@ impl Gateway {
         };
         let addr = local_addr(&listener, app.config.server.listen);
         let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
-        let mut servers =
-            vec![tokio::spawn(server::serve(listener, app::public(app.clone()), limits, serving.clone()))];
-        if let Some(admin) = admin {
-            servers.push(tokio::spawn(server::serve(admin, app::admin(app.clone()), limits, serving)));
-        }
-        Ok(Self { addr, admin_addr, app, published, stop_serving, stop_learning, servers, learner })
+        let server = tokio::spawn(server::serve(listener, app::public(app.clone()), limits, serving));
+        let serve_operator = |admin| tokio::spawn(server::serve(admin, app::admin(app.clone()), limits, operating));
+        let operator = admin.map(serve_operator);
+        Ok(Self {
+            addr,
+            admin_addr,
+            app,
+            published,
+            stop_serving,
+            stop_operating,
+            stop_learning,
+            server,
+            operator,
+            learner,
+        })
     }
 
     /// Where it listens; the port is known even if the configuration said 0.
@@ -149,14 +164,17 @@ impl Gateway {
         snapshot.routes.iter().filter(|(name, _)| configured(name)).map(view).collect()
     }
 
-    /// Stops accepting, lets open requests and streams finish within the grace period, learns the rest of the log, saves
-    /// the state and closes the store.
+    /// Stops accepting, lets open requests and streams finish within the grace period and cuts off what is left, stops the
+    /// operator's listener, learns the rest of the log, saves the state and closes the store.
     pub async fn shutdown(self) {
         self.app.draining.store(true, Ordering::Relaxed);
         // The receivers may be gone already; then there is nothing to stop.
         let _ = self.stop_serving.send(true);
-        for server in self.servers {
-            let _ = server.await;
+        let _ = self.server.await;
+        // The operator sees the draining to its end: `/readyz` and `/metrics` answer until here.
+        let _ = self.stop_operating.send(true);
+        if let Some(operator) = self.operator {
+            let _ = operator.await;
         }
         // Settles the last outcomes in the log before the learner takes its final look.
         let store: Arc<dyn Store> = self.app.store.clone();

@@ -12,6 +12,8 @@ use slarouter_core::{Feedback, Learner, ObserveError, Outcome, Reason, RouteSpec
 use slarouter_store::{Event, Store, StoreError};
 use tokio::sync::watch;
 
+use crate::clock::Clock;
+
 /// Events read from the log at a time.
 const BATCH: usize = 4_096;
 /// Least time between two snapshots: batches the reading when much is going on.
@@ -203,6 +205,7 @@ pub(crate) async fn run(
     mut learning: Learning,
     store: Arc<dyn Store>,
     published: Arc<ArcSwap<Snapshot>>,
+    clock: Arc<Clock>,
     snapshot_every: u64,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -220,12 +223,12 @@ pub(crate) async fn run(
         published.store(Arc::new(learning.snapshot()));
         if learning.seq - saved >= snapshot_every {
             saved = learning.seq;
-            save(&learning, store.as_ref()).await;
+            save(&learning, store.as_ref(), clock.now()).await;
         }
         tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PACE) => {} }
     }
     match learning.catch_up(store.as_ref()).await {
-        Ok(_) => save(&learning, store.as_ref()).await,
+        Ok(_) => save(&learning, store.as_ref(), clock.now()).await,
         Err(error) => tracing::error!(%error, "the last events could not be learnt: they will be at the next start"),
     }
 }
@@ -234,9 +237,9 @@ pub(crate) fn publish(learning: &Learning) -> Arc<ArcSwap<Snapshot>> {
     Arc::new(ArcSwap::from_pointee(learning.snapshot()))
 }
 
-async fn save(learning: &Learning, store: &dyn Store) {
+async fn save(learning: &Learning, store: &dyn Store, now: Timestamp) {
     let result = match learning.states() {
-        Ok(states) => store.save_snapshots(learning.seq, Timestamp(0), states).await.map_err(LearningError::from),
+        Ok(states) => store.save_snapshots(learning.seq, now, states).await.map_err(LearningError::from),
         Err(error) => Err(error),
     };
     if let Err(error) = result {

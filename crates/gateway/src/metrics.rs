@@ -1,6 +1,6 @@
 //! Prometheus metrics. Names, units and labels are a contract: docs/metrics.md lists them.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -65,6 +65,8 @@ pub(crate) struct Metrics {
     cost: Family<RouteModel, FloatCounter>,
     feedback: Family<ReceiptLabel, Counter>,
     unlogged: Counter,
+    /// Entries that the store accepted and then lost, as far as they are in `unlogged`.
+    dropped: AtomicU64,
     learnt: Gauge,
     logged: Gauge,
     target: Family<RouteLabel, FloatGauge>,
@@ -84,6 +86,7 @@ impl Metrics {
             cost: Family::default(),
             feedback: Family::default(),
             unlogged: Counter::default(),
+            dropped: AtomicU64::new(0),
             learnt: Gauge::default(),
             logged: Gauge::default(),
             target: Family::default(),
@@ -139,8 +142,12 @@ impl Metrics {
         self.unlogged.inc();
     }
 
-    /// The text of a scrape. The state of the routes is read off the snapshot in force.
-    pub(crate) fn render(&self, snapshot: &Snapshot, committed: u64) -> String {
+    /// The text of a scrape. The state of the routes is read off the snapshot in force; `dropped` is what the store has
+    /// lost so far.
+    pub(crate) fn render(&self, snapshot: &Snapshot, committed: u64, dropped: u64) -> String {
+        // Two scrapes at once add each loss only once.
+        let before = self.dropped.fetch_max(dropped, Ordering::Relaxed);
+        self.unlogged.inc_by(dropped.saturating_sub(before));
         self.learnt.set(snapshot.seq as i64);
         self.logged.set(committed as i64);
         for (route, router) in &snapshot.routes {
@@ -160,5 +167,25 @@ impl Metrics {
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_refused_and_what_it_lost_later_are_one_count() {
+        let metrics = Metrics::new();
+        let unlogged = |dropped: u64| {
+            let text = metrics.render(&Snapshot::default(), 0, dropped);
+            text.lines().find_map(|line| line.strip_prefix("slarouter_unlogged_total ")?.parse().ok())
+        };
+        assert_eq!(unlogged(0), Some(0));
+        metrics.unlogged();
+        assert_eq!(unlogged(40), Some(41));
+        assert_eq!(unlogged(40), Some(41), "a loss is counted once");
+        metrics.unlogged();
+        assert_eq!(unlogged(43), Some(45));
     }
 }

@@ -13,6 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -32,6 +33,7 @@ pub(crate) async fn serve(listener: TcpListener, paths: Router, limits: Limits, 
     builder.http2().timer(TokioTimer::new());
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
     while !*stop.borrow() {
         let place = tokio::select! {
             _ = stop.changed() => break,
@@ -53,15 +55,19 @@ pub(crate) async fn serve(listener: TcpListener, paths: Router, limits: Limits, 
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(paths.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error, "connection ended");
             }
             drop(place);
         });
+        // Those that have ended take no more room.
+        while connections.try_join_next().is_some() {}
     }
     drop(listener);
     if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("the grace period is over: open requests are cut off");
+        // Waited for, so that their outcomes are in the log before it closes.
+        connections.shutdown().await;
     }
 }

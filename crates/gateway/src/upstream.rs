@@ -33,7 +33,13 @@ pub(crate) enum Failure {
     /// The connection broke, or what came is no answer.
     Broken(String),
     /// The upstream said no.
-    Status { status: StatusCode, headers: HeaderMap, body: Bytes },
+    Status {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+        /// It said so in the body of an answer with status 200.
+        under_200: bool,
+    },
 }
 
 /// What a failure allows.
@@ -93,7 +99,7 @@ impl Upstream {
         if status.is_success() {
             Ok(Answer::Plain { status, headers, body })
         } else {
-            Err(Failure::Status { status, headers, body })
+            Err(Failure::Status { status, headers, body, under_200: false })
         }
     }
 
@@ -158,6 +164,9 @@ impl std::fmt::Display for Failure {
             Self::Unreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
             Self::Timeout(what) => write!(f, "the upstream took too long: {what}"),
             Self::Broken(why) => write!(f, "the upstream broke off: {why}"),
+            Self::Status { status, under_200: true, .. } => {
+                write!(f, "the upstream answered 200 with nothing but an error, which counts as {status}")
+            }
             Self::Status { status, .. } => write!(f, "the upstream answered {status}"),
         }
     }
@@ -202,7 +211,13 @@ mod tests {
             if let Some(seconds) = retry_after {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
-            Failure::Status { status: StatusCode::from_u16(code).unwrap(), headers, body: Bytes::new() }.next()
+            Failure::Status {
+                status: StatusCode::from_u16(code).unwrap(),
+                headers,
+                body: Bytes::new(),
+                under_200: false,
+            }
+            .next()
         };
         assert_eq!(status(500, None), Next::Retry);
         assert_eq!(status(429, None), Next::Retry);

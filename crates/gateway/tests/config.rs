@@ -95,7 +95,7 @@ slarouter.toml:7:16: invalid type: a string, expected a whole number that is not
 slarouter.toml:9:8: a model's name must not be empty, "auto", or begin with "auto:"
 slarouter.toml:10:12: base_url must be http(s)://host[:port]/path, usually ending in /v1
 slarouter.toml:11:11: the environment variable MISSING is not set
-slarouter.toml:12:9: a price must be finite and not negative, not -1
+slarouter.toml:12:9: a price must be from 0 to 1000000 USD per million tokens, not -1
 slarouter.toml:13:9: must be strictly between 0 and 1, not 1
 slarouter.toml:14:9: a route's name has lower-case letters, digits, - and _ only
 slarouter.toml:16:24: the satisfaction target must lie between 0 and 1, not 1.5
@@ -185,8 +185,10 @@ fn refusals_say_how_to_mend() {
         ("name = \"m\"", "name = \"ü\"", "printable ASCII"),
         ("http://127.0.0.1:1/v1", "http://h/v1?x=1", "base_url must be http(s)"),
         ("http://127.0.0.1:1/v1", "http://me:word@h/v1", "no user or password"),
-        ("input = 1", "input = inf", "a price must be finite"),
-        ("output = 1", "output = 1, cached_input = -1", "a price must be finite"),
+        ("input = 1", "input = inf", "a price must be from 0 to 1000000 USD"),
+        ("output = 1", "output = 1, cached_input = -1", "a price must be from 0"),
+        ("output = 1", "output = 1e300", "a price must be from 0 to 1000000 USD per million tokens, not 1"),
+        ("output = 1", "output = 1, cached_input = 1000001.0", "a price must be from 0"),
         ("models = [\"m\"]", "models = []", "at least one model"),
         ("models = [\"m\"]", "models = [\"m\", \"m\"]", "in the list twice"),
         ("models = [\"m\"]", "models = [\"m\", \"n\"]", "there is no model \"n\""),

@@ -17,7 +17,7 @@ use crate::wire::response::Usage;
 const CLIENT_CLOSED: u16 = 499;
 
 /// Follows a request and logs its outcome exactly once: when it is finished, or when it is dropped because the client has
-/// gone or a deadline has passed.
+/// gone or the gateway's grace period is over.
 pub(crate) struct Ticket {
     app: Arc<App>,
     id: DecisionId,
@@ -114,9 +114,9 @@ impl Ticket {
         }
     }
 
-    /// USD of this answer; without a usage report, that of the estimated input.
+    /// USD of this answer; without a usage report, or with one beyond reason, that of the estimated input.
     pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
-        match usage {
+        match usage.filter(|usage| usage.is_plausible()) {
             Some(usage) => {
                 let cached = usage.cached_tokens.min(usage.input_tokens) as f64;
                 let fresh = usage.input_tokens as f64 - cached;
@@ -155,6 +155,11 @@ impl Ticket {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        if let Some(usage) = usage.filter(|usage| !usage.is_plausible()) {
+            let request_id = public_id(self.id);
+            tracing::warn!(request_id, model = %self.model, ?usage, "the upstream's token counts are absurd: not counted");
+        }
+        let usage = usage.filter(Usage::is_plausible);
         let cost = self.cost(usage.as_ref());
         let elapsed = self.arrived.elapsed();
         self.app.metrics.served(&Served {
@@ -200,6 +205,6 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.settle(CLIENT_CLOSED, false, None, Some("the client went away or the deadline passed".to_owned()));
+        self.settle(CLIENT_CLOSED, false, None, Some("the client went away, or the gateway stopped".to_owned()));
     }
 }

@@ -177,8 +177,9 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
     });
     let (place, price) = (raw.price.span(), raw.price.into_inner());
     for value in [Some(price.input), Some(price.output), price.cached_input].into_iter().flatten() {
-        if !(value.is_finite() && value >= 0.0) {
-            problems.add(Some(place.clone()), format!("a price must be finite and not negative, not {value}"));
+        if !Price::allows(value) {
+            let what = format!("a price must be from 0 to {} USD per million tokens, not {value}", Price::MAX);
+            problems.add(Some(place.clone()), what);
         }
     }
     let prior = raw.prior.map(|prior| share(Some(prior), 0.5, problems));

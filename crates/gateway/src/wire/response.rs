@@ -1,5 +1,8 @@
 //! The body of an answer that comes whole.
 
+use http::StatusCode;
+use slarouter_core::CostModel;
+
 use super::json::{self, Edit, Object, WireError, splice};
 
 /// Tokens as the upstream billed them.
@@ -40,6 +43,26 @@ pub(crate) fn is_object(body: &[u8]) -> bool {
     json::each_member(body, |_| {}).is_ok()
 }
 
+/// What a body says in place of an answer: some providers report a failure under the status 200. The status to take it
+/// for is the error's own `code` where that is one, and 502 otherwise. `None` for an answer.
+pub(crate) fn error_status(body: &[u8]) -> Option<StatusCode> {
+    let object = Object::scan(body).ok()?;
+    let error = object.get_some(body, "error")?;
+    let answers = object.get(body, "choices").is_some_and(has_elements);
+    if answers {
+        return None;
+    }
+    let code = Object::scan(error).ok().and_then(|fields| json::count(fields.get(error, "code")?));
+    let code = code.and_then(|code| StatusCode::from_u16(code.try_into().ok()?).ok());
+    let failure = code.filter(|code| code.is_client_error() || code.is_server_error());
+    Some(failure.unwrap_or(StatusCode::BAD_GATEWAY))
+}
+
+fn has_elements(array: &[u8]) -> bool {
+    let mut any = false;
+    json::each_element(array, |_| any = true).is_ok() && any
+}
+
 /// Reads an answer; nothing from one that is no JSON object.
 pub(crate) fn read(body: &[u8]) -> Facts {
     let Ok(object) = Object::scan(body) else { return Facts::default() };
@@ -66,6 +89,14 @@ pub(super) fn with_cost(usage: &[u8], cost: f64) -> Option<Vec<u8>> {
 }
 
 impl Usage {
+    /// Whether one request can have so many tokens; others would spoil what is learnt of costs.
+    pub(crate) fn is_plausible(&self) -> bool {
+        let within = |tokens: u64, most: f64| tokens as f64 <= most;
+        within(self.input_tokens, CostModel::MAX_INPUT_TOKENS)
+            && within(self.cached_tokens, CostModel::MAX_INPUT_TOKENS)
+            && within(self.output_tokens, CostModel::MAX_OUTPUT_TOKENS)
+    }
+
     /// Reads a `usage` object; `None` for anything without token counts.
     pub(super) fn read(raw: &[u8]) -> Option<Self> {
         let usage = Object::scan(raw).ok()?;
@@ -113,6 +144,22 @@ mod tests {
         }
         let deepseek = read(br#"{"usage":{"prompt_tokens":5.0,"prompt_cache_hit_tokens":2}}"#);
         assert_eq!(deepseek.usage, Some(Usage { input_tokens: 5, cached_tokens: 2, output_tokens: 0 }));
+    }
+
+    #[test]
+    fn an_error_in_place_of_an_answer_is_told_from_an_answer() {
+        for (body, status) in [
+            (r#"{"error":{"message":"busy","code":503}}"#, Some(503)),
+            (r#"{"error":{"message":"slow down","code":429},"choices":[]}"#, Some(429)),
+            (r#"{"error":{"message":"no","code":"server_error"},"choices":null}"#, Some(502)),
+            (r#"{"error":{"message":"no","code":200}}"#, Some(502)),
+            (r#"{"error":"no","id":"x"}"#, Some(502)),
+            (r#"{"error":{"message":"late","code":502},"choices":[{"index":0}]}"#, None),
+            (r#"{"error":null}"#, None),
+            (r#"{"choices":[{"index":0}]}"#, None),
+        ] {
+            assert_eq!(error_status(body.as_bytes()).map(|status| status.as_u16()), status, "{body}");
+        }
     }
 
     #[test]

@@ -1,0 +1,131 @@
+//! A gateway with two models on one scripted upstream.
+
+use serde_json::{Value, json};
+use slarouter_gateway::{Config, Gateway};
+use slarouter_store::{Event, OutcomeRecord, Snapshot};
+use slarouter_testkit::Upstream;
+use tempfile::TempDir;
+
+pub(crate) struct Rig {
+    pub(crate) upstream: Upstream,
+    pub(crate) gateway: Gateway,
+    pub(crate) client: reqwest::Client,
+    folder: TempDir,
+}
+
+/// Sections of the configuration file, added to.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) server: &'static str,
+    pub(crate) upstream: &'static str,
+}
+
+/// What a gateway that has been shut down left behind.
+pub(crate) struct Left {
+    pub(crate) outcomes: Vec<OutcomeRecord>,
+    pub(crate) saved: Vec<Snapshot>,
+}
+
+impl Rig {
+    /// The route asks `small` first and falls back to `large`; the upstream knows them as `a/ok` and `b/ok`.
+    pub(crate) async fn start(settings: &Settings) -> Self {
+        let (upstream, folder) = (Upstream::start().await, TempDir::new().unwrap());
+        let gateway = Gateway::start(config(settings, &upstream, &folder)).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { upstream, gateway, client, folder }
+    }
+
+    /// The same configuration and database once more.
+    pub(crate) fn config(&self) -> Config {
+        config(&Settings::default(), &self.upstream, &self.folder)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.gateway.addr())
+    }
+
+    pub(crate) fn post(&self, body: &Value) -> reqwest::RequestBuilder {
+        self.client.post(self.url("/v1/chat/completions")).json(body)
+    }
+
+    pub(crate) async fn ask(&self, stream: bool) -> reqwest::Response {
+        self.post(&question(stream)).send().await.unwrap()
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.client.get(self.url("/metrics")).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// The upstream's names of the models that were called, in order.
+    pub(crate) fn called(&self) -> Vec<String> {
+        let model = |request: &slarouter_testkit::Received| request.json()["model"].as_str().unwrap().to_owned();
+        self.upstream.requests().iter().map(model).collect()
+    }
+
+    /// Shuts down and reads the log.
+    pub(crate) async fn stop(self) -> Left {
+        self.gateway.shutdown().await;
+        read(&self.folder).await
+    }
+
+    /// The parts, for a test that shuts down by itself; the folder is for [`read`].
+    pub(crate) fn into_parts(self) -> (Upstream, Gateway, TempDir) {
+        (self.upstream, self.gateway, self.folder)
+    }
+}
+
+/// The log, once no gateway has it open.
+pub(crate) async fn read(folder: &TempDir) -> Left {
+    let store = slarouter_store::open(&url(folder)).await.unwrap();
+    let events = store.events_after(0, 1_000).await.unwrap();
+    let outcome = |event| if let Event::Finished { outcome, .. } = event { Some(outcome) } else { None };
+    let left = Left {
+        outcomes: events.into_iter().filter_map(outcome).collect(),
+        saved: store.load_snapshots().await.unwrap(),
+    };
+    store.close().await;
+    left
+}
+
+pub(crate) fn question(stream: bool) -> Value {
+    json!({ "model": "auto", "stream": stream, "messages": [{ "role": "user", "content": "one two" }] })
+}
+
+/// One chunk of a streamed answer.
+pub(crate) fn chunk(content: &str, finish: Option<&str>) -> String {
+    let choice = json!({ "index": 0, "delta": { "content": content }, "finish_reason": finish });
+    let body = json!({ "id": "up", "object": "chat.completion.chunk", "model": "x", "choices": [choice] });
+    format!("data: {body}\n\n")
+}
+
+/// The error object of a body, checked for the shape that OpenAI's clients read.
+pub(crate) fn error(body: &Value) -> &Value {
+    let error = &body["error"];
+    assert!(error["message"].is_string() && error["type"].is_string(), "{body}");
+    assert!(error.get("param").is_some() && error.get("code").is_some(), "{body}");
+    error
+}
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("log.db").display())
+}
+
+fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config {
+    let model = |name: &str, upstream_model: &str| {
+        format!(
+            "[[models]]\nname = \"{name}\"\nbase_url = \"{}\"\nupstream_model = \"{upstream_model}\"\n\
+             price = {{ input = 1, output = 2 }}\n",
+            upstream.base_url()
+        )
+    };
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = '{}'\n[upstream]\n{}\n{}{}[routes.default]\n\
+         models = [\"small\", \"large\"]\nsla = {{ satisfaction = 0.9 }}\npolicy = \"fixed:small\"\n",
+        settings.server,
+        url(folder),
+        settings.upstream,
+        model("small", "a/ok"),
+        model("large", "b/ok"),
+    );
+    Config::parse(&text, &|_| None).unwrap()
+}
