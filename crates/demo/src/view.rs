@@ -80,8 +80,7 @@ fn frame(alpha: f64, address: &str, labels: u64, stats: &Stats, seconds: f64) ->
     let satisfaction = format!("{:5.1} %", now.satisfaction * 100.0);
     let satisfaction = if held { satisfaction.green().bold() } else { satisfaction.red().bold() };
     let curve = |value: &dyn Fn(&(f64, f64)) -> f64, low: f64, high: f64| -> String {
-        let from = stats.curve.len().saturating_sub(WIDTH);
-        stats.curve[from..].iter().map(|point| bar(value(point), low, high)).collect()
+        columns(&stats.curve, value).map(|mean| bar(mean, low, high)).collect()
     };
     let mut lines = vec![
         format!("{}  simulated models and users around a real gateway", "SLARouter demo".bold()),
@@ -124,6 +123,16 @@ fn frame(alpha: f64, address: &str, labels: u64, stats: &Stats, seconds: f64) ->
     lines
 }
 
+/// A curve in at most `WIDTH` columns. A longer one is squeezed, each column the mean of its stretch: the start, from which
+/// the cost falls, must not leave the screen.
+fn columns(curve: &[(f64, f64)], value: &dyn Fn(&(f64, f64)) -> f64) -> impl Iterator<Item = f64> {
+    let columns = curve.len().min(WIDTH);
+    (0..columns).map(move |column| {
+        let stretch = &curve[column * curve.len() / columns..(column + 1) * curve.len() / columns];
+        stretch.iter().map(value).sum::<f64>() / stretch.len() as f64
+    })
+}
+
 fn bar(value: f64, low: f64, high: f64) -> char {
     let place = ((value - low) / (high - low) * 8.0).clamp(0.0, 7.0);
     BARS[place as usize]
@@ -162,5 +171,17 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(lines.iter().any(|line| line.ends_with(&"▆".repeat(WIDTH))), "{text}");
+    }
+
+    #[test]
+    fn the_curves_show_the_whole_run_however_long() {
+        for points in [1, WIDTH - 1, WIDTH, WIDTH + 1, 7 * WIDTH + 3] {
+            let curve: Vec<_> = (0..points).map(|n| (0.9, if 2 * n < points { 1.0 } else { 0.2 })).collect();
+            let shown: Vec<f64> = columns(&curve, &|point| point.1).collect();
+            assert_eq!(shown.len(), points.min(WIDTH));
+            assert_eq!(shown[0], 1.0, "the start is still there after {points} points");
+            let last = shown[shown.len() - 1];
+            assert!(points == 1 || (last - 0.2).abs() < 1e-9, "{last} after {points} points");
+        }
     }
 }
