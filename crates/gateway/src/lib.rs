@@ -6,6 +6,8 @@
 
 mod app;
 mod auth;
+#[doc(hidden)]
+pub mod bench;
 mod chat;
 mod clock;
 mod config;
