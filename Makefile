@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo test lint bench fmt setup-test
+.PHONY: demo test lint bench fmt setup-test setup-lint
 
 demo:
 	cargo run --release --locked --bin slarouter -- demo
@@ -13,10 +13,16 @@ test: setup-test
 	cargo test --workspace --locked
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run
 
-lint:
+# Builds cargo-deny if it is not there.
+setup-lint:
+	scripts/setup-lint
+
+lint: setup-lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --lib --no-deps --locked --quiet
+	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+	@echo "not checked: security advisories, which need a network: cargo deny check advisories"
 
 fmt:
 	cargo fmt --all
