@@ -102,6 +102,7 @@ impl SatisfactionAccount {
 
     /// Sets the probability with which each answer from now on is audited, independently of everything else; certificates
     /// of the answers from now on rest on audits alone. `None` goes back to ratings; so does a value outside (0, 1\].
+    /// Takes force with the next decision whose time is later than all before. Memory grows by a block with each change.
     pub fn set_audit_rate(&mut self, rate: Option<f64>) {
         let rate = rate.filter(|rate| *rate > 0.0 && *rate <= 1.0);
         if self.audit_rate != rate {
@@ -188,13 +189,11 @@ impl SatisfactionAccount {
     }
 
     fn groups(&self) -> Vec<Group> {
-        let blocks = match self.span {
+        let most = match self.span {
             Span::Open => BLOCKS,
             Span::Rolling(_) => ROLLING_BLOCKS,
         };
-        // The interval of a rate may begin at any block on any level; these weights of all of them sum to 1.
-        let level = f64::from(self.level);
-        block::groups(&self.blocks, 1.0 / (blocks as f64 * (level + 1.0) * (level + 2.0)))
+        block::groups(&self.blocks, self.level, most)
     }
 
     fn block_size(&self) -> u64 {

@@ -66,12 +66,17 @@ impl Block {
 
 /// Neighbouring blocks put together until each group has enough labels to know its rate by. Where to cut depends on how many
 /// labels there are, never on what they say.
-pub(super) fn groups(blocks: &VecDeque<Block>, share: f64) -> Vec<Group> {
+///
+/// The interval of a rate may begin at any of `most` blocks, at any `level` of joining. The shares of all of them sum to 1; the
+/// first block has half, as every account begins there.
+pub(super) fn groups(blocks: &VecDeque<Block>, level: u32, most: usize) -> Vec<Group> {
+    let level = f64::from(level);
+    let other = 0.5 / (most as f64 * (level + 1.0) * (level + 2.0));
     let unknown = blocks.iter().filter(|block| block.audit_rate.is_none());
     let mut left: i64 = unknown.map(|block| block.ratings.labels).sum();
     let enough = GROUP_LABELS.max(left / GROUPS);
     let mut groups: Vec<Group> = Vec::with_capacity(GROUPS as usize + 2);
-    for block in blocks.iter().filter(|block| block.requests > 0) {
+    for (place, block) in blocks.iter().enumerate().filter(|(_, block)| block.requests > 0) {
         let rate = block.audit_rate;
         match groups.last_mut() {
             // A last group that is too small to stand alone goes to the one before.
@@ -85,7 +90,12 @@ pub(super) fn groups(blocks: &VecDeque<Block>, share: f64) -> Vec<Group> {
                 predicted: from_fixed(block.predicted),
                 sums: *block.sums(),
                 rate,
-                share,
+                // More blocks than `most` come from many changes of the audit rate alone; those get no interval.
+                share: match place {
+                    0 => 0.5,
+                    place if place < most => other,
+                    _ => 0.0,
+                },
             }),
         }
         if rate.is_none() {

@@ -5,7 +5,7 @@ use super::rate;
 use super::sums::CLASSES;
 
 /// Share of the error probability spent on not knowing the rates of labelling.
-const RATE_SHARE: f64 = 0.1;
+const RATE_SHARE: f64 = 0.2;
 /// λ runs over the powers of 2^(1/2).
 const STEP: f64 = 0.5;
 /// λ/φ is best near √(2 ln(1/δ) / (labels · mean y²)): this is for some 1,500 labels, and the tails are heavy.
@@ -162,5 +162,71 @@ impl<'a> Rated<'a> {
             gain
         };
         gain(self.ends[0]).min(if self.group.rate.is_some() { f64::INFINITY } else { gain(self.ends[1]) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assurance::block::Block;
+    use crate::{SatisfactionAccount, Span, Timestamp};
+
+    /// The bound on the sum of h never lies above it, for any label, rate and λ; and at the edges of the classes it is h.
+    #[test]
+    fn lies_below_the_logarithm() {
+        for rate in [0.01_f64, 0.2, 0.7, 1.0] {
+            for share in [0.01_f64, 0.3, 0.9, 0.999] {
+                let lambda = -libm::log1p(-(rate * share).min(0.999));
+                for step in -40..=40 {
+                    let y = f64::from(step) / 40.0;
+                    let mut block = Block::new(Timestamp(0), Some(rate));
+                    block.audits.change((-y).max(0.0), None, Some(y.max(0.0)));
+                    block.requests = 1;
+                    let groups = crate::assurance::block::groups(&[block].into(), 0, 1);
+                    let rated = Rated::new(&groups[0], 0.0);
+                    let falls = std::array::from_fn(|class| libm::expm1(-lambda * edge(class)));
+                    for mirrored in [false, true] {
+                        let z = groups[0].sums.residual() * if mirrored { -1.0 } else { 1.0 };
+                        let h = libm::log1p(libm::expm1(lambda * z) / rate);
+                        let gain = rated.gain(lambda, &falls, mirrored);
+                        assert!(gain <= h + 1e-9, "{rate} {lambda} {y}: {gain} above {h}");
+                        if [-10, -20, -30, -40].contains(&step) && !mirrored {
+                            assert!((gain - h).abs() < 1e-9, "{rate} {lambda} {y}: {gain} is not {h}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The weights sum to at most 1 wherever the grid lies.
+    #[test]
+    fn weights_sum_to_at_most_one() {
+        for shift in 0..20 {
+            let weights =
+                (-4_000..4_000).map(|k| weight(libm::exp2(STEP * (f64::from(k) / 4.0 + f64::from(shift) / 20.0))));
+            let sum: f64 = weights.step_by(4).sum();
+            assert!((0.9..=1.0).contains(&sum), "{sum}");
+        }
+    }
+
+    /// A rate of audits that is known gives a narrower interval than the same labels with a rate that is not.
+    #[test]
+    fn knowing_the_rate_helps() {
+        let mut audited = SatisfactionAccount::new(0.95, Span::Open);
+        audited.set_audit_rate(Some(0.1));
+        let mut rated = SatisfactionAccount::new(0.95, Span::Open);
+        for t in 0..5_000 {
+            for account in [&mut audited, &mut rated] {
+                account.answered(Timestamp(t), 0.5);
+            }
+            if t % 10 == 0 {
+                let label = Some(if t % 20 == 0 { 1.0 } else { 0.0 });
+                audited.audited(Timestamp(t), 0.5, None, label);
+                rated.labelled(Timestamp(t), 0.5, None, label);
+            }
+        }
+        let (known, unknown) = (audited.certificate(), rated.certificate());
+        assert!(unknown.lower < known.lower && known.upper < unknown.upper, "{known:?} {unknown:?}");
     }
 }

@@ -37,3 +37,27 @@ fn lower_end(n: f64, rest: f64, least: f64) -> f64 {
     }
     libm::exp(x)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At the ends the evidence against the rate is 1/error, worked out the long way.
+    #[test]
+    fn ends_where_the_evidence_suffices() {
+        for (labels, requests) in [(1, 10), (5, 5), (40, 200), (900, 1_000), (2_000, 100_000), (20, 3_000_000)] {
+            let error = 1e-3;
+            let (low, high) = interval(labels, requests, error);
+            let (n, rest) = (labels as f64, (requests - labels) as f64);
+            let log_beta = libm::lgamma(n + 0.5) + libm::lgamma(rest + 0.5) - libm::lgamma(n + rest + 1.0);
+            let evidence =
+                |q: f64| log_beta - libm::log(std::f64::consts::PI) - n * libm::log(q) - rest * libm::log1p(-q);
+            assert!(low < n / (n + rest) && (high > n / (n + rest) || high == 1.0));
+            assert!((evidence(low) + libm::log(error)).abs() < 1e-6, "{labels} of {requests}: {low}");
+            assert!(high == 1.0 || (evidence(high) + libm::log(error)).abs() < 1e-6, "{labels} of {requests}: {high}");
+        }
+        assert_eq!(interval(0, 0, 0.1), (0.0, 1.0));
+        assert_eq!(interval(0, 100, 0.1).0, 0.0);
+        assert!(interval(0, 100, 0.1).1 < 0.1);
+    }
+}
