@@ -1,11 +1,11 @@
-//! Time of a decision and of learning from a rating, at 128 features.
+//! Time of a decision and of learning from a rating, at 128 features; of keeping an account and of its certificate.
 #![expect(clippy::unwrap_used, reason = "a bench may fail loudly")]
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use slarouter_core::{
     Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, Reason, RouteSpec,
-    Timestamp, Zoo, decision_rng,
+    SatisfactionAccount, Span, Timestamp, Zoo, decision_rng,
 };
 
 const DIM: usize = 128;
@@ -82,4 +82,40 @@ fn snapshot(bencher: Bencher<'_, '_>, models: usize) {
 fn save(bencher: Bencher<'_, '_>) {
     let learner = learner(4);
     bencher.bench_local(|| divan::black_box(&learner).to_bytes().unwrap());
+}
+
+fn account(requests: u64) -> SatisfactionAccount {
+    let mut account = SatisfactionAccount::new(0.95, Span::Open);
+    for t in 0..requests {
+        account.answered(Timestamp(t), 0.8);
+        if t.is_multiple_of(20) {
+            account.labelled(Timestamp(t), 0.8, None, Some(f64::from(u8::from(!t.is_multiple_of(100)))));
+        }
+    }
+    account
+}
+
+/// One answer with its label in an account.
+#[divan::bench]
+fn account_event(bencher: Bencher<'_, '_>) {
+    let (mut account, mut t) = (account(10_000), 10_000);
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        t += 1;
+        account.answered(Timestamp(t), divan::black_box(0.8));
+        account.labelled(Timestamp(t), 0.8, None, Some(1.0));
+    });
+}
+
+/// The certificate after so many answers, a twentieth of them labelled.
+#[divan::bench(args = [1_000, 20_000, 1_000_000])]
+fn certificate(bencher: Bencher<'_, '_>, requests: u64) {
+    let account = account(requests);
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| divan::black_box(&account).certificate());
+}
+
+/// The controller's estimates.
+#[divan::bench]
+fn standing(bencher: Bencher<'_, '_>) {
+    let account = account(1_000_000);
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| divan::black_box(&account).standing());
 }

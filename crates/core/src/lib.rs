@@ -9,6 +9,7 @@
 //! 2606.19376 (virtual queue, drift-plus-penalty, decaying exploration).
 
 mod account;
+mod assurance;
 mod certificate;
 mod cost;
 mod decision;
@@ -25,6 +26,7 @@ mod state;
 mod zoo;
 
 pub use account::{Account, ModelAccount};
+pub use assurance::{SatisfactionAccount, Span, Standing};
 pub use certificate::Certificate;
 pub use cost::CostModel;
 pub use decision::{Candidate, Context, Decision, Reason};
