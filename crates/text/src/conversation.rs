@@ -156,6 +156,18 @@ impl Conversation {
         }
     }
 
+    /// The last user message, its middle cut out if it is longer than 8,000 characters.
+    #[must_use]
+    pub fn prompt(&self) -> &str {
+        &self.prompt
+    }
+
+    /// System prompt and names of tools, cut at 1,000 characters; empty if there are none.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
     /// Estimated input tokens of the whole request.
     #[must_use]
     pub fn input_tokens(&self) -> u32 {

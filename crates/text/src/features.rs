@@ -5,11 +5,13 @@ use std::fmt;
 use crate::Conversation;
 
 mod hashed;
+mod projected;
 mod static_table;
 mod surface;
 
 pub use hashed::HashedNgrams;
-pub use static_table::{StaticEmbedding, TableError};
+pub use projected::{Projection, projected_features_into};
+pub use static_table::{Blend, StaticEmbedding, TableError};
 pub(crate) use surface::{SURFACE, surface_into};
 
 /// Length of the default feature vector.

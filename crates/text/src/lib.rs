@@ -6,14 +6,21 @@
 //! Features have a [`VERSION`], which is stored beside what is learnt from them: weights learnt on one version mean nothing
 //! on another.
 
+#[cfg(feature = "bert")]
+mod bert;
 mod conversation;
 mod features;
 mod tokens;
 mod wordpiece;
 mod worker;
 
+#[cfg(feature = "bert")]
+pub use bert::{Bert, BertError, BertOptions};
 pub use conversation::{Conversation, TextError};
-pub use features::{DIM, Encoder, HashedNgrams, StaticEmbedding, TableError, VERSION, features, features_into};
+pub use features::{
+    Blend, DIM, Encoder, HashedNgrams, Projection, StaticEmbedding, TableError, VERSION, features, features_into,
+    projected_features_into,
+};
 pub use tokens::estimate_tokens;
 pub use wordpiece::{VocabularyError, WordPiece};
 pub use worker::{Pending, Worker, WorkerError};

@@ -124,22 +124,17 @@ impl WordPiece {
         };
         let bytes = text.as_bytes();
         let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
+        let mut open = true;
+        while open && let Some(&byte) = bytes.get(at) {
             at += 1;
             match byte {
                 b'a'..=b'z' | b'0'..=b'9' => scratch.word.push(byte),
                 b'A'..=b'Z' => scratch.word.push(byte | 0x20),
-                b' ' | b'\t' | b'\n' | b'\r' => {
-                    if !end(&mut scratch) {
-                        break;
-                    }
-                }
+                b' ' | b'\t' | b'\n' | b'\r' => open = end(&mut scratch),
                 b'!'..=b'~' => {
                     end(&mut scratch);
                     scratch.word.push(byte);
-                    if !end(&mut scratch) {
-                        break;
-                    }
+                    open = end(&mut scratch);
                 }
                 0x80.. => {
                     let character = text[at - 1..].chars().next().unwrap_or_default();

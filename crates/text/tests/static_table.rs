@@ -1,8 +1,9 @@
 //! The tokenizer against Hugging Face's, and the static embedding.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use slarouter_text::{Conversation, Encoder, StaticEmbedding, WordPiece};
+use slarouter_text::{Blend, Conversation, Encoder, StaticEmbedding, WordPiece};
 
 /// The vocabulary inside the table that comes with the program.
 fn vocabulary() -> String {
@@ -90,4 +91,52 @@ fn damaged_tables_are_refused() {
         let error = StaticEmbedding::from_bytes(bytes).unwrap_err().to_string();
         assert!(error.contains(what) && error.contains("tools/distil"), "{error}");
     }
+}
+
+#[test]
+fn a_blend_holds_both_parts_at_equal_length() {
+    let blend = Blend::new().unwrap();
+    assert_eq!(blend.dim(), 128);
+    let encode = |text: &str| {
+        let mut out = vec![f32::NAN; blend.dim()];
+        blend.encode(&Conversation::from_prompt(text), &mut out);
+        out
+    };
+    let length = |part: &[f32]| part.iter().map(|x| x * x).sum::<f32>();
+    let vector = encode("Where does the sun set?");
+    for part in [&vector[..48], &vector[48..96]] {
+        assert!((length(part) - 0.5).abs() < 1e-5, "{}", length(part));
+    }
+    let other = encode("sun set Where the does?");
+    let distance = |range: std::ops::Range<usize>| {
+        vector[range.clone()].iter().zip(&other[range]).map(|(x, y)| (x - y) * (x - y)).sum::<f32>()
+    };
+    assert!(distance(0..48) < 1e-9, "the embedding does not see the order");
+    assert!(distance(48..96) > 0.05, "the n-grams do");
+    let versions = [(48, 48), (48, 47), (47, 48)].map(|(width, ngrams)| {
+        let other = Blend::of(StaticEmbedding::new().unwrap(), width, ngrams);
+        assert_eq!(other.dim(), width + ngrams + 32);
+        other.version()
+    });
+    assert!(versions[0] != versions[1] && versions[0] != versions[2] && versions[1] != versions[2], "{versions:?}");
+}
+
+/// If this fails, vectors have changed: give the encoder a new version, then new values here. The cosines are of two fixed
+/// prompts, so that they hold on every platform.
+#[test]
+fn version_101_and_201_are_what_they_were() {
+    let cosine = |encoder: &dyn Encoder| {
+        let vector = |text: &str| {
+            let mut out = vec![0.0; encoder.dim()];
+            encoder.encode(&Conversation::from_prompt(text), &mut out);
+            out
+        };
+        let (a, b) = (vector("How far is the moon?"), vector("Sort this list of 12 stars, please."));
+        a[..encoder.dim() - 32].iter().zip(&b).map(|(x, y)| x * y).sum::<f32>()
+    };
+    let (table, blend) = (StaticEmbedding::new().unwrap(), Blend::new().unwrap());
+    assert_eq!((table.version(), blend.version()), (101, 201));
+    let found = [cosine(&table), cosine(&blend)];
+    let wanted = [0.387_405_54_f32, 0.118_947_87];
+    assert!(found.iter().zip(wanted).all(|(x, y)| (x - y).abs() < 1e-5), "{found:?}");
 }

@@ -1,4 +1,5 @@
 //! The worker answers everybody, refuses at once when it is full, and never leaves anyone waiting.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,7 +1,7 @@
 //! How well few labels predict which prompt a model satisfies, by encoder.
 //!
-//!     cargo run --release -p slarouter-lab --example encoders -- DATA_FOLDER
-//!         [--encoders hashed,static,static:FILE] [--sets zeroeval,...] [--rows N] [--seeds N]
+//!     cargo run --release -p slarouter-lab --features bert --example encoders -- DATA_FOLDER
+//!         [--encoders hashed,static,static:FILE,blend,blend:WIDTH+NGRAMS,bert:FOLDER,bert:FOLDER:64] [--sets zeroeval,...] [--rows N] [--seeds N]
 //!
 //! For each data set, model and seed: 30 % of the rows are held out; a logistic regression is fitted on 50, 200, 1,000 and all of the
 //! others, its ridge chosen by cross-validation on those labels; area under the ROC curve and log-loss on the held-out rows,
@@ -18,7 +18,7 @@ use std::time::Instant;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use slarouter_lab::{Dataset, Selection};
-use slarouter_text::{Conversation, Encoder, HashedNgrams, StaticEmbedding};
+use slarouter_text::{Blend, Conversation, Encoder, HashedNgrams, StaticEmbedding};
 
 use logistic::{Logistic, auc, cross_validate, log_loss};
 
@@ -265,8 +265,25 @@ fn encoder(name: &str) -> Result<Arc<dyn Encoder>, Failure> {
     Ok(match name.split_once(':') {
         None if name == "hashed" => Arc::new(HashedNgrams),
         None if name == "static" => Arc::new(StaticEmbedding::new()?),
+        None if name == "blend" => Arc::new(Blend::new()?),
+        Some(("blend", widths)) => {
+            let (width, ngrams) = widths.split_once('+').ok_or("write blend:WIDTH+NGRAMS, such as blend:48+48")?;
+            Arc::new(Blend::of(StaticEmbedding::new()?, width.parse()?, ngrams.parse()?))
+        }
         Some(("static", file)) => Arc::new(StaticEmbedding::from_bytes(&std::fs::read(file)?)?),
-        _ => return Err(format!("there is no encoder {name:?}: try hashed, static, static:FILE").into()),
+        #[cfg(feature = "bert")]
+        Some(("bert", folder)) => {
+            let (folder, width) = match folder.rsplit_once(':') {
+                Some((folder, width)) => (folder, Some(width.parse()?)),
+                None => (folder, None),
+            };
+            let options = slarouter_text::BertOptions::projected(width);
+            Arc::new(slarouter_text::Bert::load(Path::new(folder), options)?)
+        }
+        _ => {
+            let known = "hashed, static, static:FILE, blend, blend:WIDTH+NGRAMS, and with the feature bert, bert:FOLDER and bert:FOLDER:WIDTH";
+            return Err(format!("there is no encoder {name:?}: there are {known}").into());
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use super::{CONTEXT_WEIGHT, DIM, Encoder, SURFACE, VERSION, normalise, surface_i
 use crate::Conversation;
 
 /// Dimensions that n-grams are hashed into; the rest are surface statistics.
-const HASHED: usize = DIM - SURFACE;
+pub(super) const HASHED: usize = DIM - SURFACE;
 /// Seeds of the hash: part of the version.
 static SECRETS: RapidSecrets = RapidSecrets::seed_cpp(0x51A0_07E5_0000_0002);
 /// What a system prompt says and what a user says are different evidence, so their words fall into different slots.
@@ -38,19 +38,27 @@ impl Encoder for HashedNgrams {
 
     fn encode(&self, conversation: &Conversation, out: &mut [f32]) {
         assert_eq!(out.len(), DIM, "the slice for the features has the wrong length");
-        out.fill(0.0);
         let (hashed, surface) = out.split_at_mut(HASHED);
-        let words = NGrams::hash(&conversation.prompt, 0, hashed);
-        normalise(hashed);
-        if !conversation.context.is_empty() {
-            let mut context = [0.0; HASHED];
-            NGrams::hash(&conversation.context, CONTEXT_SALT, &mut context);
-            normalise(&mut context);
-            hashed.iter_mut().zip(context).for_each(|(to, from)| *to += CONTEXT_WEIGHT * from);
-            normalise(hashed);
-        }
+        let words = ngrams_into(conversation, hashed);
         surface_into(conversation, words, surface);
     }
+}
+
+/// Writes the n-grams of a conversation hashed into `out`, at most [`HASHED`] slots, with length 1; returns the number of
+/// words of the prompt.
+pub(super) fn ngrams_into(conversation: &Conversation, out: &mut [f32]) -> u32 {
+    out.fill(0.0);
+    let words = NGrams::hash(&conversation.prompt, 0, out);
+    normalise(out);
+    if !conversation.context.is_empty() {
+        let mut context = [0.0; HASHED];
+        let context = &mut context[..out.len()];
+        NGrams::hash(&conversation.context, CONTEXT_SALT, context);
+        normalise(context);
+        out.iter_mut().zip(context).for_each(|(to, from)| *to += CONTEXT_WEIGHT * *from);
+        normalise(out);
+    }
+    words
 }
 
 /// The word being read and the hash of the one before.

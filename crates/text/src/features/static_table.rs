@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::hashed::{HASHED, ngrams_into};
 use super::{CONTEXT_WEIGHT, Encoder, SURFACE, normalise, surface_into};
 use crate::Conversation;
 use crate::wordpiece::{VocabularyError, WordPiece};
@@ -11,6 +12,10 @@ static ASSET: &[u8] = include_bytes!("../../assets/static-v1.bin");
 const MAGIC: &[u8] = b"SLRTEMB1";
 /// Version of the table above.
 const STATIC_VERSION: u32 = 101;
+/// Version of the blend of the table above with n-grams.
+const BLEND_VERSION: u32 = 201;
+/// Dimensions of the embedding and of the n-grams in that blend.
+const BLEND: (usize, usize) = (48, 48);
 /// Tables from files get a version with this bit, the rest of it from their content.
 const FROM_FILE: u32 = 1 << 30;
 /// Widest table.
@@ -103,6 +108,78 @@ impl StaticEmbedding {
     }
 }
 
+impl StaticEmbedding {
+    /// Writes the mean vector of prompt and context; returns the number of words of the prompt.
+    fn mean_into(&self, conversation: &Conversation, mean: &mut [f32]) -> u32 {
+        mean.fill(0.0);
+        let words = self.table.average(&conversation.prompt, mean);
+        if !conversation.context.is_empty() {
+            let mut context = [0.0; WIDEST];
+            let context = &mut context[..mean.len()];
+            self.table.average(&conversation.context, context);
+            mean.iter_mut().zip(context).for_each(|(to, from)| *to += CONTEXT_WEIGHT * *from);
+            normalise(mean);
+        }
+        words
+    }
+}
+
+/// Meaning and wording: a static embedding, hashed n-grams, each of length √½, and the 32 surface statistics.
+///
+/// The embedding puts synonyms together and loses order and marks; the n-grams see just these. Costs both.
+#[derive(Clone, Debug)]
+pub struct Blend {
+    embedding: StaticEmbedding,
+    width: usize,
+    ngrams: usize,
+    version: u32,
+}
+
+impl Blend {
+    /// The first 48 dimensions of the table that comes with the program, and 48 of n-grams: 128 in all.
+    ///
+    /// # Errors
+    /// As [`StaticEmbedding::new`].
+    pub fn new() -> Result<Self, TableError> {
+        Ok(Self { version: BLEND_VERSION, ..Self::of(StaticEmbedding::new()?, BLEND.0, BLEND.1) })
+    }
+
+    /// The first `width` dimensions of any table (they are its principal components), and n-grams hashed into `ngrams`
+    /// dimensions. Numbers that are too large are reduced, to the table's width and to 96.
+    #[must_use]
+    pub fn of(embedding: StaticEmbedding, width: usize, ngrams: usize) -> Self {
+        let (width, ngrams) = (width.clamp(1, embedding.table.dim), ngrams.clamp(1, HASHED));
+        let parts = [u64::from(embedding.version()), width as u64, ngrams as u64];
+        let mixed =
+            parts.iter().fold(0_u64, |all, part| (all ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
+        Self { embedding, width, ngrams, version: FROM_FILE | (mixed >> 34) as u32 }
+    }
+}
+
+impl Encoder for Blend {
+    fn name(&self) -> &str {
+        "blend"
+    }
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn dim(&self) -> usize {
+        self.width + self.ngrams + SURFACE
+    }
+
+    fn encode(&self, conversation: &Conversation, out: &mut [f32]) {
+        assert_eq!(out.len(), self.dim(), "the slice for the features has the wrong length");
+        let (mean, rest) = out.split_at_mut(self.width);
+        let (ngrams, surface) = rest.split_at_mut(self.ngrams);
+        self.embedding.mean_into(conversation, mean);
+        let words = ngrams_into(conversation, ngrams);
+        mean.iter_mut().chain(ngrams).for_each(|value| *value *= std::f32::consts::FRAC_1_SQRT_2);
+        surface_into(conversation, words, surface);
+    }
+}
+
 impl<'a> Parts<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, TableError> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(TableError::Damaged("it does not begin with SLRTEMB1"))?;
@@ -140,7 +217,7 @@ impl Table {
         Ok(Self { version, dim: parts.dim, pieces, scales: parts.scales.clone(), rows })
     }
 
-    /// Writes the mean direction of the text; returns the number of words.
+    /// Writes the first dimensions of the mean direction of the text; returns the number of words.
     fn average(&self, text: &str, out: &mut [f32]) -> u32 {
         let rows = self.rows.bytes();
         let words = self.pieces.each(text, |id| {
@@ -171,16 +248,8 @@ impl Encoder for StaticEmbedding {
 
     fn encode(&self, conversation: &Conversation, out: &mut [f32]) {
         assert_eq!(out.len(), self.dim(), "the slice for the features has the wrong length");
-        out.fill(0.0);
         let (mean, surface) = out.split_at_mut(self.table.dim);
-        let words = self.table.average(&conversation.prompt, mean);
-        if !conversation.context.is_empty() {
-            let mut context = [0.0; WIDEST];
-            let context = &mut context[..mean.len()];
-            self.table.average(&conversation.context, context);
-            mean.iter_mut().zip(context).for_each(|(to, from)| *to += CONTEXT_WEIGHT * *from);
-            normalise(mean);
-        }
+        let words = self.mean_into(conversation, mean);
         surface_into(conversation, words, surface);
     }
 }
