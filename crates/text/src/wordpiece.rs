@@ -45,6 +45,8 @@ pub enum VocabularyError {
 struct Scratch {
     word: Vec<u8>,
     pieces: Vec<u32>,
+    /// Of all beginnings of what is left of the word.
+    hashes: Vec<u64>,
 }
 
 impl fmt::Debug for WordPiece {
@@ -161,23 +163,22 @@ impl WordPiece {
 
     /// Cuts the word into pieces.
     fn cut(&self, scratch: &mut Scratch) {
-        let Scratch { word, pieces } = scratch;
+        let Scratch { word, pieces, hashes } = scratch;
         pieces.clear();
         if word.len() > LONGEST_WORD && characters(word) > LONGEST_WORD {
             pieces.push(self.unknown);
             return;
         }
-        let mut hashes = [0; 32];
         let mut from = 0;
         while from < word.len() {
             let rest = &word[from..];
-            // One pass hashes all beginnings of the rest.
-            let mut hash = if from == 0 { BEGIN } else { GO_ON };
-            let reach = rest.len().min(self.longest).min(hashes.len());
-            for (to, byte) in hashes.iter_mut().zip(&rest[..reach]) {
-                hash = step(hash, *byte);
-                *to = hash;
-            }
+            let reach = rest.len().min(self.longest);
+            let basis = if from == 0 { BEGIN } else { GO_ON };
+            hashes.clear();
+            hashes.extend(rest[..reach].iter().scan(basis, |hash, byte| {
+                *hash = step(*hash, *byte);
+                Some(*hash)
+            }));
             let whole = |length: usize| rest.get(length).is_none_or(|next| *next & 0xc0 != 0x80);
             let longest = (1..=reach)
                 .rev()
@@ -330,6 +331,9 @@ mod tests {
         assert_eq!(ids("unaffably a"), [2, 1, 7, 3], "a word that cannot be cut to its end is unknown as a whole");
         assert_eq!(ids("中中 ÁBLE\u{301}"), [2, 11, 11, 10, 3]);
         assert_eq!(pieces.encode("a a a a", 4), [2, 7, 7, 3]);
+        let long = "ab".repeat(40);
+        let tokens = ["[UNK]", "[CLS]", "[SEP]", &long];
+        assert_eq!(WordPiece::new(tokens).unwrap().encode(&long, 16), [1, 3, 2], "pieces may be of any length");
         assert_eq!(ids(""), [2, 3]);
         assert!(matches!(WordPiece::new(["[UNK]", "[CLS]"]), Err(VocabularyError::Missing("[SEP]"))));
         assert!(matches!(WordPiece::new(["a", "a"]), Err(VocabularyError::Twice(1))));

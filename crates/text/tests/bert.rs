@@ -160,6 +160,8 @@ fn wrong_files_are_refused_with_their_name_and_a_remedy() {
     check(refuse(&|f| std::fs::write(f.join("config.json"), "{").unwrap()), &["config.json", "copy the file again"]);
     let other = CONFIG.replace("\"gelu\"", "\"relu\"");
     check(refuse(&|f| std::fs::write(f.join("config.json"), &other).unwrap()), &["relu is not supported"]);
+    let cased = r#"{"do_lower_case": false}"#;
+    check(refuse(&|f| std::fs::write(f.join("tokenizer_config.json"), cased).unwrap()), &["cased", "uncased one"]);
     let cut = |f: &Path| {
         let path = f.join("model.safetensors");
         let bytes = std::fs::read(&path).unwrap();

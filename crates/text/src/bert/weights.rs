@@ -25,6 +25,12 @@ struct Config {
     model_type: String,
 }
 
+/// The field of `tokenizer_config.json` that matters.
+#[derive(Default, Deserialize)]
+struct TokenizerConfig {
+    do_lower_case: Option<bool>,
+}
+
 fn epsilon() -> f32 {
     1e-12
 }
@@ -98,6 +104,13 @@ impl Model {
         }
         if config.max_position_embeddings < 3 {
             return Err(wrong("config.json", "max_position_embeddings must be at least 3".to_owned()));
+        }
+        // Older models come without this file; they are uncased.
+        let tokenizer = std::fs::read(folder.join("tokenizer_config.json")).unwrap_or_default();
+        let tokenizer: TokenizerConfig = serde_json::from_slice(&tokenizer).unwrap_or_default();
+        if tokenizer.do_lower_case == Some(false) {
+            let what = "the model is cased, which is not supported: take an uncased one".to_owned();
+            return Err(wrong("tokenizer_config.json", what));
         }
         let text = std::str::from_utf8(&vocabulary).map_err(|error| wrong("vocab.txt", error.to_string()))?;
         let pieces =
