@@ -9,6 +9,7 @@ mod auth;
 mod chat;
 mod clock;
 mod config;
+mod embedding;
 mod error;
 mod feedback;
 mod gateway;
@@ -20,5 +21,6 @@ mod upstream;
 mod wire;
 
 pub use config::{Config, ConfigErrors};
+pub use embedding::{EmbeddingConfig, EmbeddingError, Encoded, RemoteEncoder};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};
