@@ -11,6 +11,7 @@ setup-test:
 test: setup-test
 	cargo build --workspace --locked --bins
 	cargo test --workspace --locked
+	cargo test -p slarouter-text --features bert --locked --lib --test bert
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run
 
 # Builds cargo-deny if it is not there.
@@ -20,6 +21,7 @@ setup-lint:
 lint: setup-lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p slarouter-text -p slarouter-lab --features slarouter-text/bert,slarouter-lab/bert --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --lib --no-deps --locked --quiet
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
 	@echo "not checked: security advisories, which need a network: cargo deny check advisories"

@@ -71,7 +71,7 @@ pub(crate) fn run(mut args: ReplayArgs) -> anyhow::Result<()> {
     } else if args.v.or(args.c).or(args.learning_rate).is_some() {
         anyhow::bail!("--v, --c and --learning-rate are parameters of policy slarouter, not of {}", args.policy);
     }
-    let data = Dataset::load(&args.data, &Selection { bar: args.bar, models: args.models })?;
+    let data = Dataset::load(&args.data, &Selection { bar: args.bar, models: args.models, ..Selection::default() })?;
     let replay = Replay {
         data: &data,
         alpha: args.alpha,

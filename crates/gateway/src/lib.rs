@@ -11,6 +11,7 @@ pub mod bench;
 mod chat;
 mod clock;
 mod config;
+mod embedding;
 mod error;
 mod feedback;
 mod gateway;
@@ -22,5 +23,6 @@ mod upstream;
 mod wire;
 
 pub use config::{Config, ConfigErrors};
+pub use embedding::{EmbeddingConfig, EmbeddingError, Encoded, RemoteEncoder};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};

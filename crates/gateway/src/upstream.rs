@@ -187,7 +187,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// An error with its causes, without the URL, which may hold what clients need not see.
-fn causes(error: &reqwest::Error) -> String {
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use slarouter_core::{ModelSpec, Price, Zoo};
-use slarouter_text::{Conversation, DIM, features};
+use slarouter_text::{Conversation, Encoder, HashedNgrams};
 
 /// Output tokens that the derived price list assumes of every answer.
 const ASSUMED_OUTPUT: f64 = 200.0;
@@ -23,17 +24,26 @@ pub struct Dataset {
     /// Per row, per model.
     scores: Vec<f64>,
     costs: Vec<f64>,
+    encoder: Arc<dyn Encoder>,
     features: Vec<f32>,
     input_tokens: Vec<f64>,
 }
 
-/// What to take of a file.
-#[derive(Clone, Debug, Default)]
+/// What to take of a file, and what to make of its prompts.
+#[derive(Clone, Debug)]
 pub struct Selection {
     /// Scores from here on count as 1, others as 0; `None` leaves them graded.
     pub bar: Option<f64>,
     /// Models to keep, in this order; `None` keeps all, in the file's order.
     pub models: Option<Vec<String>>,
+    /// What makes the features of the prompts; hashed n-grams by default.
+    pub encoder: Arc<dyn Encoder>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { bar: None, models: None, encoder: Arc::new(HashedNgrams) }
+    }
 }
 
 /// What is wrong with a file, and where.
@@ -110,6 +120,7 @@ impl Dataset {
             rows: 0,
             scores: Vec::new(),
             costs: Vec::new(),
+            encoder: selection.encoder.clone(),
             features: Vec::new(),
             input_tokens: Vec::new(),
         };
@@ -159,7 +170,9 @@ impl Dataset {
                 data.costs.push(cost);
             }
             let conversation = Conversation::from_prompt(&record[prompt]);
-            data.features.extend(features(&conversation));
+            let start = data.features.len();
+            data.features.resize(start + data.dim(), 0.0);
+            data.encoder.encode(&conversation, &mut data.features[start..]);
             data.input_tokens.push(f64::from(conversation.input_tokens()));
             data.rows += 1;
         }
@@ -197,7 +210,19 @@ impl Dataset {
     /// Features of the prompt.
     #[must_use]
     pub fn features(&self, row: usize) -> &[f32] {
-        &self.features[row * DIM..(row + 1) * DIM]
+        &self.features[row * self.dim()..(row + 1) * self.dim()]
+    }
+
+    /// Length of a feature vector.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.encoder.dim()
+    }
+
+    /// Version of the features: see [`Encoder::version`].
+    #[must_use]
+    pub fn feature_version(&self) -> u32 {
+        self.encoder.version()
     }
 
     /// Estimated input tokens of the prompt.

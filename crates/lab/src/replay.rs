@@ -9,7 +9,6 @@ use slarouter_core::{
     Alpha, Context, DecideError, DecisionId, Feedback, Learner, ObserveError, Outcome, Policy, PolicySpec, Rater,
     Rating, RouteSpec, SpecError, Timestamp, decision_rng, uniform,
 };
-use slarouter_text::{DIM, VERSION};
 
 use crate::{Dataset, References};
 
@@ -156,7 +155,7 @@ impl Replay<'_> {
     /// # Errors
     /// [`ReplayError`]
     pub fn run_seed(&self, seed: u64) -> Result<Run, ReplayError> {
-        self.pass(seed, Learner::new(self.spec(), DIM, VERSION)?)
+        self.pass(seed, Learner::new(self.spec(), self.data.dim(), self.data.feature_version())?)
     }
 
     /// One pass with a policy of the caller's own.
@@ -164,7 +163,7 @@ impl Replay<'_> {
     /// # Errors
     /// [`ReplayError`]
     pub fn run_with<P: Policy>(&self, seed: u64, policy: P) -> Result<Run, ReplayError> {
-        self.pass(seed, Learner::with_policy(self.spec(), policy, DIM, VERSION))
+        self.pass(seed, Learner::with_policy(self.spec(), policy, self.data.dim(), self.data.feature_version()))
     }
 
     fn spec(&self) -> RouteSpec {

@@ -22,7 +22,11 @@ fn load(bytes: &[u8], selection: &Selection) -> Result<Dataset, String> {
 }
 
 fn only(models: &[&str]) -> Selection {
-    Selection { bar: None, models: Some(models.iter().map(|name| (*name).to_owned()).collect()) }
+    Selection {
+        bar: None,
+        models: Some(models.iter().map(|name| (*name).to_owned()).collect()),
+        ..Selection::default()
+    }
 }
 
 #[track_caller]
@@ -48,7 +52,7 @@ fn plain_and_gzip_read_alike_whatever_the_name() {
 
 #[test]
 fn the_bar_makes_scores_binary_and_is_itself_enough() {
-    let data = load(GOOD.as_bytes(), &Selection { bar: Some(0.6), models: None }).unwrap();
+    let data = load(GOOD.as_bytes(), &Selection { bar: Some(0.6), ..Selection::default() }).unwrap();
     assert_eq!([data.score(0, 0), data.score(1, 0), data.score(0, 1), data.score(1, 1)], [0.0, 1.0, 1.0, 0.0]);
 }
 

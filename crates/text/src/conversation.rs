@@ -14,17 +14,22 @@ const IMAGE_TOKENS: u32 = 255;
 /// Characters of the last user message that features see from its start and from its end.
 const HEAD: usize = 6_000;
 const TAIL: usize = 2_000;
+/// Characters that features see of system prompts and names of tools together.
+const CONTEXT: usize = 1_000;
 
 /// What features and token estimates are made from.
 ///
-/// Features see the last user message, in full up to 8,000 characters (beyond that its first 6,000 and last 2,000), and of
-/// the rest only counts and lengths; the token estimate is made from everything while it is read.
+/// Features see the last user message, in full up to 8,000 characters (beyond that its first 6,000 and last 2,000), the first
+/// 1,000 characters of the system prompt and the names of the tools, and of the rest only counts and lengths; the token
+/// estimate is made from everything while it is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversation {
     /// The last user message, cut in the middle if it is very long.
     pub(crate) prompt: String,
     /// Bytes of the last user message before cutting.
     pub(crate) prompt_bytes: usize,
+    /// System and developer messages and the names of the tools, cut at their end.
+    pub(crate) context: String,
     /// Messages in all.
     pub(crate) turns: u32,
     /// Bytes of all messages but the last user message.
@@ -79,6 +84,20 @@ struct Part<'a> {
     refusal: Option<Cow<'a, str>>,
 }
 
+#[derive(Deserialize)]
+struct Tool<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    function: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+}
+
 impl Conversation {
     /// Reads the `messages` array of a chat request, as JSON text, and its `tools`, if any. Linear in their length.
     ///
@@ -100,7 +119,10 @@ impl Conversation {
             conversation.add_tokens(MESSAGE_TOKENS + estimate_tokens(&text));
             conversation.add_tokens(estimate_tokens(calls));
             let role = message.role.as_deref().unwrap_or_default();
-            conversation.has_system |= role == "system" || role == "developer";
+            if role == "system" || role == "developer" {
+                conversation.has_system = true;
+                conversation.add_context(&text);
+            }
             other_bytes += text.len() + calls.len();
             if role == "user" {
                 last_user = text.into_owned();
@@ -109,6 +131,12 @@ impl Conversation {
         if let Some(tools) = tools.filter(|tools| !matches!(*tools, "null" | "[]")) {
             conversation.has_tools = true;
             conversation.add_tokens(estimate_tokens(tools));
+            // What cannot be read is the provider's to refuse; the features do without.
+            for tool in serde_json::from_str::<Vec<Tool<'_>>>(tools).unwrap_or_default() {
+                if let Some(name) = tool.name.or(tool.function.and_then(|function| function.name)) {
+                    conversation.add_context(&name);
+                }
+            }
         }
         conversation.prompt_bytes = last_user.len();
         conversation.other_bytes = other_bytes - last_user.len();
@@ -128,6 +156,18 @@ impl Conversation {
         }
     }
 
+    /// The last user message, its middle cut out if it is longer than 8,000 characters.
+    #[must_use]
+    pub fn prompt(&self) -> &str {
+        &self.prompt
+    }
+
+    /// System prompt and names of tools, cut at 1,000 characters; empty if there are none.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
     /// Estimated input tokens of the whole request.
     #[must_use]
     pub fn input_tokens(&self) -> u32 {
@@ -136,6 +176,16 @@ impl Conversation {
 
     fn add_tokens(&mut self, tokens: u32) {
         self.tokens = self.tokens.saturating_add(tokens);
+    }
+
+    fn add_context(&mut self, text: &str) {
+        let room = CONTEXT.saturating_sub(self.context.chars().count());
+        if room > 0 && !text.is_empty() {
+            if !self.context.is_empty() {
+                self.context.push('\n');
+            }
+            self.context.extend(text.chars().take(room));
+        }
     }
 
     fn text_of<'a>(&mut self, content: Content<'a>) -> Cow<'a, str> {
@@ -196,6 +246,22 @@ mod tests {
         for no_tools in [None, Some("null"), Some("[]")] {
             assert_eq!(Conversation::from_messages("[]", no_tools).unwrap(), Conversation::default());
         }
+    }
+
+    #[test]
+    fn system_prompt_and_tool_names_are_context() {
+        let messages = r#"[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"},
+            {"role":"developer","content":"Be kind."}]"#;
+        let tools = r#"[{"type":"function","function":{"name":"get_weather","parameters":{}}},{"name":"search"}]"#;
+        let read = Conversation::from_messages(messages, Some(tools)).unwrap();
+        assert_eq!(read.context, "Be brief.\nBe kind.\nget_weather\nsearch");
+        assert_eq!(
+            Conversation::from_messages(messages, Some("[{\"name\":7}]")).unwrap().context,
+            "Be brief.\nBe kind."
+        );
+        let long = serde_json::json!([{ "role": "system", "content": "é".repeat(5_000) }]).to_string();
+        let read = Conversation::from_messages(&long, Some(tools)).unwrap();
+        assert_eq!(read.context, "é".repeat(CONTEXT));
     }
 
     #[test]

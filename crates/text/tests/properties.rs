@@ -57,16 +57,16 @@ proptest! {
 
 /// If this fails, the features have changed: give them a new `VERSION`, then new values here.
 #[test]
-fn version_1_is_what_it_was() {
+fn version_2_is_what_it_was() {
     let digest = |prompt: &str| {
         let values = features(&Conversation::from_prompt(prompt));
         values.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, x| {
             x.to_bits().to_le_bytes().iter().fold(hash, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
         })
     };
-    assert_eq!(VERSION, 1);
+    assert_eq!(VERSION, 2);
     let found = ["", "What is 17 * 23?", "Schreibe ein Gedicht über den Mond – 中文 too."].map(digest);
-    assert_eq!(found, [16_993_375_828_253_028_425, 8_355_897_648_131_920_086, 3_590_497_671_427_880_300]);
+    assert_eq!(found, [16_993_375_828_253_028_425, 16_328_994_887_223_474_453, 1_797_894_687_326_920_841]);
 }
 
 #[test]

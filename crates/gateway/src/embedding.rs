@@ -1,0 +1,228 @@
+//! Features from a service's sentence vectors: an OpenAI-compatible `/v1/embeddings`.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http::{StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use slarouter_text::{Conversation, Projection, projected_features_into};
+use tokio::time::{Instant, timeout};
+
+use crate::upstream::causes;
+
+/// Surface statistics that follow the vector.
+const SURFACE: usize = 32;
+/// Failures in a row after which the service is left alone for a while.
+const PATIENCE: u32 = 5;
+/// For how long.
+const REST: Duration = Duration::from_secs(10);
+/// Bytes of an answer that are read at most: two vectors of 4,096 numbers, written at length.
+const LONGEST_ANSWER: usize = 512 * 1024;
+
+/// Where the vectors come from.
+#[derive(Clone, Debug)]
+pub struct EmbeddingConfig {
+    /// Up to and including `/v1`.
+    pub base_url: String,
+    /// The service's name of the model.
+    pub model: String,
+    /// The service's key.
+    pub api_key: Option<SecretString>,
+    /// Dimensions that vectors are projected to; heads learn from few labels, so 64 is plenty.
+    pub width: usize,
+    /// For one call, from the request to the end of the answer. The request to be routed waits for so long at most.
+    pub timeout: Duration,
+}
+
+/// Asks a service for sentence vectors and makes features of them.
+///
+/// A call that fails, or takes too long, costs the prompt its vector, not its answer: zeros take its place, and only the 32
+/// surface statistics tell prompts apart. After five failures in a row the service is not asked for ten seconds.
+pub struct RemoteEncoder {
+    client: reqwest::Client,
+    config: EmbeddingConfig,
+    version: u32,
+    health: Mutex<Health>,
+}
+
+#[derive(Default)]
+struct Health {
+    failures: u32,
+    rest_until: Option<Instant>,
+}
+
+/// Why there is no vector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddingError {
+    /// It did not answer in time.
+    #[error("no answer from the embedding service within {0:?}: raise the timeout, or take a local encoder")]
+    Timeout(Duration),
+    /// It cannot be reached, or the connection broke.
+    #[error("the embedding service cannot be reached: {0}; check its base_url")]
+    Unreachable(String),
+    /// It says no.
+    #[error("the embedding service answers {0}: check model and api_key")]
+    Status(StatusCode),
+    /// What it sends is no vector.
+    #[error("the embedding service sends no vectors: {0}; its API must be OpenAI's")]
+    Malformed(String),
+    /// It has failed too often of late.
+    #[error("the embedding service has failed {PATIENCE} times in a row and is left alone for {} s", REST.as_secs())]
+    Resting,
+}
+
+/// Features, and why they are poorer than they should be, if so.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// [`RemoteEncoder::dim`] values, all finite.
+    pub features: Vec<f32>,
+    /// Why there is no vector among them.
+    pub failure: Option<EmbeddingError>,
+}
+
+#[derive(Serialize)]
+struct Ask<'a> {
+    model: &'a str,
+    input: Vec<&'a str>,
+    encoding_format: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    index: usize,
+    embedding: Vec<f32>,
+}
+
+impl RemoteEncoder {
+    /// Calls go through `client`, whose connections are kept.
+    #[must_use]
+    pub fn new(client: reqwest::Client, config: EmbeddingConfig) -> Self {
+        let digest = Sha256::digest(format!("{}\n{}", config.model, config.width));
+        let version = digest.iter().take(4).fold(0_u32, |all, byte| all << 8 | u32::from(*byte));
+        // The upper half is for encoders whose weights come from outside: see `Encoder::version`.
+        Self { client, config, version: version | 1 << 31, health: Mutex::default() }
+    }
+
+    /// Version of the features: it follows from the model's name and the width.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Length of the features.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.config.width + SURFACE
+    }
+
+    /// The features of a conversation, within the timeout.
+    pub async fn encode(&self, conversation: &Conversation) -> Encoded {
+        let mut features = vec![0.0; self.dim()];
+        let neutral = vec![0.0; self.config.width];
+        let failure = match self.vectors(conversation).await {
+            Ok((prompt, context)) => {
+                projected_features_into(conversation, &prompt, context.as_deref(), &mut features);
+                None
+            }
+            Err(failure) => {
+                projected_features_into(conversation, &neutral, None, &mut features);
+                Some(failure)
+            }
+        };
+        Encoded { features, failure }
+    }
+
+    async fn vectors(&self, conversation: &Conversation) -> Result<(Vec<f32>, Option<Vec<f32>>), EmbeddingError> {
+        if self.rests() {
+            return Err(EmbeddingError::Resting);
+        }
+        // Services refuse empty texts.
+        let texts = [conversation.prompt(), conversation.context()];
+        let input: Vec<&str> = texts.into_iter().filter(|text| !text.trim().is_empty()).collect();
+        let found = if input.is_empty() {
+            Ok(Vec::new())
+        } else {
+            timeout(self.config.timeout, self.ask(input.clone()))
+                .await
+                .unwrap_or(Err(EmbeddingError::Timeout(self.config.timeout)))
+        };
+        self.note(found.is_ok());
+        let mut found = found?.into_iter();
+        let mut next = |text: &str| {
+            let vector = if text.trim().is_empty() { None } else { found.next() };
+            vector.map(|vector| Projection::to(Some(self.config.width)).apply(&vector))
+        };
+        let prompt = next(texts[0]).unwrap_or_else(|| vec![0.0; self.config.width]);
+        Ok((prompt, next(texts[1])))
+    }
+
+    /// One vector for each text, in their order.
+    async fn ask(&self, input: Vec<&str>) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let wanted = input.len();
+        let ask = Ask { model: &self.config.model, input, encoding_format: "float" };
+        let body = serde_json::to_vec(&ask).map_err(|error| EmbeddingError::Malformed(error.to_string()))?;
+        let url = format!("{}/embeddings", self.config.base_url.trim_end_matches('/'));
+        let mut request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
+        if let Some(key) = &self.config.api_key {
+            request = request.bearer_auth(key.expose_secret());
+        }
+        let unreachable = |error: reqwest::Error| EmbeddingError::Unreachable(causes(&error));
+        let response = request.send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            return Err(EmbeddingError::Status(response.status()));
+        }
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk.map_err(unreachable)?);
+            if body.len() > LONGEST_ANSWER {
+                return Err(EmbeddingError::Malformed(format!("the answer is over {LONGEST_ANSWER} bytes")));
+            }
+        }
+        let mut answer: Answer =
+            serde_json::from_slice(&body).map_err(|error| EmbeddingError::Malformed(error.to_string()))?;
+        answer.data.sort_by_key(|vector| vector.index);
+        let fits = answer.data.len() == wanted
+            && answer.data.iter().enumerate().all(|(place, vector)| vector.index == place)
+            && answer.data.iter().all(|vector| !vector.embedding.is_empty() && usable(&vector.embedding));
+        if !fits {
+            return Err(EmbeddingError::Malformed(format!("not {wanted} vectors of finite numbers")));
+        }
+        Ok(answer.data.into_iter().map(|vector| vector.embedding).collect())
+    }
+
+    fn rests(&self) -> bool {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.rest_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn note(&self, well: bool) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if well {
+            *health = Health::default();
+            return;
+        }
+        health.failures += 1;
+        if health.failures >= PATIENCE {
+            // One more failure after the rest is enough for the next.
+            health.rest_until = Some(Instant::now() + REST);
+        }
+    }
+}
+
+/// Numbers so large that their squares overflow would not survive the scaling to length 1.
+fn usable(vector: &[f32]) -> bool {
+    vector.iter().all(|value| value.abs() < 1e9)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Json;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use serde_json::{Value, json};
+
+use super::*;
+
+const KEY: &str = "a-key-of-the-service";
+
+/// What the service does; the number of calls it had.
+#[derive(Clone, Copy)]
+enum Behaviour {
+    Good,
+    Refuses,
+    Hangs,
+    Nonsense,
+}
+
+async fn service(behaviour: Behaviour) -> (RemoteEncoder, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let answer = move |headers: HeaderMap, Json(ask): Json<Value>| async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(headers["authorization"], format!("Bearer {KEY}"));
+        assert_eq!(ask["model"], "small-embedding");
+        match behaviour {
+            Behaviour::Good => {
+                // By the text's length, and in the wrong order.
+                let texts = ask["input"].as_array().unwrap();
+                let vector = |text: &Value| {
+                    let length = text.as_str().unwrap().len() as f32;
+                    (0..100).map(|i| (length + i as f32).sin()).collect::<Vec<f32>>()
+                };
+                let data: Vec<Value> = texts
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .map(|(index, text)| json!({ "object": "embedding", "index": index, "embedding": vector(text) }))
+                    .collect();
+                (StatusCode::OK, Json(json!({ "object": "list", "data": data })))
+            }
+            Behaviour::Refuses => (StatusCode::UNAUTHORIZED, Json(json!({ "error": {} }))),
+            Behaviour::Hangs => std::future::pending().await,
+            Behaviour::Nonsense => {
+                let data = json!([{ "index": 0, "embedding": [1.0] }, { "index": 0, "embedding": [2.0] }]);
+                (StatusCode::OK, Json(json!({ "data": data })))
+            }
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = axum::Router::new().route("/v1/embeddings", post(answer));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let config = EmbeddingConfig {
+        base_url: format!("http://{address}/v1/"),
+        model: "small-embedding".to_owned(),
+        api_key: Some(KEY.into()),
+        width: 8,
+        timeout: Duration::from_millis(match behaviour {
+            Behaviour::Hangs => 50,
+            _ => 30_000,
+        }),
+    };
+    (RemoteEncoder::new(reqwest::Client::new(), config), calls)
+}
+
+fn conversation(prompt: &str) -> Conversation {
+    Conversation::from_prompt(prompt)
+}
+
+#[tokio::test]
+async fn vectors_are_projected_and_the_context_counts() {
+    let (encoder, calls) = service(Behaviour::Good).await;
+    assert_eq!(encoder.dim(), 40);
+    let plain = encoder.encode(&conversation("Hello")).await;
+    assert_eq!(plain.failure, None);
+    assert_eq!(plain.features.len(), 40);
+    let length: f32 = plain.features[..8].iter().map(|x| x * x).sum();
+    assert!((length - 1.0).abs() < 1e-5, "{length}");
+    let expected: Vec<f32> = (0..100).map(|i| (5.0 + i as f32).sin()).collect();
+    assert_eq!(plain.features[..8], Projection::to(Some(8)).apply(&expected));
+
+    let messages = r#"[{"role":"system","content":"You teach algebra."},{"role":"user","content":"Hello"}]"#;
+    let with = encoder.encode(&Conversation::from_messages(messages, None).unwrap()).await;
+    assert_eq!(with.failure, None);
+    assert_ne!(plain.features[..8], with.features[..8]);
+    assert_eq!(calls.load(Ordering::SeqCst), 2, "both texts in one call");
+
+    let empty = encoder.encode(&conversation(" ")).await;
+    assert_eq!((empty.failure, &empty.features[..8]), (None, &[0.0; 8][..]));
+    assert_eq!(calls.load(Ordering::SeqCst), 2, "nothing to ask");
+}
+
+#[tokio::test]
+async fn a_service_that_fails_costs_the_vector_only_and_is_left_alone_after_a_while() {
+    let (encoder, calls) = service(Behaviour::Refuses).await;
+    for _ in 0..PATIENCE {
+        let poor = encoder.encode(&conversation("What is 17 * 23?")).await;
+        assert_eq!(poor.failure, Some(EmbeddingError::Status(StatusCode::UNAUTHORIZED)));
+        assert_eq!(poor.features[..8], [0.0; 8]);
+        assert!(poor.features[8..].iter().any(|x| *x > 0.0), "the surface statistics are there");
+    }
+    assert_eq!(encoder.encode(&conversation("Hi")).await.failure, Some(EmbeddingError::Resting));
+    assert_eq!(calls.load(Ordering::SeqCst), PATIENCE as usize);
+    // The rest is over.
+    encoder.health.lock().unwrap().rest_until = Some(Instant::now());
+    assert_ne!(encoder.encode(&conversation("Hi")).await.failure, Some(EmbeddingError::Resting));
+    assert_eq!(encoder.encode(&conversation("Hi")).await.failure, Some(EmbeddingError::Resting));
+}
+
+#[tokio::test]
+async fn slow_wrong_and_absent_services() {
+    let (slow, _) = service(Behaviour::Hangs).await;
+    let failure = slow.encode(&conversation("Hi")).await.failure.unwrap();
+    assert_eq!(failure, EmbeddingError::Timeout(Duration::from_millis(50)));
+    let (wrong, _) = service(Behaviour::Nonsense).await;
+    let failure = wrong.encode(&conversation("Hi")).await.failure.unwrap();
+    assert!(matches!(failure, EmbeddingError::Malformed(_)), "{failure}");
+    let config = EmbeddingConfig { base_url: "http://127.0.0.1:1/v1".to_owned(), ..wrong.config.clone() };
+    let absent = RemoteEncoder::new(reqwest::Client::new(), config);
+    let failure = absent.encode(&conversation("Hi")).await.failure.unwrap();
+    assert!(matches!(failure, EmbeddingError::Unreachable(_)) && failure.to_string().contains("base_url"), "{failure}");
+}
+
+#[tokio::test]
+async fn versions_follow_model_and_width() {
+    let (one, _) = service(Behaviour::Good).await;
+    let version = |model: &str, width| {
+        let config = EmbeddingConfig { model: model.to_owned(), width, ..one.config.clone() };
+        RemoteEncoder::new(reqwest::Client::new(), config).version()
+    };
+    assert_eq!(version("a", 8), version("a", 8));
+    assert!(version("a", 8) != version("b", 8) && version("a", 8) != version("a", 9));
+}
