@@ -1,0 +1,191 @@
+//! Logistic regression on all labels, for references and for baselines that are trained once.
+
+/// Steps of one fit at most. The bound below converges linearly, in some dozens of steps on standardised features.
+const STEPS: usize = 200;
+
+/// A fit has converged when the decrease that the next step promises is below this share of the number of rows.
+const TOLERANCE: f64 = 1e-6;
+
+/// Standardised features with a column of ones in front, row after row.
+#[derive(Clone, Debug)]
+pub(crate) struct Design {
+    width: usize,
+    values: Vec<f64>,
+    /// Per feature: mean and one over the standard deviation, 0 for a constant feature.
+    scale: Vec<(f64, f64)>,
+}
+
+/// XᵀX over a set of rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Gram {
+    width: usize,
+    /// Lower triangle, row after row at full width.
+    values: Vec<f64>,
+}
+
+/// The Cholesky factor of XᵀX/4 + λI: Böhning's bound on every logistic Hessian on these rows.
+///
+/// It is factorised once for all models and steps, and every step with it lowers the loss, so no line search is needed.
+/// Source: Böhning and Lindsay, "Monotonicity of quadratic-approximation algorithms", 1988.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    width: usize,
+    lower: Vec<f64>,
+    l2: f64,
+}
+
+// === impl Design ===
+
+impl Design {
+    /// Standardises the feature vectors of `rows`.
+    pub(crate) fn new<'a>(dim: usize, rows: impl Iterator<Item = &'a [f32]> + Clone) -> Self {
+        let mut scale = vec![(0.0, 0.0); dim];
+        let mut n = 0.0;
+        for row in rows.clone() {
+            n += 1.0;
+            for ((sum, squares), &x) in scale.iter_mut().zip(row) {
+                *sum += f64::from(x);
+                *squares += f64::from(x) * f64::from(x);
+            }
+        }
+        for (mean, inverse) in &mut scale {
+            *mean /= n;
+            let variance = *inverse / n - *mean * *mean;
+            *inverse = if variance > 1e-12 { 1.0 / variance.sqrt() } else { 0.0 };
+        }
+        let mut design = Self { width: dim + 1, values: Vec::new(), scale };
+        let mut values = Vec::new();
+        for row in rows {
+            let start = values.len();
+            values.resize(start + dim + 1, 0.0);
+            design.standardise(row, &mut values[start..]);
+        }
+        design.values = values;
+        design
+    }
+
+    /// The standardised form of any feature vector, with the 1 in front.
+    pub(crate) fn standardise(&self, features: &[f32], out: &mut [f64]) {
+        out[0] = 1.0;
+        for ((to, &x), (mean, inverse)) in out[1..].iter_mut().zip(features).zip(&self.scale) {
+            *to = (f64::from(x) - mean) * inverse;
+        }
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(crate) fn row(&self, row: usize) -> &[f64] {
+        &self.values[row * self.width..(row + 1) * self.width]
+    }
+
+    /// XᵀX over `rows`. O(rows · width²).
+    pub(crate) fn gram(&self, rows: impl Iterator<Item = usize>) -> Gram {
+        let mut gram = Gram { width: self.width, values: vec![0.0; self.width * self.width] };
+        for row in rows {
+            let x = self.row(row);
+            for (i, &xi) in x.iter().enumerate() {
+                for (to, &xj) in gram.values[i * self.width..].iter_mut().zip(&x[..=i]) {
+                    *to += xi * xj;
+                }
+            }
+        }
+        gram
+    }
+
+    /// Lowers the L2-penalised logistic loss of `labels` (in \[0, 1\]) over `rows`, starting from `weights`. The intercept is not
+    /// penalised. O(steps · rows · width).
+    pub(crate) fn fit(&self, rows: &[usize], labels: impl Fn(usize) -> f64, bound: &Bound, weights: &mut [f64]) {
+        let mut gradient = vec![0.0; self.width];
+        for _ in 0..STEPS {
+            for (i, (g, w)) in gradient.iter_mut().zip(&*weights).enumerate() {
+                *g = if i == 0 { 0.0 } else { bound.l2 * w };
+            }
+            for &row in rows {
+                let x = self.row(row);
+                let error = sigmoid(dot(weights, x)) - labels(row);
+                for (g, x) in gradient.iter_mut().zip(x) {
+                    *g += error * x;
+                }
+            }
+            let step = bound.solve(&gradient);
+            let promised: f64 = step.iter().zip(&gradient).map(|(s, g)| s * g).sum();
+            for (w, s) in weights.iter_mut().zip(step) {
+                *w -= s;
+            }
+            if promised < TOLERANCE * rows.len() as f64 {
+                break;
+            }
+        }
+    }
+}
+
+// === impl Gram ===
+
+impl Gram {
+    pub(crate) fn sum<'a>(grams: impl Iterator<Item = &'a Self>, width: usize) -> Self {
+        let mut total = Self { width, values: vec![0.0; width * width] };
+        for gram in grams {
+            for (to, value) in total.values.iter_mut().zip(&gram.values) {
+                *to += value;
+            }
+        }
+        total
+    }
+
+    /// Factorises XᵀX/4 + λI. O(width³).
+    pub(crate) fn bound(&self, l2: f64) -> Bound {
+        let n = self.width;
+        let mut lower = vec![0.0; n * n];
+        for i in 0..n {
+            for j in 0..=i {
+                let mut value = self.values[i * n + j] / 4.0;
+                if i == j {
+                    // A sliver on the intercept keeps the factor defined without rows.
+                    value += if i == 0 { 1e-9 } else { l2 };
+                }
+                value -= dot(&lower[i * n..i * n + j], &lower[j * n..j * n + j]);
+                lower[i * n + j] = if i == j { value.max(1e-12).sqrt() } else { value / lower[j * n + j] };
+            }
+        }
+        Bound { width: n, lower, l2 }
+    }
+}
+
+// === impl Bound ===
+
+impl Bound {
+    fn solve(&self, right: &[f64]) -> Vec<f64> {
+        let n = self.width;
+        let mut x = right.to_vec();
+        for i in 0..n {
+            x[i] = (x[i] - dot(&self.lower[i * n..i * n + i], &x[..i])) / self.lower[i * n + i];
+        }
+        for i in (0..n).rev() {
+            x[i] /= self.lower[i * n + i];
+            let (above, xi) = (&self.lower[i * n..i * n + i], x[i]);
+            for (to, l) in x.iter_mut().zip(above) {
+                *to -= l * xi;
+            }
+        }
+        x
+    }
+}
+
+pub(crate) fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-z))
+}
+
+/// Eight running sums, which the compiler can vectorise.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        for i in 0..8 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
