@@ -1,7 +1,18 @@
 //! Contenders: everything that the comparison can put to the test.
 
 mod best_single;
+mod carrot;
 mod core_policy;
+mod costs;
+mod draws;
+mod epsilon_greedy;
+mod knn;
+mod lagrangian;
+mod lin_ucb;
+mod mess_plus;
+mod thompson;
+mod threshold;
+mod trained;
 
 use std::fmt;
 
@@ -9,7 +20,19 @@ use slarouter_core::policy::SlaRouterParams;
 use slarouter_core::{Alpha, Certificate, PolicySpec, SpecError, Zoo};
 
 pub(crate) use best_single::BestSingle;
+pub(crate) use carrot::Carrot;
 pub(crate) use core_policy::CorePolicy;
+use costs::Costs;
+use draws::Draws;
+pub(crate) use epsilon_greedy::EpsilonGreedy;
+pub(crate) use knn::Knn;
+use lagrangian::Lagrangian;
+pub(crate) use lin_ucb::LinUcb;
+pub(crate) use mess_plus::MessPlus;
+pub(crate) use thompson::Thompson;
+pub(crate) use threshold::Threshold;
+use trained::Forecast;
+pub(crate) use trained::{Trained, Warmed, training_share};
 
 /// Version of the baselines. Any change of what any of them does needs a new one, so that finished results are not taken over.
 pub const VERSION: u32 = 1;
@@ -35,7 +58,6 @@ pub(crate) struct Choice {
 }
 
 /// Which models answer, and are paid for.
-#[expect(dead_code, reason = "for the baselines that ask all models")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// The chosen one.
@@ -47,7 +69,6 @@ pub(crate) enum Asked {
 }
 
 /// What every contender is made from.
-#[expect(dead_code, reason = "for the baselines that train on a share of the run")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) alpha: Alpha,
@@ -55,8 +76,6 @@ pub(crate) struct Setting<'a> {
     /// Place of the best single model: only for the baseline that is told so.
     pub(crate) best_single: usize,
     pub(crate) dim: usize,
-    /// Requests in the run: only for baselines that train on a share of it.
-    pub(crate) requests: usize,
     pub(crate) seed: u64,
 }
 
@@ -90,45 +109,91 @@ pub(crate) trait Contender {
 pub enum Rival {
     /// A policy of the core crate.
     Core(PolicySpec),
-    /// The model with the highest mean satisfaction, known in hindsight.
+    /// `best-single`: the model with the highest mean satisfaction, known in hindsight.
     BestSingle,
+    /// `messplus`: explores by asking all models (arXiv 2505.19947).
+    MessPlus,
+    /// `egreedy`: ε-greedy with a Lagrangian on α.
+    EpsilonGreedy,
+    /// `linucb`: LinUCB with a Lagrangian on α.
+    LinUcb,
+    /// `thompson`: Thompson sampling with a Lagrangian on α.
+    Thompson,
+    /// `threshold`: a two-model threshold router in the manner of RouteLLM (arXiv 2406.18665).
+    Threshold,
+    /// `knn`: a nearest-neighbour router in the manner of RouterBench (arXiv 2403.12031).
+    Knn,
+    /// `carrot`: a plug-in router in the manner of CARROT (arXiv 2502.03261).
+    Carrot,
 }
+
+/// Names of the baselines that are no core policies.
+const NAMES: [(&str, Rival); 8] = [
+    ("best-single", Rival::BestSingle),
+    ("messplus", Rival::MessPlus),
+    ("egreedy", Rival::EpsilonGreedy),
+    ("linucb", Rival::LinUcb),
+    ("thompson", Rival::Thompson),
+    ("threshold", Rival::Threshold),
+    ("knn", Rival::Knn),
+    ("carrot", Rival::Carrot),
+];
+
+/// All contenders of the protocol, in the order of the tables.
+const STANDARD: [&str; 17] = [
+    "certified",
+    "slarouter",
+    "slarouter:V=0.01",
+    "slarouter:V=0.1",
+    "slarouter:V=10",
+    "slarouter:V=100",
+    "messplus",
+    "egreedy",
+    "linucb",
+    "thompson",
+    "threshold",
+    "knn",
+    "carrot",
+    "random",
+    "cheapest",
+    "dearest",
+    "best-single",
+];
 
 // === impl Rival ===
 
 impl Rival {
-    /// Reads a name: a baseline's (`best-single`, `slarouter:V=10`, …) or any that [`PolicySpec::parse`] knows.
+    /// Reads a name: a baseline's, `slarouter:V=<number>`, or any that [`PolicySpec::parse`] knows.
     ///
     /// # Errors
-    /// [`SpecError`] for any other name.
-    pub fn parse(text: &str) -> Result<Self, SpecError> {
-        if text == "best-single" {
-            return Ok(Self::BestSingle);
+    /// What is wrong with the name, and which there are.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some((_, rival)) = NAMES.iter().find(|(name, _)| *name == text) {
+            return Ok(rival.clone());
         }
         if let Some(v) = text.strip_prefix("slarouter:V=") {
-            let v = v.parse().map_err(|_| SpecError::Policy(text.to_owned()))?;
-            let params = SlaRouterParams { v, ..SlaRouterParams::default() };
-            return Ok(Self::Core(PolicySpec::SlaRouter(params)));
+            return match v.parse() {
+                Ok(v) if f64::is_finite(v) && v >= 0.0 => {
+                    Ok(Self::Core(PolicySpec::SlaRouter(SlaRouterParams { v, ..SlaRouterParams::default() })))
+                }
+                _ => Err(format!("{v:?} is no V: write a number from 0 on, as in slarouter:V=10")),
+            };
         }
-        PolicySpec::parse(text).map(Self::Core)
+        PolicySpec::parse(text).map(Self::Core).map_err(|error: SpecError| {
+            let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+            format!("{error}, slarouter:V=<number>, or one of the baselines {}", names.join(", "))
+        })
     }
 
-    /// The names of all contenders of the protocol, in the order of the tables.
+    /// All contenders of the protocol that this release knows, in the order of the tables.
     #[must_use]
     pub fn standard() -> Vec<Self> {
-        let names = [
-            "certified",
-            "slarouter",
-            "slarouter:V=0.01",
-            "slarouter:V=0.1",
-            "slarouter:V=10",
-            "slarouter:V=100",
-            "random",
-            "cheapest",
-            "dearest",
-            "best-single",
-        ];
-        names.iter().filter_map(|name| Self::parse(name).ok()).collect()
+        STANDARD.iter().filter_map(|name| Self::parse(name).ok()).collect()
+    }
+
+    /// Whether it is trained on a first share of the run and told no scores later, so that φ changes nothing.
+    pub(crate) fn is_trained(&self) -> bool {
+        matches!(self, Self::Threshold | Self::Knn | Self::Carrot)
     }
 }
 
@@ -139,7 +204,7 @@ impl fmt::Display for Rival {
                 write!(f, "slarouter:V={}", params.v)
             }
             Self::Core(spec) => spec.fmt(f),
-            Self::BestSingle => f.write_str("best-single"),
+            other => f.write_str(NAMES.iter().find(|(_, rival)| rival == other).map_or("", |(name, _)| name)),
         }
     }
 }

@@ -1,15 +1,14 @@
 //! The comparison of contenders on recorded outcomes, after a fixed protocol.
 
 mod figures;
+mod job;
 mod pass;
 mod protocol;
 
 use std::path::PathBuf;
 
 use slarouter_core::{Alpha, DecideError, ObserveError, SpecError};
-use slarouter_text::DIM;
 
-use crate::baseline::{BestSingle, CorePolicy, Setting};
 use crate::parallel::parallel;
 use crate::{DataError, Dataset, Frontier, References, Rival};
 
@@ -162,18 +161,14 @@ impl Plan {
                 .collect();
 
         let cells = self.cells(&benches)?;
-        let jobs: Vec<(usize, usize)> =
-            (0..self.rivals.len()).flat_map(|rival| (0..cells.len()).map(move |cell| (cell, rival))).collect();
+        let jobs = job::jobs(&self.rivals, &cells, &benches);
         done = 0;
         let mut tick = |total: usize| {
             done += 1;
             progress(Progress { stage: "runs", done, total: total as u64 });
             true
         };
-        let work = |job: usize| {
-            let (cell, rival) = jobs[job];
-            self.passes(&benches, &cells[cell], &self.rivals[rival])
-        };
+        let work = |job: usize| jobs[job].run(&benches, &cells, self.seeds);
         let results = parallel(self.threads, jobs.len(), work, |_, result| result.is_ok() && tick(jobs.len()));
 
         let mut reports: Vec<CellReport> = cells
@@ -184,9 +179,14 @@ impl Plan {
                 CellReport::new(cell, bench, &references, frontiers[cell.bench].cost(cell.alpha.get()))
             })
             .collect();
-        for (&(cell, rival), result) in jobs.iter().zip(results) {
-            let Some(passes) = result else { continue };
-            reports[cell].add(self.rivals[rival].to_string(), passes?);
+        for (job, result) in jobs.iter().zip(results) {
+            let Some(result) = result else { continue };
+            for (&cell, passes) in job.cells.iter().zip(result?) {
+                reports[cell].add(job.place, job.rival.to_string(), passes);
+            }
+        }
+        for report in &mut reports {
+            report.standings.sort_by_key(|standing| standing.place);
         }
         Ok(Comparison { cells: reports })
     }
@@ -268,28 +268,6 @@ impl Plan {
             }
         }
         Ok(cells)
-    }
-
-    fn passes(&self, benches: &[Bench], cell: &Cell, rival: &Rival) -> Result<Vec<Pass>, CompareError> {
-        let bench = &benches[cell.bench];
-        (0..self.seeds)
-            .map(|seed| {
-                let course = Course::new(&bench.data, cell.order, seed);
-                let setting = Setting {
-                    alpha: cell.alpha,
-                    zoo: &bench.data.zoo,
-                    best_single: bench.best_single,
-                    dim: DIM,
-                    requests: course.rows.len(),
-                    seed,
-                };
-                let (alpha, rate) = (cell.alpha.get(), cell.rate);
-                match rival {
-                    Rival::Core(spec) => course.run(CorePolicy::new(spec, &setting)?, alpha, rate),
-                    Rival::BestSingle => course.run(BestSingle::new(&setting), alpha, rate),
-                }
-            })
-            .collect()
     }
 }
 

@@ -50,6 +50,9 @@ pub struct CellReport {
 /// One contender in one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
+    /// Its place in the plan.
+    #[serde(skip)]
+    pub(super) place: usize,
     /// Its name.
     pub name: String,
     /// Means over the runs.
@@ -107,9 +110,9 @@ impl CellReport {
         }
     }
 
-    pub(super) fn add(&mut self, name: String, passes: Vec<Pass>) {
+    pub(super) fn add(&mut self, place: usize, name: String, passes: Vec<Pass>) {
         let figures = self.figures(&passes);
-        self.standings.push(Standing { name, figures, passes });
+        self.standings.push(Standing { place, name, figures, passes });
     }
 
     fn figures(&self, passes: &[Pass]) -> Figures {

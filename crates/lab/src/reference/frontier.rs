@@ -4,15 +4,8 @@ use serde::{Deserialize, Serialize};
 use slarouter_text::DIM;
 
 use super::Mixture;
-use super::logistic::{Design, Gram, dot, sigmoid};
+use super::logistic::{Design, Folds};
 use crate::Dataset;
-
-/// Folds of the cross-fit.
-const FOLDS: usize = 5;
-
-/// Penalties tried per model, the strongest first; each starts from the one before. The best by out-of-fold loss is taken: a
-/// reference may know that.
-const PENALTIES: [f64; 4] = [300.0, 50.0, 8.0, 1.0];
 
 /// Weights λ of satisfaction against cost: this many per factor of ten, over `DECADES` around the spread of the costs.
 const PER_DECADE: usize = 40;
@@ -21,7 +14,7 @@ const DECADES: i32 = 6;
 /// Satisfaction and cost of `argmin ĉ_m − λ·p̂_m(x)` for ascending λ.
 ///
 /// p̂ is a logistic regression per model on the policies' own features, standardised, L2-penalised, cross-fitted in five folds
-/// on the scores of all models; ĉ is what a policy can know: list price times mean answer length. Satisfaction and cost are
+/// on the scores of all models, with the penalty that predicts best; ĉ is what a policy can know: list price times mean answer length. Satisfaction and cost are
 /// the true ones of the rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Frontier {
@@ -87,40 +80,13 @@ impl Frontier {
 fn cross_fitted(data: &Dataset) -> Vec<f64> {
     let (rows, models) = (data.rows(), data.models());
     let design = Design::new(DIM, (0..rows).map(|row| data.features(row)));
-    let grams: Vec<Gram> = (0..FOLDS).map(|fold| design.gram((fold..rows).step_by(FOLDS))).collect();
-    let mut best: Vec<f64> = vec![0.0; rows * models];
-    let mut losses = vec![f64::INFINITY; models];
-    let mut weights = vec![vec![0.0; design.width()]; models * FOLDS];
-    let mut tried = vec![0.0; rows];
-    for l2 in PENALTIES {
-        let bounds: Vec<_> = (0..FOLDS)
-            .map(|fold| {
-                let others = grams.iter().enumerate().filter(|(other, _)| *other != fold).map(|(_, gram)| gram);
-                Gram::sum(others, design.width()).bound(l2)
-            })
-            .collect();
-        for model in 0..models {
-            for (fold, bound) in bounds.iter().enumerate() {
-                let train: Vec<usize> = (0..rows).filter(|row| row % FOLDS != fold).collect();
-                let weights = &mut weights[model * FOLDS + fold];
-                design.fit(&train, |row| data.score(row, model), bound, weights);
-                for row in (fold..rows).step_by(FOLDS) {
-                    tried[row] = sigmoid(dot(weights, design.row(row)));
-                }
-            }
-            let loss = tried.iter().enumerate().map(|(row, &p)| log_loss(data.score(row, model), p)).sum();
-            if loss < losses[model] {
-                losses[model] = loss;
-                tried.iter().enumerate().for_each(|(row, &p)| best[row * models + model] = p);
-            }
-        }
+    let folds = Folds::new(&design);
+    let mut all = vec![0.0; rows * models];
+    for model in 0..models {
+        let fitted = folds.cross_fit(|row| data.score(row, model));
+        fitted.predictions.iter().enumerate().for_each(|(row, &p)| all[row * models + model] = p);
     }
-    best
-}
-
-fn log_loss(score: f64, p: f64) -> f64 {
-    let p = p.clamp(1e-9, 1.0 - 1e-9);
-    -(score * libm::log(p) + (1.0 - score) * libm::log(1.0 - p))
+    all
 }
 
 /// List price times mean answer length, per row, per model.

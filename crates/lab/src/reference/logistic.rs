@@ -15,9 +15,27 @@ pub(crate) struct Design {
     scale: Vec<(f64, f64)>,
 }
 
+/// A design cut into folds, factorised for every penalty tried.
+pub(crate) struct Folds<'a> {
+    design: &'a Design,
+    rows: usize,
+    /// Per penalty, per fold: the bound on the rows outside it.
+    bounds: Vec<Vec<Bound>>,
+    /// Per fold: the rows outside it.
+    train: Vec<Vec<usize>>,
+    whole: Gram,
+}
+
+/// A model's predictions on rows that its weights had not seen.
+pub(crate) struct CrossFit {
+    pub(crate) predictions: Vec<f64>,
+    /// The penalty with the least out-of-fold loss.
+    pub(crate) l2: f64,
+}
+
 /// XᵀX over a set of rows.
 #[derive(Clone, Debug)]
-pub(crate) struct Gram {
+struct Gram {
     width: usize,
     /// Lower triangle, row after row at full width.
     values: Vec<f64>,
@@ -28,11 +46,17 @@ pub(crate) struct Gram {
 /// It is factorised once for all models and steps, and every step with it lowers the loss, so no line search is needed.
 /// Source: Böhning and Lindsay, "Monotonicity of quadratic-approximation algorithms", 1988.
 #[derive(Clone, Debug)]
-pub(crate) struct Bound {
+struct Bound {
     width: usize,
     lower: Vec<f64>,
     l2: f64,
 }
+
+/// Folds of a cross-fit. Row i is in fold i mod 5.
+const FOLDS: usize = 5;
+
+/// Penalties tried, the strongest first; each starts from the weights of the one before.
+const PENALTIES: [f64; 4] = [300.0, 50.0, 8.0, 1.0];
 
 // === impl Design ===
 
@@ -72,16 +96,12 @@ impl Design {
         }
     }
 
-    pub(crate) fn width(&self) -> usize {
-        self.width
-    }
-
     pub(crate) fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.width..(row + 1) * self.width]
     }
 
     /// XᵀX over `rows`. O(rows · width²).
-    pub(crate) fn gram(&self, rows: impl Iterator<Item = usize>) -> Gram {
+    fn gram(&self, rows: impl Iterator<Item = usize>) -> Gram {
         let mut gram = Gram { width: self.width, values: vec![0.0; self.width * self.width] };
         for row in rows {
             let x = self.row(row);
@@ -96,7 +116,7 @@ impl Design {
 
     /// Lowers the L2-penalised logistic loss of `labels` (in \[0, 1\]) over `rows`, starting from `weights`. The intercept is not
     /// penalised. O(steps · rows · width).
-    pub(crate) fn fit(&self, rows: &[usize], labels: impl Fn(usize) -> f64, bound: &Bound, weights: &mut [f64]) {
+    fn fit(&self, rows: &[usize], labels: impl Fn(usize) -> f64, bound: &Bound, weights: &mut [f64]) {
         let mut gradient = vec![0.0; self.width];
         for _ in 0..STEPS {
             for (i, (g, w)) in gradient.iter_mut().zip(&*weights).enumerate() {
@@ -121,10 +141,74 @@ impl Design {
     }
 }
 
+// === impl Folds ===
+
+impl<'a> Folds<'a> {
+    pub(crate) fn new(design: &'a Design) -> Self {
+        let rows = design.values.len() / design.width;
+        let grams: Vec<Gram> = (0..FOLDS).map(|fold| design.gram((fold..rows).step_by(FOLDS))).collect();
+        let without = |fold: usize| {
+            let others = grams.iter().enumerate().filter(|(other, _)| *other != fold).map(|(_, gram)| gram);
+            Gram::sum(others, design.width)
+        };
+        let without: Vec<Gram> = (0..FOLDS).map(without).collect();
+        let bounds = PENALTIES.iter().map(|&l2| without.iter().map(|gram| gram.bound(l2)).collect()).collect();
+        let train = (0..FOLDS).map(|fold| (0..rows).filter(|row| row % FOLDS != fold).collect()).collect();
+        Self { design, rows, bounds, train, whole: Gram::sum(grams.iter(), design.width) }
+    }
+
+    /// Predicts every row from the rows outside its fold, at the penalty that does it best.
+    pub(crate) fn cross_fit(&self, labels: impl Fn(usize) -> f64) -> CrossFit {
+        let mut weights = vec![vec![0.0; self.design.width]; FOLDS];
+        let mut best = CrossFit { predictions: vec![0.5; self.rows], l2: PENALTIES[0] };
+        let mut least = f64::INFINITY;
+        let mut tried = vec![0.5; self.rows];
+        for (l2, bounds) in PENALTIES.into_iter().zip(&self.bounds) {
+            for (fold, (bound, weights)) in bounds.iter().zip(&mut weights).enumerate() {
+                self.design.fit(&self.train[fold], &labels, bound, weights);
+                for row in (fold..self.rows).step_by(FOLDS) {
+                    tried[row] = sigmoid(dot(weights, self.design.row(row)));
+                }
+            }
+            let loss = tried.iter().enumerate().map(|(row, &p)| log_loss(labels(row), p)).sum();
+            if loss < least {
+                least = loss;
+                best.l2 = l2;
+                best.predictions.copy_from_slice(&tried);
+            }
+        }
+        best
+    }
+
+    /// The weights of all rows together.
+    pub(crate) fn fit(&self, labels: impl Fn(usize) -> f64, l2: f64) -> Vec<f64> {
+        let rows: Vec<usize> = (0..self.rows).collect();
+        let mut weights = vec![0.0; self.design.width];
+        self.design.fit(&rows, labels, &self.whole.bound(l2), &mut weights);
+        weights
+    }
+
+    /// Ridge regression of `values` on all rows.
+    pub(crate) fn ridge(&self, values: impl Fn(usize) -> f64, l2: f64) -> Vec<f64> {
+        let mut right = vec![0.0; self.design.width];
+        for row in 0..self.rows {
+            let value = values(row) / 4.0;
+            right.iter_mut().zip(self.design.row(row)).for_each(|(to, x)| *to += value * x);
+        }
+        // The bound has a quarter of XᵀX: a quarter of everything gives the same weights.
+        self.whole.bound(l2 / 4.0).solve(&right)
+    }
+}
+
+fn log_loss(score: f64, p: f64) -> f64 {
+    let p = p.clamp(1e-9, 1.0 - 1e-9);
+    -(score * libm::log(p) + (1.0 - score) * libm::log(1.0 - p))
+}
+
 // === impl Gram ===
 
 impl Gram {
-    pub(crate) fn sum<'a>(grams: impl Iterator<Item = &'a Self>, width: usize) -> Self {
+    fn sum<'a>(grams: impl Iterator<Item = &'a Self>, width: usize) -> Self {
         let mut total = Self { width, values: vec![0.0; width * width] };
         for gram in grams {
             for (to, value) in total.values.iter_mut().zip(&gram.values) {
@@ -135,7 +219,7 @@ impl Gram {
     }
 
     /// Factorises XᵀX/4 + λI. O(width³).
-    pub(crate) fn bound(&self, l2: f64) -> Bound {
+    fn bound(&self, l2: f64) -> Bound {
         let n = self.width;
         let mut lower = vec![0.0; n * n];
         for i in 0..n {
