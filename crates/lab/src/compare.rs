@@ -4,18 +4,24 @@ mod figures;
 mod job;
 mod pass;
 mod protocol;
+mod store;
+mod trace;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use slarouter_core::{Alpha, DecideError, ObserveError, SpecError};
 
 use crate::parallel::parallel;
+use store::{Outcome, Store};
+
 use crate::{DataError, Dataset, Frontier, References, Rival};
 
 pub use figures::{CellReport, Comparison, Figures, Standing};
 pub(crate) use pass::Course;
 pub use pass::Pass;
 pub use protocol::{FRACTIONS, MOST_ROWS, Order, RATES, SEEDS, STARVED, ZooKind};
+pub use trace::Point;
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -41,6 +47,22 @@ pub struct Plan {
     pub most_rows: usize,
     /// Threads; the results do not depend on it.
     pub threads: usize,
+    /// Folder where finished results are kept and taken over from; `None` keeps nothing.
+    pub keep: Option<PathBuf>,
+    /// Contenders whose kept results are not taken over.
+    pub fresh: Fresh,
+}
+
+/// Which kept results to make again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Fresh {
+    /// None.
+    #[default]
+    Nothing,
+    /// All.
+    Everything,
+    /// Those of these contenders.
+    Of(Vec<Rival>),
 }
 
 /// How far it is.
@@ -89,6 +111,14 @@ pub enum CompareError {
         /// What was given.
         value: f64,
     },
+    /// An output file cannot be written, or kept results not read.
+    #[error("{path}: {source}; name another folder with --out")]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// An empty list.
     #[error("there is nothing to compare: name at least one {0}")]
     Nothing(&'static str),
@@ -110,6 +140,8 @@ struct Bench {
     /// Satisfaction of the cheapest and of the best single model.
     ends: (f64, f64),
     best_single: usize,
+    /// Of the data, zoo and features.
+    fingerprint: String,
 }
 
 /// A data set × zoo × order × α × φ.
@@ -137,6 +169,8 @@ impl Plan {
             zoos: vec![ZooKind::Operator, ZooKind::Full],
             most_rows: MOST_ROWS,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            keep: None,
+            fresh: Fresh::Nothing,
         }
     }
 
@@ -146,49 +180,121 @@ impl Plan {
     /// [`CompareError`]
     pub fn run(&self, mut progress: impl FnMut(Progress)) -> Result<Comparison, CompareError> {
         self.check()?;
+        let mut store = self.keep.as_deref().map(Store::open).transpose()?;
         let benches = self.load(&mut progress)?;
-        let mut done = 0;
-        let mut tick = |stage, total: usize| {
-            done += 1;
-            progress(Progress { stage, done, total: total as u64 });
-            true
-        };
-        let total = benches.len();
-        let frontiers: Vec<Frontier> =
-            parallel(self.threads, total, |i| Frontier::of(&benches[i].data), |_, _| tick("references", total))
-                .into_iter()
-                .flatten()
-                .collect();
-
+        let frontiers = self.frontiers(&benches, &mut store, &mut progress)?;
         let cells = self.cells(&benches)?;
-        let jobs = job::jobs(&self.rivals, &cells, &benches);
-        done = 0;
-        let mut tick = |total: usize| {
-            done += 1;
-            progress(Progress { stage: "runs", done, total: total as u64 });
-            true
-        };
-        let work = |job: usize| jobs[job].run(&benches, &cells, self.seeds);
-        let results = parallel(self.threads, jobs.len(), work, |_, result| result.is_ok() && tick(jobs.len()));
-
-        let mut reports: Vec<CellReport> = cells
-            .iter()
-            .map(|cell| {
-                let bench = &benches[cell.bench];
-                let references = References::of(&bench.data, cell.alpha.get());
-                CellReport::new(cell, bench, &references, frontiers[cell.bench].cost(cell.alpha.get()))
-            })
-            .collect();
-        for (job, result) in jobs.iter().zip(results) {
-            let Some(result) = result else { continue };
-            for (&cell, passes) in job.cells.iter().zip(result?) {
-                reports[cell].add(job.place, job.rival.to_string(), passes);
-            }
+        let mut outcomes = self.outcomes(&benches, &cells, &mut store, &mut progress)?;
+        if let Some(store) = &mut store {
+            store.tidy()?;
         }
-        for report in &mut reports {
-            report.standings.sort_by_key(|standing| standing.place);
+        let mut reports = Vec::new();
+        for (place, cell) in cells.iter().enumerate() {
+            let bench = &benches[cell.bench];
+            let references = References::of(&bench.data, cell.alpha.get());
+            let mut report = CellReport::new(cell, bench, &references, frontiers[cell.bench].cost(cell.alpha.get()));
+            for (number, rival) in self.rivals.iter().enumerate() {
+                if let Some(outcome) = outcomes.remove(&(place, number)) {
+                    report.add(rival.to_string(), outcome);
+                }
+            }
+            reports.push(report);
         }
         Ok(Comparison { cells: reports })
+    }
+
+    /// The full-information references, made or taken over.
+    fn frontiers(
+        &self,
+        benches: &[Bench],
+        store: &mut Option<Store>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Vec<Frontier>, CompareError> {
+        let take = |bench: &Bench| {
+            let store = store.as_ref().filter(|_| self.fresh != Fresh::Everything)?;
+            store.frontier(&store::frontier_key(bench))
+        };
+        let mut frontiers: Vec<Option<Frontier>> = benches.iter().map(take).collect();
+        let missing: Vec<usize> = (0..benches.len()).filter(|&i| frontiers[i].is_none()).collect();
+        let (mut done, total) = (0, missing.len() as u64);
+        let mut failure = None;
+        let made = parallel(
+            self.threads,
+            missing.len(),
+            |i| Frontier::of(&benches[missing[i]].data),
+            |i, frontier| {
+                done += 1;
+                progress(Progress { stage: "references", done, total });
+                let bench = &benches[missing[i]];
+                let kept = store.as_mut().map(|store| {
+                    let about = format!("{} {:?}: full information", bench.data.name, bench.zoo);
+                    store.keep_frontier(&store::frontier_key(bench), about, frontier)
+                });
+                failure = kept.and_then(Result::err);
+                failure.is_none()
+            },
+        );
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for (i, frontier) in missing.into_iter().zip(made) {
+            frontiers[i] = frontier;
+        }
+        Ok(frontiers.into_iter().flatten().collect())
+    }
+
+    /// What came of every contender in every cell, made or taken over, by places of cell and contender.
+    fn outcomes(
+        &self,
+        benches: &[Bench],
+        cells: &[Cell],
+        store: &mut Option<Store>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<BTreeMap<(usize, usize), Outcome>, CompareError> {
+        let mut outcomes = BTreeMap::new();
+        let key = |cell: &Cell, rival| store::outcome_key(&benches[cell.bench], cell, self.seeds, rival);
+        for (number, rival) in self.rivals.iter().enumerate() {
+            let fresh = match &self.fresh {
+                Fresh::Nothing => false,
+                Fresh::Everything => true,
+                Fresh::Of(rivals) => rivals.contains(rival),
+            };
+            for (place, cell) in cells.iter().enumerate().filter(|_| !fresh) {
+                if let Some(outcome) = store.as_ref().and_then(|store| store.outcome(&key(cell, rival))) {
+                    outcomes.insert((place, number), outcome);
+                }
+            }
+        }
+        let jobs = job::jobs(&self.rivals, cells, benches, |rival, cell| outcomes.contains_key(&(cell, rival)));
+        let (mut done, total) = (0, jobs.iter().map(|job| job.weight).sum());
+        let mut failure = None;
+        let work = |job: usize| jobs[job].run(benches, cells, self.seeds);
+        let results = parallel(self.threads, jobs.len(), work, |place, result| {
+            let job = &jobs[place];
+            done += job.weight;
+            progress(Progress { stage: "runs", done, total });
+            let (Ok(made), Some(store)) = (result, store.as_mut()) else { return result.is_ok() };
+            for (&cell, outcome) in job.cells.iter().zip(made) {
+                let cell = &cells[cell];
+                let (name, order) = (&benches[cell.bench].data.name, cell.order);
+                let (zoo, fraction, rate) = (benches[cell.bench].zoo, cell.fraction, cell.rate);
+                let about = format!("{name} {zoo:?} {order:?} f={fraction} φ={rate}: {}", job.rival);
+                if let Err(error) = store.keep_outcome(&key(cell, job.rival), about, outcome) {
+                    failure = Some(error);
+                }
+            }
+            failure.is_none()
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for (job, result) in jobs.iter().zip(results) {
+            let Some(result) = result else { continue };
+            for (&cell, outcome) in job.cells.iter().zip(result?) {
+                outcomes.insert((cell, job.place), outcome);
+            }
+        }
+        Ok(outcomes)
     }
 
     fn check(&self) -> Result<(), CompareError> {
@@ -277,6 +383,7 @@ impl Bench {
         let best_single = (0..data.models()).rev().max_by(|&a, &b| satisfaction[a].total_cmp(&satisfaction[b]));
         let best_single = best_single.unwrap_or(0);
         let ends = (satisfaction[data.zoo.by_price(false)], satisfaction[best_single]);
-        Self { data, zoo, ends, best_single }
+        let fingerprint = store::fingerprint(&data);
+        Self { data, zoo, ends, best_single, fingerprint }
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bench, Cell, Order, Pass, STARVED, ZooKind};
+use super::store::Outcome;
+use super::{Bench, Cell, Order, Pass, Point, STARVED, ZooKind};
 use crate::References;
 
 /// Everything that was found, cell after cell.
@@ -50,15 +51,16 @@ pub struct CellReport {
 /// One contender in one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Its place in the plan.
-    #[serde(skip)]
-    pub(super) place: usize,
     /// Its name.
     pub name: String,
     /// Means over the runs.
     pub figures: Figures,
-    /// The runs.
+    /// The runs; not in the JSON report, which would be ten times as long: `results.jsonl` has them.
+    #[serde(skip)]
     pub passes: Vec<Pass>,
+    /// How they went on; left out of the report likewise.
+    #[serde(skip)]
+    pub points: Vec<Point>,
 }
 
 /// The figures of one contender in one cell.
@@ -110,9 +112,10 @@ impl CellReport {
         }
     }
 
-    pub(super) fn add(&mut self, place: usize, name: String, passes: Vec<Pass>) {
-        let figures = self.figures(&passes);
-        self.standings.push(Standing { place, name, figures, passes });
+    pub(super) fn add(&mut self, name: String, outcome: Outcome) {
+        let figures = self.figures(&outcome.passes);
+        let Outcome { passes, points } = outcome;
+        self.standings.push(Standing { name, figures, passes, points });
     }
 
     fn figures(&self, passes: &[Pass]) -> Figures {

@@ -2,10 +2,12 @@
 
 use slarouter_text::DIM;
 
+use super::store::Outcome;
+use super::trace::{Mark, points};
 use super::{Bench, Cell, Course, Order, Pass};
 use crate::baseline::{
-    BestSingle, Carrot, CorePolicy, EpsilonGreedy, Knn, LinUcb, MessPlus, Setting, Thompson, Threshold, Trained,
-    Warmed, training_share,
+    BestSingle, Carrot, Contender, CorePolicy, EpsilonGreedy, Knn, LinUcb, MessPlus, Setting, Thompson, Threshold,
+    Trained, Warmed, training_share,
 };
 use crate::{CompareError, Rival};
 
@@ -20,12 +22,20 @@ pub(super) struct Job<'a> {
     pub(super) weight: u64,
 }
 
-/// All work, the longest first, so that no thread is left with a long piece at the end.
-pub(super) fn jobs<'a>(rivals: &'a [Rival], cells: &[Cell], benches: &[Bench]) -> Vec<Job<'a>> {
+/// All work that is not done, the longest first, so that no thread is left with a long piece at the end.
+pub(super) fn jobs<'a>(
+    rivals: &'a [Rival],
+    cells: &[Cell],
+    benches: &[Bench],
+    is_done: impl Fn(usize, usize) -> bool,
+) -> Vec<Job<'a>> {
     let mut jobs = Vec::new();
     for (place, rival) in rivals.iter().enumerate() {
         let mut begun: Vec<Job<'_>> = Vec::new();
         for (number, cell) in cells.iter().enumerate() {
+            if is_done(place, number) {
+                continue;
+            }
             let data = &benches[cell.bench].data;
             let same = |job: &&mut Job<'_>| {
                 let first = &cells[job.cells[0]];
@@ -56,63 +66,79 @@ fn cost_of(rival: &Rival, rows: usize, cell: &Cell) -> u64 {
 }
 
 impl Job<'_> {
-    /// The passes of each cell.
-    pub(super) fn run(&self, benches: &[Bench], cells: &[Cell], seeds: u64) -> Result<Vec<Vec<Pass>>, CompareError> {
+    /// What came of each cell.
+    pub(super) fn run(&self, benches: &[Bench], cells: &[Cell], seeds: u64) -> Result<Vec<Outcome>, CompareError> {
         let cells: Vec<&Cell> = self.cells.iter().map(|&cell| &cells[cell]).collect();
         let bench = &benches[cells[0].bench];
+        let online = |make: &Runner<'_>| {
+            cells.iter().map(|cell| Outcome::collect(bench, (0..seeds).map(|seed| make(cell, seed)))).collect()
+        };
         match self.rival {
+            Rival::Core(spec) => online(&|cell, seed| run(bench, cell, seed, |with| CorePolicy::new(spec, with))),
+            Rival::BestSingle => online(&|cell, seed| run(bench, cell, seed, |with| Ok(BestSingle::new(with)))),
+            Rival::MessPlus => online(&|cell, seed| run(bench, cell, seed, |with| Ok(MessPlus::new(with)))),
+            Rival::EpsilonGreedy => online(&|cell, seed| run(bench, cell, seed, |with| Ok(EpsilonGreedy::new(with)))),
+            Rival::LinUcb => online(&|cell, seed| run(bench, cell, seed, |with| Ok(LinUcb::new(with)))),
+            Rival::Thompson => online(&|cell, seed| run(bench, cell, seed, |with| Ok(Thompson::new(with)))),
             Rival::Threshold => trained::<Threshold>(bench, &cells, seeds),
             Rival::Knn => trained::<Knn>(bench, &cells, seeds),
             Rival::Carrot => trained::<Carrot>(bench, &cells, seeds),
-            rival => cells
-                .iter()
-                .map(|cell| (0..seeds).map(|seed| online(rival, bench, cell, seed)).collect::<Result<_, _>>())
-                .collect(),
         }
     }
 }
 
-fn online(rival: &Rival, bench: &Bench, cell: &Cell, seed: u64) -> Result<Pass, CompareError> {
-    let course = Course::new(&bench.data, cell.order, seed);
-    let setting = Setting { alpha: cell.alpha, zoo: &bench.data.zoo, best_single: bench.best_single, dim: DIM, seed };
-    let (alpha, rate) = (cell.alpha.get(), cell.rate);
-    match rival {
-        Rival::Core(spec) => course.run(CorePolicy::new(spec, &setting)?, alpha, rate),
-        Rival::MessPlus => course.run(MessPlus::new(&setting), alpha, rate),
-        Rival::EpsilonGreedy => course.run(EpsilonGreedy::new(&setting), alpha, rate),
-        Rival::LinUcb => course.run(LinUcb::new(&setting), alpha, rate),
-        Rival::Thompson => course.run(Thompson::new(&setting), alpha, rate),
-        Rival::BestSingle | Rival::Threshold | Rival::Knn | Rival::Carrot => {
-            course.run(BestSingle::new(&setting), alpha, rate)
-        }
+/// One run in a cell with a seed.
+type Runner<'a> = dyn Fn(&Cell, u64) -> Result<(Pass, Vec<Mark>), CompareError> + 'a;
+
+impl Outcome {
+    fn collect(
+        bench: &Bench,
+        runs: impl Iterator<Item = Result<(Pass, Vec<Mark>), CompareError>>,
+    ) -> Result<Self, CompareError> {
+        let runs: Vec<_> = runs.collect::<Result<_, _>>()?;
+        let (passes, marks): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+        Ok(Self { passes, points: points(bench.data.rows(), &marks) })
     }
+}
+
+fn run<C: Contender>(
+    bench: &Bench,
+    cell: &Cell,
+    seed: u64,
+    make: impl Fn(&Setting<'_>) -> Result<C, CompareError>,
+) -> Result<(Pass, Vec<Mark>), CompareError> {
+    let course = Course::new(&bench.data, cell.order, seed);
+    let with = Setting { alpha: cell.alpha, zoo: &bench.data.zoo, best_single: bench.best_single, dim: DIM, seed };
+    course.run(make(&with)?, cell.alpha.get(), cell.rate)
 }
 
 /// Trains once per seed and runs each cell with what came of it; φ changes nothing, nor does the seed where the order is that of
 /// the file.
-fn trained<T: Trained>(bench: &Bench, cells: &[&Cell], seeds: u64) -> Result<Vec<Vec<Pass>>, CompareError> {
-    let mut passes: Vec<Vec<Pass>> = vec![Vec::new(); cells.len()];
+fn trained<T: Trained>(bench: &Bench, cells: &[&Cell], seeds: u64) -> Result<Vec<Outcome>, CompareError> {
+    let mut runs: Vec<Vec<(Pass, Vec<Mark>)>> = vec![Vec::new(); cells.len()];
     let order = cells[0].order;
     for seed in 0..seeds {
         if seed > 0 && order == Order::Source {
-            passes.iter_mut().for_each(|cell| cell.push(Pass { seed, ..cell[0].clone() }));
+            for cell in &mut runs {
+                let (pass, marks) = cell[0].clone();
+                cell.push((Pass { seed, ..pass }, marks));
+            }
             continue;
         }
         let course = Course::new(&bench.data, order, seed);
         let train = training_share(course.rows.len());
         let router = T::train(&course, train);
         for (place, cell) in cells.iter().enumerate() {
-            let alpha = cell.alpha.get();
             let same = cells[..place].iter().position(|other| other.alpha == cell.alpha);
-            let pass = match same.and_then(|other| passes[other].last()) {
-                Some(pass) => pass.clone(),
+            let run = match same.and_then(|other| runs[other].last()) {
+                Some(run) => run.clone(),
                 None => {
-                    let choices = router.choices(&course, train, alpha);
-                    course.run(Warmed::new(&bench.data.zoo, train, &choices), alpha, 0.0)?
+                    let choices = router.choices(&course, train, cell.alpha.get());
+                    course.run(Warmed::new(&bench.data.zoo, train, &choices), cell.alpha.get(), 0.0)?
                 }
             };
-            passes[place].push(pass);
+            runs[place].push(run);
         }
     }
-    Ok(passes)
+    runs.into_iter().map(|cell| Outcome::collect(bench, cell.into_iter().map(Ok))).collect()
 }

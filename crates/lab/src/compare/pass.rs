@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use slarouter_core::uniform;
 
 use super::Order;
+use super::trace::{Mark, mark_after};
 use crate::baseline::{Asked, Contender, Request};
 use crate::replay::{SETTLED, shuffle};
 use crate::{CompareError, Dataset};
@@ -61,8 +62,13 @@ impl<'a> Course<'a> {
         Self { data, rows, draws, seed }
     }
 
-    /// Lets `contender` route all requests.
-    pub(crate) fn run<C: Contender>(&self, mut contender: C, alpha: f64, rate: f64) -> Result<Pass, CompareError> {
+    /// Lets `contender` route all requests; returns what came of it and where it stood on the way.
+    pub(crate) fn run<C: Contender>(
+        &self,
+        mut contender: C,
+        alpha: f64,
+        rate: f64,
+    ) -> Result<(Pass, Vec<Mark>), CompareError> {
         let data = self.data;
         let mut pass = Pass {
             seed: self.seed,
@@ -75,6 +81,8 @@ impl<'a> Course<'a> {
             looks: 0,
             covered: 0,
         };
+        let mut marks = Vec::new();
+        let mut next_mark = mark_after(self.rows.len()).peekable();
         let settled = (SETTLED * self.rows.len() as f64).ceil() as usize;
         for (t, (&row, &draw)) in self.rows.iter().zip(&self.draws).enumerate() {
             let request = Request { t, features: data.features(row), input_tokens: data.input_tokens(row) };
@@ -112,11 +120,20 @@ impl<'a> Course<'a> {
                 // The sum of a run has rounding errors of some 1e-12.
                 pass.covered += u64::from(certificate.lower <= mean + 1e-9);
             }
+            if next_mark.next_if_eq(&(t + 1)).is_some() {
+                marks.push(Mark {
+                    labels: pass.labels,
+                    satisfaction: pass.satisfaction,
+                    cost: pass.cost,
+                    explored_cost: pass.explored_cost,
+                    lower: contender.certificate().map(|certificate| certificate.lower),
+                });
+            }
         }
         let n = self.rows.len() as f64;
         pass.satisfaction /= n;
         pass.cost /= n;
         pass.explored_cost /= n;
-        Ok(pass)
+        Ok((pass, marks))
     }
 }
