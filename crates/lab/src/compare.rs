@@ -2,9 +2,13 @@
 
 mod figures;
 mod job;
+mod markdown;
+mod output;
 mod pass;
+mod plot;
 mod protocol;
 mod store;
+mod summary;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -12,16 +16,21 @@ use std::path::PathBuf;
 
 use slarouter_core::{Alpha, DecideError, ObserveError, SpecError};
 
-use crate::parallel::parallel;
 use store::{Outcome, Store};
 
+use crate::parallel::parallel;
 use crate::{DataError, Dataset, Frontier, References, Rival};
 
 pub use figures::{CellReport, Comparison, Figures, Standing};
 pub(crate) use pass::Course;
 pub use pass::Pass;
 pub use protocol::{FRACTIONS, MOST_ROWS, Order, RATES, SEEDS, STARVED, ZooKind};
+pub use summary::{KEEPS, Ratio, Row, Scope, Verdict};
 pub use trace::Point;
+
+/// Runs per cell and rows per data set of a quick look.
+const QUICK_SEEDS: u64 = 3;
+const QUICK_ROWS: usize = 5_000;
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -171,6 +180,18 @@ impl Plan {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             keep: None,
             fresh: Fresh::Nothing,
+        }
+    }
+
+    /// A look at everything in under two minutes: fewer runs, fewer rows, the operator's zoo, shuffled.
+    #[must_use]
+    pub fn quick(folder: PathBuf) -> Self {
+        Self {
+            seeds: QUICK_SEEDS,
+            most_rows: QUICK_ROWS,
+            orders: vec![Order::Shuffled],
+            zoos: vec![ZooKind::Operator],
+            ..Self::full(folder)
         }
     }
 

@@ -14,8 +14,8 @@ pub mod simulate;
 
 pub use baseline::{Rival, VERSION as BASELINES_VERSION};
 pub use compare::{
-    CellReport, CompareError, Comparison, FRACTIONS, Figures, Fresh, MOST_ROWS, Order, Pass, Plan, Point, Progress,
-    RATES, SEEDS, STARVED, Standing, ZooKind,
+    CellReport, CompareError, Comparison, FRACTIONS, Figures, Fresh, KEEPS, MOST_ROWS, Order, Pass, Plan, Point,
+    Progress, RATES, Ratio, Row, SEEDS, STARVED, Scope, Standing, Verdict, ZooKind,
 };
 pub use dataset::{DataError, Dataset, Selection};
 pub use reference::{Frontier, Mixture, References};
