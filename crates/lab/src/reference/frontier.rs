@@ -103,3 +103,31 @@ fn predicted_costs(data: &Dataset) -> Vec<f64> {
     };
     (0..data.rows()).flat_map(cost).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frontier(points: &[(f64, f64)]) -> Frontier {
+        Frontier { points: points.to_vec(), singles: vec![(0.5, 1.0), (0.9, 10.0)] }
+    }
+
+    #[test]
+    fn alpha_is_hit_between_neighbours() {
+        let found = frontier(&[(0.5, 1.0), (0.7, 3.0), (0.8, 7.0)]);
+        let close = |alpha, wanted: f64| assert!((found.cost(alpha).unwrap() - wanted).abs() < 1e-12);
+        close(0.6, 2.0);
+        close(0.75, 5.0);
+        close(0.8, 7.0);
+        close(0.4, 1.0);
+        // Beyond the last λ: half of it and half of the best single model.
+        close(0.85, 8.5);
+        assert_eq!(found.cost(0.95), None);
+    }
+
+    #[test]
+    fn of_two_crossings_the_cheaper_counts() {
+        let found = frontier(&[(0.5, 1.0), (0.7, 5.0), (0.55, 2.0), (0.75, 4.0)]);
+        assert!((found.cost(0.6).unwrap() - 2.5).abs() < 1e-12);
+    }
+}

@@ -273,3 +273,47 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     }
     sums.iter().sum::<f64>() + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fit_is_where_the_gradient_vanishes() {
+        let rows: Vec<[f32; 2]> = (0..50).map(|i| [(i % 7) as f32, (i * i % 11) as f32]).collect();
+        let label = |row: usize| f64::from(u8::from(row % 3 == 0 || rows[row][0] > 4.0));
+        let design = Design::new(2, rows.iter().map(|row| &row[..]));
+        let folds = Folds::new(&design);
+        let weights = folds.fit(label, 2.0);
+        for i in 0..3 {
+            let loss: f64 =
+                (0..50).map(|row| (sigmoid(dot(&weights, design.row(row))) - label(row)) * design.row(row)[i]).sum();
+            let gradient = loss + if i == 0 { 0.0 } else { 2.0 * weights[i] };
+            // The stopping rule leaves a decrease below 5e-5, so a gradient below about sqrt(2 · 5e-5 · 50/4).
+            assert!(gradient.abs() < 0.04, "gradient {i}: {gradient}");
+        }
+    }
+
+    #[test]
+    fn ridge_by_hand() {
+        // Standardised x = ∓1, y = 1 and 5: the mean is 3, the slope 2·2/(2 + λ).
+        let rows = [[0.0_f32], [1.0]];
+        let design = Design::new(1, rows.iter().map(|row| &row[..]));
+        let weights = Folds::new(&design).ridge(|row| if row == 0 { 1.0 } else { 5.0 }, 2.0);
+        assert!((weights[0] - 3.0).abs() < 1e-6 && (weights[1] - 1.0).abs() < 1e-6, "{weights:?}");
+    }
+
+    #[test]
+    fn cross_fits_do_not_see_their_own_labels() {
+        let rows: Vec<[f32; 1]> = (0..40).map(|i| [(i % 5) as f32]).collect();
+        let design = Design::new(1, rows.iter().map(|row| &row[..]));
+        let folds = Folds::new(&design);
+        let label = |flipped: bool| move |row: usize| f64::from(u8::from((row % 2 == 0) != (flipped && row % 5 == 0)));
+        let (plain, flipped) = (folds.cross_fit(label(false)), folds.cross_fit(label(true)));
+        // Fold 0 has the rows whose labels were flipped; its predictions come from the others alone.
+        if plain.l2 == flipped.l2 {
+            assert_eq!(plain.predictions[0], flipped.predictions[0]);
+        }
+        assert_ne!(plain.predictions[1], flipped.predictions[1]);
+    }
+}

@@ -61,6 +61,7 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let factors: &[f64] = match high - low {
         width if width > 3.0 => &[1.0],
         width if width > 1.6 => &[1.0, 3.0],
+        width if width < 0.8 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
         _ => &[1.0, 2.0, 5.0],
     };
     let powers = low.floor() as i32..=high.ceil() as i32;
