@@ -1,5 +1,6 @@
 //! The comparison of contenders on recorded outcomes, after a fixed protocol.
 
+mod bench;
 mod figures;
 mod job;
 mod markdown;
@@ -14,12 +15,13 @@ mod trace;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use slarouter_core::{Alpha, DecideError, ObserveError, SpecError};
+use slarouter_core::{DecideError, ObserveError, SpecError};
 
+use bench::{Bench, Cell};
 use store::{Outcome, Store};
 
 use crate::parallel::parallel;
-use crate::{DataError, Dataset, Frontier, References, Rival};
+use crate::{DataError, Frontier, References, Rival};
 
 pub use figures::{CellReport, Comparison, Figures, Standing};
 pub(crate) use pass::Course;
@@ -140,27 +142,6 @@ pub enum CompareError {
     /// A learner refuses an outcome; a fault of ours.
     #[error(transparent)]
     Observe(#[from] ObserveError),
-}
-
-/// One data set with one zoo.
-struct Bench {
-    data: Dataset,
-    zoo: ZooKind,
-    /// Satisfaction of the cheapest and of the best single model.
-    ends: (f64, f64),
-    best_single: usize,
-    /// Of the data, zoo and features.
-    fingerprint: String,
-}
-
-/// A data set × zoo × order × α × φ.
-#[derive(Clone, Copy)]
-struct Cell {
-    bench: usize,
-    order: Order,
-    fraction: f64,
-    alpha: Alpha,
-    rate: f64,
 }
 
 impl Plan {
@@ -338,73 +319,5 @@ impl Plan {
             }
         }
         Ok(())
-    }
-
-    fn load(&self, progress: &mut impl FnMut(Progress)) -> Result<Vec<Bench>, CompareError> {
-        let folder = &self.folder;
-        let present =
-            protocol::present(folder).map_err(|source| CompareError::Folder { folder: folder.clone(), source })?;
-        let names = match &self.datasets {
-            Some(names) => names.clone(),
-            None => {
-                let known: Vec<_> =
-                    present.iter().filter(|name| protocol::Entry::of(name).is_some()).cloned().collect();
-                if known.is_empty() { present.clone() } else { known }
-            }
-        };
-        if names.is_empty() {
-            return Err(CompareError::Nothing("data set: the folder has no *.csv or *.csv.gz"));
-        }
-        if let Some(name) = names.iter().find(|name| !present.contains(name)) {
-            let present = present.join(", ");
-            return Err(CompareError::NoSuchData { name: name.clone(), folder: folder.clone(), present });
-        }
-        let both = self.zoos.contains(&ZooKind::Operator);
-        let wanted: Vec<(&String, ZooKind)> = names
-            .iter()
-            .flat_map(|name| self.zoos.iter().map(move |&zoo| (name, zoo)))
-            .filter(|(name, zoo)| *zoo == ZooKind::Operator || !both || protocol::has_own_zoo(name))
-            .collect();
-        let total = wanted.len() as u64;
-        let mut done = 0;
-        let load = |i: usize| protocol::load(folder, wanted[i].0, wanted[i].1, self.most_rows);
-        let loaded = parallel(self.threads, wanted.len(), load, |_, result| {
-            done += 1;
-            progress(Progress { stage: "reading", done, total });
-            result.is_ok()
-        });
-        let mut benches = Vec::new();
-        for (data, (_, zoo)) in loaded.into_iter().zip(wanted) {
-            let Some(data) = data else { continue };
-            benches.push(Bench::new(data?, zoo));
-        }
-        Ok(benches)
-    }
-
-    fn cells(&self, benches: &[Bench]) -> Result<Vec<Cell>, CompareError> {
-        let mut cells = Vec::new();
-        for (place, bench) in benches.iter().enumerate() {
-            for &order in &self.orders {
-                if bench.zoo == ZooKind::Full && order == Order::Source && self.orders.contains(&Order::Shuffled) {
-                    continue;
-                }
-                for &fraction in &self.fractions {
-                    let alpha = Alpha::new(bench.ends.0 + fraction * (bench.ends.1 - bench.ends.0))?;
-                    cells.extend(self.rates.iter().map(|&rate| Cell { bench: place, order, fraction, alpha, rate }));
-                }
-            }
-        }
-        Ok(cells)
-    }
-}
-
-impl Bench {
-    fn new(data: Dataset, zoo: ZooKind) -> Self {
-        let satisfaction: Vec<f64> = (0..data.models()).map(|model| data.means(model).0).collect();
-        let best_single = (0..data.models()).rev().max_by(|&a, &b| satisfaction[a].total_cmp(&satisfaction[b]));
-        let best_single = best_single.unwrap_or(0);
-        let ends = (satisfaction[data.zoo.by_price(false)], satisfaction[best_single]);
-        let fingerprint = store::fingerprint(&data);
-        Self { data, zoo, ends, best_single, fingerprint }
     }
 }
