@@ -1,6 +1,7 @@
 //! The binary `slarouter`: arguments and wiring, nothing else.
 
 mod check;
+mod compare;
 mod demo;
 mod replay;
 mod serve;
@@ -29,6 +30,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
     Replay(replay::ReplayArgs),
+    /// Compare policies and baselines on recorded outcomes, after the protocol of the documentation.
+    Compare(compare::CompareArgs),
     /// Watch it learn: simulated models and users around a real gateway on this machine.
     Demo(demo::DemoArgs),
 }
@@ -50,6 +53,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(args),
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => compare::run(args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
     }
 }

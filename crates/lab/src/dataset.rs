@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
 use slarouter_core::{ModelSpec, Price, Zoo};
 use slarouter_text::{Conversation, Encoder, HashedNgrams};
+
+use crate::replay::shuffle;
 
 /// Output tokens that the derived price list assumes of every answer.
 const ASSUMED_OUTPUT: f64 = 200.0;
@@ -245,6 +249,24 @@ impl Dataset {
         let n = self.rows as f64;
         let sum = |value: &dyn Fn(usize) -> f64| (0..self.rows).map(value).sum::<f64>() / n;
         (sum(&|row| self.score(row, model)), sum(&|row| self.cost(row, model)))
+    }
+
+    /// Keeps at most `most` rows, drawn by a fixed seed, in their order. Prices stay those of the whole file.
+    pub(crate) fn thin(&mut self, most: usize) {
+        if self.rows <= most {
+            return;
+        }
+        let mut kept: Vec<usize> = (0..self.rows).collect();
+        shuffle(&mut kept, &mut ChaCha8Rng::seed_from_u64(0));
+        kept.truncate(most);
+        kept.sort_unstable();
+        let models = self.models();
+        let pick = |values: &[f64]| kept.iter().flat_map(|&row| values[row * models..][..models].to_vec()).collect();
+        (self.scores, self.costs) = (pick(&self.scores), pick(&self.costs));
+        let dim = self.dim();
+        self.features = kept.iter().flat_map(|&row| self.features[row * dim..][..dim].to_vec()).collect();
+        self.input_tokens = kept.iter().map(|&row| self.input_tokens[row]).collect();
+        self.rows = kept.len();
     }
 
     fn priced(&self, path: &Path, models: &[Columns]) -> Result<Zoo, DataError> {

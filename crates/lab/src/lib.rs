@@ -4,11 +4,19 @@
 //! scored and cost. The policy sees the prompt and the price list, and after its choice, with probability φ, the score of the
 //! model it chose; nothing else.
 
+mod baseline;
+mod compare;
 mod dataset;
+mod parallel;
 mod reference;
 mod replay;
 pub mod simulate;
 
+pub use baseline::{Rival, VERSION as BASELINES_VERSION};
+pub use compare::{
+    CellReport, CompareError, Comparison, FRACTIONS, Figures, Fresh, KEEPS, MOST_ROWS, Order, Pass, Plan, Point,
+    Progress, RATES, Ratio, Row, SEEDS, STARVED, Scope, Standing, Verdict, ZooKind,
+};
 pub use dataset::{DataError, Dataset, Selection};
-pub use reference::{Mixture, References};
+pub use reference::{Frontier, Mixture, References};
 pub use replay::{Mean, Replay, ReplayError, Report, Run};

@@ -1,8 +1,13 @@
 //! What is possible: yardsticks that know more than any policy may.
 
+mod frontier;
+pub(crate) mod logistic;
+
 use serde::Serialize;
 
 use crate::Dataset;
+
+pub use frontier::Frontier;
 
 /// From here on an answer satisfies, for the oracle on graded scores.
 const SATISFIES: f64 = 0.5;

@@ -13,7 +13,7 @@ use slarouter_core::{
 use crate::{Dataset, References};
 
 /// The running mean counts from this share of a run on: before it, chance rules.
-const SETTLED: f64 = 0.2;
+pub(crate) const SETTLED: f64 = 0.2;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -267,7 +267,7 @@ impl Mean {
 }
 
 /// Fisher–Yates.
-fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
+pub(crate) fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
     for i in (1..order.len()).rev() {
         let j = (uniform(rng) * (i + 1) as f64) as usize;
         order.swap(i, j);
