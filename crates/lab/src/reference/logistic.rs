@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_fit_is_where_the_gradient_vanishes() {
         let rows: Vec<[f32; 2]> = (0..50).map(|i| [(i % 7) as f32, (i * i % 11) as f32]).collect();
-        let label = |row: usize| f64::from(u8::from(row % 3 == 0 || rows[row][0] > 4.0));
+        let label = |row: usize| f64::from(u8::from(row.is_multiple_of(3) || rows[row][0] > 4.0));
         let design = Design::new(2, rows.iter().map(|row| &row[..]));
         let folds = Folds::new(&design);
         let weights = folds.fit(label, 2.0);
