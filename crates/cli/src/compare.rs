@@ -199,8 +199,8 @@ fn print_scope(out: &mut impl Write, scope: &Scope) -> io::Result<()> {
 fn print_verdict(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
     writeln!(out, "\n{} against the targets, {}", verdict.subject, kind(verdict.zoo, verdict.order))?;
     let ratio = |ratio: &Ratio| format!("{} in {} cells, ahead in {}", optional(ratio.mean), ratio.cells, ratio.ahead);
-    let (data, kept) = verdict.kept.clone().unwrap_or_default();
-    writeln!(out, "  kept, worst data set, f ≤ 0.8 and not starved: {kept:.3} ({data}); target 0.95")?;
+    let kept = verdict.kept.as_ref().map_or("–".to_owned(), |(data, kept)| format!("{kept:.3} ({data})"));
+    writeln!(out, "  kept, worst data set, f ≤ 0.8 and not starved: {kept}; target 0.95")?;
     writeln!(out, "  shortfall, f > 0.8 or starved: {}; target 0.010", optional(verdict.shortfall))?;
     writeln!(out, "  coverage, worst cell: {}; target 0.95", optional(verdict.coverage))?;
     writeln!(out, "  cost / paper with V = 1: {}; target 0.75", ratio(&verdict.paper))?;

@@ -95,12 +95,12 @@ pub enum CompareError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The folder cannot be read.
-    #[error("the data folder {folder} cannot be read: {source}; name one with --data")]
+    #[error("the data folder {folder} cannot be read: {reason}; name one with --data")]
     Folder {
         /// The folder.
         folder: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A data set that is not there.
     #[error("there is no data set {name:?} in {folder}: it has {present}")]
@@ -123,12 +123,12 @@ pub enum CompareError {
         value: f64,
     },
     /// An output file cannot be written, or kept results not read.
-    #[error("{path}: {source}; name another folder with --out")]
+    #[error("{path}: {reason}; name another folder with --out")]
     Output {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// An empty list.
     #[error("there is nothing to compare: name at least one {0}")]

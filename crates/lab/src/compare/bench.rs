@@ -31,7 +31,7 @@ impl Plan {
     pub(super) fn load(&self, progress: &mut impl FnMut(Progress)) -> Result<Vec<Bench>, CompareError> {
         let folder = &self.folder;
         let present =
-            protocol::present(folder).map_err(|source| CompareError::Folder { folder: folder.clone(), source })?;
+            protocol::present(folder).map_err(|reason| CompareError::Folder { folder: folder.clone(), reason })?;
         let names = match &self.datasets {
             Some(names) => names.clone(),
             None => {

@@ -42,7 +42,7 @@ impl Comparison {
         let plots = folder.join("plots");
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| CompareError::Output { path, source }
+            move |reason| CompareError::Output { path, reason }
         };
         std::fs::create_dir_all(&plots).map_err(failed(&plots))?;
         let save = |name: &str, text: String| {

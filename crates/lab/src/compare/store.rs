@@ -54,7 +54,7 @@ impl Store {
     /// machine went down, are dropped.
     pub(super) fn open(folder: &Path) -> Result<Self, CompareError> {
         let path = folder.join(FILE);
-        let failed = |source| CompareError::Output { path: path.clone(), source };
+        let failed = |reason| CompareError::Output { path: path.clone(), reason };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let mut lines = BTreeMap::new();
         let mut whole = true;
@@ -100,7 +100,7 @@ impl Store {
     }
 
     fn keep(&mut self, line: Line) -> Result<(), CompareError> {
-        let failed = |source| CompareError::Output { path: self.path.clone(), source };
+        let failed = |reason| CompareError::Output { path: self.path.clone(), reason };
         let mut text = serde_json::to_vec(&line).map_err(std::io::Error::from).map_err(failed)?;
         text.push(b'\n');
         self.file.write_all(&text).map_err(failed)?;
@@ -110,7 +110,7 @@ impl Store {
 
     /// Writes the lines anew in the order of their keys: the same bytes in whatever order the results came.
     pub(super) fn tidy(&mut self) -> Result<(), CompareError> {
-        let failed = |source| CompareError::Output { path: self.path.clone(), source };
+        let failed = |reason| CompareError::Output { path: self.path.clone(), reason };
         let fresh = self.path.with_extension("jsonl.new");
         let mut text = Vec::new();
         for line in self.lines.values() {

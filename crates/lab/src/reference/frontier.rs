@@ -120,8 +120,8 @@ mod tests {
         close(0.75, 5.0);
         close(0.8, 7.0);
         close(0.4, 1.0);
-        // Beyond the last λ: half of it and half of the best single model.
-        close(0.85, 8.5);
+        // Beyond the last λ: three quarters of the best single model and a quarter of the λ before the last.
+        close(0.85, 8.25);
         assert_eq!(found.cost(0.95), None);
     }
 
