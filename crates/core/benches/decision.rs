@@ -40,6 +40,7 @@ fn rate(learner: &mut Learner, n: u64) {
         model: ["model-0", "model-1", "model-2", "model-3"][n as usize % 4],
         reason: Reason::Exploit,
         features: &features(n),
+        predicted: 0.5,
         rater: Rater(0),
         rating: Some(Rating::new(f64::from(u8::from(!n.is_multiple_of(5)))).unwrap()),
         order: n,

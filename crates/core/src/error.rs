@@ -30,11 +30,14 @@ pub enum SpecError {
         value: f64,
     },
     /// A policy name that means nothing.
-    #[error("unknown policy {0:?}: use slarouter, random, cheapest, dearest or fixed:<model>")]
+    #[error("unknown policy {0:?}: use certified, slarouter, random, cheapest, dearest or fixed:<model>")]
     Policy(String),
     /// `fixed:<model>` names a model that is not in the zoo.
     #[error("policy fixed:{0}: there is no such model in the zoo")]
     FixedModel(String),
+    /// The fallback is not in the zoo.
+    #[error("the fallback {0:?} is not in the zoo")]
+    Fallback(String),
     /// A parameter out of range.
     #[error("parameter {name} must be finite and {range}, not {value}")]
     Parameter {
@@ -77,6 +80,9 @@ pub enum ObserveError {
     /// A rating outside \[0, 1\].
     #[error("a rating must lie between 0 and 1, not {0}")]
     Rating(f64),
+    /// A prediction that is not finite.
+    #[error("the prediction {0} at the time of the decision is not finite")]
+    Predicted(f64),
     /// The features do not fit.
     #[error(transparent)]
     Features(#[from] DecideError),

@@ -51,6 +51,8 @@ pub struct Feedback<'a> {
     pub reason: crate::Reason,
     /// The features that decision was made from.
     pub features: &'a [f32],
+    /// The satisfaction that was predicted of the model then chosen, in \[0, 1\]: [`crate::Decision::choice`].
+    pub predicted: f64,
     /// Who rates.
     pub rater: Rater,
     /// The rating; `None` withdraws an earlier one.

@@ -26,7 +26,7 @@ impl Learner<AnyPolicy> {
     /// [`SpecError`] if the policy's parameters are out of range or it names an unknown model.
     pub fn new(spec: RouteSpec, dim: usize, feature_version: u32) -> Result<Self, SpecError> {
         spec.check()?;
-        let policy = spec.policy.build(&spec.zoo, dim);
+        let policy = spec.policy.build(spec.alpha.get(), &spec.zoo, dim);
         Ok(Self::with_policy(spec, policy, dim, feature_version))
     }
 
@@ -37,7 +37,7 @@ impl Learner<AnyPolicy> {
     /// As [`Learner::new`]; the old configuration then stays in force.
     pub fn reconfigure(&mut self, spec: RouteSpec) -> Result<(), SpecError> {
         spec.check()?;
-        let fresh = spec.policy.build(&spec.zoo, self.router.dim);
+        let fresh = spec.policy.build(spec.alpha.get(), &spec.zoo, self.router.dim);
         let same_kind = std::mem::discriminant(&fresh) == std::mem::discriminant(&self.router.policy);
         let old = std::mem::replace(&mut self.router.spec, spec);
         if same_kind {
@@ -90,11 +90,11 @@ impl<P: Policy> Learner<P> {
         true
     }
 
-    /// Takes note of a decision; one that was pinned changes nothing.
-    pub fn decided(&mut self, decision: &Decision) {
+    /// Takes note of a decision made at `at`; one that was pinned changes nothing.
+    pub fn decided(&mut self, decision: &Decision, at: Timestamp) {
         if decision.reason != Reason::Pinned {
             self.router.account.decided(decision);
-            self.router.policy.decided(decision);
+            self.router.policy.decided(decision, at);
         }
     }
 
@@ -133,6 +133,9 @@ impl<P: Policy> Learner<P> {
         if !feedback.features.is_empty() {
             check_features(feedback.features, self.router.dim)?;
         }
+        if !feedback.predicted.is_finite() {
+            return Err(ObserveError::Predicted(feedback.predicted));
+        }
         let (receipt, change) = self.ledger.apply(feedback, now);
         if let (Some(change), true) = (change, feedback.reason != Reason::Pinned) {
             self.router.account.labelled(feedback.model, change);
@@ -144,6 +147,8 @@ impl<P: Policy> Learner<P> {
                 change,
                 lesson: self.ledger.lesson(feedback, change, can_teach),
                 alpha: self.router.spec.alpha.get(),
+                decided_at: feedback.decided_at,
+                predicted: feedback.predicted.clamp(0.0, 1.0),
             });
         }
         Ok(receipt)

@@ -1,5 +1,6 @@
 //! Policies: from predictions to a probability vector over the zoo.
 
+mod certified;
 mod fixed;
 mod slarouter;
 
@@ -8,8 +9,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Change;
-use crate::{Candidate, Certificate, Decision, RouteSpec, SpecError, Zoo};
+use crate::{Candidate, Certificate, Decision, RouteSpec, SpecError, Timestamp, Zoo};
 
+pub use certified::{Certified, CertifiedParams, Window};
 pub use fixed::Fixed;
 pub use slarouter::{SlaRouter, SlaRouterParams};
 
@@ -38,6 +40,10 @@ pub struct Label<'a> {
     pub lesson: Option<Change>,
     /// The satisfaction target.
     pub alpha: f64,
+    /// When the decision was made.
+    pub decided_at: Timestamp,
+    /// The satisfaction that was predicted of the model then chosen.
+    pub predicted: f64,
 }
 
 /// A rule that chooses models and learns from labels. Sampling, cost prediction and bookkeeping are done around it.
@@ -46,8 +52,8 @@ pub trait Policy: Send + Sync {
     /// probability 0 outside `view.allowed` and a sum of 1. Returns the place of the best choice.
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize;
 
-    /// Takes note of a decision that was made.
-    fn decided(&mut self, decision: &Decision);
+    /// Takes note of a decision that was made at `at`.
+    fn decided(&mut self, decision: &Decision, at: Timestamp);
 
     /// Learns.
     fn labelled(&mut self, label: &Label<'_>);
@@ -61,6 +67,16 @@ pub trait Policy: Send + Sync {
     /// Whether it has no best choice, so that every draw explores, that of the place `judge` returns as well.
     fn only_draws(&self) -> bool {
         false
+    }
+
+    /// Whether it knows enough to choose by; until then its best choice is a fallback.
+    fn has_evidence(&self) -> bool {
+        true
+    }
+
+    /// Whether what is known says that the zoo can reach α, by policies that ask.
+    fn is_feasible(&self) -> Option<bool> {
+        None
     }
 
     /// The virtual queue, where there is one.
@@ -78,8 +94,8 @@ impl Policy for Box<dyn Policy> {
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
         (**self).judge(view, candidates)
     }
-    fn decided(&mut self, decision: &Decision) {
-        (**self).decided(decision);
+    fn decided(&mut self, decision: &Decision, at: Timestamp) {
+        (**self).decided(decision, at);
     }
     fn labelled(&mut self, label: &Label<'_>) {
         (**self).labelled(label);
@@ -92,6 +108,12 @@ impl Policy for Box<dyn Policy> {
     }
     fn only_draws(&self) -> bool {
         (**self).only_draws()
+    }
+    fn has_evidence(&self) -> bool {
+        (**self).has_evidence()
+    }
+    fn is_feasible(&self) -> Option<bool> {
+        (**self).is_feasible()
     }
     fn queue(&self) -> Option<f64> {
         (**self).queue()
@@ -114,6 +136,8 @@ pub enum PolicySpec {
     Dearest,
     /// Always the model named.
     Fixed(String),
+    /// The default: keeps α with a certificate.
+    Certified(CertifiedParams),
 }
 
 /// The policies of this crate, as one type that can be saved.
@@ -123,17 +147,20 @@ pub enum AnyPolicy {
     SlaRouter(SlaRouter),
     /// See [`Fixed`].
     Fixed(Fixed),
+    /// See [`Certified`].
+    Certified(Box<Certified>),
 }
 
 // === impl PolicySpec ===
 
 impl PolicySpec {
-    /// Reads `slarouter`, `random`, `cheapest`, `dearest` or `fixed:<model>`; parameters are the paper's.
+    /// Reads `certified`, `slarouter`, `random`, `cheapest`, `dearest` or `fixed:<model>`; parameters are the paper's.
     ///
     /// # Errors
     /// [`SpecError::Policy`] for anything else.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         match text {
+            "certified" => Ok(Self::Certified(CertifiedParams::default())),
             "slarouter" => Ok(Self::SlaRouter(SlaRouterParams::default())),
             "random" => Ok(Self::Random),
             "cheapest" => Ok(Self::Cheapest),
@@ -147,14 +174,16 @@ impl PolicySpec {
 
     pub(crate) fn check(&self, zoo: &Zoo) -> Result<(), SpecError> {
         match self {
+            Self::Certified(params) => params.check(zoo),
             Self::SlaRouter(params) => params.check(),
             Self::Fixed(model) if zoo.position(model).is_none() => Err(SpecError::FixedModel(model.clone())),
             _ => Ok(()),
         }
     }
 
-    pub(crate) fn build(&self, zoo: &Zoo, dim: usize) -> AnyPolicy {
+    pub(crate) fn build(&self, alpha: f64, zoo: &Zoo, dim: usize) -> AnyPolicy {
         match self {
+            Self::Certified(params) => AnyPolicy::Certified(Box::new(Certified::new(params.clone(), alpha, zoo, dim))),
             Self::SlaRouter(params) => AnyPolicy::SlaRouter(SlaRouter::new(*params, zoo, dim)),
             other => AnyPolicy::Fixed(Fixed::new(other, zoo)),
         }
@@ -164,6 +193,7 @@ impl PolicySpec {
 impl fmt::Display for PolicySpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Certified(_) => f.write_str("certified"),
             Self::SlaRouter(_) => f.write_str("slarouter"),
             Self::Random => f.write_str("random"),
             Self::Cheapest => f.write_str("cheapest"),
@@ -180,6 +210,7 @@ impl AnyPolicy {
         match self {
             Self::SlaRouter(policy) => policy,
             Self::Fixed(policy) => policy,
+            Self::Certified(policy) => &**policy,
         }
     }
 
@@ -187,6 +218,7 @@ impl AnyPolicy {
         match self {
             Self::SlaRouter(policy) => policy,
             Self::Fixed(policy) => policy,
+            Self::Certified(policy) => &mut **policy,
         }
     }
 }
@@ -195,8 +227,8 @@ impl Policy for AnyPolicy {
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
         self.inner().judge(view, candidates)
     }
-    fn decided(&mut self, decision: &Decision) {
-        self.inner_mut().decided(decision);
+    fn decided(&mut self, decision: &Decision, at: Timestamp) {
+        self.inner_mut().decided(decision, at);
     }
     fn labelled(&mut self, label: &Label<'_>) {
         self.inner_mut().labelled(label);
@@ -209,6 +241,12 @@ impl Policy for AnyPolicy {
     }
     fn only_draws(&self) -> bool {
         self.inner().only_draws()
+    }
+    fn has_evidence(&self) -> bool {
+        self.inner().has_evidence()
+    }
+    fn is_feasible(&self) -> Option<bool> {
+        self.inner().is_feasible()
     }
     fn queue(&self) -> Option<f64> {
         self.inner().queue()

@@ -65,8 +65,11 @@ impl<P: Policy> Router<P> {
         let view = View { features: context.features, allowed: &allowed, alpha: self.spec.alpha.get() };
         let best = self.policy.judge(&view, &mut candidates);
         let chosen = sample(&candidates, best, uniform(rng));
-        let exploits = chosen == best && !self.policy.only_draws();
-        let reason = if exploits { Reason::Exploit } else { Reason::Explore };
+        let reason = match chosen == best && !self.policy.only_draws() {
+            true if self.policy.has_evidence() => Reason::Exploit,
+            true => Reason::Fallback,
+            false => Reason::Explore,
+        };
         Ok(Decision { candidates, chosen, reason })
     }
 

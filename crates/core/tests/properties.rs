@@ -99,7 +99,7 @@ proptest! {
         let Some(decision) = run.learner.router().pinned(&name, &context(&[1.0; DIM], &[&name])) else { return Ok(()) };
         prop_assert_eq!((&*decision.choice().model, decision.propensity(), decision.reason), (&*name, 1.0, Reason::Pinned));
         let before = run.learner.clone();
-        run.learner.decided(&decision);
+        run.learner.decided(&decision, Timestamp(0));
         prop_assert_eq!(&run.learner, &before);
         let cut = Outcome { model: &name, ok: false, input_tokens: None, output_tokens: Some(3.0), cost: 0.5, pinned: true };
         run.learner.finished(&cut).unwrap();
@@ -116,6 +116,7 @@ fn feedback<'a>(model: &'a str, reason: Reason, features: &'a [f32], decision: u
         model,
         reason,
         features,
+        predicted: 0.5,
         rater: Rater(0),
         rating: Some(Rating::new(1.0).unwrap()),
         order: 1,

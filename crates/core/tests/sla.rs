@@ -30,7 +30,7 @@ fn exploration_decays_with_the_fourth_root() {
         };
         let AnyPolicy::SlaRouter(policy) = learner.router().policy() else { panic!("another policy") };
         assert!(expected.is_none_or(|p: f64| (policy.exploration() - p).abs() < 1e-15), "t = {t}");
-        learner.decided(&decision);
+        learner.decided(&decision, Timestamp(0));
     }
     let always = SlaRouterParams { c: 7.0, ..SlaRouterParams::default() };
     let learner = route::learner(models(&[1.0, 2.0]), 0.8, slarouter(always), 0);
@@ -104,7 +104,7 @@ fn costs_are_scaled_by_the_dearest_seen_so_far() {
     let mut score = |input_tokens: f64| {
         let context = Context { features: &[], input_tokens, excluded: &[] };
         let decision = learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();
-        learner.decided(&decision);
+        learner.decided(&decision, Timestamp(0));
         decision.candidates[1].score
     };
     assert_eq!([score(200.0), score(600.0), score(200.0)], [1.0, 1.0, 0.5]);
@@ -140,7 +140,7 @@ fn stream(alpha: f64, length: u64, seed: u64) -> Stream {
         let context = Context { features: &features, input_tokens, excluded: &[] };
         let learner = &mut stream.learner;
         let decision = learner.router().decide(&context, &mut decision_rng(seed, DecisionId(t.into()))).unwrap();
-        learner.decided(&decision);
+        learner.decided(&decision, Timestamp(t));
         let cost = |model: usize| learner_cost(PRICES[model], input_tokens);
         let model = &*decision.choice().model;
         let outcome = Outcome {
@@ -163,6 +163,7 @@ fn stream(alpha: f64, length: u64, seed: u64) -> Stream {
                 model,
                 reason: decision.reason,
                 features: &features,
+                predicted: decision.choice().satisfaction,
                 rater: Rater(0),
                 rating: Some(Rating::new(s).unwrap()),
                 order: t,

@@ -155,6 +155,7 @@ fn rate(learner: &mut Learner, n: u64, model: &str, features: &[f32], rating: Op
         model,
         reason: Reason::Exploit,
         features,
+        predicted: 0.5,
         rater: Rater(n % 2),
         rating: rating.map(|rating| Rating::new(rating).unwrap()),
         order: 2 * n + u64::from(rating.is_none()),
@@ -177,7 +178,7 @@ fn recorded() -> Learner {
         let context = Context { features: &features, input_tokens: f64::from(100 + n), excluded: &[] };
         let mut rng = decision_rng(1, DecisionId(n.into()));
         let decision = learner.router().decide(&context, &mut rng).unwrap();
-        learner.decided(&decision);
+        learner.decided(&decision, Timestamp(u64::from(n)));
         let model = &*decision.choice().model;
         let output_tokens = Some(f64::from(50 + n));
         let outcome = Outcome { model, ok: n % 7 != 0, input_tokens: None, output_tokens, cost: 0.0005, pinned: false };

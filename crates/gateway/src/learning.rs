@@ -136,9 +136,9 @@ impl Learning {
                     self.learners.insert(route.clone(), learner);
                 }
             }
-            Event::Decided { route, decision, .. } => {
+            Event::Decided { time, route, decision, .. } => {
                 if let Some(learner) = self.learners.get_mut(route) {
-                    learner.decided(decision);
+                    learner.decided(decision, *time);
                 }
             }
             Event::Finished { route, reason, outcome, .. } => {
@@ -162,6 +162,7 @@ impl Learning {
                         model: &rated.model,
                         reason: rated.reason,
                         features: if current { &rated.features } else { &[] },
+                        predicted: rated.predicted,
                         rater: rated.rater,
                         rating: rated.rating,
                         order: *seq,

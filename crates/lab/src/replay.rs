@@ -202,7 +202,7 @@ impl Replay<'_> {
             let decision = learner.router().decide(&context, &mut decision_rng(seed, id))?;
             let (model, score) = (decision.chosen, data.score(row, decision.chosen));
             let name = decision.choice().model.clone();
-            learner.decided(&decision);
+            learner.decided(&decision, now);
             learner.finished(&Outcome {
                 model: &name,
                 ok: true,
@@ -219,6 +219,7 @@ impl Replay<'_> {
                     model: &name,
                     reason: decision.reason,
                     features,
+                    predicted: decision.choice().satisfaction,
                     rater: Rater(0),
                     rating: Some(Rating::new(score)?),
                     order: t as u64,

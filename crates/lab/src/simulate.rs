@@ -225,7 +225,7 @@ mod tests {
                 let model = &world.models()[decision.chosen];
                 let answer = world.answer(request, decision.chosen);
                 let cost = model.price.cost(input, f64::from(answer.output_tokens));
-                learner.decided(&decision);
+                learner.decided(&decision, Timestamp(request));
                 let output_tokens = Some(f64::from(answer.output_tokens));
                 let outcome =
                     Outcome { model: model.name, ok: true, input_tokens: None, output_tokens, cost, pinned: false };
@@ -245,6 +245,7 @@ mod tests {
                         model: model.name,
                         reason: decision.reason,
                         features: &x,
+                        predicted: decision.choice().satisfaction,
                         rater: Rater(0),
                         rating: Some(Rating::new(score).unwrap()),
                         order: request,

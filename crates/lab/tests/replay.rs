@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use slarouter_core::policy::{Label, View};
-use slarouter_core::{Alpha, AnyPolicy, Candidate, Decision, Learner, Policy, PolicySpec, RouteSpec, Zoo};
+use slarouter_core::{Alpha, AnyPolicy, Candidate, Decision, Learner, Policy, PolicySpec, RouteSpec, Timestamp, Zoo};
 use slarouter_lab::{Dataset, Replay, ReplayError, Selection};
 use slarouter_text::{DIM, VERSION};
 
@@ -151,9 +151,9 @@ impl Policy for Spy {
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
         self.inner.judge(view, candidates)
     }
-    fn decided(&mut self, decision: &Decision) {
+    fn decided(&mut self, decision: &Decision, at: Timestamp) {
         self.log.lock().unwrap().push((decision.chosen, false));
-        self.inner.decided(decision);
+        self.inner.decided(decision, at);
     }
     fn labelled(&mut self, label: &Label<'_>) {
         self.log.lock().unwrap().last_mut().unwrap().1 = true;

@@ -157,6 +157,8 @@ pub struct Rated {
     pub features: Vec<f32>,
     /// Their version.
     pub feature_version: u32,
+    /// The satisfaction that was predicted of the model then chosen.
+    pub predicted: f64,
     /// Who rated.
     pub rater: Rater,
     /// The rating; `None` withdraws.

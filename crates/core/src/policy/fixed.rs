@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Label, Policy, PolicySpec, View};
-use crate::{Candidate, Decision, RouteSpec, Zoo};
+use crate::{Candidate, Decision, RouteSpec, Timestamp, Zoo};
 
 /// One model always, or a uniform draw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ impl Fixed {
             PolicySpec::Cheapest => Some(zoo.by_price(false)),
             PolicySpec::Dearest => Some(zoo.by_price(true)),
             PolicySpec::Fixed(name) => zoo.position(name),
-            PolicySpec::Random | PolicySpec::SlaRouter(_) => None,
+            PolicySpec::Random | PolicySpec::SlaRouter(_) | PolicySpec::Certified(_) => None,
         };
         Self { model }
     }
@@ -56,7 +56,7 @@ impl Policy for Fixed {
         }
     }
 
-    fn decided(&mut self, _: &Decision) {}
+    fn decided(&mut self, _: &Decision, _: Timestamp) {}
 
     fn labelled(&mut self, _: &Label<'_>) {}
 

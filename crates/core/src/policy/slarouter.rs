@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Label, Policy, PolicySpec, View};
-use crate::{Candidate, Decision, LogisticHead, ModelSpec, RouteSpec, SpecError, VirtualQueue, Zoo};
+use crate::{Candidate, Decision, LogisticHead, ModelSpec, RouteSpec, SpecError, Timestamp, VirtualQueue, Zoo};
 
 /// Parameters of [`SlaRouter`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ impl Policy for SlaRouter {
         best
     }
 
-    fn decided(&mut self, decision: &Decision) {
+    fn decided(&mut self, decision: &Decision, _: Timestamp) {
         self.requests += 1;
         self.peak_cost = decision.candidates.iter().fold(self.peak_cost, |peak, c| peak.max(c.cost));
     }

@@ -124,6 +124,7 @@ impl Run {
                     model: &decision.choice().model,
                     reason: decision.reason,
                     features,
+                    predicted: decision.choice().satisfaction,
                     rater: Rater(*rater),
                     rating: rating.map(|rating| Rating::new(rating).unwrap()),
                     order: self.clock,
@@ -138,7 +139,7 @@ impl Run {
     }
 
     fn enter(&mut self, decision: Decision, features: Vec<f32>, now: Timestamp) {
-        self.learner.decided(&decision);
+        self.learner.decided(&decision, now);
         self.made.push(decision);
         self.contexts.push((features, now));
     }

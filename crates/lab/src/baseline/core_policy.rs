@@ -33,7 +33,7 @@ impl Contender for CorePolicy {
         let context = Context { features: request.features, input_tokens: request.input_tokens, excluded: &[] };
         let mut rng = decision_rng(self.seed, DecisionId(request.t as u128));
         let decision = self.learner.router().decide(&context, &mut rng)?;
-        self.learner.decided(&decision);
+        self.learner.decided(&decision, Timestamp(request.t as u64));
         let choice = Choice { model: decision.chosen, explored: decision.reason == Reason::Explore, asked: Asked::One };
         self.decision = Some(decision);
         Ok(choice)
@@ -62,6 +62,7 @@ impl Contender for CorePolicy {
             model: &decision.choice().model,
             reason: decision.reason,
             features: request.features,
+            predicted: decision.choice().satisfaction,
             rater: Rater(0),
             rating: Some(Rating::new(score)?),
             order: request.t as u64,

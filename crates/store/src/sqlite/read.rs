@@ -57,7 +57,7 @@ pub(super) async fn events_after(pool: &SqlitePool, seq: u64, limit: usize) -> R
         events.push(finished(row)?);
     }
     let rows = sqlx::query(
-        "SELECT f.*, d.time AS decided_at, d.route, d.reason, d.features, d.feature_version, coalesce((SELECT r.model \
+        "SELECT f.*, d.time AS decided_at, d.route, d.reason, d.decision, d.features, d.feature_version, coalesce((SELECT r.model \
          FROM reroutes r WHERE r.decision_id = d.id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model) AS model \
          FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE f.seq > $1 ORDER BY f.seq LIMIT $2",
     )
@@ -169,6 +169,7 @@ fn rated(row: &SqliteRow) -> Result<Event, StoreError> {
         reason: reason(row)?,
         features: features(row)?,
         feature_version: row.try_get("feature_version")?,
+        predicted: decision_of(row)?.choice().satisfaction,
         rater: Rater(row.try_get::<i64, _>("rater")?.cast_unsigned()),
         rating: rating.map(Rating::new).transpose().map_err(|error| damaged(row, &error.to_string()))?,
         receipt: Receipt::parse(&receipt).ok_or_else(|| damaged(row, "unknown receipt"))?,

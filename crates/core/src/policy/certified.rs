@@ -1,0 +1,368 @@
+//! The default policy: the cheapest mix that keeps the SLA with a stated certainty.
+
+mod belief;
+mod predictor;
+mod steering;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Label, Policy, PolicySpec, View};
+use crate::{
+    Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Span, SpecError, Standing, Timestamp, Zoo,
+};
+use predictor::Predictor;
+use steering::{Demand, Steering};
+
+/// Labels before anything but the fallback serves on purpose.
+const FIRST_LABELS: u64 = 3;
+/// Share of the requests that explores until then.
+const FIRST_EXPLORATION: f64 = 0.3;
+/// Standard errors of the account by which its surplus is to exceed zero. 1.645 would keep 95 % if the normal
+/// approximation and the tracking were perfect.
+const MARGIN: f64 = 2.2;
+/// Share of a horizon's own randomness that the margin covers as well.
+const TRACKING: f64 = 1.0;
+/// Requests in which a deficit is made good: so many, or this share of those served, whichever is more.
+const HORIZON: f64 = 400.0;
+const HORIZON_GROWTH: f64 = 0.25;
+/// How much longer, as a share of the requests served, it may take at high prices.
+const LONGEST_GROWTH: f64 = 0.5;
+/// Weight of the expected improvement in the exploration probability, and its highest sum.
+const CURIOSITY: f64 = 0.5;
+const MOST_EXPLORATION: f64 = 0.3;
+/// Least probability of any model that may be chosen, where the exploration budget can pay for it.
+const LEAST_PROBABILITY: f64 = 1e-3;
+/// Recent residuals: labels that count, and labels' worth of belief that the predictions are right.
+const FAST: Memory = Memory { labels: 64.0, trust: 16.0 };
+const SLOW: Memory = Memory { labels: 300.0, trust: 50.0 };
+
+/// Over which answers the SLA is to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Window {
+    /// All since the route's first request.
+    #[default]
+    Run,
+    /// The last so many.
+    Requests(u64),
+    /// Those of the current period of so many milliseconds, counted from the Unix epoch.
+    Period(u64),
+}
+
+/// Parameters of [`Certified`]. There is no learning rate and nothing to tune per zoo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CertifiedParams {
+    /// Probability with which the certificate holds, in (0, 1).
+    pub assurance: f64,
+    /// The model that serves while there is no evidence; the one with the highest list price if not given.
+    pub fallback: Option<String>,
+    /// Highest extra cost of exploration as a share of the spend, in \[0, 1\]; 0 turns exploration off.
+    pub exploration: f64,
+    /// Over which answers the SLA is to hold.
+    pub window: Window,
+}
+
+/// A doubly robust account of satisfaction, Bayesian predictors, and a price of satisfaction that follows from both.
+///
+/// ```text
+/// ŝ_m(x)   averaged Bayesian logistic predictors plus the mean residual of recent labels
+/// G ± U    surplus Σ(s − α) of the account, and the margin that makes sure of it
+/// λ        smallest price at which the mean ŝ of argmin ĉ − λŝ, over recent requests, meets α + (U − G)/H
+/// m        argmin ĉ_m(x) − λ ŝ_m(x), drawn between the two prices next to λ;
+///          another model with a probability that grows with its expected improvement and falls with its regret
+/// ```
+///
+/// In plain words and with what each part buys: `docs/policy.md`. What is promised: `docs/guarantees.md`. A decision takes
+/// O(models · features), a label O(features²) and a solution for λ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Certified {
+    params: CertifiedParams,
+    alpha: f64,
+    fallback: usize,
+    predictor: Predictor,
+    account: SatisfactionAccount,
+    standing: Standing,
+    steering: Steering,
+    fast: Residual,
+    slow: Residual,
+    /// Start of the period that the account speaks of, for calendar windows.
+    period: u64,
+}
+
+/// Over how many labels a mean residual forgets, and how many it takes to be believed.
+#[derive(Clone, Copy)]
+struct Memory {
+    labels: f64,
+    trust: f64,
+}
+
+/// Exponentially weighted mean residual of recent labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Residual {
+    weight: f64,
+    sum: f64,
+}
+
+impl Default for CertifiedParams {
+    fn default() -> Self {
+        Self { assurance: 0.95, fallback: None, exploration: 0.05, window: Window::Run }
+    }
+}
+
+impl CertifiedParams {
+    pub(crate) fn check(&self, zoo: &Zoo) -> Result<(), SpecError> {
+        let refuse = |name, range, value| Err(SpecError::Parameter { name, range, value });
+        if !(self.assurance > 0.0 && self.assurance < 1.0) {
+            return refuse("assurance", "strictly between 0 and 1", self.assurance);
+        }
+        if !(0.0..=1.0).contains(&self.exploration) {
+            return refuse("exploration", "between 0 and 1", self.exploration);
+        }
+        if let Window::Requests(0) | Window::Period(0) = self.window {
+            return refuse("window", "positive", 0.0);
+        }
+        match &self.fallback {
+            Some(name) if zoo.position(name).is_none() => Err(SpecError::Fallback(name.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn fallback(&self, zoo: &Zoo) -> usize {
+        let named = self.fallback.as_ref().and_then(|name| zoo.position(name));
+        named.unwrap_or_else(|| zoo.by_price(true))
+    }
+
+    fn span(&self) -> Span {
+        match self.window {
+            Window::Requests(count) => Span::Rolling(count),
+            Window::Run | Window::Period(_) => Span::Open,
+        }
+    }
+}
+
+impl Residual {
+    fn add(&mut self, memory: Memory, residual: f64) {
+        let keep = 1.0 - 1.0 / memory.labels;
+        self.weight = self.weight * keep + 1.0;
+        self.sum = self.sum * keep + residual;
+    }
+
+    fn mean(self, memory: Memory) -> f64 {
+        self.sum / (self.weight + memory.trust)
+    }
+}
+
+impl Certified {
+    pub(crate) fn new(params: CertifiedParams, alpha: f64, zoo: &Zoo, dim: usize) -> Self {
+        let account = SatisfactionAccount::new(params.assurance, params.span());
+        Self {
+            alpha,
+            fallback: params.fallback(zoo),
+            predictor: Predictor::new(zoo, dim),
+            standing: account.standing(),
+            account,
+            steering: Steering::new(zoo.models().len()),
+            fast: Residual::default(),
+            slow: Residual::default(),
+            period: 0,
+            params,
+        }
+    }
+
+    /// Where the account stands, without a promise.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Asks the steering for a new price.
+    fn solve(&mut self) {
+        self.standing = self.account.standing();
+        let Standing { requests, labels, label_rate, squared_residual, estimate, .. } = self.standing;
+        if labels == 0 {
+            return;
+        }
+        let (served, labels) = (requests as f64, labels as f64);
+        // One label's worth of prior keeps the first few from looking certain.
+        let variance = (squared_residual * labels + 0.2) / (labels + 1.0);
+        let unseen = (1.0 - label_rate) / label_rate;
+        let horizon = HORIZON.max(HORIZON_GROWTH * served);
+        let ahead = match self.params.window {
+            Window::Requests(count) => (served + horizon).min(count as f64),
+            Window::Run | Window::Period(_) => served + horizon,
+        };
+        let demand = Demand {
+            level: self.alpha - self.slow.mean(SLOW),
+            surplus: served * (estimate - self.alpha),
+            margin: MARGIN * (variance * (unseen * ahead + TRACKING * horizon)).sqrt(),
+            horizon,
+            longest: horizon + LONGEST_GROWTH * served,
+            doubt: (variance / (labels.min(SLOW.labels) + 1.0)).sqrt(),
+        };
+        let mut trust = vec![0.0; self.predictor.doubt().len()];
+        trust[self.fallback] = self.predictor.doubt()[self.fallback];
+        self.steering.solve(&demand, &trust);
+    }
+
+    /// The fallback serves, the others are tried.
+    fn start_safely(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
+        let dearest = candidates.iter().map(|c| c.cost).fold(0.0, f64::max);
+        for candidate in candidates.iter_mut() {
+            candidate.score = candidate.cost - dearest * candidate.satisfaction;
+        }
+        let best = if view.allowed.contains(&self.fallback) { self.fallback } else { least_score(view, candidates) };
+        let others = view.allowed.len() - 1;
+        if others > 0 && self.params.exploration > 0.0 {
+            for &i in view.allowed {
+                candidates[i].probability = FIRST_EXPLORATION / others as f64;
+            }
+            candidates[best].probability = 1.0 - FIRST_EXPLORATION;
+        } else {
+            candidates[best].probability = 1.0;
+        }
+        best
+    }
+
+    /// Probabilities of models other than the two best: as much as they promise to save for what trying them costs.
+    fn explore(
+        &self,
+        view: &View<'_>,
+        candidates: &mut [Candidate],
+        best: (usize, usize),
+        price: f64,
+        expected: f64,
+    ) -> f64 {
+        let budget = self.params.exploration * self.steering.spend();
+        if budget <= 0.0 || price <= 0.0 {
+            return 0.0;
+        }
+        let least = view.allowed.iter().map(|&i| candidates[i].score).fold(f64::INFINITY, f64::min);
+        let floor = LEAST_PROBABILITY / candidates.len() as f64;
+        let mut total = 0.0;
+        for &i in view.allowed.iter().filter(|&&i| i != best.0 && i != best.1) {
+            let doubt = price * self.predictor.doubt()[i];
+            let regret = ((candidates[i].score - least) / doubt.max(f64::MIN_POSITIVE)).max(0.05);
+            let wanted = CURIOSITY * expected_improvement(regret) / regret;
+            let extra = candidates[i].cost - expected;
+            let affordable = if extra > 0.0 { budget / extra } else { 1.0 };
+            candidates[i].probability = wanted.min(affordable).max(floor.min(affordable));
+            total += candidates[i].probability;
+        }
+        if total > MOST_EXPLORATION {
+            for &i in view.allowed {
+                candidates[i].probability *= MOST_EXPLORATION / total;
+            }
+            total = MOST_EXPLORATION;
+        }
+        total
+    }
+}
+
+impl Policy for Certified {
+    fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
+        let prompt = self.predictor.prepare(view.features);
+        let correction = self.fast.mean(FAST);
+        for (candidate, predicted) in candidates.iter_mut().zip(self.predictor.predict(&prompt)) {
+            candidate.satisfaction = (predicted + correction).clamp(0.005, 0.995);
+            candidate.probability = 0.0;
+        }
+        if !self.has_evidence() {
+            return self.start_safely(view, candidates);
+        }
+        let (low, high, share) = self.steering.prices();
+        let mut at = |price: f64| {
+            for (candidate, trust) in candidates.iter_mut().zip(self.steering.trust()) {
+                candidate.score = candidate.cost - price * (candidate.satisfaction + trust);
+            }
+            least_score(view, candidates)
+        };
+        let best = (at(low), at(high));
+        let expected = (1.0 - share) * candidates[best.0].cost + share * candidates[best.1].cost;
+        let explored = self.explore(view, candidates, best, high, expected);
+        candidates[best.0].probability += (1.0 - explored) * (1.0 - share);
+        candidates[best.1].probability += (1.0 - explored) * share;
+        if share >= 0.5 { best.1 } else { best.0 }
+    }
+
+    fn decided(&mut self, decision: &Decision, at: Timestamp) {
+        if let Window::Period(length) = self.params.window
+            && at.0 / length > self.period
+        {
+            self.period = at.0 / length;
+            self.account.restart(Timestamp(self.period * length));
+        }
+        self.account.answered(at, decision.choice().satisfaction);
+        let expected = decision.candidates.iter().map(|c| c.probability * c.cost).sum();
+        let (satisfaction, cost) = decision.candidates.iter().map(|c| (c.satisfaction, c.cost)).unzip();
+        if self.steering.decided(satisfaction, cost, expected) {
+            self.solve();
+        }
+    }
+
+    fn labelled(&mut self, label: &Label<'_>) {
+        self.account.labelled(label.decided_at, label.predicted, label.change.old, label.change.new);
+        if let Some(new) = label.change.new {
+            // A changed label enters the running means by its difference, as if the first had been right.
+            let residual = label.change.old.map_or(new - label.predicted, |old| new - old);
+            let correction = if label.change.old.is_none() { self.fast.mean(FAST) } else { 0.0 };
+            self.fast.add(FAST, residual + correction);
+            self.slow.add(SLOW, residual);
+        }
+        if let (Some(model), Some(lesson)) = (label.model, label.lesson) {
+            let prompt = self.predictor.prepare(label.features);
+            self.predictor.learn(&prompt, model, lesson);
+        }
+        self.solve();
+    }
+
+    fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
+        let PolicySpec::Certified(params) = &spec.policy else { return };
+        if (params.window, params.assurance) != (self.params.window, self.params.assurance)
+            || spec.alpha.get() != self.alpha
+        {
+            // Another promise: its account starts now.
+            self.account = SatisfactionAccount::new(params.assurance, params.span());
+        }
+        self.params = params.clone();
+        self.alpha = spec.alpha.get();
+        self.fallback = params.fallback(&spec.zoo);
+        self.predictor.reconfigure(old, &spec.zoo);
+        let places: Vec<_> = spec.zoo.models().iter().map(|model| old.position(&model.name)).collect();
+        self.steering.reconfigure(&places);
+    }
+
+    fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
+        self.predictor = Predictor::new(zoo, dim);
+    }
+
+    fn has_evidence(&self) -> bool {
+        self.predictor.labels() >= FIRST_LABELS && self.steering.is_ready()
+    }
+
+    fn is_feasible(&self) -> Option<bool> {
+        Some(self.steering.is_feasible())
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        Some(self.account.certificate())
+    }
+}
+
+fn least_score(view: &View<'_>, candidates: &[Candidate]) -> usize {
+    let mut best = view.allowed[0];
+    for &i in view.allowed {
+        let (a, b) = (&candidates[i], &candidates[best]);
+        if (a.score, a.cost) < (b.score, b.cost) {
+            best = i;
+        }
+    }
+    best
+}
+
+/// E max(0, Z − z) of a standard normal Z, for z ≥ 0. The tail in the logistic approximation, to 1 % where it matters.
+fn expected_improvement(z: f64) -> f64 {
+    let density = libm::exp(-0.5 * z * z) * 0.398_942_280_401_432_7;
+    let tail = 1.0 / (1.0 + libm::exp(1.5976 * z + 0.070_56 * z * z * z));
+    (density - z * tail).max(0.0)
+}

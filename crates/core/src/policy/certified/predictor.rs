@@ -1,0 +1,228 @@
+//! Predicted satisfaction, from dozens of labels on.
+
+use std::collections::BTreeMap;
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::belief::Belief;
+use crate::ledger::Change;
+use crate::{ModelSpec, Zoo};
+
+/// Prior standard deviations of the weights (shared, per model): from "the prompt says nothing" to "it says a lot".
+const GRID: [(f64, f64); 4] = [(0.0, 0.0), (0.7, 0.3), (1.5, 1.0), (3.0, 3.0)];
+/// Prior standard deviation of a model's bias, in log-odds.
+const BIAS_SPREAD: f64 = 1.5;
+/// What is believed of a model of which nobody has said anything: most answers of most models satisfy.
+const PRIOR: f64 = 0.7;
+/// Factor per label on the evidence for each strength of regularisation, so that it can change its mind.
+const MEMORY: f64 = 0.998;
+/// Variance per label by which a model's bias may wander: silent changes of a model are followed within some hundred labels.
+const DRIFT: f64 = 2e-5;
+/// Weight per label in the running mean of the features.
+const MEAN_RATE: f64 = 1.0 / 500.0;
+/// Experts with less weight than this are not asked.
+const NEGLIGIBLE: f64 = 1e-3;
+/// No uncertainty about a model's mean is taken for larger.
+const WIDEST: f64 = 0.35;
+
+/// Predicts the satisfaction of every model on a prompt.
+///
+/// `logit p_m(x) = u·x + w_m·x + b_m`: what makes a prompt hard (u) is shared by all models and learnt from all labels, what is
+/// peculiar to a model (w_m, b_m) from its own. Four experts differ in the prior spread of u and w, that is in regularisation;
+/// they are averaged by how well each predicted the labels before seeing them (Bayesian model averaging by prequential
+/// likelihood, Dawid 1984), so nothing is left to tune. Predictions are moderated by their own variance (MacKay 1992).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Predictor {
+    dim: usize,
+    experts: Vec<Expert>,
+    /// Running mean of the features of labelled prompts, with the constant 1 at its end.
+    centre: Vec<f64>,
+    labels: u64,
+    /// Standard deviation of each model's mean satisfaction over prompts.
+    doubt: Vec<f64>,
+    /// What was learnt of models that have left the zoo.
+    retired: BTreeMap<Arc<str>, Vec<Arc<Belief>>>,
+}
+
+/// One strength of regularisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Expert {
+    /// Place in [`GRID`].
+    place: usize,
+    shared: Arc<Belief>,
+    models: Vec<Arc<Belief>>,
+    evidence: f64,
+    weight: f64,
+}
+
+/// Features in the form that the beliefs need.
+pub(super) struct Prepared {
+    x: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Predictor {
+    pub(super) fn new(zoo: &Zoo, dim: usize) -> Self {
+        let experts = (0..GRID.len()).map(|place| Expert::new(place, zoo, dim)).collect();
+        let mut centre = vec![0.0; dim + 1];
+        centre[dim] = 1.0;
+        let mut predictor = Self { dim, experts, centre, labels: 0, doubt: Vec::new(), retired: BTreeMap::new() };
+        predictor.doubt = (0..zoo.models().len()).map(|model| predictor.doubt_of(model)).collect();
+        predictor
+    }
+
+    pub(super) fn prepare(&self, features: &[f32]) -> Prepared {
+        let x: Vec<f64> = features.iter().map(|&x| f64::from(x)).chain([1.0]).collect();
+        let squares = x.iter().map(|x| x * x).collect();
+        Prepared { x, squares }
+    }
+
+    /// Predicted satisfaction of each model, in (0, 1). O(models · dim) per expert that matters.
+    pub(super) fn predict(&self, prompt: &Prepared) -> Vec<f64> {
+        let mut satisfaction = vec![0.0; self.doubt.len()];
+        for expert in self.experts.iter().filter(|expert| expert.weight >= NEGLIGIBLE) {
+            let (mean, variance) = expert.shared_moments(prompt);
+            for (sum, model) in satisfaction.iter_mut().zip(&expert.models) {
+                let x = expert.view(&prompt.x);
+                let own = model.rough_variance(expert.view(&prompt.squares));
+                *sum += expert.weight * moderated(mean + model.mean(x), variance + own);
+            }
+        }
+        satisfaction
+    }
+
+    /// How far off the mean satisfaction of each model may be: one standard deviation.
+    pub(super) fn doubt(&self) -> &[f64] {
+        &self.doubt
+    }
+
+    /// Labels learnt from.
+    pub(super) fn labels(&self) -> u64 {
+        self.labels
+    }
+
+    /// Learns a label, its change, or its withdrawal. A changed label moves the beliefs by the difference and leaves their
+    /// certainty as it was; a withdrawn one moves them back towards what they would predict. O(dim²) per expert.
+    pub(super) fn learn(&mut self, prompt: &Prepared, model: usize, lesson: Change) {
+        for expert in &mut self.experts {
+            expert.learn(prompt, model, lesson);
+        }
+        if lesson.old.is_none() {
+            self.labels += 1;
+            let rate = (1.0 / self.labels as f64).max(MEAN_RATE);
+            for (mean, x) in self.centre.iter_mut().zip(&prompt.x) {
+                *mean += rate * (x - *mean);
+            }
+        }
+        let best = self.experts.iter().map(|expert| expert.evidence).fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = self.experts.iter().map(|expert| libm::exp(expert.evidence - best)).sum();
+        for expert in &mut self.experts {
+            expert.weight = libm::exp(expert.evidence - best) / total;
+        }
+        self.doubt[model] = self.doubt_of(model);
+    }
+
+    /// The zoo has changed from `old` to `new`; what is known of models that stay or come back is kept.
+    pub(super) fn reconfigure(&mut self, old: &Zoo, new: &Zoo) {
+        for (place, model) in old.models().iter().enumerate() {
+            let known = self.experts.iter().map(|expert| expert.models[place].clone()).collect();
+            self.retired.insert(model.name.clone(), known);
+        }
+        for expert in &mut self.experts {
+            expert.models.clear();
+        }
+        for model in new.models() {
+            let known = self.retired.remove(&model.name);
+            for (place, expert) in self.experts.iter_mut().enumerate() {
+                let belief = known.as_ref().map(|known| known[place].clone());
+                expert.models.push(belief.unwrap_or_else(|| fresh(place, model, self.dim)));
+            }
+        }
+        self.doubt = (0..new.models().len()).map(|model| self.doubt_of(model)).collect();
+    }
+
+    fn doubt_of(&self, model: usize) -> f64 {
+        let mut doubt = 0.0;
+        for expert in &self.experts {
+            let x = expert.view(&self.centre);
+            let mean = if expert.is_shared() { expert.shared.mean(x) } else { 0.0 };
+            let p = sigmoid(mean + expert.models[model].mean(x));
+            let (_, variance) = expert.models[model].spread_along(x);
+            doubt += expert.weight * p * (1.0 - p) * variance.sqrt();
+        }
+        doubt.min(WIDEST)
+    }
+}
+
+impl Expert {
+    fn new(place: usize, zoo: &Zoo, dim: usize) -> Self {
+        let dim_here = if GRID[place].0 > 0.0 { dim } else { 0 };
+        Self {
+            place,
+            shared: Arc::new(Belief::new(dim_here, GRID[place].0, 0.0, 0.0)),
+            models: zoo.models().iter().map(|model| fresh(place, model, dim)).collect(),
+            evidence: 0.0,
+            weight: 1.0 / GRID.len() as f64,
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        GRID[self.place].0 > 0.0
+    }
+
+    /// What this expert sees of a prompt: all of it, or the constant alone.
+    fn view<'a>(&self, x: &'a [f64]) -> &'a [f64] {
+        if self.is_shared() { x } else { &x[x.len() - 1..] }
+    }
+
+    fn shared_moments(&self, prompt: &Prepared) -> (f64, f64) {
+        if !self.is_shared() {
+            return (0.0, 0.0);
+        }
+        (self.shared.mean(&prompt.x), self.shared.rough_variance(&prompt.squares))
+    }
+
+    fn learn(&mut self, prompt: &Prepared, model: usize, lesson: Change) {
+        let x = self.view(&prompt.x);
+        let (own, own_variance) = self.models[model].spread_along(x);
+        let (common, variance) = if self.is_shared() { self.shared.spread_along(x) } else { (Vec::new(), 0.0) };
+        let mean = if self.is_shared() { self.shared.mean(x) } else { 0.0 } + self.models[model].mean(x);
+        let variance = variance + own_variance;
+        let p = moderated(mean, variance).clamp(1e-4, 1.0 - 1e-4);
+        let weight = (p * (1.0 - p)).max(1e-3);
+        let scale = 1.0 / (1.0 + weight * variance);
+        let (surprise, shrink) = match (lesson.old, lesson.new) {
+            (None, Some(s)) => {
+                self.evidence = self.evidence * MEMORY + s * libm::log(p) + (1.0 - s) * libm::log(1.0 - p);
+                (s - p, weight * scale)
+            }
+            (Some(old), Some(new)) => (new - old, 0.0),
+            (Some(old), None) => (p - old, 0.0),
+            (None, None) => return,
+        };
+        let belief = Arc::make_mut(&mut self.models[model]);
+        belief.absorb(&own, surprise * scale, shrink);
+        belief.drift(if shrink > 0.0 { DRIFT } else { 0.0 }, BIAS_SPREAD * BIAS_SPREAD);
+        if GRID[self.place].0 > 0.0 {
+            Arc::make_mut(&mut self.shared).absorb(&common, surprise * scale, shrink);
+        }
+    }
+}
+
+fn fresh(place: usize, model: &ModelSpec, dim: usize) -> Arc<Belief> {
+    let prior = model.prior.unwrap_or(PRIOR);
+    let (shared, own) = GRID[place];
+    let dim = if shared > 0.0 { dim } else { 0 };
+    Arc::new(Belief::new(dim, own, libm::log(prior / (1.0 - prior)), BIAS_SPREAD))
+}
+
+fn sigmoid(a: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-a))
+}
+
+/// The mean of sigmoid(a) for normal a, in MacKay's approximation.
+fn moderated(mean: f64, variance: f64) -> f64 {
+    sigmoid(mean / (1.0 + PI * variance / 8.0).sqrt())
+}

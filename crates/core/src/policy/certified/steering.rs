@@ -1,0 +1,252 @@
+//! The price of satisfaction: from what is needed to what to choose.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// Recent requests that stand for the next ones.
+const WINDOW: usize = 200;
+/// Fewest of them to solve for a price from.
+const ENOUGH: usize = 5;
+/// Requests between two solutions, if no label comes.
+const PACE: u32 = 8;
+/// Requests over which the mean cost of a model, and of the policy, forgets.
+const COST_MEMORY: f64 = 500.0;
+/// Growth per request of the highest price that may be paid: e-fold in 200 requests.
+const PATIENCE: f64 = 0.005;
+/// Bisection stops at prices that differ by less than this factor.
+const PRECISION: f64 = 1.0005;
+/// Standard errors of the level that count as benefit of the doubt before a high price is paid.
+const BENEFIT: f64 = 0.5;
+/// Prices are looked for from this share of the highest one up.
+const LOWEST: f64 = 1e-6;
+
+/// What the account asks for, as a function of the price at which it is to be had.
+///
+/// The dearer satisfaction is compared with what it usually costs (`r` times), the less certainty is bought and the longer
+/// a deficit may take to be made good. It keeps one unlucky label from moving the traffic to a model that costs fifty times as much.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    /// Mean satisfaction that would do if there were neither surplus nor deficit nor doubt.
+    pub(super) level: f64,
+    /// Estimated surplus so far, in satisfied answers.
+    pub(super) surplus: f64,
+    /// Surplus that makes sure of the SLA.
+    pub(super) margin: f64,
+    /// Requests in which to reach it.
+    pub(super) horizon: f64,
+    /// The same, at the highest prices.
+    pub(super) longest: f64,
+    /// One standard error of `level`.
+    pub(super) doubt: f64,
+}
+
+/// Finds the price and holds it between two solutions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Steering {
+    window: VecDeque<Row>,
+    /// Running mean cost of each model, and of the policy.
+    costs: Vec<f64>,
+    spend: f64,
+    requests: u64,
+    since_solution: u32,
+    /// Prices, in USD per satisfied answer, on both sides of the demand, and the probability of the higher one.
+    low: f64,
+    high: f64,
+    share: f64,
+    /// The highest price that may be paid now, as of this request.
+    ceiling: f64,
+    ceiling_at: u64,
+    /// Whether the zoo can meet the demand, by what is known.
+    feasible: bool,
+    /// What the fallback is trusted beyond its prediction, while nothing is known to meet the demand.
+    trust: Vec<f64>,
+}
+
+/// One recent request: per model, predicted satisfaction and cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Row {
+    satisfaction: Vec<f64>,
+    cost: Vec<f64>,
+}
+
+/// The two prices next to a solution, the weight of the higher one, and whether the demand is met.
+#[derive(Clone, Copy)]
+struct Solution {
+    low: f64,
+    high: f64,
+    share: f64,
+    met: bool,
+}
+
+impl Demand {
+    /// Mean satisfaction asked for at `price`, where `usual` is what it costs to reach the level.
+    fn at(&self, price: f64, usual: f64) -> f64 {
+        let ratio = (price / usual).max(1.0);
+        let certainty = 1.0 - libm::log10(ratio);
+        let bought = certainty.clamp(-0.5, 1.0);
+        let horizon = (self.horizon * ratio).min(self.longest);
+        self.level - (1.0 - certainty.clamp(0.0, 1.0)) * BENEFIT * self.doubt
+            + (bought * self.margin - self.surplus) / horizon
+    }
+}
+
+impl Steering {
+    pub(super) fn new(models: usize) -> Self {
+        Self {
+            window: VecDeque::new(),
+            costs: vec![0.0; models],
+            spend: 0.0,
+            requests: 0,
+            since_solution: 0,
+            low: 0.0,
+            high: 0.0,
+            share: 0.0,
+            ceiling: 0.0,
+            ceiling_at: 0,
+            feasible: true,
+            trust: vec![0.0; models],
+        }
+    }
+
+    /// Whether there is a window to solve on.
+    pub(super) fn is_ready(&self) -> bool {
+        self.window.len() >= ENOUGH
+    }
+
+    /// The two prices to choose by, and the probability of the second.
+    pub(super) fn prices(&self) -> (f64, f64, f64) {
+        (self.low, self.high, self.share)
+    }
+
+    /// Mean cost of recent requests, in USD.
+    pub(super) fn spend(&self) -> f64 {
+        self.spend
+    }
+
+    /// See [`Steering::trust`]'s field.
+    pub(super) fn trust(&self) -> &[f64] {
+        &self.trust
+    }
+
+    /// Whether what is known says that the demand can be met.
+    pub(super) fn is_feasible(&self) -> bool {
+        self.feasible
+    }
+
+    /// Takes note of a request: per model predicted satisfaction and cost, and the cost expected of the choice. Returns
+    /// whether it is time to solve again. O(models).
+    pub(super) fn decided(&mut self, satisfaction: Vec<f64>, cost: Vec<f64>, expected: f64) -> bool {
+        self.requests += 1;
+        let rate = (1.0 / self.requests as f64).max(1.0 / COST_MEMORY);
+        self.spend += rate * (expected - self.spend);
+        for (mean, cost) in self.costs.iter_mut().zip(&cost) {
+            *mean += rate * (cost - *mean);
+        }
+        if self.window.len() == WINDOW {
+            self.window.pop_front();
+        }
+        self.window.push_back(Row { satisfaction, cost });
+        self.since_solution += 1;
+        self.since_solution >= PACE
+    }
+
+    /// The zoo or a price has changed: old rows say nothing of it. `places` are the old places of the new models.
+    pub(super) fn reconfigure(&mut self, places: &[Option<usize>]) {
+        self.window.clear();
+        self.costs = places.iter().map(|place| place.map_or(0.0, |place| self.costs[place])).collect();
+        self.trust = vec![0.0; places.len()];
+    }
+
+    /// Finds the cheapest mix that meets `demand`. `trust` is the extra trust in each model if nothing known meets it.
+    /// O(window · models · 26).
+    pub(super) fn solve(&mut self, demand: &Demand, trust: &[f64]) {
+        self.since_solution = 0;
+        let dearest = self.costs.iter().copied().fold(0.0, f64::max);
+        if !self.is_ready() {
+            return;
+        }
+        if dearest <= 0.0 {
+            // Everything is free: the most satisfying model serves.
+            (self.low, self.high, self.share, self.feasible) = (1.0, 1.0, 1.0, true);
+            return;
+        }
+        let highest = 100.0 * dearest;
+        self.trust.fill(0.0);
+        let basic = |_: f64| demand.level - BENEFIT * demand.doubt;
+        let mut usual = self.meet(highest, &basic);
+        self.feasible = usual.met;
+        if !usual.met {
+            self.trust.copy_from_slice(trust);
+            usual = self.meet(highest, &basic);
+        }
+        let reference = if usual.met { usual.high.max(f64::MIN_POSITIVE) } else { f64::INFINITY };
+        let found = self.meet(highest, &|price| demand.at(price, reference));
+        self.settle(found, dearest);
+    }
+
+    /// Puts a solution into force, unless its price is higher than patience allows.
+    fn settle(&mut self, found: Solution, dearest: f64) {
+        if self.ceiling <= 0.0 {
+            (self.ceiling, self.ceiling_at) = (dearest, self.requests);
+        }
+        let passed = (self.requests - self.ceiling_at) as f64;
+        let allowed = self.ceiling * libm::exp(PATIENCE * passed);
+        self.ceiling_at = self.requests;
+        if found.high > allowed {
+            (self.low, self.high, self.share, self.ceiling) = (allowed, allowed, 1.0, allowed);
+        } else {
+            (self.low, self.high, self.share) = (found.low, found.high, found.share);
+            self.ceiling = (self.ceiling * libm::exp(-PATIENCE)).max(found.high).max(dearest);
+        }
+    }
+
+    /// Bisects for the smallest price at which the mean predicted satisfaction of the best choices meets `wanted`.
+    fn meet(&self, highest: f64, wanted: &dyn Fn(f64) -> f64) -> Solution {
+        let mut low = (0.0, self.supply(0.0));
+        if low.1 >= wanted(0.0) {
+            return Solution { low: 0.0, high: 0.0, share: 0.0, met: true };
+        }
+        let mut high = (highest, self.supply(highest));
+        if high.1 < wanted(highest) {
+            return Solution { low: highest, high: highest, share: 1.0, met: false };
+        }
+        let mut first = highest * LOWEST;
+        while high.0 > low.0 * PRECISION {
+            let price = if low.0 > 0.0 { (low.0 * high.0).sqrt() } else { first };
+            first *= 10.0;
+            if low.0 == 0.0 && price >= high.0 {
+                break;
+            }
+            let supply = self.supply(price);
+            if supply >= wanted(price) {
+                high = (price, supply)
+            } else {
+                low = (price, supply)
+            }
+            if high.0 <= highest * LOWEST {
+                break;
+            }
+        }
+        let share = if high.1 > low.1 { ((wanted(high.0) - low.1) / (high.1 - low.1)).clamp(0.0, 1.0) } else { 1.0 };
+        Solution { low: low.0, high: high.0, share, met: true }
+    }
+
+    /// Mean predicted satisfaction over the window if satisfaction is worth `price`.
+    fn supply(&self, price: f64) -> f64 {
+        let mut sum = 0.0;
+        for row in &self.window {
+            let (mut best, mut least) = (0, f64::INFINITY);
+            for (i, ((cost, satisfaction), trust)) in
+                row.cost.iter().zip(&row.satisfaction).zip(&self.trust).enumerate()
+            {
+                let score = cost - price * (satisfaction + trust);
+                if score < least {
+                    (best, least) = (i, score);
+                }
+            }
+            sum += (row.satisfaction[best] + self.trust[best]).min(0.99);
+        }
+        sum / self.window.len() as f64
+    }
+}
