@@ -27,6 +27,9 @@ const HORIZON: f64 = 400.0;
 const HORIZON_GROWTH: f64 = 0.25;
 /// How much longer, as a share of the requests served, it may take at high prices.
 const LONGEST_GROWTH: f64 = 0.5;
+/// Standard deviations by which the fallback is believed better than predicted, while nothing known meets the demand: the
+/// largest of several noisy predictions is mostly noise, and the operator knows which model to trust.
+const TRUST: f64 = 4.0;
 /// Weight of the expected improvement in the exploration probability, and its highest sum.
 const CURIOSITY: f64 = 0.5;
 const MOST_EXPLORATION: f64 = 0.3;
@@ -198,10 +201,9 @@ impl Certified {
             margin: MARGIN * (variance * (unseen * ahead + TRACKING * horizon)).sqrt(),
             horizon,
             longest: horizon + LONGEST_GROWTH * served,
-            doubt: (variance / (labels.min(SLOW.labels) + 1.0)).sqrt(),
         };
         let mut trust = vec![0.0; self.predictor.doubt().len()];
-        trust[self.fallback] = self.predictor.doubt()[self.fallback];
+        trust[self.fallback] = TRUST * self.predictor.doubt()[self.fallback];
         self.steering.solve(&demand, &trust);
     }
 
@@ -249,13 +251,15 @@ impl Certified {
             candidates[i].probability = wanted.min(affordable).max(floor.min(affordable));
             total += candidates[i].probability;
         }
-        if total > MOST_EXPLORATION {
+        let extra: f64 =
+            view.allowed.iter().map(|&i| candidates[i].probability * (candidates[i].cost - expected).max(0.0)).sum();
+        let scale = (MOST_EXPLORATION / total).min(budget / extra).min(1.0);
+        if scale < 1.0 {
             for &i in view.allowed {
-                candidates[i].probability *= MOST_EXPLORATION / total;
+                candidates[i].probability *= scale;
             }
-            total = MOST_EXPLORATION;
         }
-        total
+        total * scale.min(1.0)
     }
 }
 

@@ -12,12 +12,14 @@ const ENOUGH: usize = 5;
 const PACE: u32 = 8;
 /// Requests over which the mean cost of a model, and of the policy, forgets.
 const COST_MEMORY: f64 = 500.0;
-/// Growth per request of the highest price that may be paid: e-fold in 200 requests.
-const PATIENCE: f64 = 0.005;
+/// Highest price to begin with, in answers of a typical model (the geometric mean of the costs).
+const FIRST_CEILING: f64 = 20.0;
+/// Growth per request of the highest price that may be paid, where it is asked for: e-fold in 333 requests.
+const PATIENCE: f64 = 0.003;
 /// Bisection stops at prices that differ by less than this factor.
 const PRECISION: f64 = 1.0005;
-/// Standard errors of the level that count as benefit of the doubt before a high price is paid.
-const BENEFIT: f64 = 0.5;
+/// The margin that is asked for at the highest prices, as a share of the full one: a deficit has to be proven.
+const LEAST_CERTAINTY: f64 = -0.5;
 /// Prices are looked for from this share of the highest one up.
 const LOWEST: f64 = 1e-6;
 
@@ -37,8 +39,6 @@ pub(super) struct Demand {
     pub(super) horizon: f64,
     /// The same, at the highest prices.
     pub(super) longest: f64,
-    /// One standard error of `level`.
-    pub(super) doubt: f64,
 }
 
 /// Finds the price and holds it between two solutions.
@@ -83,11 +83,9 @@ impl Demand {
     /// Mean satisfaction asked for at `price`, where `usual` is what it costs to reach the level.
     fn at(&self, price: f64, usual: f64) -> f64 {
         let ratio = (price / usual).max(1.0);
-        let certainty = 1.0 - libm::log10(ratio);
-        let bought = certainty.clamp(-0.5, 1.0);
+        let bought = (1.0 - libm::log10(ratio)).clamp(LEAST_CERTAINTY, 1.0);
         let horizon = (self.horizon * ratio).min(self.longest);
-        self.level - (1.0 - certainty.clamp(0.0, 1.0)) * BENEFIT * self.doubt
-            + (bought * self.margin - self.surplus) / horizon
+        self.level + (bought * self.margin - self.surplus) / horizon
     }
 }
 
@@ -173,7 +171,7 @@ impl Steering {
         }
         let highest = 100.0 * dearest;
         self.trust.fill(0.0);
-        let basic = |_: f64| demand.level - BENEFIT * demand.doubt;
+        let basic = |_: f64| demand.level;
         let mut usual = self.meet(highest, &basic);
         self.feasible = usual.met;
         if !usual.met {
@@ -182,13 +180,14 @@ impl Steering {
         }
         let reference = if usual.met { usual.high.max(f64::MIN_POSITIVE) } else { f64::INFINITY };
         let found = self.meet(highest, &|price| demand.at(price, reference));
-        self.settle(found, dearest);
+        self.settle(found);
     }
 
     /// Puts a solution into force, unless its price is higher than patience allows.
-    fn settle(&mut self, found: Solution, dearest: f64) {
+    fn settle(&mut self, found: Solution) {
+        let lowest = FIRST_CEILING * geometric_mean(&self.costs);
         if self.ceiling <= 0.0 {
-            (self.ceiling, self.ceiling_at) = (dearest, self.requests);
+            (self.ceiling, self.ceiling_at) = (lowest, self.requests);
         }
         let passed = (self.requests - self.ceiling_at) as f64;
         let allowed = self.ceiling * libm::exp(PATIENCE * passed);
@@ -197,7 +196,7 @@ impl Steering {
             (self.low, self.high, self.share, self.ceiling) = (allowed, allowed, 1.0, allowed);
         } else {
             (self.low, self.high, self.share) = (found.low, found.high, found.share);
-            self.ceiling = (self.ceiling * libm::exp(-PATIENCE)).max(found.high).max(dearest);
+            self.ceiling = (self.ceiling * libm::exp(-PATIENCE)).max(found.high).max(lowest);
         }
     }
 
@@ -249,4 +248,13 @@ impl Steering {
         }
         sum / self.window.len() as f64
     }
+}
+
+/// Of those that are not free; 0 if all are.
+fn geometric_mean(costs: &[f64]) -> f64 {
+    let (sum, count) = costs
+        .iter()
+        .filter(|cost| **cost > 0.0)
+        .fold((0.0, 0.0), |(sum, count), cost| (sum + libm::log(*cost), count + 1.0));
+    if count > 0.0 { libm::exp(sum / count) } else { 0.0 }
 }
