@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use slarouter_core::PolicySpec;
 use slarouter_gateway::{Config, ConfigErrors};
 
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
@@ -33,12 +34,18 @@ fn summary(out: &mut impl Write, config: &Config) -> io::Result<()> {
     for (name, route) in &config.routes {
         let models: Vec<_> = route.spec.zoo.models().iter().map(|model| &*model.name).collect();
         let auto = if *name == config.default_route { " (auto)" } else { "" };
+        let details = match &route.spec.policy {
+            PolicySpec::Certified(params) => {
+                let fallback = params.fallback.as_deref().unwrap_or("the dearest");
+                format!(" with assurance {} over {}, fallback {fallback}", params.assurance, params.window)
+            }
+            _ => String::new(),
+        };
         writeln!(
             out,
-            "  {name}{auto}: satisfaction ≥ {}, policy {}, fallback {}, models {}",
+            "  {name}{auto}: satisfaction ≥ {}, policy {}{details}, models {}",
             route.spec.alpha.get(),
             route.spec.policy,
-            route.fallback,
             models.join(", ")
         )?;
     }

@@ -72,6 +72,14 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         summary.labels,
         summary.explored * 100.0
     )?;
+    if let Some(certificate) = summary.certificate {
+        writeln!(
+            out,
+            "certificate: satisfaction from {:.1} % to {:.1} %",
+            certificate.lower * 100.0,
+            certificate.upper * 100.0
+        )?;
+    }
     for (model, share) in &summary.share {
         writeln!(out, "  {model}: {:.1} %", share * 100.0)?;
     }

@@ -19,8 +19,8 @@ pub(crate) struct ReplayArgs {
     /// The probability that the score of an answer is seen, from 0 to 1.
     #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = share)]
     feedback_rate: f64,
-    /// slarouter, random, cheapest, dearest or fixed:<model>.
-    #[arg(long, value_name = "NAME", default_value = "slarouter", value_parser = PolicySpec::parse)]
+    /// certified, slarouter, random, cheapest, dearest or fixed:<model>.
+    #[arg(long, value_name = "NAME", default_value = "certified", value_parser = PolicySpec::parse)]
     policy: PolicySpec,
     /// Runs, with seeds 0, 1, …
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -136,7 +136,24 @@ fn table(out: &mut impl Write, data: &Dataset, report: &Report) -> io::Result<()
         mean.labels,
         mean.explored,
         mean.cost / references.mixture_cost
-    )
+    )?;
+    if let Some((lower, upper)) = certificate(report) {
+        writeln!(
+            out,
+            "certificate at the end, mean of the runs: satisfaction from {} to {}",
+            figure(lower),
+            figure(upper)
+        )?;
+    }
+    Ok(())
+}
+
+/// Means of the bounds, if the policy gives any.
+fn certificate(report: &Report) -> Option<(f64, f64)> {
+    let held: Option<Vec<_>> = report.runs.iter().map(|run| run.certificate).collect();
+    let held = held.filter(|held| !held.is_empty())?;
+    let n = held.len() as f64;
+    Some((held.iter().map(|c| c.lower).sum::<f64>() / n, held.iter().map(|c| c.upper).sum::<f64>() / n))
 }
 
 fn new_table(header: &[&str]) -> Table {

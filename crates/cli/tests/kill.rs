@@ -50,8 +50,7 @@ fn config(dir: &Path, upstream: &str) -> String {
     };
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite://{}\"\nsnapshot_every = 50\n{}{}\
-         [routes.default]\nmodels = [\"small\", \"large\"]\nfallback = \"large\"\nsla = {{ satisfaction = 0.8 }}\n\
-         policy = \"slarouter\"\n",
+         [routes.default]\nmodels = [\"small\", \"large\"]\nfallback = \"large\"\nsla = {{ satisfaction = 0.8 }}\n",
         dir.join("kill.db").display(),
         model("small", 0.1),
         model("large", 5.0),

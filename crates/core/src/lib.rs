@@ -5,8 +5,9 @@
 //! does no I/O, asks no clock and owns no randomness: the caller passes the time and a generator in, so the
 //! gateway and the lab run the very same code and a log replays bit for bit.
 //!
-//! The default policy, [`policy::SlaRouter`], is an independent implementation of the algorithm of arXiv
-//! 2606.19376 (virtual queue, drift-plus-penalty, decaying exploration).
+//! The default policy, [`policy::Certified`], keeps α at least cost and says with a stated certainty whether it did.
+//! [`policy::SlaRouter`] is an independent implementation of the algorithm of arXiv 2606.19376 (virtual queue,
+//! drift-plus-penalty, decaying exploration).
 
 mod account;
 mod assurance;

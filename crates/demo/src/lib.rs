@@ -77,7 +77,7 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
     gateway.shutdown().await;
     zoo.stop().await;
     let stats = stats.lock().map_err(|_| anyhow::anyhow!("a user of the demo panicked"))?;
-    Ok(stats.summary(options.alpha, routes.first().map(|route| &route.account), began.elapsed().as_secs_f64()))
+    Ok(stats.summary(options.alpha, routes.first(), began.elapsed().as_secs_f64()))
 }
 
 /// Gives the learner, which works behind the answers, up to five seconds to take in the ratings that were acknowledged.
@@ -94,8 +94,7 @@ fn labels(gateway: &Gateway) -> u64 {
     gateway.routes().iter().map(|route| route.account.labels).sum()
 }
 
-/// The operator trusts the frontier model and says so with a prior; the queue starts long, so that the demo satisfies first
-/// and saves as evidence comes in. V suits the price scale of this zoo: the paper's policy has no V that suits all.
+/// The operator trusts the frontier model, which serves until there is evidence. Nothing is tuned to this zoo.
 fn config(options: &DemoOptions, world: &World, base_url: &str, database: &Path) -> String {
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nseed = {}\n[store]\nurl = 'sqlite://{}'\n",
@@ -103,16 +102,14 @@ fn config(options: &DemoOptions, world: &World, base_url: &str, database: &Path)
         database.display()
     );
     for model in world.models() {
-        let prior = if model.name == "frontier" { "prior = 0.97\n" } else { "" };
         text += &format!(
-            "[[models]]\nname = \"{}\"\nbase_url = \"{base_url}\"\nprice = {{ input = {}, output = {} }}\n{prior}",
+            "[[models]]\nname = \"{}\"\nbase_url = \"{base_url}\"\nprice = {{ input = {}, output = {} }}\n",
             model.name, model.price.input, model.price.output
         );
     }
     text + &format!(
         "[routes.default]\nmodels = [\"small\", \"medium\", \"large\", \"frontier\"]\nfallback = \"frontier\"\n\
-         sla = {{ satisfaction = {} }}\npolicy = \"slarouter\"\n\
-         slarouter = {{ v = 0.3, c = 0.1, learning_rate = 0.4, initial_queue = 2.0 }}\n",
+         sla = {{ satisfaction = {} }}\npolicy = \"certified\"\n",
         options.alpha
     )
 }

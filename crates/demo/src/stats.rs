@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
-use slarouter_core::Account;
+use slarouter_core::{Account, Certificate};
+use slarouter_gateway::RouteView;
 
 /// Requests that "now" means.
 const WINDOW: usize = 500;
@@ -62,6 +63,8 @@ pub struct Summary {
     pub satisfaction_now: f64,
     /// Mean of the ratings, which is all that the gateway knows.
     pub rated_satisfaction: Option<f64>,
+    /// What the gateway can promise of the satisfaction, of all that its database knows.
+    pub certificate: Option<Certificate>,
     /// The target.
     pub alpha: f64,
     /// USD.
@@ -142,7 +145,8 @@ impl Stats {
         }
     }
 
-    pub(crate) fn summary(&self, alpha: f64, account: Option<&Account>, seconds: f64) -> Summary {
+    pub(crate) fn summary(&self, alpha: f64, route: Option<&RouteView>, seconds: f64) -> Summary {
+        let account = route.map(|route| &route.account);
         let (total, now) = (self.total(), self.now());
         Summary {
             requests: self.requests,
@@ -152,6 +156,7 @@ impl Stats {
             satisfaction: total.satisfaction,
             satisfaction_now: now.satisfaction,
             rated_satisfaction: account.and_then(Account::satisfaction),
+            certificate: route.and_then(|route| route.certificate),
             alpha,
             cost: self.cost,
             dearest_cost: self.dearest_cost,

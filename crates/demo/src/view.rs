@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use crossterm::style::Stylize;
 use crossterm::{cursor, execute, queue, terminal};
+use slarouter_core::Certificate;
 use slarouter_gateway::Gateway;
 use tokio::time::Instant;
 
@@ -27,10 +28,13 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let _terminal = Terminal::take()?;
     loop {
-        let labels = gateway.routes().first().map_or(0, |route| route.account.labels);
+        let routes = gateway.routes();
+        let labels = routes.first().map_or(0, |route| route.account.labels);
+        let certificate = routes.first().and_then(|route| route.certificate);
         let frame = {
             let stats = stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            frame(options.alpha, &gateway.addr().to_string(), labels, &stats, began.elapsed().as_secs_f64())
+            let (address, seconds) = (gateway.addr().to_string(), began.elapsed().as_secs_f64());
+            frame(options.alpha, &address, labels, certificate, &stats, seconds)
         };
         let mut out = io::stdout().lock();
         queue!(out, cursor::MoveTo(0, 0))?;
@@ -74,7 +78,14 @@ impl Drop for Terminal {
 }
 
 /// At most 24 lines of at most 80 columns.
-fn frame(alpha: f64, address: &str, labels: u64, stats: &Stats, seconds: f64) -> Vec<String> {
+fn frame(
+    alpha: f64,
+    address: &str,
+    labels: u64,
+    certificate: Option<Certificate>,
+    stats: &Stats,
+    seconds: f64,
+) -> Vec<String> {
     let (now, total) = (stats.now(), stats.total());
     let held = now.satisfaction >= alpha - 0.02;
     let satisfaction = format!("{:5.1} %", now.satisfaction * 100.0);
@@ -90,6 +101,7 @@ fn frame(alpha: f64, address: &str, labels: u64, stats: &Stats, seconds: f64) ->
             alpha * 100.0,
             total.satisfaction * 100.0
         ),
+        format!("  certified  {}", certified(certificate, alpha)),
         format!("  70–100 %   {}", curve(&|point| point.0, 0.7, 1.0).green()),
         String::new(),
         format!(
@@ -121,6 +133,17 @@ fn frame(alpha: f64, address: &str, labels: u64, stats: &Stats, seconds: f64) ->
         format!("gateway at http://{address}  (try GET /metrics)   q stops").dim().to_string(),
     ]);
     lines
+}
+
+/// What can be promised of the satisfaction since the start, against α.
+fn certified(certificate: Option<Certificate>, alpha: f64) -> String {
+    let Some(Certificate { lower, upper, .. }) = certificate else { return "nothing yet".to_owned() };
+    let word = match (lower >= alpha, upper >= alpha) {
+        (true, _) => "α is kept".green(),
+        (false, true) => "α is within".yellow(),
+        (false, false) => "α is broken".red(),
+    };
+    format!("since the start from {:.1} % to {:.1} %: {word}", lower * 100.0, upper * 100.0)
 }
 
 /// A curve in at most `WIDTH` columns. A longer one is squeezed, each column the mean of its stretch: the start, from which
@@ -158,16 +181,25 @@ mod tests {
             let model = names[if n % 4 == 0 { 3 } else { 0 }].to_owned();
             stats.add(Seen { model, explored: n % 50 == 0, satisfies: n % 10 != 0, cost: 0.004, dearest_cost: 0.016 });
         }
-        let frame = frame(0.9, "127.0.0.1:65535", 2_000, &stats, 250.0);
+        let certificate = Certificate { requests: 20_000, labels: 2_000, estimate: 0.9, lower: 0.881, upper: 0.923 };
+        let frame = frame(0.9, "127.0.0.1:65535", 2_000, Some(certificate), &stats, 250.0);
         let lines: Vec<String> = frame.iter().map(|line| visible(line)).collect();
         assert!(lines.len() < 24);
         for line in &lines {
             assert!(line.chars().count() <= 80, "{line}");
         }
         let text = lines.join("\n");
-        for part in
-            ["90.0 %", "α = 90 %", "$4.00", "$16.00", "saving 75 %", "20000 requests (80/s)", "2000 labels", "25.0 %"]
-        {
+        for part in [
+            "90.0 %",
+            "α = 90 %",
+            "from 88.1 % to 92.3 %: α is within",
+            "$4.00",
+            "$16.00",
+            "saving 75 %",
+            "20000 requests (80/s)",
+            "2000 labels",
+            "25.0 %",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(lines.iter().any(|line| line.ends_with(&"▆".repeat(WIDTH))), "{text}");

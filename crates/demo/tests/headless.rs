@@ -19,6 +19,11 @@ async fn three_hundred_requests_are_answered_rated_and_learnt_from() {
     assert!((45..=135).contains(&first.rated), "{} ratings", first.rated);
     assert_eq!(first.labels, first.rated);
     assert!((first.share.values().sum::<f64>() - 1.0).abs() < 1e-9);
+    let certificate = first.certificate.unwrap();
+    assert_eq!((certificate.requests, certificate.labels), (300, first.labels));
+    assert!((0.0..=1.0).contains(&certificate.lower) && certificate.upper <= 1.0);
+    // Wrong with probability 0.05 over all seeds; this one is fixed.
+    assert!(certificate.lower <= first.satisfaction && first.satisfaction <= certificate.upper, "{certificate:?}");
     assert!(first.cost > 0.0 && first.cost < first.dearest_cost);
     assert!((first.saving - (1.0 - first.cost / first.dearest_cost)).abs() < 1e-9);
 
@@ -26,4 +31,5 @@ async fn three_hundred_requests_are_answered_rated_and_learnt_from() {
     let second = slarouter_demo::run(options, false).await.unwrap();
     assert_eq!((second.requests, second.failures), (300, 0));
     assert_eq!(second.labels, first.labels + second.rated);
+    assert_eq!(second.certificate.unwrap().requests, 600);
 }

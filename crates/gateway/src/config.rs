@@ -107,10 +107,6 @@ pub struct Model {
 pub struct Route {
     /// What the core needs.
     pub spec: RouteSpec,
-    /// The model the operator trusts.
-    pub fallback: Arc<str>,
-    /// The assurance of the certificate, for policies that have one.
-    pub assurance: f64,
 }
 
 /// Everything that is wrong with a configuration.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use slarouter_core::{Account, Policy};
+use slarouter_core::{Account, Certificate, Policy};
 use slarouter_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::learning::{self, Learning, LearningError, Snapshot};
 use crate::metrics::Metrics;
 use crate::server::{self, Limits};
+use crate::sla::SlaWatch;
 use crate::upstream::Upstream;
 
 /// A running gateway.
@@ -46,6 +47,8 @@ pub struct RouteView {
     pub account: Account,
     /// The virtual queue, where the policy has one.
     pub queue: Option<f64>,
+    /// What can be promised of the satisfaction so far, where the policy keeps such an account.
+    pub certificate: Option<Certificate>,
 }
 
 /// Why a gateway did not start.
@@ -112,7 +115,8 @@ impl Gateway {
         let (stop_learning, learning_stops) = watch::channel(false);
         let snapshot_every = app.config.store.snapshot_every;
         let published_too = published.clone();
-        let learner = learning::run(learning, store, published_too, clock, snapshot_every, learning_stops);
+        let sla = SlaWatch::new(app.config.routes.keys());
+        let learner = learning::run(learning, store, published_too, clock, snapshot_every, sla, learning_stops);
         let learner = tokio::spawn(learner);
         let limits = Limits {
             connections: app.config.server.max_connections,
@@ -160,6 +164,7 @@ impl Gateway {
             alpha: router.alpha(),
             account: router.account().clone(),
             queue: router.policy().queue(),
+            certificate: router.certificate(),
         };
         snapshot.routes.iter().filter(|(name, _)| configured(name)).map(view).collect()
     }

@@ -13,6 +13,7 @@ use slarouter_store::{Event, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::sla::SlaWatch;
 
 /// Events read from the log at a time.
 const BATCH: usize = 4_096;
@@ -208,10 +209,12 @@ pub(crate) async fn run(
     published: Arc<ArcSwap<Snapshot>>,
     clock: Arc<Clock>,
     snapshot_every: u64,
+    mut sla: SlaWatch,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut committed = store.committed();
     let mut saved = learning.seq;
+    sla.look(&published.load());
     while !*stop.borrow() {
         tokio::select! {
             _ = stop.changed() => break,
@@ -221,7 +224,9 @@ pub(crate) async fn run(
             tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");
             tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => committed.mark_changed() }
         }
-        published.store(Arc::new(learning.snapshot()));
+        let snapshot = Arc::new(learning.snapshot());
+        sla.look(&snapshot);
+        published.store(snapshot);
         if learning.seq - saved >= snapshot_every {
             saved = learning.seq;
             save(&learning, store.as_ref(), clock.now()).await;

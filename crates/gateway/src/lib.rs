@@ -19,6 +19,7 @@ mod learning;
 mod metrics;
 mod models;
 mod server;
+mod sla;
 mod upstream;
 mod wire;
 

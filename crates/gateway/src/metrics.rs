@@ -74,6 +74,10 @@ pub(crate) struct Metrics {
     labels: Family<RouteLabel, Gauge>,
     queue: Family<RouteLabel, FloatGauge>,
     dearest: Family<RouteLabel, FloatGauge>,
+    lower: Family<RouteLabel, FloatGauge>,
+    upper: Family<RouteLabel, FloatGauge>,
+    estimate: Family<RouteLabel, FloatGauge>,
+    feasible: Family<RouteLabel, Gauge>,
 }
 
 impl Metrics {
@@ -94,6 +98,10 @@ impl Metrics {
             labels: Family::default(),
             queue: Family::default(),
             dearest: Family::default(),
+            lower: Family::default(),
+            upper: Family::default(),
+            estimate: Family::default(),
+            feasible: Family::default(),
         };
         let r = &mut metrics.registry;
         r.register("requests", "Requests answered", metrics.requests.clone());
@@ -114,6 +122,10 @@ impl Metrics {
         r.register("labelled_decisions", "Decisions with a rating in force", metrics.labels.clone());
         r.register("virtual_queue", "Length of the virtual queue", metrics.queue.clone());
         r.register("dearest_cost_usd", "Predicted USD of always choosing the dearest model", metrics.dearest.clone());
+        r.register("certificate_lower", "Satisfaction is at least this, with the assurance", metrics.lower.clone());
+        r.register("certificate_upper", "Satisfaction is at most this, with the assurance", metrics.upper.clone());
+        r.register("certificate_estimate", "Estimated mean satisfaction of all answers", metrics.estimate.clone());
+        r.register("sla_feasible", "1 if by what is known the models can reach α", metrics.feasible.clone());
         metrics
     }
 
@@ -161,6 +173,14 @@ impl Metrics {
             self.dearest.get_or_create(&label).set(account.dearest_cost);
             if let Some(queue) = router.policy().queue() {
                 self.queue.get_or_create(&label).set(queue);
+            }
+            if let Some(certificate) = router.certificate() {
+                self.lower.get_or_create(&label).set(certificate.lower);
+                self.upper.get_or_create(&label).set(certificate.upper);
+                self.estimate.get_or_create(&label).set(certificate.estimate);
+            }
+            if let Some(feasible) = router.policy().is_feasible() {
+                self.feasible.get_or_create(&label).set(i64::from(feasible));
             }
         }
         let mut text = String::new();

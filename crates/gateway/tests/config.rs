@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use proptest::prelude::*;
+use slarouter_core::policy::{CertifiedParams, Window};
+use slarouter_core::{PolicySpec, RouteSpec};
 use slarouter_gateway::Config;
 
 const EXAMPLE: &str = include_str!("../../../slarouter.example.toml");
@@ -20,6 +22,12 @@ fn minimal(server: &str, model: &str, route: &str) -> String {
     )
 }
 
+fn certified(text: &str, route: &str) -> CertifiedParams {
+    let config = Config::parse(text, &none).unwrap();
+    let PolicySpec::Certified(params) = &config.routes[route].spec.policy else { panic!("{config:?}") };
+    params.clone()
+}
+
 fn refusal(text: &str) -> String {
     Config::parse(text, &none).unwrap_err().to_string()
 }
@@ -32,9 +40,9 @@ fn the_example_works_and_states_the_defaults() {
     assert_eq!(format!("{:?}", example.store), format!("{:?}", defaults.store));
     assert_eq!(format!("{:?}", example.upstream), format!("{:?}", defaults.upstream));
     assert_eq!(example.feedback_window_ms, 30 * 86_400_000);
-    assert_eq!(example.routes["default"].spec.policy, defaults.routes["default"].spec.policy);
-    assert_eq!(&*example.routes["default"].fallback, "large");
-    assert_eq!(example.routes["default"].assurance, defaults.routes["default"].assurance);
+    let params = |fallback: &str| CertifiedParams { fallback: Some(fallback.to_owned()), ..CertifiedParams::default() };
+    assert_eq!(example.routes["default"].spec.policy, PolicySpec::Certified(params("large")));
+    assert_eq!(defaults.routes["default"].spec.policy, PolicySpec::Certified(params("m")));
 }
 
 /// The fields of the structs that the file is read into.
@@ -100,7 +108,7 @@ slarouter.toml:13:9: must be strictly between 0 and 1, not 1
 slarouter.toml:14:9: a route's name has lower-case letters, digits, - and _ only
 slarouter.toml:16:24: the satisfaction target must lie between 0 and 1, not 1.5
 slarouter.toml:16:41: must be strictly between 0 and 1, not 95
-slarouter.toml:17:10: unknown policy: use slarouter, random, cheapest, dearest or fixed:<model>"#;
+slarouter.toml:17:10: unknown policy: use certified, slarouter, random, cheapest, dearest or fixed:<model>"#;
     assert_eq!(refusal(text), expected);
 }
 
@@ -168,10 +176,13 @@ fn refusals_say_how_to_mend() {
         ("", "", "fallback = \"x\"", "fallback must be one of the route's models"),
         ("", "", "policy = \"fixed:x\"", "there is no such model"),
         ("", "", "policy = \"fixed:\"", "unknown policy"),
-        ("", "", "slarouter = { v = -1.0 }", "finite and not negative"),
-        ("", "", "slarouter = { c = inf }", "finite and not negative"),
-        ("", "", "slarouter = { initial_queue = nan }", "finite and not negative"),
-        ("", "", "slarouter = { learning_rate = 0 }", "finite and positive"),
+        ("", "", "policy = \"slarouter\"\nslarouter = { v = -1.0 }", "finite and not negative"),
+        ("", "", "policy = \"slarouter\"\nslarouter = { c = inf }", "finite and not negative"),
+        ("", "", "policy = \"slarouter\"\nslarouter = { initial_queue = nan }", "finite and not negative"),
+        ("", "", "policy = \"slarouter\"\nslarouter = { learning_rate = 0 }", "finite and positive"),
+        ("", "", "exploration = -0.1", "must be from 0 to 1, not -0.1"),
+        ("", "", "exploration = nan", "must be from 0 to 1"),
+        ("", "", "slarouter = { v = 1.0 }", "another policy is chosen"),
         ("", "", "policy = \"random\"\nslarouter = { v = 1.0 }", "another policy is chosen"),
         ("", "", "[routes.\"a b\"]\nmodels = [\"m\"]\nsla = { satisfaction = 1 }", "lower-case letters"),
     ] {
@@ -193,6 +204,12 @@ fn refusals_say_how_to_mend() {
         ("models = [\"m\"]", "models = [\"m\", \"m\"]", "in the list twice"),
         ("models = [\"m\"]", "models = [\"m\", \"n\"]", "there is no model \"n\""),
         ("satisfaction = 0.9", "satisfaction = nan", "between 0 and 1"),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"\"", "window must be \"run\""),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"0 requests\"", "window must be \"run\""),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"-1 days\"", "window must be \"run\""),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"1 month\"", "window must be \"run\""),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"36501 days\"", "window must be \"run\""),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"${X}\"", "X is not set"),
         ("satisfaction = 0.9", "satisfaction = 0.9, assurance = 1", "strictly between 0 and 1"),
     ] {
         let found = refusal(&whole.replace(old, new));
@@ -217,7 +234,43 @@ fn the_only_route_is_the_default_and_the_dearest_model_the_fallback() {
     let cheap = "[[models]]\nname = \"c\"\nbase_url = \"https://h/v1/\"\nprice = { input = 0, output = 0 }";
     let text = minimal("", cheap, "").replace("routes.default", "routes.chat").replace("[\"m\"]", "[\"c\", \"m\"]");
     let config = Config::parse(&text, &none).unwrap();
-    assert_eq!((&*config.default_route, &*config.routes["chat"].fallback), ("chat", "m"));
+    assert_eq!(&*config.default_route, "chat");
+    assert_eq!(certified(&text, "chat").fallback.as_deref(), Some("m"));
+}
+
+#[test]
+fn the_promise_is_read_into_the_policy() {
+    let text = minimal("", "", "fallback = \"m\"\nexploration = 0.0");
+    for (written, window) in [
+        ("run", Window::Run),
+        ("1 request", Window::Requests(1)),
+        ("5000 requests", Window::Requests(5_000)),
+        ("1 day", Window::Period(86_400_000)),
+        ("36500 days", Window::Period(36_500 * 86_400_000)),
+        ("12 hours", Window::Period(43_200_000)),
+        ("90 minutes", Window::Period(5_400_000)),
+        ("1 second", Window::Period(1_000)),
+        ("2 weeks", Window::Period(14 * 86_400_000)),
+    ] {
+        let sla = format!("satisfaction = 0.9, assurance = 0.8, window = \"{written}\"");
+        let params = certified(&text.replace("satisfaction = 0.9", &sla), "default");
+        let fallback = Some("m".to_owned());
+        assert_eq!(params, CertifiedParams { assurance: 0.8, fallback, exploration: 0.0, window }, "{written}");
+    }
+}
+
+/// A route as release 0.1 logged it, and one of `certified` with parameters left out.
+#[test]
+fn routes_in_the_log_of_an_older_release_load() {
+    let zoo = r#"[{"name":"m","price":{"input":1.0,"output":1.0},"prior":null}]"#;
+    let spec = |policy: &str| -> RouteSpec {
+        let text = format!(r#"{{"alpha":0.9,"zoo":{zoo},"policy":{policy},"feedback_window_ms":2592000000}}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    let old = spec(r#"{"SlaRouter":{"v":1.0,"c":0.1,"learning_rate":0.1,"initial_queue":0.0}}"#);
+    let today = Config::parse(&minimal("", "", "policy = \"slarouter\""), &none).unwrap();
+    assert_eq!(old, today.routes["default"].spec);
+    assert_eq!(spec(r#"{"Certified":{}}"#).policy, PolicySpec::Certified(CertifiedParams::default()));
 }
 
 #[test]

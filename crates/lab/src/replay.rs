@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use serde::Serialize;
 use slarouter_core::{
-    Alpha, Context, DecideError, DecisionId, Feedback, Learner, ObserveError, Outcome, Policy, PolicySpec, Rater,
-    Rating, RouteSpec, SpecError, Timestamp, decision_rng, uniform,
+    Alpha, Certificate, Context, DecideError, DecisionId, Feedback, Learner, ObserveError, Outcome, Policy, PolicySpec,
+    Rater, Rating, RouteSpec, SpecError, Timestamp, decision_rng, uniform,
 };
 
 use crate::{Dataset, References};
@@ -49,6 +49,8 @@ pub struct Run {
     pub explored: u64,
     /// The lowest running mean of satisfaction from 20 % of the run on.
     pub running_min: f64,
+    /// What the policy could promise at the end, if it keeps such an account.
+    pub certificate: Option<Certificate>,
     /// Share of the requests per model.
     pub share: BTreeMap<String, f64>,
 }
@@ -242,6 +244,7 @@ impl Replay<'_> {
             labels,
             explored: learner.account().explored,
             running_min,
+            certificate: learner.router().certificate(),
             share: names.zip(chosen).map(|(name, count)| (name, count as f64 / n)).collect(),
         })
     }

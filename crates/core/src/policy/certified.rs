@@ -107,6 +107,23 @@ struct Residual {
     sum: f64,
 }
 
+impl std::fmt::Display for Window {
+    /// As a configuration spells it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Run => f.write_str("run"),
+            Self::Requests(count) => write!(f, "{count} requests"),
+            Self::Period(ms) => match [(86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes")]
+                .into_iter()
+                .find(|(unit, _)| ms.is_multiple_of(*unit))
+            {
+                Some((unit, name)) => write!(f, "{} {name}", ms / unit),
+                None => write!(f, "{} seconds", *ms as f64 / 1e3),
+            },
+        }
+    }
+}
+
 impl Default for CertifiedParams {
     fn default() -> Self {
         Self { assurance: 0.95, fallback: None, exploration: 0.05, window: Window::Run }

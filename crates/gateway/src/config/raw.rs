@@ -96,6 +96,7 @@ pub(super) struct Route {
     pub(super) fallback: Option<Text>,
     pub(super) sla: Sla,
     pub(super) policy: Option<Text>,
+    pub(super) exploration: Option<Number>,
     pub(super) slarouter: Option<Spanned<SlaRouter>>,
 }
 
@@ -104,6 +105,7 @@ pub(super) struct Route {
 pub(super) struct Sla {
     pub(super) satisfaction: Number,
     pub(super) assurance: Option<Number>,
+    pub(super) window: Option<Text>,
 }
 
 #[derive(Deserialize)]

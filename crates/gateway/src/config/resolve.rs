@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slarouter_core::policy::SlaRouterParams;
+use slarouter_core::policy::{CertifiedParams, Window};
 use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 
 use super::raw::{self, Count, Number, Text};
@@ -21,6 +21,8 @@ const DAY_MS: f64 = 86_400_000.0;
 const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
 /// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
 const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
+/// As long as ratings may be taken.
+const LONGEST_WINDOW_MS: u64 = 36_500 * 86_400_000;
 const KEY_LENGTH: usize = 16;
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -228,7 +230,19 @@ fn route(
     let place = raw.sla.satisfaction.span();
     let alpha = Alpha::new(*raw.sla.satisfaction.get_ref());
     let alpha = alpha.map_err(|error| problems.add(Some(place), error.to_string())).ok();
-    let assurance = share(raw.sla.assurance, 0.95, problems);
+    let defaults = CertifiedParams::default();
+    let mut certified = CertifiedParams {
+        assurance: share(raw.sla.assurance, defaults.assurance, problems),
+        window: raw.sla.window.as_ref().and_then(|window| self::window(window, env, problems)).unwrap_or_default(),
+        exploration: number(
+            raw.exploration,
+            defaults.exploration,
+            |share| (0.0..=1.0).contains(&share),
+            "from 0 to 1",
+            problems,
+        ),
+        fallback: None,
+    };
     let policy = policy(raw.policy.as_ref(), raw.slarouter, env, problems);
     if let (Some(place), Some(PolicySpec::Fixed(model))) = (&raw.policy, &policy)
         && all_known
@@ -237,23 +251,26 @@ fn route(
         let what = format!("policy {:?}: there is no such model in the route", place.get_ref());
         problems.absent(Some(place.span()), what);
     }
-    let mut fallback = None;
     if let Some(name) = &raw.fallback
         && let Some(value) = text(name, env, problems)
     {
         if all_known && !zoo.iter().any(|spec| *spec.name == *value) {
             problems.absent(Some(name.span()), "fallback must be one of the route's models");
         }
-        fallback = Some(value.into());
+        certified.fallback = Some(value);
     }
 
     let spec = || {
         let zoo = Zoo::new(zoo)?;
-        let Some((alpha, policy)) = alpha.zip(policy) else { return Ok(None) };
-        let fallback = fallback.unwrap_or_else(|| zoo.models()[zoo.by_price(true)].name.clone());
+        let Some((alpha, mut policy)) = alpha.zip(policy) else { return Ok(None) };
+        if let PolicySpec::Certified(params) = &mut policy {
+            // Named even where the file leaves it out, so that the log says which model served.
+            certified.fallback.get_or_insert_with(|| zoo.models()[zoo.by_price(true)].name.to_string());
+            *params = certified;
+        }
         let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms };
         spec.check()?;
-        Ok(Some(Route { spec, fallback, assurance }))
+        Ok(Some(Route { spec }))
     };
     let made: Result<_, slarouter_core::SpecError> = spec();
     // All that the core refuses has been reported above in the file's terms. Should it refuse more, the core is asked.
@@ -272,10 +289,10 @@ fn policy(
     problems: &mut Problems<'_>,
 ) -> Option<PolicySpec> {
     let mut policy = match name {
-        None => PolicySpec::SlaRouter(SlaRouterParams::default()),
+        None => PolicySpec::Certified(CertifiedParams::default()),
         Some(name) => {
             let parsed = PolicySpec::parse(&text(name, env, problems)?);
-            let unknown = "unknown policy: use slarouter, random, cheapest, dearest or fixed:<model>";
+            let unknown = "unknown policy: use certified, slarouter, random, cheapest, dearest or fixed:<model>";
             parsed.map_err(|_| problems.add(Some(name.span()), unknown)).ok()?
         }
     };
@@ -294,6 +311,36 @@ fn policy(
     let positive = |value: f64| value.is_finite() && value > 0.0;
     held.learning_rate = number(params.learning_rate, held.learning_rate, positive, "finite and positive", problems);
     Some(policy)
+}
+
+/// `run`, `<n> requests`, or a duration in whole seconds, minutes, hours, days or weeks.
+fn window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Window> {
+    let window = parse_window(&text(value, env, problems)?);
+    if window.is_none() {
+        let what =
+            "window must be \"run\", \"<n> requests\" or a duration up to 36500 days, as in \"1 day\" or \"12 hours\"";
+        problems.add(Some(value.span()), what);
+    }
+    window
+}
+
+fn parse_window(text: &str) -> Option<Window> {
+    if text == "run" {
+        return Some(Window::Run);
+    }
+    let (count, unit) = text.split_once(' ')?;
+    let count: u64 = count.parse().ok().filter(|count| COUNTS.contains(count))?;
+    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
+        "request" => return Some(Window::Requests(count)),
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        "week" => 604_800,
+        _ => return None,
+    };
+    let length = count.checked_mul(seconds * 1_000)?;
+    (length <= LONGEST_WINDOW_MS).then_some(Window::Period(length))
 }
 
 /// # Errors
