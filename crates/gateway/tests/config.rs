@@ -295,7 +295,7 @@ fn secrets_show_nowhere() {
          [[models]]\n{model}[routes.default]\nmodels = [\"${{KEY}}\", \"${{KEY}}\", \"x${{KEY}}\"]\n\
          fallback = \"x${{KEY}}\"\npolicy = \"${{KEY}}\"\nsla = {{ satisfaction = 0.9 }}\n\
          [routes.b]\nmodels = [\"${{KEY}}\"]\nfallback = \"x${{KEY}}\"\npolicy = \"fixed:x${{KEY}}\"\n\
-         sla = {{ satisfaction = 0.9 }}\n"
+         sla = {{ satisfaction = 0.9, window = \"${{KEY}}\" }}\n"
     );
     let errors = Config::parse(&text, &env).unwrap_err();
     assert!(errors.to_string().lines().count() > 14, "{errors}");

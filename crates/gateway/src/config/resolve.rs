@@ -317,8 +317,7 @@ fn policy(
 fn window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Window> {
     let window = parse_window(&text(value, env, problems)?);
     if window.is_none() {
-        let what =
-            "window must be \"run\", \"<n> requests\" or a duration up to 36500 days, as in \"1 day\" or \"12 hours\"";
+        let what = "window must be \"run\", \"<n> requests\" or a duration, as in \"1 day\" or \"12 hours\"";
         problems.add(Some(value.span()), what);
     }
     window
