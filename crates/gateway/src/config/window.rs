@@ -1,0 +1,28 @@
+//! The spelling of `sla.window`.
+
+use slarouter_core::policy::Window;
+
+/// As large as any other number in the file may be.
+const MOST_REQUESTS: u64 = 1 << 40;
+/// As long as ratings may be taken.
+const LONGEST_MS: u64 = 36_500 * 86_400_000;
+
+/// Reads `run`, `<n> requests`, or a duration in whole seconds, minutes, hours, days or weeks.
+pub(super) fn parse(text: &str) -> Option<Window> {
+    if text == "run" {
+        return Some(Window::Run);
+    }
+    let (count, unit) = text.split_once(' ')?;
+    let count: u64 = count.parse().ok().filter(|count| (1..=MOST_REQUESTS).contains(count))?;
+    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
+        "request" => return Some(Window::Requests(count)),
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        "week" => 604_800,
+        _ => return None,
+    };
+    let length = count.checked_mul(seconds * 1_000)?;
+    (length <= LONGEST_MS).then_some(Window::Period(length))
+}
