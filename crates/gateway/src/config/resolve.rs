@@ -314,7 +314,8 @@ fn policy(
 fn window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Window> {
     let window = window::parse(&text(value, env, problems)?);
     if window.is_none() {
-        let what = "window must be \"run\", \"<n> requests\" or a duration, as in \"1 day\" or \"12 hours\"";
+        let what =
+            "window must be \"run\", \"<n> requests\" with n from 16, or a duration, as in \"1 day\" or \"12 hours\"";
         problems.add(Some(value.span()), what);
     }
     window

@@ -1,9 +1,11 @@
 //! The spelling of `sla.window`.
 
+use std::ops::RangeInclusive;
+
 use slarouter_core::policy::Window;
 
-/// As large as any other number in the file may be.
-const MOST_REQUESTS: u64 = 1 << 40;
+/// The account keeps a rolling window in sixteen blocks; the most is that of any other number in the file.
+const REQUESTS: RangeInclusive<u64> = 16..=1 << 40;
 /// As long as ratings may be taken.
 const LONGEST_MS: u64 = 36_500 * 86_400_000;
 
@@ -13,9 +15,9 @@ pub(super) fn parse(text: &str) -> Option<Window> {
         return Some(Window::Run);
     }
     let (count, unit) = text.split_once(' ')?;
-    let count: u64 = count.parse().ok().filter(|count| (1..=MOST_REQUESTS).contains(count))?;
+    let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
     let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
-        "request" => return Some(Window::Requests(count)),
+        "request" => return REQUESTS.contains(&count).then_some(Window::Requests(count)),
         "second" => 1,
         "minute" => 60,
         "hour" => 3_600,
