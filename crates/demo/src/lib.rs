@@ -54,7 +54,7 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
     let text = config(&options, &world, &zoo.base_url(), &folder.join("demo.db"));
     let gateway = Gateway::start(Config::parse(&text, &|_| None)?).await?;
     let stats = Arc::new(Mutex::new(Stats::new(world.models().iter().map(|model| model.name.to_owned()).collect())));
-    let labels_before = labels(&gateway);
+    let (requests_before, labels_before) = learnt(&gateway);
     let began = Instant::now();
 
     let base = format!("http://{}", gateway.addr());
@@ -71,8 +71,8 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
         }
     }
     users.abort();
-    let rated = stats.lock().map_or(0, |stats| stats.rated);
-    settle(&gateway, labels_before + rated).await;
+    let (requests, rated) = stats.lock().map_or((0, 0), |stats| (stats.requests, stats.rated));
+    settle(&gateway, requests_before + requests, labels_before + rated).await;
     let routes = gateway.routes();
     gateway.shutdown().await;
     zoo.stop().await;
@@ -80,18 +80,20 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
     Ok(stats.summary(options.alpha, routes.first(), began.elapsed().as_secs_f64()))
 }
 
-/// Gives the learner, which works behind the answers, up to five seconds to take in the ratings that were acknowledged.
-async fn settle(gateway: &Gateway, expected: u64) {
+/// Gives the learner, which works behind the answers, up to five seconds to take in what was answered and acknowledged.
+async fn settle(gateway: &Gateway, requests: u64, labels: u64) {
     for _ in 0..100 {
-        if labels(gateway) >= expected {
+        let learnt = learnt(gateway);
+        if learnt.0 >= requests && learnt.1 >= labels {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-fn labels(gateway: &Gateway) -> u64 {
-    gateway.routes().iter().map(|route| route.account.labels).sum()
+/// Requests and labels that the learner knows of.
+fn learnt(gateway: &Gateway) -> (u64, u64) {
+    gateway.routes().first().map_or((0, 0), |route| (route.account.requests, route.account.labels))
 }
 
 /// The operator trusts the frontier model, which serves until there is evidence. Nothing is tuned to this zoo.

@@ -4,6 +4,7 @@ mod raw;
 mod read;
 mod resolve;
 mod substitute;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;

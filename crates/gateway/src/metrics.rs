@@ -192,7 +192,36 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use slarouter_core::{Alpha, Learner, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
+
     use super::*;
+
+    #[test]
+    fn the_certificate_of_a_route_is_shown_if_its_policy_gives_one() {
+        let text = |policy: &str| {
+            let price = Price { input: 1.0, output: 1.0 };
+            let spec = RouteSpec {
+                alpha: Alpha::new(0.9).unwrap(),
+                zoo: Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap(),
+                policy: PolicySpec::parse(policy).unwrap(),
+                feedback_window_ms: 1,
+            };
+            let learner = Learner::new(spec, 1, 1).unwrap();
+            let routes = [("default".into(), learner.router().clone())].into();
+            Metrics::new().render(&Snapshot { seq: 0, routes }, 0, 0)
+        };
+        let (with, without) = (text("certified"), text("slarouter"));
+        for (name, value) in [
+            ("certificate_lower", "0.0"),
+            ("certificate_upper", "1.0"),
+            ("certificate_estimate", "0."),
+            ("sla_feasible", "1"),
+        ] {
+            let line = format!("slarouter_{name}{{route=\"default\"}} ");
+            assert!(with.contains(&format!("{line}{value}")), "{line}{value} is not in\n{with}");
+            assert!(!without.contains(&line), "{line} is in\n{without}");
+        }
+    }
 
     #[test]
     fn what_the_store_refused_and_what_it_lost_later_are_one_count() {

@@ -14,11 +14,11 @@ pub(crate) struct SlaWatch {
 
 /// Of one route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+struct Standing {
     /// By what is known, the models can reach α.
-    pub(crate) feasible: bool,
+    feasible: bool,
     /// The certificate's upper bound is not below α.
-    pub(crate) unbroken: bool,
+    unbroken: bool,
 }
 
 /// Bounds of the certificate, satisfaction target.
@@ -73,5 +73,72 @@ impl Standing {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slarouter_core::{
+        Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec,
+        Timestamp, Zoo, decision_rng,
+    };
+
+    use super::*;
+
+    fn spec(alpha: f64) -> RouteSpec {
+        let model = |name: &str, price: f64| ModelSpec {
+            name: name.into(),
+            price: Price { input: price, output: price },
+            prior: None,
+        };
+        RouteSpec {
+            alpha: Alpha::new(alpha).unwrap(),
+            zoo: Zoo::new(vec![model("small", 0.1), model("large", 1.0)]).unwrap(),
+            policy: PolicySpec::parse("certified").unwrap(),
+            feedback_window_ms: 1_000_000,
+        }
+    }
+
+    fn rate(learner: &mut Learner, from: u64, to: u64, rating: f64) {
+        for n in from..to {
+            let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
+            let context = Context { features: &[1.0], input_tokens: 100.0, excluded: &[] };
+            let decision = learner.router().decide(&context, &mut decision_rng(1, id)).unwrap();
+            learner.decided(&decision, at);
+            let feedback = Feedback {
+                decision: id,
+                decided_at: at,
+                model: &decision.choice().model,
+                reason: decision.reason,
+                features: &[1.0],
+                predicted: decision.choice().satisfaction,
+                rater: Rater(0),
+                rating: Some(Rating::new(rating).unwrap()),
+                order: n,
+            };
+            learner.observe(&feedback, at).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_sla_that_is_out_of_reach_is_seen_to_break_and_to_recover() {
+        let route: Arc<str> = "default".into();
+        let mut learner = Learner::new(spec(0.9), 1, 1).unwrap();
+        let mut watch = SlaWatch::new([&route].into_iter());
+        let mut look = |learner: &Learner| {
+            let routes = [(route.clone(), learner.router().clone()), ("gone".into(), learner.router().clone())];
+            watch.look(&Snapshot { seq: 0, routes: routes.into() });
+            assert_eq!(watch.routes.len(), 1, "a route that is not configured is not watched");
+            watch.routes[&route]
+        };
+        assert_eq!(look(&learner), Standing::default());
+        rate(&mut learner, 0, 400, 1.0);
+        assert_eq!(look(&learner), Standing::default());
+        rate(&mut learner, 400, 1_200, 0.0);
+        assert_eq!(look(&learner), Standing { feasible: false, unbroken: false });
+        // A lower target is another promise, and these models can keep it.
+        learner.reconfigure(spec(0.2)).unwrap();
+        rate(&mut learner, 1_200, 3_000, 1.0);
+        assert_eq!(look(&learner), Standing::default());
     }
 }

@@ -205,8 +205,8 @@ fn refusals_say_how_to_mend() {
         ("models = [\"m\"]", "models = [\"m\", \"n\"]", "there is no model \"n\""),
         ("satisfaction = 0.9", "satisfaction = nan", "between 0 and 1"),
         ("satisfaction = 0.9", "satisfaction = 0.9, window = \"\"", "window must be \"run\""),
-        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"0 requests\"", "window must be \"run\""),
-        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"-1 days\"", "window must be \"run\""),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"15 requests\"", "window must be \"run\""),
+        ("satisfaction = 0.9", "satisfaction = 0.9, window = \"0 days\"", "window must be \"run\""),
         ("satisfaction = 0.9", "satisfaction = 0.9, window = \"1 month\"", "window must be \"run\""),
         ("satisfaction = 0.9", "satisfaction = 0.9, window = \"36501 days\"", "window must be \"run\""),
         ("satisfaction = 0.9", "satisfaction = 0.9, window = \"${X}\"", "X is not set"),
@@ -243,7 +243,7 @@ fn the_promise_is_read_into_the_policy() {
     let text = minimal("", "", "fallback = \"m\"\nexploration = 0.0");
     for (written, window) in [
         ("run", Window::Run),
-        ("1 request", Window::Requests(1)),
+        ("16 requests", Window::Requests(16)),
         ("5000 requests", Window::Requests(5_000)),
         ("1 day", Window::Period(86_400_000)),
         ("36500 days", Window::Period(36_500 * 86_400_000)),
@@ -295,7 +295,7 @@ fn secrets_show_nowhere() {
          [[models]]\n{model}[routes.default]\nmodels = [\"${{KEY}}\", \"${{KEY}}\", \"x${{KEY}}\"]\n\
          fallback = \"x${{KEY}}\"\npolicy = \"${{KEY}}\"\nsla = {{ satisfaction = 0.9 }}\n\
          [routes.b]\nmodels = [\"${{KEY}}\"]\nfallback = \"x${{KEY}}\"\npolicy = \"fixed:x${{KEY}}\"\n\
-         sla = {{ satisfaction = 0.9 }}\n"
+         sla = {{ satisfaction = 0.9, window = \"${{KEY}}\" }}\n"
     );
     let errors = Config::parse(&text, &env).unwrap_err();
     assert!(errors.to_string().lines().count() > 14, "{errors}");

@@ -14,15 +14,13 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 
 use super::raw::{self, Count, Number, Text};
 use super::substitute::substitute;
-use super::{Config, Model, Problems, Route, Server, StoreConfig, UpstreamConfig};
+use super::{Config, Model, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
 
 const DAY_MS: f64 = 86_400_000.0;
 /// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
 const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
 /// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
 const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
-/// As long as ratings may be taken.
-const LONGEST_WINDOW_MS: u64 = 36_500 * 86_400_000;
 const KEY_LENGTH: usize = 16;
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -313,34 +311,14 @@ fn policy(
     Some(policy)
 }
 
-/// `run`, `<n> requests`, or a duration in whole seconds, minutes, hours, days or weeks.
 fn window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Window> {
-    let window = parse_window(&text(value, env, problems)?);
+    let window = window::parse(&text(value, env, problems)?);
     if window.is_none() {
         let what =
-            "window must be \"run\", \"<n> requests\" or a duration up to 36500 days, as in \"1 day\" or \"12 hours\"";
+            "window must be \"run\", \"<n> requests\" with n from 16, or a duration, as in \"1 day\" or \"12 hours\"";
         problems.add(Some(value.span()), what);
     }
     window
-}
-
-fn parse_window(text: &str) -> Option<Window> {
-    if text == "run" {
-        return Some(Window::Run);
-    }
-    let (count, unit) = text.split_once(' ')?;
-    let count: u64 = count.parse().ok().filter(|count| COUNTS.contains(count))?;
-    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
-        "request" => return Some(Window::Requests(count)),
-        "second" => 1,
-        "minute" => 60,
-        "hour" => 3_600,
-        "day" => 86_400,
-        "week" => 604_800,
-        _ => return None,
-    };
-    let length = count.checked_mul(seconds * 1_000)?;
-    (length <= LONGEST_WINDOW_MS).then_some(Window::Period(length))
 }
 
 /// # Errors

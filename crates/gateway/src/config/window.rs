@@ -1,0 +1,30 @@
+//! The spelling of `sla.window`.
+
+use std::ops::RangeInclusive;
+
+use slarouter_core::policy::Window;
+
+/// The account keeps a rolling window in sixteen blocks; the most is that of any other number in the file.
+const REQUESTS: RangeInclusive<u64> = 16..=1 << 40;
+/// As long as ratings may be taken.
+const LONGEST_MS: u64 = 36_500 * 86_400_000;
+
+/// Reads `run`, `<n> requests`, or a duration in whole seconds, minutes, hours, days or weeks.
+pub(super) fn parse(text: &str) -> Option<Window> {
+    if text == "run" {
+        return Some(Window::Run);
+    }
+    let (count, unit) = text.split_once(' ')?;
+    let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
+    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
+        "request" => return REQUESTS.contains(&count).then_some(Window::Requests(count)),
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        "week" => 604_800,
+        _ => return None,
+    };
+    let length = count.checked_mul(seconds * 1_000)?;
+    (length <= LONGEST_MS).then_some(Window::Period(length))
+}
