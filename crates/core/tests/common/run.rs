@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use slarouter_core::policy::SlaRouterParams;
+use slarouter_core::policy::{CertifiedParams, SlaRouterParams, Window};
 use slarouter_core::{
     Context, Decision, DecisionId, Feedback, Learner, Outcome, PolicySpec, Rater, Rating, Reason, Timestamp,
     decision_rng,
@@ -58,7 +58,12 @@ pub(crate) fn any_policy() -> impl Strategy<Value = PolicySpec> {
         PolicySpec::SlaRouter(SlaRouterParams { v, c, learning_rate, initial_queue })
     });
     let fixed = ["random", "cheapest", "dearest", "fixed:m0"].map(|name| PolicySpec::parse(name).unwrap());
-    prop_oneof![3 => params, 2 => prop::sample::select(fixed.to_vec())]
+    let windows = prop_oneof![Just(Window::Run), Just(Window::Requests(20)), Just(Window::Period(7))];
+    let certified =
+        (0.5..0.99, prop_oneof![Just(0.0), 0.0..1.0], windows).prop_map(|(assurance, exploration, window)| {
+            PolicySpec::Certified(CertifiedParams { assurance, exploration, window, fallback: None })
+        });
+    prop_oneof![3 => params, 3 => certified, 2 => prop::sample::select(fixed.to_vec())]
 }
 
 /// α, with the ends.
