@@ -37,7 +37,7 @@ fn summary(out: &mut impl Write, config: &Config) -> io::Result<()> {
         let details = match &route.spec.policy {
             PolicySpec::Certified(params) => {
                 let fallback = params.fallback.as_deref().unwrap_or("the dearest");
-                format!(" with assurance {} over {}, fallback {fallback}", params.assurance, params.window)
+                format!(" (assurance {}, window {}, fallback {fallback})", params.assurance, params.window)
             }
             _ => String::new(),
         };

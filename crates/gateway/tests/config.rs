@@ -24,8 +24,11 @@ fn minimal(server: &str, model: &str, route: &str) -> String {
 
 fn certified(text: &str, route: &str) -> CertifiedParams {
     let config = Config::parse(text, &none).unwrap();
-    let PolicySpec::Certified(params) = &config.routes[route].spec.policy else { panic!("{config:?}") };
-    params.clone()
+    let params = match &config.routes[route].spec.policy {
+        PolicySpec::Certified(params) => Some(params),
+        _ => None,
+    };
+    params.unwrap().clone()
 }
 
 fn refusal(text: &str) -> String {
