@@ -63,7 +63,12 @@ proptest! {
         prop_assert_eq!(run.learner.router().features(), (DIM, 2));
         let context = Context { features: &[1.0; DIM], input_tokens: 1.0, excluded: &[] };
         let decision = run.learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();
-        prop_assert!(decision.candidates.iter().all(|c| c.satisfaction == 0.5));
+        let fresh = Learner::new(run.learner.router().spec().clone(), DIM, 2).unwrap();
+        let unlearnt = fresh.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();
+        let predicted = |decision: &slarouter_core::Decision| -> Vec<f64> {
+            decision.candidates.iter().map(|c| c.satisfaction).collect()
+        };
+        prop_assert_eq!(predicted(&decision), predicted(&unlearnt));
     }
 }
 

@@ -355,6 +355,10 @@ impl Policy for Certified {
 
     fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
         self.predictor = Predictor::new(zoo, dim);
+        // Residuals of the predictions that were.
+        (self.fast, self.slow) = (Residual::default(), Residual::default());
+        let places: Vec<_> = (0..zoo.models().len()).map(Some).collect();
+        self.steering.reconfigure(&places);
     }
 
     fn has_evidence(&self) -> bool {

@@ -18,8 +18,6 @@ const FIRST_CEILING: f64 = 20.0;
 const PATIENCE: f64 = 0.003;
 /// Bisection stops at prices that differ by less than this factor.
 const PRECISION: f64 = 1.0005;
-/// The margin that is asked for at the highest prices, as a share of the full one: a deficit has to be proven.
-const LEAST_CERTAINTY: f64 = -0.5;
 /// Prices are looked for from this share of the highest one up.
 const LOWEST: f64 = 1e-6;
 
@@ -83,7 +81,7 @@ impl Demand {
     /// Mean satisfaction asked for at `price`, where `usual` is what it costs to reach the level.
     fn at(&self, price: f64, usual: f64) -> f64 {
         let ratio = (price / usual).max(1.0);
-        let bought = (1.0 - libm::log10(ratio)).clamp(LEAST_CERTAINTY, 1.0);
+        let bought = (1.0 - 0.5 * libm::log10(ratio)).max(0.0);
         let horizon = (self.horizon * ratio).min(self.longest);
         self.level + (bought * self.margin - self.surplus) / horizon
     }
