@@ -213,7 +213,7 @@ impl Certified {
             Window::Run | Window::Period(_) => served + horizon,
         };
         let demand = Demand {
-            level: self.alpha - self.slow.mean(SLOW),
+            level: self.alpha - self.slow.mean(SLOW) + self.steering.loss(),
             surplus: served * (estimate - self.alpha),
             margin: MARGIN * (variance * (unseen * ahead + TRACKING * horizon)).sqrt(),
             horizon,
@@ -314,7 +314,8 @@ impl Policy for Certified {
             self.account.restart(Timestamp(self.period * length));
         }
         self.account.answered(at, decision.choice().satisfaction);
-        let expected = decision.candidates.iter().map(|c| c.probability * c.cost).sum();
+        let draw = |value: fn(&Candidate) -> f64| decision.candidates.iter().map(|c| c.probability * value(c)).sum();
+        let expected = (draw(|c| c.cost), draw(|c| c.satisfaction));
         let (satisfaction, cost) = decision.candidates.iter().map(|c| (c.satisfaction, c.cost)).unzip();
         if self.steering.decided(satisfaction, cost, expected) {
             self.solve();

@@ -46,6 +46,8 @@ pub(super) struct Steering {
     /// Running mean cost of each model, and of the policy.
     costs: Vec<f64>,
     spend: f64,
+    /// Running mean of the satisfaction that exploration gives away per request.
+    loss: f64,
     requests: u64,
     since_solution: u32,
     /// Prices, in USD per satisfied answer, on both sides of the demand, and the probability of the higher one.
@@ -93,6 +95,7 @@ impl Steering {
             window: VecDeque::new(),
             costs: vec![0.0; models],
             spend: 0.0,
+            loss: 0.0,
             requests: 0,
             since_solution: 0,
             low: 0.0,
@@ -120,6 +123,11 @@ impl Steering {
         self.spend
     }
 
+    /// Mean predicted satisfaction that recent requests fell short of their plan, by exploration.
+    pub(super) fn loss(&self) -> f64 {
+        self.loss
+    }
+
     /// See [`Steering::trust`]'s field.
     pub(super) fn trust(&self) -> &[f64] {
         &self.trust
@@ -130,19 +138,24 @@ impl Steering {
         self.feasible
     }
 
-    /// Takes note of a request: per model predicted satisfaction and cost, and the cost expected of the choice. Returns
-    /// whether it is time to solve again. O(models).
-    pub(super) fn decided(&mut self, satisfaction: Vec<f64>, cost: Vec<f64>, expected: f64) -> bool {
+    /// Takes note of a request: per model predicted satisfaction and cost, and the cost and satisfaction expected of the draw.
+    /// Returns whether it is time to solve again. O(models).
+    pub(super) fn decided(&mut self, satisfaction: Vec<f64>, cost: Vec<f64>, expected: (f64, f64)) -> bool {
         self.requests += 1;
         let rate = (1.0 / self.requests as f64).max(1.0 / COST_MEMORY);
-        self.spend += rate * (expected - self.spend);
+        self.spend += rate * (expected.0 - self.spend);
         for (mean, cost) in self.costs.iter_mut().zip(&cost) {
             *mean += rate * (cost - *mean);
         }
         if self.window.len() == WINDOW {
             self.window.pop_front();
         }
-        self.window.push_back(Row { satisfaction, cost });
+        let row = Row { satisfaction, cost };
+        if self.high > 0.0 {
+            let planned = (1.0 - self.share) * self.choice(&row, self.low) + self.share * self.choice(&row, self.high);
+            self.loss += rate * (planned - expected.1 - self.loss);
+        }
+        self.window.push_back(row);
         self.since_solution += 1;
         self.since_solution >= PACE
     }
@@ -231,20 +244,19 @@ impl Steering {
 
     /// Mean predicted satisfaction over the window if satisfaction is worth `price`.
     fn supply(&self, price: f64) -> f64 {
-        let mut sum = 0.0;
-        for row in &self.window {
-            let (mut best, mut least) = (0, f64::INFINITY);
-            for (i, ((cost, satisfaction), trust)) in
-                row.cost.iter().zip(&row.satisfaction).zip(&self.trust).enumerate()
-            {
-                let score = cost - price * (satisfaction + trust);
-                if score < least {
-                    (best, least) = (i, score);
-                }
+        self.window.iter().map(|row| self.choice(row, price)).sum::<f64>() / self.window.len() as f64
+    }
+
+    /// Predicted satisfaction, with trust, of the best choice for one request if satisfaction is worth `price`.
+    fn choice(&self, row: &Row, price: f64) -> f64 {
+        let (mut best, mut least) = (0, f64::INFINITY);
+        for (i, ((cost, satisfaction), trust)) in row.cost.iter().zip(&row.satisfaction).zip(&self.trust).enumerate() {
+            let score = cost - price * (satisfaction + trust);
+            if score < least {
+                (best, least) = (i, score);
             }
-            sum += (row.satisfaction[best] + self.trust[best]).min(0.99);
         }
-        sum / self.window.len() as f64
+        (row.satisfaction[best] + self.trust[best]).min(0.99)
     }
 }
 
