@@ -243,7 +243,8 @@ impl Certified {
         best
     }
 
-    /// Probabilities of models other than the two best: as much as they promise to save for what trying them costs.
+    /// Gives the models other than the two best a probability, as much as they promise to save for what trying them costs. Returns
+    /// the sum.
     fn explore(
         &self,
         view: &View<'_>,
@@ -276,7 +277,7 @@ impl Certified {
                 candidates[i].probability *= scale;
             }
         }
-        total * scale.min(1.0)
+        total * scale
     }
 }
 

@@ -205,7 +205,7 @@ impl Expert {
         let belief = Arc::make_mut(&mut self.models[model]);
         belief.absorb(&own, surprise * scale, shrink);
         belief.drift(if shrink > 0.0 { DRIFT } else { 0.0 }, BIAS_SPREAD * BIAS_SPREAD);
-        if GRID[self.place].0 > 0.0 {
+        if self.is_shared() {
             Arc::make_mut(&mut self.shared).absorb(&common, surprise * scale, shrink);
         }
     }
