@@ -15,7 +15,8 @@ const PRIOR_OUTPUT_TOKENS: f64 = 200.0;
 /// A changed price takes effect on the next prediction, as lengths and prices are kept apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
-    lengths: BTreeMap<Arc<str>, Length>,
+    /// Shared with snapshots and other routes until it changes.
+    lengths: Arc<BTreeMap<Arc<str>, Length>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,10 +49,11 @@ impl CostModel {
 
     /// Learns the length of one answer.
     pub fn observe(&mut self, model: &str, output_tokens: f64) {
-        if !self.lengths.contains_key(model) {
-            self.lengths.insert(model.into(), Length { answers: 0, tokens: 0.0 });
+        let lengths = Arc::make_mut(&mut self.lengths);
+        if !lengths.contains_key(model) {
+            lengths.insert(model.into(), Length { answers: 0, tokens: 0.0 });
         }
-        if let Some(seen) = self.lengths.get_mut(model) {
+        if let Some(seen) = lengths.get_mut(model) {
             seen.answers += 1;
             seen.tokens += output_tokens;
         }

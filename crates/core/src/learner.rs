@@ -66,6 +66,10 @@ impl<P: Policy> Learner<P> {
         &self.router
     }
 
+    pub(crate) fn router_mut(&mut self) -> &mut Router<P> {
+        &mut self.router
+    }
+
     /// Totals so far.
     #[must_use]
     pub fn account(&self) -> &Account {

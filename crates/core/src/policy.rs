@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::Change;
 use crate::{Candidate, Certificate, Decision, RouteSpec, SpecError, Timestamp, Zoo};
 
-pub use certified::{Certified, CertifiedParams, Window};
+pub use certified::{Certified, CertifiedParams, Predictor, Window};
 pub use fixed::Fixed;
 pub use slarouter::{SlaRouter, SlaRouterParams};
 
@@ -88,6 +88,14 @@ pub trait Policy: Send + Sync {
     fn certificate(&self) -> Option<Certificate> {
         None
     }
+
+    /// What is known of models, by policies that can share it.
+    fn predictor(&self) -> Option<&Predictor> {
+        None
+    }
+
+    /// Puts another predictor, for the same zoo, in the place of that of [`Policy::predictor`].
+    fn set_predictor(&mut self, _predictor: Predictor) {}
 }
 
 impl Policy for Box<dyn Policy> {
@@ -120,6 +128,12 @@ impl Policy for Box<dyn Policy> {
     }
     fn certificate(&self) -> Option<Certificate> {
         (**self).certificate()
+    }
+    fn predictor(&self) -> Option<&Predictor> {
+        (**self).predictor()
+    }
+    fn set_predictor(&mut self, predictor: Predictor) {
+        (**self).set_predictor(predictor);
     }
 }
 
@@ -253,5 +267,11 @@ impl Policy for AnyPolicy {
     }
     fn certificate(&self) -> Option<Certificate> {
         self.inner().certificate()
+    }
+    fn predictor(&self) -> Option<&Predictor> {
+        self.inner().predictor()
+    }
+    fn set_predictor(&mut self, predictor: Predictor) {
+        self.inner_mut().set_predictor(predictor);
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Learner, StateError};
+use crate::{Knowledge, Learner, StateError};
 
 /// Version of the saved form that this release writes. Older ones stay readable for ever.
 pub const STATE_VERSION: u16 = 2;
@@ -19,40 +19,71 @@ impl<P: Serialize + DeserializeOwned> Learner<P> {
     /// # Errors
     /// [`StateError::Damaged`] if the policy refuses to be serialised; those of this crate never do.
     pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
-        let content = postcard::to_stdvec(self).map_err(|error| StateError::Damaged(error.to_string()))?;
-        let mut bytes = Vec::with_capacity(HEADER + content.len());
-        bytes.extend(MAGIC);
-        bytes.extend(STATE_VERSION.to_le_bytes());
-        bytes.extend(checksum(&content).to_le_bytes());
-        bytes.extend(content);
-        Ok(bytes)
+        seal(self)
     }
 
     /// # Errors
     /// [`StateError`] if the bytes are not ours, damaged, or written by a newer release.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        let damaged = |what: &str| StateError::Damaged(what.to_owned());
-        let Some((header, content)) = bytes.split_at_checked(HEADER) else { return Err(damaged("too short")) };
-        if header[..4] != MAGIC {
-            return Err(damaged("wrong magic"));
-        }
-        let found = u16::from_le_bytes([header[4], header[5]]);
-        if found > STATE_VERSION {
-            return Err(StateError::Version { found, supported: STATE_VERSION });
-        }
-        if found == 0 {
-            return Err(damaged("there is no version 0"));
-        }
-        if header[6..] != checksum(content).to_le_bytes() {
-            return Err(damaged("wrong checksum"));
-        }
+        let (version, content) = open(bytes)?;
         let mut content = Cow::Borrowed(content);
-        if found == 1 {
+        if version == 1 {
             // It ended before the ledger's list of what the heads were not taught: an empty one is a single 0.
             content.to_mut().push(0);
         }
         postcard::from_bytes(&content).map_err(|error| damaged(&error.to_string()))
     }
+}
+
+impl Knowledge {
+    /// The same bytes whatever route it came from.
+    ///
+    /// # Errors
+    /// Never, but for bugs.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+        let predictor = self.predictor.by_name(&self.models);
+        seal(&Self { features: self.features, models: Vec::new(), predictor, costs: self.costs.clone() })
+    }
+
+    /// # Errors
+    /// As [`Learner::from_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        let (_, content) = open(bytes)?;
+        postcard::from_bytes(content).map_err(|error| damaged(&error.to_string()))
+    }
+}
+
+fn damaged(what: &str) -> StateError {
+    StateError::Damaged(what.to_owned())
+}
+
+fn seal(state: &impl Serialize) -> Result<Vec<u8>, StateError> {
+    let content = postcard::to_stdvec(state).map_err(|error| damaged(&error.to_string()))?;
+    let mut bytes = Vec::with_capacity(HEADER + content.len());
+    bytes.extend(MAGIC);
+    bytes.extend(STATE_VERSION.to_le_bytes());
+    bytes.extend(checksum(&content).to_le_bytes());
+    bytes.extend(content);
+    Ok(bytes)
+}
+
+/// Version and content.
+fn open(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
+    let Some((header, content)) = bytes.split_at_checked(HEADER) else { return Err(damaged("too short")) };
+    if header[..4] != MAGIC {
+        return Err(damaged("wrong magic"));
+    }
+    let found = u16::from_le_bytes([header[4], header[5]]);
+    if found > STATE_VERSION {
+        return Err(StateError::Version { found, supported: STATE_VERSION });
+    }
+    if found == 0 {
+        return Err(damaged("there is no version 0"));
+    }
+    if header[6..] != checksum(content).to_le_bytes() {
+        return Err(damaged("wrong checksum"));
+    }
+    Ok((found, content))
 }
 
 /// FNV-1a: catches torn and altered files; no defence against a forger, who could write the database anyway.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use slarouter_core::{Feedback, Learner, ObserveError, Outcome, Reason, RouteSpec, Router, Timestamp};
+use slarouter_core::{
+    Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, RouteSpec, Router, StateError, Timestamp,
+};
 use slarouter_store::{Event, Store, StoreError};
 use tokio::sync::watch;
 
@@ -30,13 +32,18 @@ pub(crate) struct Snapshot {
     pub(crate) routes: BTreeMap<Arc<str>, Router>,
 }
 
-/// Every route's state as bytes.
+/// Name under which the shared knowledge is saved, beside the routes; no route is called so.
+const SHARED: &str = "*";
+
+/// Every route's state as bytes, and what they share.
 pub type SavedStates = Vec<(Arc<str>, Vec<u8>)>;
 
 /// The learners of all routes that the log knows.
 pub struct Learning {
     seq: u64,
     learners: BTreeMap<Arc<str>, Learner>,
+    /// The route that learnt last, of those that share what they know of models. Another takes that over before its next event.
+    newest: Option<Arc<str>>,
     refused: u64,
 }
 
@@ -44,7 +51,7 @@ impl Learning {
     /// Nothing learnt yet: applying the whole log from here gives the state of any later time.
     #[must_use]
     pub fn empty() -> Self {
-        Self { seq: 0, learners: BTreeMap::new(), refused: 0 }
+        Self { seq: 0, learners: BTreeMap::new(), newest: None, refused: 0 }
     }
 
     /// The newest saved state. One that is damaged is reported and made again from the log.
@@ -52,21 +59,38 @@ impl Learning {
     /// # Errors
     /// If the store cannot be read, or the state was written by a newer release.
     pub async fn load(store: &dyn Store) -> Result<Self, LearningError> {
+        match Self::restore(store.load_snapshots().await?) {
+            Err(LearningError::State(error @ StateError::Damaged(_))) => {
+                tracing::error!(%error, "a saved state is unusable: learning anew from the log");
+                Ok(Self::empty())
+            }
+            restored => restored,
+        }
+    }
+
+    fn restore(saved: Vec<slarouter_store::Snapshot>) -> Result<Self, LearningError> {
         let mut learning = Self::empty();
-        for saved in store.load_snapshots().await? {
-            match Learner::from_bytes(&saved.state) {
-                Ok(mut learner) => {
-                    if learner.use_features(slarouter_text::DIM, slarouter_text::VERSION) {
-                        tracing::warn!(route = %saved.route, "the features have a new version: the heads start afresh");
-                    }
-                    learning.seq = saved.seq;
-                    learning.learners.insert(saved.route, learner);
-                }
-                Err(error @ slarouter_core::StateError::Version { .. }) => return Err(LearningError::State(error)),
-                Err(error) => {
-                    tracing::error!(route = %saved.route, %error, "saved state is unusable: learning anew from the log");
-                    return Ok(Self::empty());
-                }
+        let mut shared = None;
+        for saved in saved {
+            learning.seq = saved.seq;
+            if &*saved.route == SHARED {
+                shared = Some(Knowledge::from_bytes(&saved.state)?);
+            } else {
+                learning.learners.insert(saved.route, Learner::from_bytes(&saved.state)?);
+            }
+        }
+        for (route, learner) in learning.learners.iter_mut().filter(|(_, learner)| learner.shares()) {
+            // States of older releases hold their own knowledge.
+            if shared.as_ref().is_some_and(|shared| !learner.adopt(shared)) {
+                return Err(
+                    StateError::Damaged(format!("what route {route} knows was learnt on other features")).into()
+                );
+            }
+            learning.newest = Some(route.clone());
+        }
+        for (route, learner) in &mut learning.learners {
+            if learner.use_features(slarouter_text::DIM, slarouter_text::VERSION) {
+                tracing::warn!(%route, "the features have a new version: the heads start afresh");
             }
         }
         Ok(learning)
@@ -109,12 +133,50 @@ impl Learning {
         &self.learners
     }
 
-    /// Every route's state, to be saved or compared.
+    /// Every route's state, to be saved or compared, and apart from them what they share.
     ///
     /// # Errors
     /// Never for the policies of this release.
     pub fn states(&self) -> Result<SavedStates, LearningError> {
-        self.learners.iter().map(|(route, learner)| Ok((route.clone(), learner.to_bytes()?))).collect()
+        let shared = self.shared();
+        let mut states = SavedStates::new();
+        for (route, learner) in &self.learners {
+            let mut learner = learner.clone();
+            if shared.as_ref().is_some_and(|shared| learner.adopt(shared)) {
+                learner = learner.without_knowledge();
+            }
+            states.push((route.clone(), learner.to_bytes()?));
+        }
+        if let Some(shared) = shared {
+            states.push((SHARED.into(), shared.to_bytes()?));
+        }
+        Ok(states)
+    }
+
+    /// The newest knowledge of those routes that share it.
+    fn shared(&self) -> Option<Knowledge> {
+        self.newest.as_ref().and_then(|route| self.learners.get(route)?.router().knowledge())
+    }
+
+    /// Where the route with the newest knowledge has another policy now, `shared` goes to one that can use it.
+    fn hand_over(&mut self, shared: &Knowledge) {
+        if self.shared().is_none() {
+            self.newest =
+                self.learners.iter_mut().find_map(|(route, learner)| learner.adopt(shared).then(|| route.clone()));
+        }
+    }
+
+    /// The learner of a route, for an event of it: knows of models what all the others know.
+    fn learner(&mut self, route: &Arc<str>) -> Option<&mut Learner> {
+        let shared = if self.newest.as_ref() == Some(route) { None } else { self.shared() };
+        let learner = self.learners.get_mut(route)?;
+        if let Some(shared) = shared {
+            learner.adopt(&shared);
+        }
+        if learner.shares() {
+            self.newest = Some(route.clone());
+        }
+        Some(learner)
     }
 
     fn apply(&mut self, event: &Event) {
@@ -130,20 +192,25 @@ impl Learning {
         match event {
             Event::Configured { route, spec, .. } => {
                 let spec: RouteSpec = serde_json::from_str(spec)?;
-                if let Some(learner) = self.learners.get_mut(route) {
+                let shared = self.shared();
+                if let Some(learner) = self.learner(route) {
                     learner.reconfigure(spec)?;
                 } else {
                     let learner = Learner::new(spec, slarouter_text::DIM, slarouter_text::VERSION)?;
                     self.learners.insert(route.clone(), learner);
+                    self.learner(route);
+                }
+                if let Some(shared) = shared {
+                    self.hand_over(&shared);
                 }
             }
             Event::Decided { time, route, decision, .. } => {
-                if let Some(learner) = self.learners.get_mut(route) {
+                if let Some(learner) = self.learner(route) {
                     learner.decided(decision, *time);
                 }
             }
             Event::Finished { route, reason, outcome, .. } => {
-                if let Some(learner) = self.learners.get_mut(route) {
+                if let Some(learner) = self.learner(route) {
                     learner.finished(&Outcome {
                         model: &outcome.model,
                         ok: outcome.ok,
@@ -155,7 +222,7 @@ impl Learning {
                 }
             }
             Event::Rated { seq, time, route, rated } => {
-                if let Some(learner) = self.learners.get_mut(route) {
+                if let Some(learner) = self.learner(route) {
                     let current = rated.feature_version == slarouter_text::VERSION;
                     let feedback = Feedback {
                         decision: rated.decision,
@@ -176,7 +243,15 @@ impl Learning {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let routes = self.learners.iter().map(|(route, learner)| (route.clone(), learner.router().clone())).collect();
+        let shared = self.shared();
+        let view = |learner: &Learner| {
+            let mut router = learner.router().clone();
+            if let Some(shared) = &shared {
+                router.adopt(shared);
+            }
+            router
+        };
+        let routes = self.learners.iter().map(|(route, learner)| (route.clone(), view(learner))).collect();
         Snapshot { seq: self.seq, routes }
     }
 }

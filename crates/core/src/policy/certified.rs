@@ -10,7 +10,7 @@ use super::{Label, Policy, PolicySpec, View};
 use crate::{
     Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Span, SpecError, Standing, Timestamp, Zoo,
 };
-use predictor::Predictor;
+pub use predictor::Predictor;
 use steering::{Demand, Steering};
 
 /// Labels before anything but the fallback serves on purpose.
@@ -200,13 +200,14 @@ impl Certified {
     fn solve(&mut self) {
         self.standing = self.account.standing();
         let Standing { requests, labels, label_rate, squared_residual, estimate, .. } = self.standing;
-        if labels == 0 {
+        if self.predictor.labels() < FIRST_LABELS {
             return;
         }
         let (served, labels) = (requests as f64, labels as f64);
         // One label's worth of prior keeps the first few from looking certain.
         let variance = (squared_residual * labels + 0.2) / (labels + 1.0);
-        let unseen = (1.0 - label_rate) / label_rate;
+        // Where nobody has rated yet, in a new window or on a route that knows the models from others, the predictions must do.
+        let unseen = if labels > 0.0 { (1.0 - label_rate) / label_rate } else { 0.0 };
         let horizon = HORIZON.max(HORIZON_GROWTH * served);
         let ahead = match self.params.window {
             Window::Requests(count) => (served + horizon).min(count as f64),
@@ -373,6 +374,14 @@ impl Policy for Certified {
 
     fn certificate(&self) -> Option<Certificate> {
         Some(self.account.certificate())
+    }
+
+    fn predictor(&self) -> Option<&Predictor> {
+        Some(&self.predictor)
+    }
+
+    fn set_predictor(&mut self, predictor: Predictor) {
+        self.predictor = predictor;
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) struct Price {
     pub(super) cached_input: Option<f64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Route {
     pub(super) models: Spanned<Vec<Text>>,
@@ -98,9 +98,22 @@ pub(super) struct Route {
     pub(super) policy: Option<Text>,
     pub(super) exploration: Option<Number>,
     pub(super) slarouter: Option<Spanned<SlaRouter>>,
+    #[serde(default)]
+    pub(super) tenants: BTreeMap<Text, Tenant>,
 }
 
-#[derive(Deserialize)]
+/// What differs from the route.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Tenant {
+    pub(super) models: Option<Spanned<Vec<Text>>>,
+    pub(super) fallback: Option<Text>,
+    pub(super) sla: Option<Sla>,
+    pub(super) policy: Option<Text>,
+    pub(super) exploration: Option<Number>,
+}
+
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Sla {
     pub(super) satisfaction: Number,
@@ -108,7 +121,7 @@ pub(super) struct Sla {
     pub(super) window: Option<Text>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct SlaRouter {
     pub(super) v: Option<Number>,

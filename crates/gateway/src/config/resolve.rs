@@ -65,14 +65,20 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     }
     let mut names: Vec<Arc<str>> = Vec::new();
     let mut routes: BTreeMap<Arc<str>, Route> = BTreeMap::new();
-    for (name, entry) in raw.routes {
-        let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
-            problems.add(Some(name.span()), "a route's name has lower-case letters, digits, - and _ only");
-        }
+    for (name, mut entry) in raw.routes {
+        check_name(&name, "a route's", problems);
+        let tenants = std::mem::take(&mut entry.get_mut().tenants);
+        let route = entry.into_inner();
         let name: Arc<str> = name.into_inner().into();
-        if let Some(route) = route(entry.into_inner(), &specs, feedback_window_ms, env, problems) {
-            routes.insert(name.clone(), route);
+        for (tenant, differs) in tenants {
+            check_name(&tenant, "a tenant's", problems);
+            let key = format!("{name}/{}", tenant.get_ref()).into();
+            if let Some(resolved) = self::route(of_tenant(&route, differs), &specs, feedback_window_ms, env, problems) {
+                routes.insert(key, resolved);
+            }
+        }
+        if let Some(resolved) = self::route(route, &specs, feedback_window_ms, env, problems) {
+            routes.insert(name.clone(), resolved);
         }
         names.push(name);
     }
@@ -84,6 +90,27 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         problems.absent(None, "with several routes, one must be called default: it is what model \"auto\" means");
     }
     Config { server, store, upstream, feedback_window_ms, models, routes, default_route }
+}
+
+fn check_name(name: &Text, whose: &str, problems: &mut Problems<'_>) {
+    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
+        problems.add(Some(name.span()), format!("{whose} name has lower-case letters, digits, - and _ only"));
+    }
+}
+
+/// The route as its tenant has it.
+fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
+    let held = route.clone();
+    raw::Route {
+        models: tenant.models.unwrap_or(held.models),
+        fallback: tenant.fallback.or(held.fallback),
+        sla: tenant.sla.unwrap_or(held.sla),
+        slarouter: if tenant.policy.is_some() { None } else { held.slarouter },
+        policy: tenant.policy.or(held.policy),
+        exploration: tenant.exploration.or(held.exploration),
+        tenants: BTreeMap::new(),
+    }
 }
 
 fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server {

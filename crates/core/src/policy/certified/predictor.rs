@@ -34,7 +34,7 @@ const WIDEST: f64 = 0.35;
 /// they are averaged by how well each predicted the labels before seeing them (Bayesian model averaging by prequential
 /// likelihood, Dawid 1984), so nothing is left to tune. Predictions are moderated by their own variance (MacKay 1992).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Predictor {
+pub struct Predictor {
     dim: usize,
     experts: Vec<Expert>,
     /// Running mean of the features of labelled prompts, with the constant 1 at its end.
@@ -73,6 +73,43 @@ impl Predictor {
         predictor
     }
 
+    /// All but the doubts forgotten: [`Predictor::rearranged`] brings it back.
+    pub(crate) fn emptied(&self) -> Self {
+        let (experts, centre, retired) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { dim: 0, experts, centre, labels: 0, doubt: self.doubt.clone(), retired }
+    }
+
+    /// The same knowledge by names alone, whatever zoo it was learnt with. `models` are the names by place here.
+    pub(crate) fn by_name(&self, models: &[Arc<str>]) -> Self {
+        let mut known = self.clone();
+        for (place, name) in models.iter().enumerate() {
+            known.retired.insert(name.clone(), self.experts.iter().map(|e| e.models[place].clone()).collect());
+        }
+        known.experts.iter_mut().for_each(|expert| expert.models.clear());
+        known.doubt.clear();
+        known
+    }
+
+    /// The same knowledge for the models of `zoo`. `models` are the names by place here. What is not known here is taken from
+    /// `own`, the predictor that `zoo` has had so far.
+    pub(crate) fn rearranged(&self, models: &[Arc<str>], own: &Self, zoo: &Zoo) -> Self {
+        let mut known = self.by_name(models);
+        let mut doubt = Vec::with_capacity(zoo.models().len());
+        for (place, model) in zoo.models().iter().enumerate() {
+            let beliefs = known.retired.remove(&model.name);
+            for (e, expert) in known.experts.iter_mut().enumerate() {
+                let held = || own.experts.get(e).filter(|_| own.dim == self.dim)?.models.get(place).cloned();
+                let belief = beliefs.as_ref().map(|beliefs| beliefs[e].clone()).or_else(held);
+                expert.models.push(belief.unwrap_or_else(|| fresh(e, model, self.dim)));
+            }
+            let emptied = || own.doubt.get(place).copied().filter(|_| own.experts.is_empty());
+            doubt.push(models.iter().position(|name| *name == model.name).map(|at| self.doubt[at]).or_else(emptied));
+        }
+        known.doubt =
+            doubt.into_iter().enumerate().map(|(place, d)| d.unwrap_or_else(|| known.doubt_of(place))).collect();
+        known
+    }
+
     pub(super) fn prepare(&self, features: &[f32]) -> Prepared {
         let x: Vec<f64> = features.iter().map(|&x| f64::from(x)).chain([1.0]).collect();
         let squares = x.iter().map(|x| x * x).collect();
@@ -99,7 +136,7 @@ impl Predictor {
     }
 
     /// Labels learnt from.
-    pub(super) fn labels(&self) -> u64 {
+    pub(crate) fn labels(&self) -> u64 {
         self.labels
     }
 
