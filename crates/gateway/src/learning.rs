@@ -32,8 +32,9 @@ pub(crate) struct Snapshot {
     pub(crate) routes: BTreeMap<Arc<str>, Router>,
 }
 
-/// Name under which the shared knowledge is saved, beside the routes; no route is called so.
-const SHARED: &str = "*";
+/// Before the name of the route with the newest knowledge: the name under which that is saved, beside the routes. No route's own
+/// name begins so.
+const SHARED: char = '*';
 
 /// Every route's state as bytes, and what they share.
 pub type SavedStates = Vec<(Arc<str>, Vec<u8>)>;
@@ -73,8 +74,9 @@ impl Learning {
         let mut shared = None;
         for saved in saved {
             learning.seq = saved.seq;
-            if &*saved.route == SHARED {
+            if let Some(newest) = saved.route.strip_prefix(SHARED) {
                 shared = Some(Knowledge::from_bytes(&saved.state)?);
+                learning.newest = Some(newest.into());
             } else {
                 learning.learners.insert(saved.route, Learner::from_bytes(&saved.state)?);
             }
@@ -86,7 +88,7 @@ impl Learning {
                     StateError::Damaged(format!("what route {route} knows was learnt on other features")).into()
                 );
             }
-            learning.newest = Some(route.clone());
+            learning.newest.get_or_insert_with(|| route.clone());
         }
         for (route, learner) in &mut learning.learners {
             if learner.use_features(slarouter_text::DIM, slarouter_text::VERSION) {
@@ -147,8 +149,8 @@ impl Learning {
             }
             states.push((route.clone(), learner.to_bytes()?));
         }
-        if let Some(shared) = shared {
-            states.push((SHARED.into(), shared.to_bytes()?));
+        if let Some((route, shared)) = self.newest.as_ref().zip(shared) {
+            states.push((format!("{SHARED}{route}").into(), shared.to_bytes()?));
         }
         Ok(states)
     }
@@ -327,3 +329,6 @@ async fn save(learning: &Learning, store: &dyn Store, now: Timestamp) {
         tracing::error!(%error, "the state could not be saved: the log still holds all of it");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,8 @@ fn entry(app: &App, id: &str) -> Value {
 }
 
 fn names(app: &App) -> Vec<String> {
-    let routes = app.config.routes.keys().map(|route| format!("auto:{route}"));
+    // Who the tenants are is not for everybody to read.
+    let routes = app.config.routes.keys().filter(|name| !name.contains('/')).map(|route| format!("auto:{route}"));
     let models = app.config.models.iter().map(|model| model.name.to_string());
     std::iter::once("auto".to_owned()).chain(routes).chain(models).collect()
 }

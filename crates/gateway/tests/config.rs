@@ -277,6 +277,30 @@ fn routes_in_the_log_of_an_older_release_load() {
 }
 
 #[test]
+fn a_tenant_differs_from_its_route_where_it_says_so() {
+    let tenants = "fallback = \"m\"\n[routes.default.tenants.acme]\nsla = { satisfaction = 0.97, assurance = 0.8 }\n\
+                   [routes.default.tenants.frugal]\nexploration = 0.01\npolicy = \"fixed:m\"\n";
+    let config = Config::parse(&minimal("", "", tenants), &none).unwrap();
+    let names: Vec<_> = config.routes.keys().map(|name| &**name).collect();
+    assert_eq!(names, ["default", "default/acme", "default/frugal"]);
+    let spec = |name: &str| &config.routes[name].spec;
+    assert_eq!((spec("default/acme").alpha.get(), spec("default/frugal").alpha), (0.97, spec("default").alpha));
+    assert_eq!(spec("default/acme").zoo, spec("default").zoo);
+    assert_eq!(spec("default/frugal").policy, PolicySpec::Fixed("m".to_owned()));
+    let PolicySpec::Certified(params) = &spec("default/acme").policy else { panic!("another policy") };
+    assert_eq!((params.assurance, params.fallback.as_deref()), (0.8, Some("m")));
+    assert_eq!(&*config.default_route, "default");
+
+    let wrong = "[routes.default.tenants.\"A/B\"]\nmodels = [\"x\"]\n";
+    let errors = Config::parse(&minimal("", "", wrong), &none).unwrap_err();
+    let said = errors.to_string();
+    assert!(
+        said.contains("a tenant's name has lower-case letters") && said.contains("there is no model \"x\""),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_address_for_all_needs_a_key_or_a_word() {
     for server in ["allow_unauthenticated = true", "api_keys = [\"sixteen characters\"]"] {
         let text = minimal(&format!("listen = \"0.0.0.0:80\"\n{server}"), "", "");

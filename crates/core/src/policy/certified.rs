@@ -19,7 +19,7 @@ const FIRST_LABELS: u64 = 3;
 const FIRST_EXPLORATION: f64 = 0.3;
 /// Standard errors of the account by which its surplus is to exceed zero. 1.645 would keep 95 % if the normal
 /// approximation and the tracking were perfect.
-const MARGIN: f64 = 2.2;
+const MARGIN: f64 = 2.1;
 /// Share of a horizon's own randomness that the margin covers as well.
 const TRACKING: f64 = 1.0;
 /// Requests in which a deficit is made good: so many, or this share of those served, whichever is more.
@@ -29,7 +29,7 @@ const HORIZON_GROWTH: f64 = 0.25;
 const LONGEST_GROWTH: f64 = 0.5;
 /// Standard deviations by which the fallback is believed better than predicted, while nothing known meets the demand: the
 /// largest of several noisy predictions is mostly noise, and the operator knows which model to trust.
-const TRUST: f64 = 4.0;
+const TRUST: f64 = 2.0;
 /// Weight of the expected improvement in the exploration probability, and its highest sum.
 const CURIOSITY: f64 = 0.5;
 const MOST_EXPLORATION: f64 = 0.3;

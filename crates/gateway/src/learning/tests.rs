@@ -1,0 +1,170 @@
+//! Several routes in one log: what they share survives saving, and who saved it cannot be told.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use sha2::{Digest, Sha256};
+use slarouter_core::{
+    Alpha, Context, Decision, DecisionId, ModelSpec, PolicySpec, Price, Rater, Rating, Receipt, Zoo, decision_rng,
+};
+use slarouter_store::{OutcomeRecord, Rated};
+
+use super::*;
+
+const FEATURES: [f32; slarouter_text::DIM] = [0.25; slarouter_text::DIM];
+
+fn spec(alpha: f64, models: &[&str], policy: &str) -> RouteSpec {
+    let model = |name: &&str| ModelSpec::new(name, Price { input: 1.0, output: f64::from(name.as_bytes()[0]) });
+    RouteSpec {
+        alpha: Alpha::new(alpha).unwrap(),
+        zoo: Zoo::new(models.iter().map(model).collect()).unwrap(),
+        policy: PolicySpec::parse(policy).unwrap(),
+        feedback_window_ms: 1_000_000,
+    }
+}
+
+/// A log in memory.
+#[derive(Default)]
+struct Log {
+    events: Vec<Event>,
+}
+
+impl Log {
+    fn seq(&self) -> u64 {
+        self.events.len() as u64 + 1
+    }
+
+    fn configure(&mut self, route: &str, spec: &RouteSpec) {
+        let spec = serde_json::to_string(spec).unwrap();
+        self.events.push(Event::Configured { seq: self.seq(), time: Timestamp(0), route: route.into(), spec });
+    }
+
+    /// A request of `route` and its rating, as `learning` decides them.
+    fn serve(&mut self, learning: &mut Learning, route: &str, satisfied: impl Fn(&str) -> bool) -> Decision {
+        let (id, time) = (DecisionId(self.seq().into()), Timestamp(self.seq()));
+        let context = Context { features: &FEATURES, input_tokens: 100.0, excluded: &[] };
+        let decision = learning.snapshot().routes[route].decide(&context, &mut decision_rng(5, id)).unwrap();
+        let (route, model) = (Arc::<str>::from(route), decision.choice().model.clone());
+        let from = self.events.len();
+        self.events.push(Event::Decided {
+            seq: self.seq(),
+            time,
+            id,
+            route: route.clone(),
+            decision: decision.clone(),
+        });
+        let outcome = OutcomeRecord {
+            decision: id,
+            time,
+            model: model.clone(),
+            status: 200,
+            ok: true,
+            streamed: false,
+            attempts: 1,
+            input_tokens: Some(100.0),
+            cached_tokens: None,
+            output_tokens: Some(50.0),
+            cost: 0.001,
+            latency_ms: 1.0,
+            ttft_ms: None,
+            error: None,
+        };
+        let reason = decision.reason;
+        self.events.push(Event::Finished { seq: self.seq(), route: route.clone(), reason, outcome });
+        let rated = Rated {
+            decision: id,
+            decided_at: time,
+            model: model.clone(),
+            reason: decision.reason,
+            features: FEATURES.to_vec(),
+            feature_version: slarouter_text::VERSION,
+            predicted: decision.choice().satisfaction,
+            rater: Rater(0),
+            rating: Some(Rating::new(f64::from(u8::from(satisfied(&model)))).unwrap()),
+            receipt: Receipt::Recorded,
+        };
+        self.events.push(Event::Rated { seq: self.seq(), time, route, rated });
+        self.events[from..].iter().for_each(|event| learning.apply(event));
+        decision
+    }
+
+    fn replay(&self, learning: &mut Learning) {
+        let done = learning.seq() as usize;
+        self.events[done..].iter().for_each(|event| learning.apply(event));
+    }
+}
+
+/// Of the states; a difference between megabytes of bytes is no message.
+fn digest(learning: &Learning) -> Vec<(Arc<str>, [u8; 32])> {
+    learning.states().unwrap().into_iter().map(|(route, state)| (route, Sha256::digest(state).into())).collect()
+}
+
+fn restored(learning: &Learning) -> Learning {
+    let seq = learning.seq();
+    let states = learning.states().unwrap();
+    let saved =
+        states.into_iter().map(|(route, state)| slarouter_store::Snapshot { route, seq, time: Timestamp(0), state });
+    Learning::restore(saved.collect()).unwrap()
+}
+
+#[test]
+fn a_route_that_nobody_has_rated_knows_what_the_others_know() {
+    let (mut log, mut learning) = (Log::default(), Learning::empty());
+    log.configure("old", &spec(0.8, &["a", "b", "c"], "certified"));
+    log.configure("new", &spec(0.8, &["c", "b"], "certified"));
+    log.configure("fixed", &spec(0.8, &["a"], "cheapest"));
+    log.replay(&mut learning);
+    for _ in 0..60 {
+        log.serve(&mut learning, "old", |model| model != "c");
+    }
+    let decision = log.serve(&mut learning, "new", |_| true);
+    let predicted = |name: &str| decision.candidates.iter().find(|c| &*c.model == name).unwrap().satisfaction;
+    assert!(predicted("b") > predicted("c") + 0.2, "{decision:?}");
+    let accounts = learning.learners().values().map(|learner| learner.account().labels).collect::<Vec<_>>();
+    assert_eq!(accounts, [0, 1, 60]);
+}
+
+#[test]
+fn saved_at_any_time_it_goes_on_as_if_it_had_not_been() {
+    let (mut log, mut learning) = (Log::default(), Learning::empty());
+    log.configure("x", &spec(0.9, &["a", "b", "c"], "certified"));
+    log.configure("y", &spec(0.6, &["b", "a"], "certified"));
+    log.configure("z", &spec(0.6, &["c", "a"], "slarouter"));
+    log.replay(&mut learning);
+    let mut saved = Vec::new();
+    for t in 0..90_usize {
+        log.serve(&mut learning, ["x", "y", "z", "x"][t % 4], |model| model != "a" || t % 3 == 0);
+        match t {
+            30 => log.configure("x", &spec(0.8, &["c", "d"], "certified")),
+            // The route with the newest knowledge leaves the circle, and comes back.
+            45 => log.configure("y", &spec(0.6, &["a", "b"], "cheapest")),
+            60 => log.configure("y", &spec(0.6, &["a", "b"], "certified")),
+            75 => log.configure("z", &spec(0.7, &["a", "d"], "certified")),
+            _ => {}
+        }
+        log.replay(&mut learning);
+        if t % 7 == 0 {
+            saved.push(restored(&learning));
+            assert_eq!(digest(saved.last().unwrap()), digest(&learning), "t = {t}");
+        }
+    }
+    let states = digest(&learning);
+    for mut earlier in saved {
+        log.replay(&mut earlier);
+        assert_eq!(digest(&earlier), states);
+    }
+    let mut anew = Learning::empty();
+    log.replay(&mut anew);
+    assert_eq!(digest(&anew), states);
+}
+
+#[test]
+fn what_is_shared_is_saved_once() {
+    let (mut log, mut learning) = (Log::default(), Learning::empty());
+    for tenant in 0..5 {
+        log.configure(&format!("t{tenant}"), &spec(0.8, &["a", "b", "c"], "certified"));
+    }
+    log.replay(&mut learning);
+    (0..20).for_each(|t| drop(log.serve(&mut learning, ["t0", "t3"][t % 2], |_| true)));
+    let states = learning.states().unwrap();
+    let size = |name: &str| states.iter().find(|(route, _)| route.starts_with(name)).unwrap().1.len();
+    assert!(size("t4") * 10 < size("*"), "{} and {}", size("t4"), size("*"));
+}
