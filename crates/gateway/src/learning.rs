@@ -28,6 +28,8 @@ pub(crate) struct Snapshot {
     /// The last event that has gone in.
     pub(crate) seq: u64,
     pub(crate) routes: BTreeMap<Arc<str>, Router>,
+    /// Ratings beyond the limit of their rater, by route.
+    pub(crate) set_aside: BTreeMap<Arc<str>, u64>,
 }
 
 /// Every route's state as bytes.
@@ -164,6 +166,7 @@ impl Learning {
                         reason: rated.reason,
                         features: if current { &rated.features } else { &[] },
                         predicted: rated.predicted,
+                        source: rated.source,
                         rater: rated.rater,
                         rating: rated.rating,
                         order: *seq,
@@ -177,7 +180,9 @@ impl Learning {
 
     fn snapshot(&self) -> Snapshot {
         let routes = self.learners.iter().map(|(route, learner)| (route.clone(), learner.router().clone())).collect();
-        Snapshot { seq: self.seq, routes }
+        let set_aside =
+            self.learners.iter().map(|(route, learner)| (route.clone(), learner.ledger().set_aside())).collect();
+        Snapshot { seq: self.seq, routes, set_aside }
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) struct Upstream {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Feedback {
     pub(super) window_days: Option<Number>,
+    pub(super) audit_rate: Option<Number>,
+    pub(super) rater_limit: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -22,6 +22,15 @@ const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
 /// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
 const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
 const KEY_LENGTH: usize = 16;
+/// Ratings of one named rater that count per route and day.
+const RATER_LIMIT: u64 = 100;
+
+/// What all routes have in common.
+struct Feedback {
+    window_ms: u64,
+    audit_rate: f64,
+    rater_limit: u64,
+}
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -39,6 +48,11 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let window = raw.feedback.window_days;
     let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
     let feedback_window_ms = (days * DAY_MS).max(1.0) as u64;
+    let feedback = Feedback {
+        window_ms: feedback_window_ms,
+        audit_rate: number(raw.feedback.audit_rate, 0.0, |rate| (0.0..=1.0).contains(&rate), "from 0 to 1", problems),
+        rater_limit: raw.feedback.rater_limit.unwrap_or(RATER_LIMIT),
+    };
 
     if raw.models.is_empty() {
         problems.absent(None, "there is no model: add at least one [[models]]");
@@ -71,7 +85,7 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
             problems.add(Some(name.span()), "a route's name has lower-case letters, digits, - and _ only");
         }
         let name: Arc<str> = name.into_inner().into();
-        if let Some(route) = route(entry.into_inner(), &specs, feedback_window_ms, env, problems) {
+        if let Some(route) = route(entry.into_inner(), &specs, &feedback, env, problems) {
             routes.insert(name.clone(), route);
         }
         names.push(name);
@@ -198,7 +212,7 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
 fn route(
     raw: raw::Route,
     specs: &[ModelSpec],
-    feedback_window_ms: u64,
+    feedback: &Feedback,
     env: Env<'_>,
     problems: &mut Problems<'_>,
 ) -> Option<Route> {
@@ -266,7 +280,8 @@ fn route(
             certified.fallback.get_or_insert_with(|| zoo.models()[zoo.by_price(true)].name.to_string());
             *params = certified;
         }
-        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms };
+        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit } = *feedback;
+        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit };
         spec.check()?;
         Ok(Some(Route { spec }))
     };
