@@ -5,7 +5,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use slarouter_core::{
     Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, Reason, RouteSpec,
-    SatisfactionAccount, Span, Timestamp, Zoo, decision_rng,
+    SatisfactionAccount, Source, Span, Timestamp, Zoo, decision_rng,
 };
 
 const DIM: usize = 128;
@@ -23,7 +23,15 @@ fn learner(policy: &str, models: usize) -> Learner {
     };
     let zoo = Zoo::new((0..models).map(model).collect()).unwrap();
     let policy = PolicySpec::parse(policy).unwrap();
-    let spec = RouteSpec { alpha: Alpha::new(0.8).unwrap(), zoo, policy, feedback_window_ms: 1_000_000 };
+    let spec = RouteSpec {
+        alpha: Alpha::new(0.8).unwrap(),
+        zoo,
+        policy,
+        feedback_window_ms: 1_000_000,
+        audit_rate: 0.0,
+        rater_limit: 0,
+        alone: false,
+    };
     let mut learner = Learner::new(spec, DIM, 1).unwrap();
     for n in 0..1_000 {
         let features = features(n);
@@ -47,6 +55,7 @@ fn rate(learner: &mut Learner, n: u64) {
         reason: Reason::Exploit,
         features: &features(n),
         predicted: 0.5,
+        source: Source::User,
         rater: Rater(0),
         // Depends on the prompt, so that no predictor is out of the running.
         rating: Some(Rating::new(f64::from(u8::from(features(n)[0] + features(n)[5] > 0.1))).unwrap()),

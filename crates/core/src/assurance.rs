@@ -100,6 +100,12 @@ impl SatisfactionAccount {
         self.assurance
     }
 
+    /// The probability with which an answer now gets audited; `None` where the certificate rests on ratings.
+    #[must_use]
+    pub fn audit_rate(&self) -> Option<f64> {
+        self.audit_rate
+    }
+
     /// Sets the probability with which each answer from now on is audited, independently of everything else; certificates
     /// of the answers from now on rest on audits alone. `None` goes back to ratings; so does a value outside (0, 1\].
     /// Takes force with the next decision whose time is later than all before. Memory grows by a block with each change.

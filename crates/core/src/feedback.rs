@@ -16,6 +16,17 @@ pub struct Timestamp(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Rater(pub u64);
 
+/// Whose word a label is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A user's, who chose to rate.
+    #[default]
+    User,
+    /// A trusted auditor's, of an answer that was drawn for audit: [`crate::AuditDraw`].
+    Audit,
+}
+
 /// How satisfied a user was, in \[0, 1\]; 1 is a thumb up.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
@@ -53,7 +64,9 @@ pub struct Feedback<'a> {
     pub features: &'a [f32],
     /// The satisfaction that was predicted of the model then chosen, in \[0, 1\]: [`crate::Decision::choice`].
     pub predicted: f64,
-    /// Who rates.
+    /// Whose word it is. Ratings and audits of one decision stand beside each other.
+    pub source: Source,
+    /// Who rates, or audits.
     pub rater: Rater,
     /// The rating; `None` withdraws an earlier one.
     pub rating: Option<Rating>,
@@ -76,6 +89,25 @@ pub enum Receipt {
     Withdrawn,
     /// Came after the feedback window of its decision had closed: kept in the log, not learnt from.
     Expired,
+}
+
+// === impl Source ===
+
+impl Source {
+    /// The word for requests and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// The inverse of [`Source::as_str`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::User, Self::Audit].into_iter().find(|source| source.as_str() == word)
+    }
 }
 
 // === impl Rating ===

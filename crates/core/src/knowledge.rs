@@ -31,19 +31,21 @@ impl Knowledge {
 }
 
 impl<P: Policy> Router<P> {
-    /// What this route knows of models; `None` if its policy does not learn in a form that can be shared.
+    /// What this route knows of models; `None` if it keeps that to itself, or its policy does not learn in a form that can be shared.
     #[must_use]
     pub fn knowledge(&self) -> Option<Knowledge> {
-        let predictor = self.policy.predictor()?.clone();
+        let predictor = self.policy.predictor().filter(|_| !self.spec.alone)?.clone();
         let models = self.zoo().models().iter().map(|model| model.name.clone()).collect();
         Some(Knowledge { features: self.features(), models, predictor, costs: self.costs.clone() })
     }
 
     /// Puts `knowledge` in the place of what this route knew of models; what that does not speak of is kept. SLA, account and price
-    /// stay. Returns whether it could be used: not by another kind of policy, nor if learnt on other features.
+    /// stay. Returns whether it could be used: not by a route that learns alone or has another kind
+    /// of policy, nor if learnt on other features.
     /// Copies O(models) pointers, and evaluates the doubt about models that the route it came from does not have.
     pub fn adopt(&mut self, knowledge: &Knowledge) -> bool {
-        let Some(own) = self.policy.predictor().filter(|_| self.features() == knowledge.features) else { return false };
+        let usable = !self.spec.alone && self.features() == knowledge.features;
+        let Some(own) = self.policy.predictor().filter(|_| usable) else { return false };
         let adopted = knowledge.predictor.rearranged(&knowledge.models, own, &self.spec.zoo);
         self.policy.set_predictor(adopted);
         self.costs.clone_from(&knowledge.costs);
@@ -55,7 +57,7 @@ impl<P: Policy> Learner<P> {
     /// Whether it has knowledge that it can share and adopt.
     #[must_use]
     pub fn shares(&self) -> bool {
-        self.router().policy.predictor().is_some()
+        !self.router().spec.alone && self.router().policy.predictor().is_some()
     }
 
     /// See [`Router::adopt`]. The ratings in force stay as well.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Label;
 use crate::router::check_features;
 use crate::{
-    Account, AnyPolicy, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, Reason, Receipt,
-    RouteSpec, Router, SpecError, Timestamp,
+    Account, AnyPolicy, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, PolicySpec, Reason,
+    Receipt, RouteSpec, Router, Source, SpecError, Timestamp,
 };
 
 /// Learns from the events of one route, in the order of its log.
@@ -26,7 +26,7 @@ impl Learner<AnyPolicy> {
     /// [`SpecError`] if the policy's parameters are out of range or it names an unknown model.
     pub fn new(spec: RouteSpec, dim: usize, feature_version: u32) -> Result<Self, SpecError> {
         spec.check()?;
-        let policy = spec.policy.build(spec.alpha.get(), &spec.zoo, dim);
+        let policy = PolicySpec::build(&spec, dim);
         Ok(Self::with_policy(spec, policy, dim, feature_version))
     }
 
@@ -37,7 +37,7 @@ impl Learner<AnyPolicy> {
     /// As [`Learner::new`]; the old configuration then stays in force.
     pub fn reconfigure(&mut self, spec: RouteSpec) -> Result<(), SpecError> {
         spec.check()?;
-        let fresh = spec.policy.build(spec.alpha.get(), &spec.zoo, self.router.dim);
+        let fresh = PolicySpec::build(&spec, self.router.dim);
         let same_kind = std::mem::discriminant(&fresh) == std::mem::discriminant(&self.router.policy);
         let old = std::mem::replace(&mut self.router.spec, spec);
         if same_kind {
@@ -47,6 +47,7 @@ impl Learner<AnyPolicy> {
             self.ledger.forget_lessons();
         }
         self.ledger.set_window(self.router.spec.feedback_window_ms);
+        self.ledger.set_rater_limit(self.router.spec.rater_limit);
         Ok(())
     }
 }
@@ -54,7 +55,8 @@ impl Learner<AnyPolicy> {
 impl<P: Policy> Learner<P> {
     /// A route with a policy of the caller's own; `spec.policy` is not looked at.
     pub fn with_policy(spec: RouteSpec, policy: P, dim: usize, feature_version: u32) -> Self {
-        let ledger = Ledger::new(spec.feedback_window_ms);
+        let mut ledger = Ledger::new(spec.feedback_window_ms);
+        ledger.set_rater_limit(spec.rater_limit);
         let router =
             Router { spec, dim, feature_version, costs: CostModel::default(), account: Account::default(), policy };
         Self { router, ledger }
@@ -127,8 +129,9 @@ impl<P: Policy> Learner<P> {
         Ok(())
     }
 
-    /// Learns from a rating, in whatever order ratings come; what does not change the label of its decision changes
-    /// nothing. Ratings of pinned requests are acknowledged but not learnt from.
+    /// Learns from a rating or an audit, in whatever order they come; what does not change the label of its decision changes
+    /// nothing. Ratings of pinned requests, and those beyond [`RouteSpec::rater_limit`], are acknowledged but not learnt
+    /// from. That an audited decision was drawn for audit is for the caller to see to. Audits stay out of the [`Account`].
     ///
     /// # Errors
     /// [`ObserveError`] if the features are not finite or of another length. An empty slice is accepted, for decisions made
@@ -142,10 +145,13 @@ impl<P: Policy> Learner<P> {
         }
         let (receipt, change) = self.ledger.apply(feedback, now);
         if let (Some(change), true) = (change, feedback.reason != Reason::Pinned) {
-            self.router.account.labelled(feedback.model, change);
+            if feedback.source == Source::User {
+                self.router.account.labelled(feedback.model, change);
+            }
             let model = self.router.spec.zoo.position(feedback.model);
             let can_teach = model.is_some() && !feedback.features.is_empty();
             self.router.policy.labelled(&Label {
+                source: feedback.source,
                 model,
                 features: feedback.features,
                 change,

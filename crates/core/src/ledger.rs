@@ -1,12 +1,15 @@
 //! Which ratings are in force.
 
-use std::collections::BTreeMap;
+mod book;
+mod limit;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DecisionId, Feedback, Rater, Rating, Receipt, Timestamp};
+use crate::{Feedback, Receipt, Source, Timestamp};
+use book::Book;
+use limit::RaterLimit;
 
-/// The ratings in force of every labelled decision whose feedback window is open.
+/// The ratings in force of every labelled decision whose feedback window is open, and the audits beside them.
 ///
 /// Makes feedback idempotent: late, repeated, reordered, changed and withdrawn ratings leave the ledger as if only the
 /// last one of each rater had ever been given. Memory: about 100 bytes per labelled decision in the window.
@@ -16,19 +19,10 @@ pub struct Ledger {
     /// Windows of decisions made before this are closed for good: it never moves back, neither with the clock nor with a
     /// longer window, since what was known of those decisions is forgotten and a repeated rating would count twice.
     horizon: Timestamp,
-    /// Keyed by time first, so that closed windows lie in front.
-    entries: BTreeMap<(Timestamp, DecisionId), Vec<Held>>,
-    /// What the policy's heads were taught of a decision, where that is not its label: the label came or changed while the
-    /// model was out of the zoo, or before this policy. Last, as version 1 of the saved form ended before it.
-    taught: BTreeMap<(Timestamp, DecisionId), Option<f64>>,
-}
-
-/// What a rater last said of a decision; withdrawals are kept, so that an older rating that comes in late stays out.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Held {
-    rater: Rater,
-    rating: Option<Rating>,
-    order: u64,
+    ratings: Book,
+    /// From here on since version 3 of the saved form.
+    audits: Book,
+    limit: RaterLimit,
 }
 
 /// How the label of one decision changed: the mean rating of its raters before and after, `None` for unlabelled.
@@ -41,10 +35,11 @@ pub struct Change {
 }
 
 impl Ledger {
-    /// A ledger that takes ratings for `window_ms` after their decision.
+    /// A ledger that takes ratings for `window_ms` after their decision, without a limit per rater.
     #[must_use]
     pub fn new(window_ms: u64) -> Self {
-        Self { window_ms, horizon: Timestamp(0), entries: BTreeMap::new(), taught: BTreeMap::new() }
+        let (ratings, audits) = (Book::default(), Book::default());
+        Self { window_ms, horizon: Timestamp(0), ratings, audits, limit: RaterLimit::default() }
     }
 
     /// Changes the window for what comes from now on; what has closed stays closed.
@@ -52,71 +47,77 @@ impl Ledger {
         self.window_ms = window_ms;
     }
 
-    /// Decisions with a rating, or a withdrawn one, whose window is open.
+    /// Changes how many ratings of one named rater count per day, 0 for no limit; what has been set aside stays so.
+    pub fn set_rater_limit(&mut self, per_day: u64) {
+        self.limit.set(per_day);
+    }
+
+    /// Ratings and changes of ratings that were beyond the limit of their rater, since the start.
+    #[must_use]
+    pub fn set_aside(&self) -> u64 {
+        self.limit.total()
+    }
+
+    /// Decisions with a rating by a user, or a withdrawn one, whose window is open.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.ratings.len()
     }
 
-    /// Whether no decision in the window has ever been rated.
+    /// Whether no decision in the window has ever been rated by a user.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.ratings.len() == 0
     }
 
-    /// Enters a rating. O(log n). The change is `None` where the label of the decision stays what it was.
+    /// Enters a rating or an audit. O(log n). The change is `None` where the label of the decision, by users or by auditors as
+    /// the feedback says, stays what it was.
     pub fn apply(&mut self, feedback: &Feedback<'_>, now: Timestamp) -> (Receipt, Option<Change>) {
         self.horizon = self.horizon.max(Timestamp(now.0.saturating_sub(self.window_ms)));
-        while let Some(entry) = self.entries.first_entry().filter(|entry| entry.key().0 < self.horizon) {
-            let (key, _) = entry.remove_entry();
-            self.taught.remove(&key);
-        }
+        self.ratings.close(self.horizon);
+        self.audits.close(self.horizon);
+        self.limit.close(self.horizon);
         if feedback.decided_at < self.horizon {
             return (Receipt::Expired, None);
         }
-        let held = self.entries.entry((feedback.decided_at, feedback.decision)).or_default();
-        let old = label(held);
-        let given = Held { rater: feedback.rater, rating: feedback.rating, order: feedback.order };
-        let receipt = match held.iter_mut().find(|held| held.rater == feedback.rater) {
-            Some(held) if held.order >= given.order => Receipt::Duplicate,
-            Some(held) => {
-                let receipt = Receipt::of(held.rating, given.rating);
-                *held = given;
+        let old = self.label(feedback);
+        let key = (feedback.decided_at, feedback.decision);
+        let receipt = match feedback.source {
+            Source::Audit => self.audits.enter(key, feedback).0,
+            Source::User => {
+                let (receipt, before) = self.ratings.enter(key, feedback);
+                if receipt != Receipt::Duplicate {
+                    self.limit.said(key, feedback.rater, before, feedback.rating, now);
+                }
                 receipt
             }
-            None => {
-                held.push(given);
-                Receipt::of(None, given.rating)
-            }
         };
-        let new = label(held);
+        let new = self.label(feedback);
         (receipt, (old != new).then_some(Change { old, new }))
     }
 
     /// What a head is to learn from a change that [`Ledger::apply`] has just entered: it starts at what the head was taught
     /// before. `None` if there is nothing to learn, as always where nothing `can_teach`.
     pub(crate) fn lesson(&mut self, feedback: &Feedback<'_>, change: Change, can_teach: bool) -> Option<Change> {
-        let key = (feedback.decided_at, feedback.decision);
-        let old = self.taught.remove(&key).unwrap_or(change.old);
-        let taught = if can_teach { change.new } else { old };
-        if taught != change.new {
-            self.taught.insert(key, taught);
-        }
-        (taught != old).then_some(Change { old, new: taught })
+        let book = match feedback.source {
+            Source::User => &mut self.ratings,
+            Source::Audit => &mut self.audits,
+        };
+        book.lesson((feedback.decided_at, feedback.decision), change, can_teach)
     }
 
     /// The heads start afresh: nothing that is in force has been taught to them.
     pub(crate) fn forget_lessons(&mut self) {
-        let labelled = self.entries.iter().filter(|(_, held)| label(held).is_some());
-        self.taught = labelled.map(|(&key, _)| (key, None)).collect();
+        self.ratings.forget_lessons(|key, held| self.limit.counts(key, held));
+        self.audits.forget_lessons(|_, held| held.rating);
     }
-}
 
-fn label(held: &[Held]) -> Option<f64> {
-    let (mut sum, mut raters) = (0.0, 0_u32);
-    for rating in held.iter().filter_map(|held| held.rating) {
-        sum += rating.get();
-        raters += 1;
+    /// The label of a decision, by users or by auditors.
+    fn label(&self, feedback: &Feedback<'_>) -> Option<f64> {
+        let key = (feedback.decided_at, feedback.decision);
+        match feedback.source {
+            Source::User => self.ratings.label(key, |held| self.limit.counts(key, held)),
+            Source::Audit => self.audits.label(key, |held| held.rating),
+        }
     }
-    (raters > 0).then(|| sum / f64::from(raters))
 }

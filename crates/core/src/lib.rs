@@ -11,6 +11,7 @@
 
 mod account;
 mod assurance;
+mod audit;
 mod certificate;
 mod cost;
 mod decision;
@@ -29,11 +30,12 @@ mod zoo;
 
 pub use account::{Account, ModelAccount};
 pub use assurance::{SatisfactionAccount, Span, Standing};
+pub use audit::AuditDraw;
 pub use certificate::Certificate;
 pub use cost::CostModel;
 pub use decision::{Candidate, Context, Decision, Reason};
 pub use error::{DecideError, ObserveError, SpecError, StateError};
-pub use feedback::{DecisionId, Feedback, Outcome, Rater, Rating, Receipt, Timestamp};
+pub use feedback::{DecisionId, Feedback, Outcome, Rater, Rating, Receipt, Source, Timestamp};
 pub use head::LogisticHead;
 pub use knowledge::Knowledge;
 pub use learner::Learner;

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Change;
-use crate::{Candidate, Certificate, Decision, RouteSpec, SpecError, Timestamp, Zoo};
+use crate::{Candidate, Certificate, Decision, RouteSpec, Source, SpecError, Timestamp, Zoo};
 
 pub use certified::{Certified, CertifiedParams, Predictor, Window};
 pub use fixed::Fixed;
@@ -29,6 +29,8 @@ pub struct View<'a> {
 /// A decision's label that came, changed or went.
 #[derive(Clone, Copy, Debug)]
 pub struct Label<'a> {
+    /// Whose word it is.
+    pub source: Source,
     /// Place in the zoo of the model that answered; `None` if it has left the zoo.
     pub model: Option<usize>,
     /// The features that the decision was made from; empty where they are of another version.
@@ -195,11 +197,12 @@ impl PolicySpec {
         }
     }
 
-    pub(crate) fn build(&self, alpha: f64, zoo: &Zoo, dim: usize) -> AnyPolicy {
-        match self {
-            Self::Certified(params) => AnyPolicy::Certified(Box::new(Certified::new(params.clone(), alpha, zoo, dim))),
-            Self::SlaRouter(params) => AnyPolicy::SlaRouter(SlaRouter::new(*params, zoo, dim)),
-            other => AnyPolicy::Fixed(Fixed::new(other, zoo)),
+    /// The policy of a route, without history.
+    pub(crate) fn build(spec: &RouteSpec, dim: usize) -> AnyPolicy {
+        match &spec.policy {
+            Self::Certified(params) => AnyPolicy::Certified(Box::new(Certified::new(params.clone(), spec, dim))),
+            Self::SlaRouter(params) => AnyPolicy::SlaRouter(SlaRouter::new(*params, &spec.zoo, dim)),
+            other => AnyPolicy::Fixed(Fixed::new(other, &spec.zoo)),
         }
     }
 }

@@ -9,11 +9,20 @@ use crate::DecisionId;
 /// routed the same way and a log can be replayed bit for bit.
 #[must_use]
 pub fn decision_rng(seed: u64, id: DecisionId) -> ChaCha8Rng {
+    tagged(seed, id, b"slar-dec")
+}
+
+/// The generator that draws one decision for audit: independent of [`decision_rng`], whatever the seed.
+pub(crate) fn audit_rng(seed: u64, id: DecisionId) -> ChaCha8Rng {
+    tagged(seed, id, b"slar-aud")
+}
+
+/// The tag keeps uses of the same seed apart.
+fn tagged(seed: u64, id: DecisionId, tag: &[u8; 8]) -> ChaCha8Rng {
     let mut key = [0_u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..24].copy_from_slice(&id.0.to_le_bytes());
-    // The tag keeps this use apart from other uses of the same seed.
-    key[24..].copy_from_slice(b"slar-dec");
+    key[24..].copy_from_slice(tag);
     ChaCha8Rng::from_seed(key)
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::View;
 use crate::rng::uniform;
 use crate::{
-    Account, Alpha, AnyPolicy, Candidate, Certificate, Context, CostModel, DecideError, Decision, Policy, PolicySpec,
-    Reason, SpecError, Zoo,
+    Account, Alpha, AnyPolicy, AuditDraw, Candidate, Certificate, Context, CostModel, DecideError, Decision,
+    DecisionId, Policy, PolicySpec, Reason, SpecError, Zoo,
 };
 
 /// What an operator says about a route.
@@ -21,6 +21,15 @@ pub struct RouteSpec {
     pub policy: PolicySpec,
     /// How long after a decision its feedback is taken, in milliseconds.
     pub feedback_window_ms: u64,
+    /// Probability with which an answer is drawn for audit, in \[0, 1\]; 0 for no audits.
+    #[serde(default)]
+    pub audit_rate: f64,
+    /// How many ratings of one named rater count per day; 0 for no limit.
+    #[serde(default)]
+    pub rater_limit: u64,
+    /// Whether it keeps what it learns about models to itself; else routes share it.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// Everything a decision reads: cheap to clone, never changed by deciding, so that many threads can decide from one snapshot.
@@ -38,8 +47,12 @@ pub struct Router<P = AnyPolicy> {
 
 impl RouteSpec {
     /// # Errors
-    /// [`SpecError`] if a policy parameter is out of range or the policy names a model that is not in the zoo.
+    /// [`SpecError`] if the audit rate or a policy parameter is out of range or the policy names a model that is not in the zoo.
     pub fn check(&self) -> Result<(), SpecError> {
+        if !(0.0..=1.0).contains(&self.audit_rate) {
+            let (name, range) = ("audit_rate", "between 0 and 1");
+            return Err(SpecError::Parameter { name, range, value: self.audit_rate });
+        }
         self.policy.check(&self.zoo)
     }
 }
@@ -80,6 +93,13 @@ impl<P: Policy> Router<P> {
         let mut candidates = self.candidates(context.input_tokens);
         candidates[chosen].probability = 1.0;
         Some(Decision { candidates, chosen, reason: Reason::Pinned })
+    }
+
+    /// Draws a decision of this route for audit. One that was pinned is never drawn.
+    #[must_use]
+    pub fn draw_audit(&self, seed: u64, id: DecisionId, decision: &Decision) -> AuditDraw {
+        let rate = if decision.reason == Reason::Pinned { 0.0 } else { self.spec.audit_rate };
+        AuditDraw::of(seed, id, rate)
     }
 
     /// The route as configured.

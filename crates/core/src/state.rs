@@ -2,16 +2,25 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use crate::{Knowledge, Learner, StateError};
+use crate::{Alpha, Knowledge, Learner, PolicySpec, RouteSpec, StateError, Zoo};
 
 /// Version of the saved form that this release writes. Older ones stay readable for ever.
-pub const STATE_VERSION: u16 = 2;
+pub const STATE_VERSION: u16 = 3;
 
 const MAGIC: [u8; 4] = *b"SLAR";
 const HEADER: usize = 4 + 2 + 8;
+
+/// How a route was described, first thing in the content, up to version 2.
+#[derive(Deserialize)]
+struct SpecBefore3 {
+    alpha: Alpha,
+    zoo: Zoo,
+    policy: PolicySpec,
+    feedback_window_ms: u64,
+}
 
 impl<P: Serialize + DeserializeOwned> Learner<P> {
     /// The whole state. Loading it gives the same state bit for bit. O(size).
@@ -30,6 +39,9 @@ impl<P: Serialize + DeserializeOwned> Learner<P> {
         if version == 1 {
             // It ended before the ledger's list of what the heads were not taught: an empty one is a single 0.
             content.to_mut().push(0);
+        }
+        if version <= 2 {
+            content = Cow::Owned(before_3(&content).map_err(|error| damaged(&error.to_string()))?);
         }
         postcard::from_bytes(&content).map_err(|error| damaged(&error.to_string()))
     }
@@ -84,6 +96,18 @@ fn open(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
         return Err(damaged("wrong checksum"));
     }
     Ok((found, content))
+}
+
+/// Content of version 2 in the form of version 3: a spec without audits and limit, and a ledger that ended before both.
+fn before_3(content: &[u8]) -> postcard::Result<Vec<u8>> {
+    let (spec, rest): (SpecBefore3, _) = postcard::take_from_bytes(content)?;
+    let SpecBefore3 { alpha, zoo, policy, feedback_window_ms } = spec;
+    let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate: 0.0, rater_limit: 0, alone: false };
+    let mut upgraded = postcard::to_stdvec(&spec)?;
+    upgraded.extend(rest);
+    // Two empty maps of audits; of the limit three zeros and two empty maps.
+    upgraded.extend([0; 7]);
+    Ok(upgraded)
 }
 
 /// FNV-1a: catches torn and altered files; no defence against a forger, who could write the database anyway.

@@ -12,8 +12,8 @@ use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
 use route::{WINDOW_MS, models};
 use slarouter_core::{
-    Account, Context, DecisionId, Feedback, Learner, Policy, PolicySpec, Rater, Rating, Reason, Receipt, Timestamp,
-    decision_rng,
+    Account, Context, DecisionId, Feedback, Learner, Policy, PolicySpec, Rater, Rating, Reason, Receipt, Source,
+    Timestamp, decision_rng,
 };
 
 const MODELS: [&str; 3] = ["m0", "m1", "m2"];
@@ -32,19 +32,23 @@ fn learner() -> Learner {
 }
 
 /// Decision n was made at n, by one of two models that are in the zoo and one that has left.
-fn deliver(learner: &mut Learner, given: Given, order: usize) -> Receipt {
-    let feedback = Feedback {
+fn feedback(given: Given, order: usize) -> Feedback<'static> {
+    Feedback {
         decision: DecisionId(given.decision.into()),
         decided_at: Timestamp(given.decision),
         model: ["m0", "m1", "gone"][given.decision as usize % 3],
         reason: Reason::Exploit,
         features: &FEATURES,
         predicted: 0.5,
+        source: Source::User,
         rater: Rater(given.rater),
         rating: given.rating,
         order: order as u64,
-    };
-    learner.observe(&feedback, Timestamp(100)).unwrap()
+    }
+}
+
+fn deliver(learner: &mut Learner, given: Given, order: usize) -> Receipt {
+    learner.observe(&feedback(given, order), Timestamp(100)).unwrap()
 }
 
 fn any_given() -> impl Strategy<Value = Vec<Given>> {
@@ -147,6 +151,126 @@ proptest! {
 
 fn thumb(decision: u64, rater: u64, rating: f64) -> Given {
     Given { decision, rater, rating: Some(Rating::new(rating).unwrap()) }
+}
+
+/// An auditor's word on the same terms.
+fn audited(learner: &mut Learner, given: Given, order: usize) -> Receipt {
+    let feedback = Feedback { source: Source::Audit, ..feedback(given, order) };
+    learner.observe(&feedback, Timestamp(100)).unwrap()
+}
+
+#[test]
+fn audits_and_ratings_of_one_decision_stand_beside_each_other() {
+    use Receipt::{Duplicate, Expired, Recorded, Replaced, Withdrawn};
+    let mut spec = route::spec(models(&[1.0, 2.0, 3.0]), 0.8, PolicySpec::parse("certified").unwrap());
+    spec.audit_rate = 0.5;
+    let mut learner = Learner::new(spec, FEATURES.len(), 1).unwrap();
+    let context = Context { features: &FEATURES, input_tokens: 1.0, excluded: &[] };
+    let decision = learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();
+    learner.decided(&decision, Timestamp(0));
+    let labels = |learner: &Learner| (learner.account().labels, learner.router().certificate().unwrap().labels);
+    let withdrawn = Given { rating: None, ..thumb(0, 0, 0.0) };
+    assert_eq!(deliver(&mut learner, thumb(0, 0, 1.0), 1), Recorded);
+    assert_eq!(labels(&learner), (1, 0), "the certificate rests on audits alone");
+    assert_eq!(audited(&mut learner, thumb(0, 0, 0.0), 2), Recorded, "the same rater, another slot");
+    assert_eq!(labels(&learner), (1, 1));
+    assert_eq!(learner.account().satisfaction(), Some(1.0), "the account is the users'");
+    assert_eq!(audited(&mut learner, thumb(0, 0, 0.0), 2), Duplicate);
+    assert_eq!(audited(&mut learner, thumb(0, 0, 1.0), 1), Duplicate, "older, and late");
+    assert_eq!(audited(&mut learner, thumb(0, 0, 1.0), 3), Replaced);
+    assert_eq!(deliver(&mut learner, withdrawn, 4), Withdrawn);
+    assert_eq!(labels(&learner), (0, 1), "the audit stays");
+    assert_eq!(audited(&mut learner, withdrawn, 5), Withdrawn);
+    assert_eq!(labels(&learner), (0, 0));
+    let late = Feedback { source: Source::Audit, ..feedback(thumb(0, 0, 1.0), 6) };
+    assert_eq!(learner.observe(&late, Timestamp(WINDOW_MS + 1)).unwrap(), Expired);
+    assert_eq!(labels(&learner), (0, 0));
+}
+
+/// In milliseconds.
+const DAY: u64 = 86_400_000;
+
+fn limited(per_day: u64) -> Learner {
+    let mut spec = route::spec(models(&[1.0, 2.0, 3.0]), 0.8, PolicySpec::parse("slarouter").unwrap());
+    (spec.rater_limit, spec.feedback_window_ms) = (per_day, 10 * DAY);
+    Learner::new(spec, FEATURES.len(), 1).unwrap()
+}
+
+fn on_day(learner: &mut Learner, given: Given, order: usize, day: u64) -> Receipt {
+    learner.observe(&feedback(given, order), Timestamp(day * DAY + 10)).unwrap()
+}
+
+#[test]
+fn beyond_the_limit_of_a_day_a_rater_changes_nothing() {
+    use Receipt::{Recorded, Replaced, Withdrawn};
+    let mut learner = limited(2);
+    let gone = |decision| Given { rating: None, ..thumb(decision, 7, 0.0) };
+    assert_eq!(on_day(&mut learner, thumb(0, 7, 1.0), 1, 3), Recorded);
+    assert_eq!(on_day(&mut learner, thumb(3, 7, 1.0), 2, 3), Recorded);
+    let full = learner.router().clone();
+    let counted = |learner: &Learner| (learner.account().labels, learner.account().satisfied);
+
+    // New, changed, withdrawn and new again: acknowledged as always, and without effect.
+    for (order, (given, receipt)) in
+        [(thumb(6, 7, 0.0), Recorded), (thumb(6, 7, 1.0), Replaced), (gone(6), Withdrawn), (thumb(6, 7, 0.0), Recorded)]
+            .into_iter()
+            .enumerate()
+    {
+        assert_eq!(on_day(&mut learner, given, 10 + order, 3), receipt);
+        assert_eq!(*learner.router(), full, "{given:?}");
+    }
+    // A change of what counts needs a word as well.
+    assert_eq!(on_day(&mut learner, thumb(0, 7, 0.0), 20, 3), Replaced);
+    assert_eq!(*learner.router(), full);
+    assert_eq!(learner.ledger().set_aside(), 5);
+
+    // Others, and those without a name, are not touched by it.
+    assert_eq!(on_day(&mut learner, thumb(6, 8, 0.0), 21, 3), Recorded);
+    for decision in 6..12 {
+        on_day(&mut learner, thumb(decision, 0, 0.0), 30, 3);
+    }
+    assert_eq!(counted(&learner), (8, 2.0));
+
+    // To take back what counts is always free.
+    assert_eq!(on_day(&mut learner, gone(3), 40, 3), Withdrawn);
+    assert_eq!(counted(&learner), (7, 1.0));
+
+    // Another day, other words: but what came beyond the limit stays out for good.
+    assert_eq!(on_day(&mut learner, thumb(6, 7, 1.0), 50, 4), Replaced);
+    assert_eq!(counted(&learner), (7, 1.0));
+    assert_eq!(on_day(&mut learner, thumb(0, 7, 0.5), 51, 4), Replaced, "this one counts since the third day");
+    assert_eq!(counted(&learner), (7, 0.5));
+    assert_eq!(on_day(&mut learner, thumb(15, 7, 1.0), 52, 4), Recorded);
+    assert_eq!(counted(&learner), (8, 1.5));
+
+    // A rating that reaches the log just after midnight, by a clock still before it, gives no second allowance.
+    assert_eq!(on_day(&mut learner, thumb(18, 7, 1.0), 53, 3), Recorded);
+    assert_eq!(counted(&learner), (8, 1.5));
+}
+
+#[test]
+fn limits_survive_a_restart_and_leave_audits_alone() {
+    let mut learner = limited(1);
+    on_day(&mut learner, thumb(0, 7, 1.0), 1, 0);
+    on_day(&mut learner, thumb(3, 7, 1.0), 2, 0);
+    let mut again = Learner::from_bytes(&learner.to_bytes().unwrap()).unwrap();
+    for learner in [&mut learner, &mut again] {
+        on_day(learner, thumb(6, 7, 1.0), 3, 0);
+        assert_eq!((learner.account().labels, learner.ledger().set_aside()), (1, 2));
+        for decision in [0, 3, 6] {
+            assert_eq!(audited(learner, thumb(decision, 7, 1.0), 4), Receipt::Recorded);
+        }
+        assert_eq!(learner.ledger().set_aside(), 2);
+    }
+    assert_eq!(learner, again);
+    // Without a limit everything from now on counts.
+    let mut spec = learner.router().spec().clone();
+    spec.rater_limit = 0;
+    learner.reconfigure(spec).unwrap();
+    for decision in [9, 12, 15] {
+        on_day(&mut learner, thumb(decision, 7, 1.0), 5, 0);
+    }
+    assert_eq!(learner.account().labels, 4);
 }
 
 #[test]
@@ -256,6 +380,7 @@ fn rate_at(learner: &mut Learner, decided: u64, now: u64, order: u64) -> Receipt
         reason: Reason::Explore,
         features: &[],
         predicted: 0.5,
+        source: Source::User,
         rater: Rater(order),
         rating: Some(Rating::new(1.0).unwrap()),
         order,

@@ -13,7 +13,7 @@ use run::{DIM, Run, any_alpha, any_policy, any_steps};
 use slarouter_core::policy::SlaRouterParams;
 use slarouter_core::{
     Context, CostModel, DecideError, DecisionId, Feedback, Learner, ModelSpec, ObserveError, Outcome, Policy,
-    PolicySpec, Price, Rater, Rating, Reason, Router, SpecError, Timestamp, Zoo, decision_rng, uniform,
+    PolicySpec, Price, Rater, Rating, Reason, Router, Source, SpecError, Timestamp, Zoo, decision_rng, uniform,
 };
 
 const NOT_FINITE: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
@@ -117,6 +117,7 @@ fn feedback<'a>(model: &'a str, reason: Reason, features: &'a [f32], decision: u
         reason,
         features,
         predicted: 0.5,
+        source: Source::User,
         rater: Rater(0),
         rating: Some(Rating::new(1.0).unwrap()),
         order: 1,

@@ -7,7 +7,7 @@ mod route;
 use rand_core::Rng;
 use slarouter_core::{
     Context, Decision, DecisionId, Feedback, Knowledge, Learner, ModelSpec, Outcome, PolicySpec, Rater, Rating,
-    Timestamp, decision_rng, uniform,
+    RouteSpec, Source, Timestamp, decision_rng, uniform,
 };
 
 /// Probability with which model m satisfies a prompt of kind k.
@@ -63,6 +63,7 @@ impl Tenant {
                 reason: decision.reason,
                 features: &features,
                 predicted: decision.choice().satisfaction,
+                source: Source::User,
                 rater: Rater(0),
                 rating: Some(Rating::new(s).unwrap()),
                 order: id,
@@ -140,7 +141,9 @@ fn what_cannot_be_used_changes_nothing() {
     let knowledge = first.learner.router().knowledge().unwrap();
     let mut other_policy = route::learner(zoo(), 0.8, PolicySpec::parse("slarouter").unwrap(), DIM);
     let mut other_features = route::learner(zoo(), 0.8, certified(), DIM + 1);
-    for learner in [&mut other_policy, &mut other_features] {
+    let mut recluse = Learner::new(RouteSpec { alone: true, ..route::spec(zoo(), 0.8, certified()) }, DIM, 1).unwrap();
+    assert!(!recluse.shares() && recluse.router().knowledge().is_none());
+    for learner in [&mut other_policy, &mut other_features, &mut recluse] {
         let before = learner.clone();
         assert!(!learner.adopt(&knowledge));
         assert_eq!(*learner, before);

@@ -9,7 +9,7 @@ use route::models;
 use slarouter_core::policy::{CertifiedParams, SlaRouterParams};
 use slarouter_core::{
     AnyPolicy, Change, Context, DecisionId, Feedback, Learner, LogisticHead, Outcome, Policy, PolicySpec, Rater,
-    Rating, Timestamp, VirtualQueue, decision_rng, uniform,
+    Rating, Source, Timestamp, VirtualQueue, decision_rng, uniform,
 };
 
 fn slarouter(params: SlaRouterParams) -> PolicySpec {
@@ -164,6 +164,7 @@ fn stream(policy: PolicySpec, alpha: f64, length: u64, seed: u64) -> Stream {
                 reason: decision.reason,
                 features: &features,
                 predicted: decision.choice().satisfaction,
+                source: Source::User,
                 rater: Rater(0),
                 rating: Some(Rating::new(s).unwrap()),
                 order: t,

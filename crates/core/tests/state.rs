@@ -15,11 +15,13 @@ use run::{DIM, Run, any_alpha, any_policy, any_steps};
 use slarouter_core::policy::SlaRouterParams;
 use slarouter_core::{
     AnyPolicy, Context, DecisionId, Feedback, Learner, Outcome, Policy, PolicySpec, Rater, Rating, Reason, Receipt,
-    STATE_VERSION, StateError, Timestamp, decision_rng,
+    RouteSpec, STATE_VERSION, Source, StateError, Timestamp, Zoo, decision_rng,
 };
 
 const VERSION_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v1.bin");
 const VERSION_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v2.bin");
+const VERSION_2_CERTIFIED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v2-certified.bin");
+const VERSION_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v3.bin");
 
 /// Seeded, so that a failure comes again.
 fn config() -> ProptestConfig {
@@ -136,7 +138,29 @@ fn the_state_of_version_2_loads() {
     let bytes = fs::read(VERSION_2).unwrap();
     let learner = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap();
     assert_eq!(learner, recorded(), "the same events now give another state");
-    if STATE_VERSION == 2 {
+}
+
+/// The default policy as it was saved before there were audits: it goes on, and takes audits from now on.
+#[test]
+fn the_state_of_version_2_with_the_default_policy_loads() {
+    let bytes = fs::read(VERSION_2_CERTIFIED).unwrap();
+    let mut learner = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap();
+    let account = learner.account();
+    assert_eq!((account.requests, account.finished, account.labels, learner.ledger().len()), (60, 60, 20, 21));
+    assert_eq!(learner.router().certificate().unwrap().labels, 20);
+    let spec = learner.router().spec().clone();
+    assert_eq!((spec.audit_rate, spec.rater_limit), (0.0, 0));
+    learner.reconfigure(RouteSpec { audit_rate: 0.5, rater_limit: 1, ..spec }).unwrap();
+    assert_eq!(audit(&mut learner, 59, Some(1.0)), Receipt::Recorded);
+    assert_eq!(Learner::<AnyPolicy>::from_bytes(&learner.to_bytes().unwrap()).unwrap(), learner);
+}
+
+#[test]
+fn the_state_of_version_3_loads() {
+    let bytes = fs::read(VERSION_3).unwrap();
+    let learner = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap();
+    assert_eq!(learner, recorded_with_audits(), "the same events now give another state");
+    if STATE_VERSION == 3 {
         assert_eq!(learner.to_bytes().unwrap(), bytes, "the format has changed without a new version");
     }
 }
@@ -144,7 +168,7 @@ fn the_state_of_version_2_loads() {
 #[test]
 #[ignore = "writes the fixture; run it once per state version, never again for a released one"]
 fn write_the_fixture() {
-    fs::write(VERSION_2, recorded().to_bytes().unwrap()).unwrap();
+    fs::write(VERSION_3, recorded_with_audits().to_bytes().unwrap()).unwrap();
 }
 
 fn prediction(learner: &Learner, features: &[f32]) -> Vec<f64> {
@@ -161,6 +185,7 @@ fn rate(learner: &mut Learner, n: u64, model: &str, features: &[f32], rating: Op
         reason: Reason::Exploit,
         features,
         predicted: 0.5,
+        source: Source::User,
         rater: Rater(n % 2),
         rating: rating.map(|rating| Rating::new(rating).unwrap()),
         order: 2 * n + u64::from(rating.is_none()),
@@ -168,16 +193,52 @@ fn rate(learner: &mut Learner, n: u64, model: &str, features: &[f32], rating: Op
     learner.observe(&feedback, Timestamp(n + 5)).unwrap()
 }
 
+/// An auditor's word on request n.
+fn audit(learner: &mut Learner, n: u64, rating: Option<f64>) -> Receipt {
+    let feedback = Feedback {
+        decision: DecisionId(n.into()),
+        decided_at: Timestamp(n),
+        model: "mid",
+        reason: Reason::Exploit,
+        features: &[0.5; 3],
+        predicted: 0.5,
+        source: Source::Audit,
+        rater: Rater(0),
+        rating: rating.map(|rating| Rating::new(rating).unwrap()),
+        order: 1_000 + n,
+    };
+    learner.observe(&feedback, Timestamp(n + 5)).unwrap()
+}
+
 /// A short life with something in every field: 60 requests, every third rated, one rating withdrawn, then a model that has left
 /// and is rated all the same.
 fn recorded() -> Learner {
+    recorded_with(0.0, 0)
+}
+
+/// The same with a rater beyond the limit, and audits, of which one is of a model that has left.
+fn recorded_with_audits() -> Learner {
+    let mut learner = recorded_with(0.25, 2);
+    assert!(learner.ledger().set_aside() > 0);
+    for n in [58, 59] {
+        assert_eq!(audit(&mut learner, n, Some(1.0)), Receipt::Recorded);
+    }
+    learner
+        .reconfigure(RouteSpec { zoo: Zoo::new(route::models(&[1.0])).unwrap(), ..learner.router().spec().clone() })
+        .unwrap();
+    assert_eq!(audit(&mut learner, 57, Some(0.0)), Receipt::Recorded);
+    learner
+}
+
+fn recorded_with(audit_rate: f64, rater_limit: u64) -> Learner {
+    let exploring = PolicySpec::SlaRouter(SlaRouterParams { c: 1.0, ..SlaRouterParams::default() });
     let mut zoo = route::models(&[0.5, 3.0, 20.0, 1.0]);
     for (model, name) in zoo.iter_mut().zip(["small", "mid", "large", "left"]) {
         model.name = name.into();
     }
     zoo[2].prior = Some(0.9);
-    let exploring = PolicySpec::SlaRouter(SlaRouterParams { c: 1.0, ..SlaRouterParams::default() });
-    let mut learner = route::learner(zoo.clone(), 0.75, exploring.clone(), 3);
+    let spec = |zoo| RouteSpec { audit_rate, rater_limit, ..route::spec(zoo, 0.75, exploring.clone()) };
+    let mut learner = Learner::new(spec(zoo.clone()), 3, 1).unwrap();
     for n in 0..60_u32 {
         let features = [n % 2, n % 4, n % 5].map(|x| x as f32 / 4.0);
         let context = Context { features: &features, input_tokens: f64::from(100 + n), excluded: &[] };
@@ -197,7 +258,7 @@ fn recorded() -> Learner {
         }
     }
     zoo.pop();
-    learner.reconfigure(route::spec(zoo, 0.75, exploring)).unwrap();
+    learner.reconfigure(spec(zoo)).unwrap();
     rate_the_model_that_left(&mut learner);
     learner
 }

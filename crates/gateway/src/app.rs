@@ -20,7 +20,7 @@ use crate::error::ApiError;
 use crate::learning::Snapshot;
 use crate::metrics::Metrics;
 use crate::upstream::Upstream;
-use crate::{chat, feedback, models};
+use crate::{audits, chat, feedback, models};
 
 pub(crate) struct App {
     pub(crate) config: Config,
@@ -49,6 +49,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
     let api = Router::new()
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/feedback", post(feedback::feedback))
+        .route("/v1/audits", get(audits::list))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::retrieve))
         .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use slarouter_core::{Candidate, Context, Decision, DecisionId, Reason, decision_rng, uniform};
+use slarouter_core::{AuditDraw, Candidate, Context, Decision, DecisionId, Reason, decision_rng, uniform};
 use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
 use tokio::time::{Duration, Instant, sleep};
@@ -33,6 +33,7 @@ const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-id
 const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");
 const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route");
 const DECISION: HeaderName = HeaderName::from_static("x-slarouter-decision");
+const AUDIT: HeaderName = HeaderName::from_static("x-slarouter-audit");
 const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
 const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
 
@@ -103,7 +104,7 @@ fn decide(
     let input_tokens = f64::from(conversation.input_tokens());
     let context = Context { features: &features, input_tokens, excluded: &[] };
     let snapshot = app.published.load();
-    let (route, decision) = match target {
+    let (route, decision, audit) = match target {
         Target::Route(route) => {
             let router = snapshot.routes.get(route).ok_or_else(|| unknown(request.model()))?;
             let mut rng = decision_rng(app.config.server.seed, id);
@@ -111,10 +112,17 @@ fn decide(
                 tracing::error!(%error, "no decision");
                 ApiError::unavailable("no_decision", "the request could not be routed")
             })?;
-            (route.clone(), decision)
+            let audit = router.draw_audit(app.config.server.seed, id, &decision);
+            (route.clone(), decision, audit)
         }
-        Target::Model(model) => pinned(app, &snapshot, model, &context),
+        Target::Model(model) => {
+            let (route, decision) = pinned(app, &snapshot, model, &context);
+            (route, decision, AuditDraw::default())
+        }
     };
+    if audit.drawn {
+        app.metrics.drawn(&route);
+    }
     let record = DecisionRecord {
         id,
         time: app.clock.now(),
@@ -125,9 +133,10 @@ fn decide(
         input_tokens,
         state_seq: snapshot.seq,
         prompt: app.config.store.keep_prompts.then(|| request.messages().to_owned()),
+        audit,
     };
     app.log(Entry::Decision(record));
-    Ok(Ticket::new(app.clone(), id, route, decision, input_tokens, request.stream(), arrived))
+    Ok(Ticket::new(app.clone(), id, route, decision, input_tokens, request.stream(), arrived).drawn(audit.drawn))
 }
 
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
@@ -320,6 +329,9 @@ fn describe(headers: &mut HeaderMap, ticket: &Ticket, upstream_id: Option<&str>)
         set(headers, ROUTE, ticket.route());
     }
     set(headers, DECISION, ticket.reason().as_str());
+    if ticket.is_drawn() {
+        set(headers, AUDIT, "1");
+    }
     if let Some(id) = upstream_id {
         set(headers, UPSTREAM_ID, id);
     }

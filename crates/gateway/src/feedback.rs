@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use slarouter_core::{DecisionId, Rater, Rating};
+use slarouter_core::{DecisionId, Rater, Rating, Source};
 use slarouter_store::{FeedbackRecord, StoreError};
 
 use crate::app::App;
@@ -32,6 +32,7 @@ async fn record(app: &App, body: &[u8]) -> Result<Response, ApiError> {
     let record = FeedbackRecord {
         decision,
         time: app.clock.now(),
+        source: given.source,
         rater: given.rater,
         rating: given.rating,
         comment: given.comment,
@@ -42,18 +43,26 @@ async fn record(app: &App, body: &[u8]) -> Result<Response, ApiError> {
             let message = format!("no decision {id} is known here: give the `id` of a response of this gateway");
             ApiError::invalid("id", "decision_not_found", message).with_status(StatusCode::NOT_FOUND)
         }
+        StoreError::NotDrawn => {
+            let message = format!(
+                "{id} was not drawn for audit, and an audit of one's own choice would bias the sample: audit answers with the \
+                 header x-slarouter-audit, or those of GET /v1/audits, or leave out `source`"
+            );
+            ApiError::invalid("source", "not_drawn", message).with_status(StatusCode::CONFLICT)
+        }
         other => {
             tracing::error!(request_id = id, error = %other, "feedback not recorded");
             ApiError::unavailable("store_unavailable", "the feedback could not be made durable: send it again")
         }
     })?;
-    app.metrics.feedback(receipt);
-    tracing::info!(request_id = id, receipt = receipt.as_str(), "feedback");
+    app.metrics.feedback(given.source, receipt);
+    tracing::info!(request_id = id, source = given.source.as_str(), receipt = receipt.as_str(), "feedback");
     Ok((StatusCode::ACCEPTED, Json(json!({ "id": id, "status": receipt.as_str() }))).into_response())
 }
 
 struct Given {
     decision: DecisionId,
+    source: Source,
     rater: Rater,
     rating: Option<Rating>,
     comment: Option<String>,
@@ -82,12 +91,19 @@ fn parse(body: &[u8]) -> Result<Given, ApiError> {
         let message = "`rating` must be \"up\", \"down\", true, false, a number from 0 to 1, or null to withdraw";
         ApiError::invalid("rating", "invalid_rating", message)
     })?;
+    let source = match object.get("source") {
+        None | Some(Value::Null) => Source::User,
+        Some(word) => word
+            .as_str()
+            .and_then(Source::parse)
+            .ok_or_else(|| ApiError::invalid("source", "invalid_source", "`source` must be \"user\" or \"audit\""))?,
+    };
     let rater = text(&object, "rater", MAX_RATER)?.map_or(Rater(0), |name| {
         let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
         let [a, b, c, d, e, f, g, h, ..] = digest;
         Rater(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
     });
-    Ok(Given { decision, rater, rating, comment: text(&object, "comment", MAX_COMMENT)? })
+    Ok(Given { decision, source, rater, rating, comment: text(&object, "comment", MAX_COMMENT)? })
 }
 
 fn text(object: &Map<String, Value>, name: &'static str, limit: usize) -> Result<Option<String>, ApiError> {
@@ -128,6 +144,16 @@ mod tests {
     }
 
     #[test]
+    fn whose_word_it_is() {
+        let id = public_id(new_id());
+        let source = |field: &str| parse(format!(r#"{{"id":"{id}","rating":1{field}}}"#).as_bytes()).unwrap().source;
+        assert_eq!(source(""), Source::User);
+        assert_eq!(source(r#","source":null"#), Source::User);
+        assert_eq!(source(r#","source":"user""#), Source::User);
+        assert_eq!(source(r#","source":"audit""#), Source::Audit);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let id = public_id(new_id());
         let error = |body: &str| parse(body.as_bytes()).map(|_| ()).unwrap_err();
@@ -136,6 +162,9 @@ mod tests {
         assert_eq!(error(r#"{"rating":"up"}"#).param, Some("id"));
         assert_eq!(error(r#"{"id":"chatcmpl-1","rating":"up"}"#).code, "invalid_id");
         assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","rater":7}}"#)).param, Some("rater"));
+        for wrong in ["\"judge\"", "1", "\"\"", "[]"] {
+            assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","source":{wrong}}}"#)).param, Some("source"));
+        }
         let long = "x".repeat(MAX_COMMENT + 1);
         assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","comment":"{long}"}}"#)).param, Some("comment"));
     }

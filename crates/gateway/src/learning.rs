@@ -30,6 +30,8 @@ pub(crate) struct Snapshot {
     /// The last event that has gone in.
     pub(crate) seq: u64,
     pub(crate) routes: BTreeMap<Arc<str>, Router>,
+    /// Ratings beyond the limit of their rater, by route.
+    pub(crate) set_aside: BTreeMap<Arc<str>, u64>,
 }
 
 /// Before the name of the route with the newest knowledge: the name under which that is saved, beside the routes. No route's own
@@ -233,6 +235,7 @@ impl Learning {
                         reason: rated.reason,
                         features: if current { &rated.features } else { &[] },
                         predicted: rated.predicted,
+                        source: rated.source,
                         rater: rated.rater,
                         rating: rated.rating,
                         order: *seq,
@@ -254,7 +257,9 @@ impl Learning {
             router
         };
         let routes = self.learners.iter().map(|(route, learner)| (route.clone(), view(learner))).collect();
-        Snapshot { seq: self.seq, routes }
+        let set_aside =
+            self.learners.iter().map(|(route, learner)| (route.clone(), learner.ledger().set_aside())).collect();
+        Snapshot { seq: self.seq, routes, set_aside }
     }
 }
 

@@ -5,6 +5,7 @@
 //! check, append durably, answer; the learner task then reads it from the log and publishes a new snapshot.
 
 mod app;
+mod audits;
 mod auth;
 #[doc(hidden)]
 pub mod bench;

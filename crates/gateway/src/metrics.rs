@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use slarouter_core::{Policy, Receipt};
+use slarouter_core::{AnyPolicy, Policy, Receipt, Source};
 
 use crate::learning::Snapshot;
 
@@ -64,6 +64,10 @@ pub(crate) struct Metrics {
     failures: Family<FailureLabels, Counter>,
     cost: Family<RouteModel, FloatCounter>,
     feedback: Family<ReceiptLabel, Counter>,
+    drawn: Family<RouteLabel, Counter>,
+    audits: Family<ReceiptLabel, Counter>,
+    set_aside: Family<RouteLabel, Gauge>,
+    rating_bias: Family<RouteLabel, FloatGauge>,
     unlogged: Counter,
     /// Entries that the store accepted and then lost, as far as they are in `unlogged`.
     dropped: AtomicU64,
@@ -89,6 +93,10 @@ impl Metrics {
             failures: Family::default(),
             cost: Family::default(),
             feedback: Family::default(),
+            drawn: Family::default(),
+            audits: Family::default(),
+            set_aside: Family::default(),
+            rating_bias: Family::default(),
             unlogged: Counter::default(),
             dropped: AtomicU64::new(0),
             learnt: Gauge::default(),
@@ -114,6 +122,10 @@ impl Metrics {
         r.register("upstream_failures", "Calls to upstreams that failed before any byte", metrics.failures.clone());
         r.register("cost_usd", "USD charged by the model that answered", metrics.cost.clone());
         r.register("feedback", "Ratings by what became of them", metrics.feedback.clone());
+        r.register("audits_drawn", "Answers drawn for audit", metrics.drawn.clone());
+        r.register("audits_given", "Audits by what became of them", metrics.audits.clone());
+        r.register("ratings_set_aside", "Ratings beyond the limit of their rater", metrics.set_aside.clone());
+        r.register("rating_bias_log_odds", "Learnt bias of those who rate", metrics.rating_bias.clone());
         r.register("unlogged", "Decisions and outcomes that the log could not take", metrics.unlogged.clone());
         r.register("log_seq", "Last event made durable", metrics.logged.clone());
         r.register("learner_seq", "Last event learnt from", metrics.learnt.clone());
@@ -146,8 +158,17 @@ impl Metrics {
         self.failures.get_or_create(&FailureLabels { model: model.to_owned(), kind }).inc();
     }
 
-    pub(crate) fn feedback(&self, receipt: Receipt) {
-        self.feedback.get_or_create(&ReceiptLabel { receipt: receipt.as_str() }).inc();
+    /// A decision of the route was drawn for audit.
+    pub(crate) fn drawn(&self, route: &str) {
+        self.drawn.get_or_create(&RouteLabel { route: route.to_owned() }).inc();
+    }
+
+    pub(crate) fn feedback(&self, source: Source, receipt: Receipt) {
+        let counts = match source {
+            Source::User => &self.feedback,
+            Source::Audit => &self.audits,
+        };
+        counts.get_or_create(&ReceiptLabel { receipt: receipt.as_str() }).inc();
     }
 
     pub(crate) fn unlogged(&self) {
@@ -162,6 +183,9 @@ impl Metrics {
         self.unlogged.inc_by(dropped.saturating_sub(before));
         self.learnt.set(snapshot.seq as i64);
         self.logged.set(committed as i64);
+        for (route, count) in &snapshot.set_aside {
+            self.set_aside.get_or_create(&RouteLabel { route: route.to_string() }).set(*count as i64);
+        }
         for (route, router) in &snapshot.routes {
             let label = RouteLabel { route: route.to_string() };
             let account = router.account();
@@ -178,6 +202,11 @@ impl Metrics {
                 self.lower.get_or_create(&label).set(certificate.lower);
                 self.upper.get_or_create(&label).set(certificate.upper);
                 self.estimate.get_or_create(&label).set(certificate.estimate);
+            }
+            if let AnyPolicy::Certified(policy) = router.policy()
+                && let Some(bias) = policy.rating_bias()
+            {
+                self.rating_bias.get_or_create(&label).set(bias);
             }
             if let Some(feasible) = router.policy().is_feasible() {
                 self.feasible.get_or_create(&label).set(i64::from(feasible));
@@ -205,10 +234,13 @@ mod tests {
                 zoo: Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap(),
                 policy: PolicySpec::parse(policy).unwrap(),
                 feedback_window_ms: 1,
+                audit_rate: 0.0,
+                rater_limit: 0,
+                alone: false,
             };
             let learner = Learner::new(spec, 1, 1).unwrap();
             let routes = [("default".into(), learner.router().clone())].into();
-            Metrics::new().render(&Snapshot { seq: 0, routes }, 0, 0)
+            Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, 0, 0)
         };
         let (with, without) = (text("certified"), text("slarouter"));
         for (name, value) in [

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::Policy;
+use slarouter_core::{Account, Policy};
 
 use crate::learning::Snapshot;
+
+/// Fewest labels to draw attention to.
+const FEWEST: u64 = 50;
+/// What adding and taking back ratings may leave of a sum.
+const ROUNDING: f64 = 1e-6;
 
 /// How the configured routes stood when last looked at.
 pub(crate) struct SlaWatch {
@@ -19,6 +24,8 @@ struct Standing {
     feasible: bool,
     /// The certificate's upper bound is not below α.
     unbroken: bool,
+    /// The ratings tell answers apart, or audits do.
+    telling: bool,
 }
 
 /// Bounds of the certificate, satisfaction target.
@@ -30,7 +37,7 @@ struct Bounds {
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { feasible: true, unbroken: true }
+        Self { feasible: true, unbroken: true, telling: true }
     }
 }
 
@@ -47,7 +54,11 @@ impl SlaWatch {
             let certificate = router.certificate();
             let alpha = router.alpha();
             let (lower, upper) = certificate.map_or((0.0, 1.0), |held| (held.lower, held.upper));
-            let now = Standing { feasible: router.policy().is_feasible() != Some(false), unbroken: upper >= alpha };
+            let now = Standing {
+                feasible: router.policy().is_feasible() != Some(false),
+                unbroken: upper >= alpha,
+                telling: router.spec().audit_rate > 0.0 || !is_one_sided(router.account()),
+            };
             now.tell(*before, route, &Bounds { lower, upper, alpha });
             *before = now;
         }
@@ -73,13 +84,26 @@ impl Standing {
             }
             _ => {}
         }
+        match (before.telling, self.telling) {
+            (true, false) => {
+                tracing::warn!(%route, "all ratings so far are the same, and there are no audits: nothing can be learnt or promised; set feedback.audit_rate");
+            }
+            (false, true) => tracing::info!(%route, "the ratings are no longer all the same, or there are audits"),
+            _ => {}
+        }
     }
+}
+
+/// Whether of a fair number of labels all are thumbs down, or all thumbs up.
+fn is_one_sided(account: &Account) -> bool {
+    let labels = account.labels as f64;
+    account.labels >= FEWEST && (account.satisfied < ROUNDING || account.satisfied > labels - ROUNDING)
 }
 
 #[cfg(test)]
 mod tests {
     use slarouter_core::{
-        Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec,
+        Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec, Source,
         Timestamp, Zoo, decision_rng,
     };
 
@@ -96,6 +120,9 @@ mod tests {
             zoo: Zoo::new(vec![model("small", 0.1), model("large", 1.0)]).unwrap(),
             policy: PolicySpec::parse("certified").unwrap(),
             feedback_window_ms: 1_000_000,
+            audit_rate: 0.0,
+            rater_limit: 0,
+            alone: false,
         }
     }
 
@@ -112,6 +139,7 @@ mod tests {
                 reason: decision.reason,
                 features: &[1.0],
                 predicted: decision.choice().satisfaction,
+                source: Source::User,
                 rater: Rater(0),
                 rating: Some(Rating::new(rating).unwrap()),
                 order: n,
@@ -127,18 +155,43 @@ mod tests {
         let mut watch = SlaWatch::new([&route].into_iter());
         let mut look = |learner: &Learner| {
             let routes = [(route.clone(), learner.router().clone()), ("gone".into(), learner.router().clone())];
-            watch.look(&Snapshot { seq: 0, routes: routes.into() });
+            watch.look(&Snapshot { routes: routes.into(), ..Snapshot::default() });
             assert_eq!(watch.routes.len(), 1, "a route that is not configured is not watched");
             watch.routes[&route]
         };
         assert_eq!(look(&learner), Standing::default());
-        rate(&mut learner, 0, 400, 1.0);
+        rate(&mut learner, 0, 1, 0.5);
+        rate(&mut learner, 1, 400, 1.0);
         assert_eq!(look(&learner), Standing::default());
         rate(&mut learner, 400, 1_200, 0.0);
-        assert_eq!(look(&learner), Standing { feasible: false, unbroken: false });
+        assert_eq!(look(&learner), Standing { feasible: false, unbroken: false, telling: true });
         // A lower target is another promise, and these models can keep it.
         learner.reconfigure(spec(0.2)).unwrap();
         rate(&mut learner, 1_200, 3_000, 1.0);
         assert_eq!(look(&learner), Standing::default());
+    }
+
+    #[test]
+    fn ratings_that_are_all_the_same_are_noticed_unless_there_are_audits() {
+        let route: Arc<str> = "default".into();
+        for rating in [0.0, 1.0] {
+            let mut learner = Learner::new(spec(0.9), 1, 1).unwrap();
+            let mut watch = SlaWatch::new([&route].into_iter());
+            let mut telling = |learner: &Learner| {
+                let routes = [(route.clone(), learner.router().clone())].into();
+                watch.look(&Snapshot { routes, ..Snapshot::default() });
+                watch.routes[&route].telling
+            };
+            rate(&mut learner, 0, FEWEST - 1, rating);
+            assert!(telling(&learner), "too few to say");
+            rate(&mut learner, FEWEST - 1, FEWEST, rating);
+            assert!(!telling(&learner));
+            learner.reconfigure(RouteSpec { audit_rate: 0.1, ..spec(0.9) }).unwrap();
+            assert!(telling(&learner));
+            learner.reconfigure(spec(0.9)).unwrap();
+            assert!(!telling(&learner));
+            rate(&mut learner, FEWEST, FEWEST + 1, 1.0 - rating);
+            assert!(telling(&learner));
+        }
     }
 }

@@ -43,9 +43,28 @@ fn the_example_works_and_states_the_defaults() {
     assert_eq!(format!("{:?}", example.store), format!("{:?}", defaults.store));
     assert_eq!(format!("{:?}", example.upstream), format!("{:?}", defaults.upstream));
     assert_eq!(example.feedback_window_ms, 30 * 86_400_000);
+    for config in [&example, &defaults] {
+        let spec = &config.routes["default"].spec;
+        assert_eq!((spec.audit_rate, spec.rater_limit), (0.0, 100));
+    }
     let params = |fallback: &str| CertifiedParams { fallback: Some(fallback.to_owned()), ..CertifiedParams::default() };
     assert_eq!(example.routes["default"].spec.policy, PolicySpec::Certified(params("large")));
     assert_eq!(defaults.routes["default"].spec.policy, PolicySpec::Certified(params("m")));
+}
+
+#[test]
+fn audits_and_the_limit_are_part_of_every_route() {
+    let with = |feedback: &str| format!("[feedback]\n{feedback}\n{}", minimal("", "", ""));
+    let config = Config::parse(&with("audit_rate = 0.02\nrater_limit = 0"), &none).unwrap();
+    let spec = &config.routes["default"].spec;
+    assert_eq!((spec.audit_rate, spec.rater_limit), (0.02, 0));
+    for wrong in ["-0.1", "1.1", "nan", "inf"] {
+        let text = refusal(&with(&format!("audit_rate = {wrong}")));
+        assert!(text.starts_with("slarouter.toml:2:14: must be from 0 to 1"), "{text}");
+    }
+    for wrong in ["-1", "1.5", "\"many\""] {
+        assert!(refusal(&with(&format!("rater_limit = {wrong}"))).starts_with("slarouter.toml:2:"), "{wrong}");
+    }
 }
 
 /// The fields of the structs that the file is read into.
@@ -272,7 +291,8 @@ fn routes_in_the_log_of_an_older_release_load() {
     };
     let old = spec(r#"{"SlaRouter":{"v":1.0,"c":0.1,"learning_rate":0.1,"initial_queue":0.0}}"#);
     let today = Config::parse(&minimal("", "", "policy = \"slarouter\""), &none).unwrap();
-    assert_eq!(old, today.routes["default"].spec);
+    // Without the limit that is today's default: what was logged under none must give the same state again.
+    assert_eq!(old, RouteSpec { rater_limit: 0, ..today.routes["default"].spec.clone() });
     assert_eq!(spec(r#"{"Certified":{}}"#).policy, PolicySpec::Certified(CertifiedParams::default()));
 }
 

@@ -7,7 +7,7 @@ use rand_core::SeedableRng;
 use serde::Serialize;
 use slarouter_core::{
     Alpha, Certificate, Context, DecideError, DecisionId, Feedback, Learner, ObserveError, Outcome, Policy, PolicySpec,
-    Rater, Rating, RouteSpec, SpecError, Timestamp, decision_rng, uniform,
+    Rater, Rating, RouteSpec, Source, SpecError, Timestamp, decision_rng, uniform,
 };
 
 use crate::{Dataset, References};
@@ -174,6 +174,9 @@ impl Replay<'_> {
             zoo: self.data.zoo.clone(),
             policy: self.policy.clone(),
             feedback_window_ms: u64::MAX,
+            audit_rate: 0.0,
+            rater_limit: 0,
+            alone: false,
         }
     }
 
@@ -222,6 +225,7 @@ impl Replay<'_> {
                     reason: decision.reason,
                     features,
                     predicted: decision.choice().satisfaction,
+                    source: Source::User,
                     rater: Rater(0),
                     rating: Some(Rating::new(score)?),
                     order: t as u64,

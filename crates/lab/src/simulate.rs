@@ -165,7 +165,8 @@ impl World {
 mod tests {
     use slarouter_core::policy::SlaRouterParams;
     use slarouter_core::{
-        Alpha, Context, Feedback, Learner, ModelSpec, Outcome, PolicySpec, Rater, Rating, RouteSpec, Timestamp, Zoo,
+        Alpha, Context, Feedback, Learner, ModelSpec, Outcome, PolicySpec, Rater, Rating, RouteSpec, Source, Timestamp,
+        Zoo,
     };
     use slarouter_text::{Conversation, DIM, VERSION, features};
 
@@ -213,7 +214,15 @@ mod tests {
             let policy =
                 PolicySpec::SlaRouter(SlaRouterParams { v: 0.3, c: 0.1, learning_rate: 0.4, initial_queue: 2.0 });
             let alpha = Alpha::new(0.9).unwrap();
-            let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms: u64::MAX };
+            let spec = RouteSpec {
+                alpha,
+                zoo,
+                policy,
+                feedback_window_ms: u64::MAX,
+                audit_rate: 0.0,
+                rater_limit: 0,
+                alone: false,
+            };
             let mut learner = Learner::new(spec, DIM, VERSION).unwrap();
             let (mut satisfied, mut late_cost, mut late_dearest, n) = (0.0, 0.0, 0.0, 6_000);
             for request in 0..n {
@@ -246,6 +255,7 @@ mod tests {
                         reason: decision.reason,
                         features: &x,
                         predicted: decision.choice().satisfaction,
+                        source: Source::User,
                         rater: Rater(0),
                         rating: Some(Rating::new(score).unwrap()),
                         order: request,

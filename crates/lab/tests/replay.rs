@@ -174,6 +174,9 @@ fn spied(data: &Dataset) -> Vec<(usize, bool)> {
         zoo: data.zoo.clone(),
         policy: replay.policy.clone(),
         feedback_window_ms: u64::MAX,
+        audit_rate: 0.0,
+        rater_limit: 0,
+        alone: false,
     };
     let inner = Learner::new(spec, DIM, VERSION).unwrap().router().policy().clone();
     let log = Log::default();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use divan::counter::ItemsCount;
-use slarouter_core::{Candidate, Decision, DecisionId, Rater, Rating, Reason, Timestamp};
+use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
 use slarouter_store::{DecisionRecord, Entry, FeedbackRecord, Store, open};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -55,6 +55,7 @@ impl Log {
                 input_tokens: 10.0,
                 state_seq: 0,
                 prompt: None,
+                audit: AuditDraw::default(),
             });
             self.store.log(entry).unwrap();
         }
@@ -85,7 +86,7 @@ fn ratings(bencher: divan::Bencher<'_, '_>, at_once: usize) {
                 let store = log.store.clone();
                 let rating = Some(Rating::new(1.0).unwrap());
                 let (decision, time, rater) = (DecisionId(id), Timestamp(1), Rater(1));
-                let feedback = FeedbackRecord { decision, time, rater, rating, comment: None };
+                let feedback = FeedbackRecord { decision, time, source: Source::User, rater, rating, comment: None };
                 log.runtime.spawn(async move { store.rate(feedback, 1_000).await.unwrap() })
             })
             .collect();

@@ -17,7 +17,7 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::watch;
 
 pub use records::{
-    Counts, DecisionRecord, Entry, Event, FeedbackRecord, OutcomeRecord, Rated, Snapshot, StoredDecision,
+    Counts, DecisionRecord, Entry, Event, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot, StoredDecision,
 };
 
 /// A durable log.
@@ -36,10 +36,11 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if it could not be written.
     async fn configure(&self, time: Timestamp, route: &str, spec: &str) -> Result<(), StoreError>;
 
-    /// Appends a rating, if it says anything new. Durable on return. Sees all entries logged before the call.
+    /// Appends a rating or an audit, if it says anything new. Durable on return. Sees all entries logged before the call.
     ///
     /// # Errors
-    /// [`StoreError::UnknownDecision`] for an id that is not in the log; others if it could not be written.
+    /// [`StoreError::UnknownDecision`] for an id that is not in the log, [`StoreError::NotDrawn`] for an audit of a decision
+    /// that was not drawn; others if it could not be written.
     async fn rate(&self, feedback: FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError>;
 
     /// The next events after `seq`, at most `limit`, in order and without gaps in what is committed.
@@ -76,6 +77,18 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if it cannot be read.
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError>;
+
+    /// Decisions made at `since` or later that were drawn for audit, have ended, and have no audit in force: those that come
+    /// in the log after the decision `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownDecision`] if `after` is not in the log; others if the log cannot be read.
+    async fn pending_audits(
+        &self,
+        after: Option<DecisionId>,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<PendingAudit>, StoreError>;
 
     /// How much there is.
     ///
@@ -117,6 +130,9 @@ pub enum StoreError {
     /// The rated decision is not in the log. The client is at fault, or the decision was lost in a crash.
     #[error("the decision is not in the log")]
     UnknownDecision,
+    /// An audit of a decision that was not drawn for audit. The client is at fault: counted, it would bias the sample.
+    #[error("the decision was not drawn for audit")]
+    NotDrawn,
     /// More is logged than can be written. The disk is too slow or full.
     #[error("the log's queue is full")]
     Full,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slarouter_core::{Decision, DecisionId, Rater, Rating, Reason, Receipt, Timestamp};
+use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 
 /// A decision, with all that is needed to learn from its feedback later and to evaluate other policies on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct DecisionRecord {
     pub state_seq: u64,
     /// The messages, if the operator wants them kept.
     pub prompt: Option<String>,
+    /// Whether it was drawn for audit.
+    pub audit: AuditDraw,
 }
 
 /// How a request ended.
@@ -60,13 +62,15 @@ pub struct OutcomeRecord {
     pub error: Option<String>,
 }
 
-/// A rating as it was given.
+/// A rating or an audit as it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedbackRecord {
     /// The rated decision.
     pub decision: DecisionId,
     /// When it was given.
     pub time: Timestamp,
+    /// Whose word it is.
+    pub source: Source,
     /// Who rates.
     pub rater: Rater,
     /// The rating; `None` withdraws.
@@ -159,6 +163,8 @@ pub struct Rated {
     pub feature_version: u32,
     /// The satisfaction that was predicted of the model then chosen.
     pub predicted: f64,
+    /// Whose word it is.
+    pub source: Source,
     /// Who rated.
     pub rater: Rater,
     /// The rating; `None` withdraws.
@@ -176,6 +182,27 @@ pub struct StoredDecision {
     pub record: DecisionRecord,
     /// The model that answered in place of the chosen one, if any.
     pub rerouted: Option<Arc<str>>,
+}
+
+/// An answer that waits for an auditor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingAudit {
+    /// Its decision.
+    pub decision: DecisionId,
+    /// When that was made.
+    pub time: Timestamp,
+    /// The route.
+    pub route: Arc<str>,
+    /// The probability with which it was drawn.
+    pub rate: f64,
+    /// The model that answered, or the last one tried.
+    pub model: Arc<str>,
+    /// HTTP status that the client got.
+    pub status: u16,
+    /// Whether the answer was delivered whole.
+    pub ok: bool,
+    /// The messages, if they were kept.
+    pub prompt: Option<String>,
 }
 
 /// A saved state.

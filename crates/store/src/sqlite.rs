@@ -1,5 +1,6 @@
 //! SQLite: one writer task with group commit, a pool of readers.
 
+mod audits;
 mod insert;
 mod read;
 mod write;
@@ -18,7 +19,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::{Counts, Entry, Event, FeedbackRecord, Snapshot, Store, StoreError, StoredDecision};
+use crate::{Counts, Entry, Event, FeedbackRecord, PendingAudit, Snapshot, Store, StoreError, StoredDecision};
 use write::{Command, Writer};
 
 #[cfg(test)]
@@ -143,6 +144,15 @@ impl Store for SqliteStore {
         read::decision(&self.readers, id).await
     }
 
+    async fn pending_audits(
+        &self,
+        after: Option<DecisionId>,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<PendingAudit>, StoreError> {
+        audits::pending(&self.readers, after, since, limit).await
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         read::counts(&self.readers).await
     }
@@ -188,6 +198,7 @@ fn check(entry: &Entry) -> Result<(), StoreError> {
             let candidates = &record.decision.candidates;
             record.decision.chosen < candidates.len()
                 && record.input_tokens.is_finite()
+                && record.audit.rate.is_finite()
                 && candidates
                     .iter()
                     .all(|c| [c.probability, c.satisfaction, c.cost, c.score].into_iter().all(f64::is_finite))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use slarouter_core::{Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Timestamp};
+use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 use slarouter_store::{
     DecisionRecord, Entry, Event, FeedbackRecord, OutcomeRecord, Store, StoreError, open, open_with_queue,
 };
@@ -36,6 +36,7 @@ fn record(id: u128) -> DecisionRecord {
         input_tokens: 0.1 + 0.7,
         state_seq: 7,
         prompt: None,
+        audit: AuditDraw::default(),
     }
 }
 
@@ -62,6 +63,7 @@ fn thumb(id: u128, rating: Option<f64>) -> FeedbackRecord {
     FeedbackRecord {
         decision: DecisionId(id),
         time: Timestamp(2_000),
+        source: Source::User,
         rater: Rater(u64::MAX),
         rating: rating.map(|value| Rating::new(value).unwrap()),
         comment: Some("so\nso".to_owned()),
@@ -288,6 +290,11 @@ async fn a_database_of_release_0_1_opens_and_reads() {
     assert_eq!(store.decision(DecisionId(7)).await.unwrap().unwrap().record, record(7));
     assert_eq!(store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap(), Receipt::Duplicate);
     assert_eq!(store.load_snapshots().await.unwrap()[0].state, [1, 2, 3]);
+    // Before there were audits nothing was drawn, and all feedback was the users'.
+    assert!(matches!(&events[3], Event::Rated { rated, .. } if rated.source == Source::User));
+    assert!(store.pending_audits(None, Timestamp(0), 10).await.unwrap().is_empty());
+    let audit = FeedbackRecord { source: Source::Audit, ..thumb(7, Some(0.5)) };
+    assert!(matches!(store.rate(audit, HOUR).await, Err(StoreError::NotDrawn)));
 }
 
 /// Run by hand when a release adds a migration: fills the database at `FIXTURE_URL`, whose `.dump` is the next fixture.

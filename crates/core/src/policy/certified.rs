@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Label, Policy, PolicySpec, View};
 use crate::{
-    Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Span, SpecError, Standing, Timestamp, Zoo,
+    Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Span, SpecError, Standing, Timestamp, Zoo,
 };
 pub use predictor::Predictor;
 use steering::{Demand, Steering};
@@ -30,6 +30,8 @@ const LONGEST_GROWTH: f64 = 0.5;
 /// Standard deviations by which the fallback is believed better than predicted, while nothing known meets the demand: the
 /// largest of several noisy predictions is mostly noise, and the operator knows which model to trust.
 const TRUST: f64 = 2.0;
+/// And by this much in any case: where nothing tells the models apart, as with thumbs down only, the fallback serves.
+const PREFERENCE: f64 = 0.03;
 /// Weight of the expected improvement in the exploration probability, and its highest sum.
 const CURIOSITY: f64 = 0.5;
 const MOST_EXPLORATION: f64 = 0.3;
@@ -174,12 +176,15 @@ impl Residual {
 }
 
 impl Certified {
-    pub(crate) fn new(params: CertifiedParams, alpha: f64, zoo: &Zoo, dim: usize) -> Self {
-        let account = SatisfactionAccount::new(params.assurance, params.span());
+    pub(crate) fn new(params: CertifiedParams, spec: &RouteSpec, dim: usize) -> Self {
+        let (mut account, zoo) = (SatisfactionAccount::new(params.assurance, params.span()), &spec.zoo);
+        account.set_audit_rate(Some(spec.audit_rate));
+        let mut predictor = Predictor::new(zoo, dim);
+        predictor.correct_ratings(account.audit_rate().is_some());
         Self {
-            alpha,
+            alpha: spec.alpha.get(),
             fallback: params.fallback(zoo),
-            predictor: Predictor::new(zoo, dim),
+            predictor,
             standing: account.standing(),
             account,
             steering: Steering::new(zoo.models().len()),
@@ -194,6 +199,13 @@ impl Certified {
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.standing
+    }
+
+    /// Learnt ln(φ₁/φ₀), where the satisfied rate with probability φ₁ and the others with φ₀; `None` without audits, as then
+    /// nothing can be known of it.
+    #[must_use]
+    pub fn rating_bias(&self) -> Option<f64> {
+        self.account.audit_rate().map(|_| self.predictor.offset())
     }
 
     /// Asks the steering for a new price.
@@ -221,7 +233,7 @@ impl Certified {
             longest: horizon + LONGEST_GROWTH * served,
         };
         let mut trust = vec![0.0; self.predictor.doubt().len()];
-        trust[self.fallback] = TRUST * self.predictor.doubt()[self.fallback];
+        trust[self.fallback] = PREFERENCE + TRUST * self.predictor.doubt()[self.fallback];
         self.steering.solve(&demand, &trust);
     }
 
@@ -284,7 +296,7 @@ impl Certified {
 
 impl Policy for Certified {
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
-        let prompt = self.predictor.prepare(view.features);
+        let prompt = self.predictor.prepare(view.features, Source::Audit);
         let correction = self.fast.mean(FAST);
         for (candidate, predicted) in candidates.iter_mut().zip(self.predictor.predict(&prompt)) {
             candidate.satisfaction = (predicted + correction).clamp(0.005, 0.995);
@@ -325,8 +337,12 @@ impl Policy for Certified {
     }
 
     fn labelled(&mut self, label: &Label<'_>) {
-        self.account.labelled(label.decided_at, label.predicted, label.change.old, label.change.new);
-        if let Some(new) = label.change.new {
+        let audit = label.source == Source::Audit;
+        let enter = if audit { SatisfactionAccount::audited } else { SatisfactionAccount::labelled };
+        enter(&mut self.account, label.decided_at, label.predicted, label.change.old, label.change.new);
+        // Where there are audits they alone say how far off the predictions are.
+        let trusted = audit == self.account.audit_rate().is_some();
+        if let Some(new) = label.change.new.filter(|_| trusted) {
             // A changed label enters the running means by its difference, as if the first had been right.
             let residual = label.change.old.map_or(new - label.predicted, |old| new - old);
             let correction = if label.change.old.is_none() { self.fast.mean(FAST) } else { 0.0 };
@@ -334,7 +350,7 @@ impl Policy for Certified {
             self.slow.add(SLOW, residual);
         }
         if let (Some(model), Some(lesson)) = (label.model, label.lesson) {
-            let prompt = self.predictor.prepare(label.features);
+            let prompt = self.predictor.prepare(label.features, label.source);
             self.predictor.learn(&prompt, model, lesson);
         }
         self.solve();
@@ -346,7 +362,15 @@ impl Policy for Certified {
             || spec.alpha.get() != self.alpha
         {
             // Another promise: its account starts now.
+            let audit_rate = self.account.audit_rate();
             self.account = SatisfactionAccount::new(params.assurance, params.span());
+            self.account.set_audit_rate(audit_rate);
+        }
+        let audited = self.account.audit_rate().is_some();
+        self.account.set_audit_rate(Some(spec.audit_rate));
+        if audited != self.account.audit_rate().is_some() {
+            self.predictor.correct_ratings(!audited);
+            (self.fast, self.slow) = (Residual::default(), Residual::default());
         }
         self.params = params.clone();
         self.alpha = spec.alpha.get();
@@ -358,6 +382,7 @@ impl Policy for Certified {
 
     fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
         self.predictor = Predictor::new(zoo, dim);
+        self.predictor.correct_ratings(self.account.audit_rate().is_some());
         // Residuals of the predictions that were.
         (self.fast, self.slow) = (Residual::default(), Residual::default());
         let places: Vec<_> = (0..zoo.models().len()).map(Some).collect();
@@ -365,7 +390,9 @@ impl Policy for Certified {
     }
 
     fn has_evidence(&self) -> bool {
-        self.predictor.labels() >= FIRST_LABELS && self.steering.is_ready()
+        // With audits there is no price before the first one.
+        let priced = self.account.audit_rate().is_none() || self.slow.weight > 0.0;
+        self.predictor.labels() >= FIRST_LABELS && self.steering.is_ready() && priced
     }
 
     fn is_feasible(&self) -> Option<bool> {

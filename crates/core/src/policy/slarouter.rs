@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Label, Policy, PolicySpec, View};
-use crate::{Candidate, Decision, LogisticHead, ModelSpec, RouteSpec, SpecError, Timestamp, VirtualQueue, Zoo};
+use crate::{Candidate, Decision, LogisticHead, ModelSpec, RouteSpec, Source, SpecError, Timestamp, VirtualQueue, Zoo};
 
 /// Parameters of [`SlaRouter`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,6 +118,10 @@ impl Policy for SlaRouter {
     }
 
     fn labelled(&mut self, label: &Label<'_>) {
+        // As published: the paper knows no audits.
+        if label.source == Source::Audit {
+            return;
+        }
         self.queue.update(label.alpha, label.change);
         let head = label.model.and_then(|model| self.heads.get_mut(model));
         let Some((head, lesson)) = head.zip(label.lesson) else { return };

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use slarouter_core::policy::{CertifiedParams, SlaRouterParams, Window};
 use slarouter_core::{
-    Context, Decision, DecisionId, Feedback, Learner, Outcome, PolicySpec, Rater, Rating, Reason, Timestamp,
+    Context, Decision, DecisionId, Feedback, Learner, Outcome, PolicySpec, Rater, Rating, Reason, Source, Timestamp,
     decision_rng,
 };
 
@@ -32,14 +32,17 @@ pub(crate) enum Step {
     },
     Rate {
         of: usize,
+        source: Source,
         rater: u64,
         rating: Option<f64>,
         later: u64,
     },
-    /// A new target, and a zoo of this many models.
+    /// A new target, a zoo of this many models, audits or none, and a limit per rater.
     Reconfigure {
         models: usize,
         alpha: f64,
+        audit_rate: f64,
+        rater_limit: u64,
     },
 }
 
@@ -75,14 +78,17 @@ pub(crate) fn any_steps(length: usize) -> impl Strategy<Value = Vec<Step>> {
     let features = prop_oneof![4 => vec(-2.0_f32..2.0, DIM), 1 => vec(prop::num::f32::NORMAL, DIM)];
     let decide = (features, 0.0..1e6, 0..9_usize);
     let rating = prop_oneof![Just(None), Just(Some(0.0)), Just(Some(1.0)), (0.0..=1.0).prop_map(Some)];
+    let source = prop_oneof![2 => Just(Source::User), 1 => Just(Source::Audit)];
     let step = prop_oneof![
         5 => decide.prop_map(|(features, tokens, exclude)| Step::Decide { features, tokens, exclude }),
         1 => (0..9_usize).prop_map(|model| Step::Pin { model }),
         3 => (any::<usize>(), any::<bool>(), prop::option::of(0.0..1e5), 0.0..1.0)
             .prop_map(|(of, ok, tokens, cost)| Step::Finish { of, ok, tokens, cost }),
-        5 => (any::<usize>(), 0..3_u64, rating, 0..WINDOW_MS / 4)
-            .prop_map(|(of, rater, rating, later)| Step::Rate { of, rater, rating, later }),
-        1 => (1..7_usize, any_alpha()).prop_map(|(models, alpha)| Step::Reconfigure { models, alpha }),
+        5 => (any::<usize>(), source, 0..3_u64, rating, 0..WINDOW_MS / 4)
+            .prop_map(|(of, source, rater, rating, later)| Step::Rate { of, source, rater, rating, later }),
+        1 => (1..7_usize, any_alpha(), prop_oneof![Just(0.0), 0.0..=1.0], 0..3_u64).prop_map(
+            |(models, alpha, audit_rate, rater_limit)| Step::Reconfigure { models, alpha, audit_rate, rater_limit },
+        ),
     ];
     vec(step, 1..length)
 }
@@ -118,7 +124,7 @@ impl Run {
                     Outcome { model, ok: *ok, input_tokens: *tokens, output_tokens: *tokens, cost: *cost, pinned };
                 self.learner.finished(&outcome).unwrap();
             }
-            Step::Rate { of, rater, rating, later } => {
+            Step::Rate { of, source, rater, rating, later } => {
                 let (Some(decision), Some((features, decided_at))) = (pick(&self.made, *of), pick(&self.contexts, *of))
                 else {
                     return;
@@ -130,6 +136,7 @@ impl Run {
                     reason: decision.reason,
                     features,
                     predicted: decision.choice().satisfaction,
+                    source: *source,
                     rater: Rater(*rater),
                     rating: rating.map(|rating| Rating::new(rating).unwrap()),
                     order: self.clock,
@@ -137,8 +144,10 @@ impl Run {
                 // A clock that is ahead for one event closes windows early, and goes back with the next.
                 self.learner.observe(&feedback, Timestamp(self.clock + later)).unwrap();
             }
-            Step::Reconfigure { models, alpha } => {
-                self.learner.reconfigure(spec(prices(*models), *alpha, self.policy.clone())).unwrap();
+            Step::Reconfigure { models, alpha, audit_rate, rater_limit } => {
+                let mut spec = spec(prices(*models), *alpha, self.policy.clone());
+                (spec.audit_rate, spec.rater_limit) = (*audit_rate, *rater_limit);
+                self.learner.reconfigure(spec).unwrap();
             }
         }
     }

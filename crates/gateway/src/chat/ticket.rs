@@ -23,6 +23,8 @@ pub(crate) struct Ticket {
     id: DecisionId,
     route: Arc<str>,
     decision: Decision,
+    /// For audit.
+    drawn: bool,
     input_tokens: f64,
     streamed: bool,
     arrived: Instant,
@@ -52,6 +54,7 @@ impl Ticket {
             id,
             route,
             decision,
+            drawn: false,
             input_tokens,
             streamed,
             arrived,
@@ -64,6 +67,16 @@ impl Ticket {
             answered: false,
             finished: false,
         }
+    }
+
+    /// Says whether the decision was drawn for audit.
+    pub(crate) fn drawn(mut self, drawn: bool) -> Self {
+        self.drawn = drawn;
+        self
+    }
+
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.drawn
     }
 
     pub(crate) fn id(&self) -> DecisionId {

@@ -67,6 +67,8 @@ pub(super) struct Upstream {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Feedback {
     pub(super) window_days: Option<Number>,
+    pub(super) audit_rate: Option<Number>,
+    pub(super) rater_limit: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +99,7 @@ pub(super) struct Route {
     pub(super) sla: Sla,
     pub(super) policy: Option<Text>,
     pub(super) exploration: Option<Number>,
+    pub(super) alone: Option<bool>,
     pub(super) slarouter: Option<Spanned<SlaRouter>>,
     #[serde(default)]
     pub(super) tenants: BTreeMap<Text, Tenant>,
@@ -111,6 +114,7 @@ pub(super) struct Tenant {
     pub(super) sla: Option<Sla>,
     pub(super) policy: Option<Text>,
     pub(super) exploration: Option<Number>,
+    pub(super) alone: Option<bool>,
 }
 
 #[derive(Clone, Deserialize)]

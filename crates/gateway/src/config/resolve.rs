@@ -22,6 +22,15 @@ const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
 /// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
 const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
 const KEY_LENGTH: usize = 16;
+/// Ratings of one named rater that count per route and day.
+const RATER_LIMIT: u64 = 100;
+
+/// What all routes have in common.
+struct Feedback {
+    window_ms: u64,
+    audit_rate: f64,
+    rater_limit: u64,
+}
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -39,6 +48,11 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let window = raw.feedback.window_days;
     let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
     let feedback_window_ms = (days * DAY_MS).max(1.0) as u64;
+    let feedback = Feedback {
+        window_ms: feedback_window_ms,
+        audit_rate: number(raw.feedback.audit_rate, 0.0, |rate| (0.0..=1.0).contains(&rate), "from 0 to 1", problems),
+        rater_limit: raw.feedback.rater_limit.unwrap_or(RATER_LIMIT),
+    };
 
     if raw.models.is_empty() {
         problems.absent(None, "there is no model: add at least one [[models]]");
@@ -73,11 +87,11 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         for (tenant, differs) in tenants {
             check_name(&tenant, "a tenant's", problems);
             let key = format!("{name}/{}", tenant.get_ref()).into();
-            if let Some(resolved) = self::route(of_tenant(&route, differs), &specs, feedback_window_ms, env, problems) {
+            if let Some(resolved) = self::route(of_tenant(&route, differs), &specs, &feedback, env, problems) {
                 routes.insert(key, resolved);
             }
         }
-        if let Some(resolved) = self::route(route, &specs, feedback_window_ms, env, problems) {
+        if let Some(resolved) = self::route(route, &specs, &feedback, env, problems) {
             routes.insert(name.clone(), resolved);
         }
         names.push(name);
@@ -109,6 +123,7 @@ fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
         slarouter: if tenant.policy.is_some() { None } else { held.slarouter },
         policy: tenant.policy.or(held.policy),
         exploration: tenant.exploration.or(held.exploration),
+        alone: tenant.alone.or(held.alone),
         tenants: BTreeMap::new(),
     }
 }
@@ -225,10 +240,11 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
 fn route(
     raw: raw::Route,
     specs: &[ModelSpec],
-    feedback_window_ms: u64,
+    feedback: &Feedback,
     env: Env<'_>,
     problems: &mut Problems<'_>,
 ) -> Option<Route> {
+    let alone = raw.alone.unwrap_or(false);
     let list_place = raw.models.span();
     let mut zoo: Vec<ModelSpec> = Vec::new();
     // A name that stands for no model is reported once, here, and not again where it is used below.
@@ -293,7 +309,8 @@ fn route(
             certified.fallback.get_or_insert_with(|| zoo.models()[zoo.by_price(true)].name.to_string());
             *params = certified;
         }
-        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms };
+        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit } = *feedback;
+        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone };
         spec.check()?;
         Ok(Some(Route { spec }))
     };

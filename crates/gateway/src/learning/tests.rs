@@ -3,7 +3,8 @@
 
 use sha2::{Digest, Sha256};
 use slarouter_core::{
-    Alpha, Context, Decision, DecisionId, ModelSpec, PolicySpec, Price, Rater, Rating, Receipt, Zoo, decision_rng,
+    Alpha, Context, Decision, DecisionId, ModelSpec, PolicySpec, Price, Rater, Rating, Receipt, Source, Zoo,
+    decision_rng,
 };
 use slarouter_store::{OutcomeRecord, Rated};
 
@@ -18,6 +19,9 @@ fn spec(alpha: f64, models: &[&str], policy: &str) -> RouteSpec {
         zoo: Zoo::new(models.iter().map(model).collect()).unwrap(),
         policy: PolicySpec::parse(policy).unwrap(),
         feedback_window_ms: 1_000_000,
+        audit_rate: 0.0,
+        rater_limit: 0,
+        alone: false,
     }
 }
 
@@ -77,6 +81,7 @@ impl Log {
             features: FEATURES.to_vec(),
             feature_version: slarouter_text::VERSION,
             predicted: decision.choice().satisfaction,
+            source: Source::User,
             rater: Rater(0),
             rating: Some(Rating::new(f64::from(u8::from(satisfied(&model)))).unwrap()),
             receipt: Receipt::Recorded,

@@ -1,7 +1,7 @@
 //! A gateway with two models on one scripted upstream.
 
 use serde_json::{Value, json};
-use slarouter_gateway::{Config, Gateway};
+use slarouter_gateway::{Config, Gateway, Learning};
 use slarouter_store::{Event, OutcomeRecord, Snapshot};
 use slarouter_testkit::Upstream;
 use tempfile::TempDir;
@@ -18,6 +18,10 @@ pub(crate) struct Rig {
 pub(crate) struct Settings {
     pub(crate) server: &'static str,
     pub(crate) upstream: &'static str,
+    pub(crate) store: &'static str,
+    pub(crate) feedback: &'static str,
+    /// `fixed:small` if empty.
+    pub(crate) policy: &'static str,
 }
 
 /// What a gateway that has been shut down left behind.
@@ -38,6 +42,14 @@ impl Rig {
     /// The same configuration and database once more.
     pub(crate) fn config(&self) -> Config {
         config(&Settings::default(), &self.upstream, &self.folder)
+    }
+
+    /// Stops and starts again on the same database.
+    pub(crate) async fn restart(self, settings: &Settings) -> Self {
+        let Self { upstream, gateway, client, folder } = self;
+        gateway.shutdown().await;
+        let gateway = Gateway::start(config(settings, &upstream, &folder)).await.unwrap();
+        Self { upstream, gateway, client, folder }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -79,10 +91,13 @@ pub(crate) async fn read(folder: &TempDir) -> Left {
     let store = slarouter_store::open(&url(folder)).await.unwrap();
     let events = store.events_after(0, 1_000).await.unwrap();
     let outcome = |event| if let Event::Finished { outcome, .. } = event { Some(outcome) } else { None };
-    let left = Left {
-        outcomes: events.into_iter().filter_map(outcome).collect(),
-        saved: store.load_snapshots().await.unwrap(),
-    };
+    let saved = store.load_snapshots().await.unwrap();
+    // Whatever a test did: the saved state is what replaying the log gives.
+    let mut again = Learning::empty();
+    again.catch_up(store.as_ref()).await.unwrap();
+    let states = saved.iter().map(|saved| (saved.route.clone(), saved.state.clone())).collect::<Vec<_>>();
+    assert_eq!((again.states().unwrap(), again.refused()), (states, 0));
+    let left = Left { outcomes: events.into_iter().filter_map(outcome).collect(), saved };
     store.close().await;
     left
 }
@@ -119,13 +134,16 @@ fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config 
         )
     };
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = '{}'\n[upstream]\n{}\n{}{}[routes.default]\n\
-         models = [\"small\", \"large\"]\nsla = {{ satisfaction = 0.9 }}\npolicy = \"fixed:small\"\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = '{}'\n{}\n[upstream]\n{}\n[feedback]\n{}\n{}{}\
+         [routes.default]\nmodels = [\"small\", \"large\"]\nsla = {{ satisfaction = 0.9 }}\npolicy = \"{}\"\n",
         settings.server,
         url(folder),
+        settings.store,
         settings.upstream,
+        settings.feedback,
         model("small", "a/ok"),
         model("large", "b/ok"),
+        if settings.policy.is_empty() { "fixed:small" } else { settings.policy },
     );
     Config::parse(&text, &|_| None).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use slarouter_core::{
     Certificate, Context, Decision, DecisionId, Feedback, Learner, Outcome, PolicySpec, Rater, Rating, Reason,
-    RouteSpec, Timestamp, decision_rng,
+    RouteSpec, Source, Timestamp, decision_rng,
 };
 use slarouter_text::VERSION;
 
@@ -23,6 +23,9 @@ impl CorePolicy {
             zoo: setting.zoo.clone(),
             policy: spec.clone(),
             feedback_window_ms: u64::MAX,
+            audit_rate: 0.0,
+            rater_limit: 0,
+            alone: false,
         };
         Ok(Self { learner: Learner::new(spec, setting.dim, VERSION)?, seed: setting.seed, decision: None })
     }
@@ -63,6 +66,7 @@ impl Contender for CorePolicy {
             reason: decision.reason,
             features: request.features,
             predicted: decision.choice().satisfaction,
+            source: Source::User,
             rater: Rater(0),
             rating: Some(Rating::new(score)?),
             order: request.t as u64,

@@ -46,7 +46,7 @@ async fn insert_decisions(
 ) -> Result<(), sqlx::Error> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO decisions (seq, id, time, route, reason, model, propensity, decision, features, feature_version, \
-         input_tokens, state_seq, prompt) ",
+         input_tokens, state_seq, prompt, audit_rate, audit_drawn) ",
     );
     let json = |record: &DecisionRecord| {
         serde_json::to_string(&record.decision).map_err(|error| sqlx::Error::Encode(Box::new(error)))
@@ -66,7 +66,9 @@ async fn insert_decisions(
             .push_bind(i64::from(record.feature_version))
             .push_bind(record.input_tokens)
             .push_bind(record.state_seq as i64)
-            .push_bind(record.prompt.clone());
+            .push_bind(record.prompt.clone())
+            .push_bind(record.audit.rate)
+            .push_bind(record.audit.drawn);
     });
     // An id that is there already must not fail the batch for ever.
     query.push(" ON CONFLICT (id) DO NOTHING");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slarouter_core::{Decision, DecisionId, Rater, Rating, Reason, Receipt, Timestamp};
+use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
@@ -104,6 +104,7 @@ pub(super) async fn decision(pool: &SqlitePool, id: DecisionId) -> Result<Option
         input_tokens: row.try_get("input_tokens")?,
         state_seq: row.try_get::<i64, _>("state_seq")? as u64,
         prompt: row.try_get("prompt")?,
+        audit: AuditDraw { rate: row.try_get("audit_rate")?, drawn: row.try_get("audit_drawn")? },
     };
     let rerouted: Option<String> = row.try_get("rerouted")?;
     Ok(Some(StoredDecision { seq: seq(&row)?, record, rerouted: rerouted.map(Into::into) }))
@@ -162,6 +163,7 @@ fn finished(row: &SqliteRow) -> Result<Event, StoreError> {
 fn rated(row: &SqliteRow) -> Result<Event, StoreError> {
     let rating: Option<f64> = row.try_get("rating")?;
     let receipt: String = row.try_get("receipt")?;
+    let source: String = row.try_get("source")?;
     let rated = Rated {
         decision: id(row, "decision_id")?,
         decided_at: time(row, "decided_at")?,
@@ -170,6 +172,7 @@ fn rated(row: &SqliteRow) -> Result<Event, StoreError> {
         features: features(row)?,
         feature_version: row.try_get("feature_version")?,
         predicted: decision_of(row)?.choice().satisfaction,
+        source: Source::parse(&source).ok_or_else(|| damaged(row, "unknown source of a rating"))?,
         rater: Rater(row.try_get::<i64, _>("rater")?.cast_unsigned()),
         rating: rating.map(Rating::new).transpose().map_err(|error| damaged(row, &error.to_string()))?,
         receipt: Receipt::parse(&receipt).ok_or_else(|| damaged(row, "unknown receipt"))?,
@@ -181,15 +184,15 @@ fn seq(row: &SqliteRow) -> Result<u64, StoreError> {
     Ok(row.try_get::<i64, _>("seq")? as u64)
 }
 
-fn time(row: &SqliteRow, name: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn time(row: &SqliteRow, name: &str) -> Result<Timestamp, StoreError> {
     Ok(Timestamp(row.try_get::<i64, _>(name)? as u64))
 }
 
-fn text(row: &SqliteRow, name: &str) -> Result<Arc<str>, StoreError> {
+pub(super) fn text(row: &SqliteRow, name: &str) -> Result<Arc<str>, StoreError> {
     Ok(row.try_get::<String, _>(name)?.into())
 }
 
-fn id(row: &SqliteRow, name: &str) -> Result<DecisionId, StoreError> {
+pub(super) fn id(row: &SqliteRow, name: &str) -> Result<DecisionId, StoreError> {
     let bytes: Vec<u8> = row.try_get(name)?;
     let bytes = bytes.try_into().map_err(|_| damaged(row, "an id that is not 16 bytes"))?;
     Ok(DecisionId(u128::from_be_bytes(bytes)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use slarouter_core::{Rating, Receipt, Timestamp};
+use slarouter_core::{Rating, Receipt, Source, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -200,8 +200,8 @@ impl Answer {
         let error = StoreError::Unavailable(why.to_owned());
         match self {
             Self::Done(reply) => drop(reply.send(Err(error))),
-            // That a decision is unknown stays true, whatever became of the transaction.
-            Self::Receipt(reply, Err(known)) if matches!(known, StoreError::UnknownDecision) => {
+            // That a decision is unknown, or was not drawn, stays true, whatever became of the transaction.
+            Self::Receipt(reply, Err(known @ (StoreError::UnknownDecision | StoreError::NotDrawn))) => {
                 drop(reply.send(Err(known)));
             }
             Self::Receipt(reply, _) => drop(reply.send(Err(error))),
@@ -234,8 +234,7 @@ async fn apply(
         Command::Rate { feedback, window_ms, reply } => {
             let result = rate(connection, &feedback, window_ms, seq).await;
             let (receipt, result) = match result {
-                Ok(Some(receipt)) => (Ok(receipt), Ok(())),
-                Ok(None) => (Err(StoreError::UnknownDecision), Ok(())),
+                Ok(answer) => (answer, Ok(())),
                 Err(error) => (Err(StoreError::Closed), Err(error)),
             };
             answers.push(Answer::Receipt(reply, receipt));
@@ -252,43 +251,47 @@ async fn apply(
     }
 }
 
-/// `None` if the decision is unknown.
+/// The receipt, or why the decision cannot be rated.
 async fn rate(
     connection: &mut SqliteConnection,
     feedback: &FeedbackRecord,
     window_ms: u64,
     seq: &mut u64,
-) -> Result<Option<Receipt>, sqlx::Error> {
+) -> Result<Result<Receipt, StoreError>, sqlx::Error> {
     let id = blob(feedback.decision);
     let rater = feedback.rater.0.cast_signed();
-    let decided: Option<i64> = sqlx::query_scalar("SELECT time FROM decisions WHERE id = $1")
+    let decided: Option<(i64, bool)> = sqlx::query_as("SELECT time, audit_drawn FROM decisions WHERE id = $1")
         .bind(&id)
         .fetch_optional(&mut *connection)
         .await?;
-    let Some(decided) = decided else { return Ok(None) };
+    let Some((decided, drawn)) = decided else { return Ok(Err(StoreError::UnknownDecision)) };
+    if feedback.source == Source::Audit && !drawn {
+        return Ok(Err(StoreError::NotDrawn));
+    }
     let late = feedback.time.0.saturating_sub(decided as u64) > window_ms;
     // Ratings that came too late are not in force, but saying one of them again is still nothing new.
     let held: Option<Option<f64>> = sqlx::query_scalar(
         "SELECT rating FROM feedback WHERE decision_id = $1 AND rater = $2 AND ($3 OR receipt <> 'expired') \
-         ORDER BY seq DESC LIMIT 1",
+         AND source = $4 ORDER BY seq DESC LIMIT 1",
     )
     .bind(&id)
     .bind(rater)
     .bind(late)
+    .bind(feedback.source.as_str())
     .fetch_optional(&mut *connection)
     .await?;
     let held = held.flatten().and_then(|value| Rating::new(value).ok());
     let mut receipt = Receipt::of(held, feedback.rating);
     if receipt == Receipt::Duplicate {
-        return Ok(Some(receipt));
+        return Ok(Ok(receipt));
     }
     if late {
         receipt = Receipt::Expired;
     }
     *seq += 1;
     sqlx::query(
-        "INSERT INTO feedback (seq, decision_id, time, rater, rating, receipt, comment) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO feedback (seq, decision_id, time, rater, rating, receipt, comment, source) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(*seq as i64)
     .bind(id)
@@ -297,9 +300,10 @@ async fn rate(
     .bind(feedback.rating.map(Rating::get))
     .bind(receipt.as_str())
     .bind(&feedback.comment)
+    .bind(feedback.source.as_str())
     .execute(connection)
     .await?;
-    Ok(Some(receipt))
+    Ok(Ok(receipt))
 }
 
 async fn configure(

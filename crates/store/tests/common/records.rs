@@ -1,6 +1,6 @@
 //! Entries to log; for the tests of the crate's inside as well, hence the path from outside.
 
-use slarouter_core::{Candidate, Decision, DecisionId, Rater, Rating, Reason, Timestamp};
+use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
 use slarouter_store::{DecisionRecord, Entry, FeedbackRecord};
 
 /// A decision at time 0 with one candidate.
@@ -16,10 +16,18 @@ pub(crate) fn decision(id: u128, prompt: Option<String>) -> Entry {
         input_tokens: 1.0,
         state_seq: 0,
         prompt,
+        audit: AuditDraw::default(),
     })
 }
 
 pub(crate) fn rating(id: u128, rater: u64, rating: Option<f64>, time: u64) -> FeedbackRecord {
     let rating = rating.map(|value| Rating::new(value).unwrap());
-    FeedbackRecord { decision: DecisionId(id), time: Timestamp(time), rater: Rater(rater), rating, comment: None }
+    FeedbackRecord {
+        decision: DecisionId(id),
+        time: Timestamp(time),
+        source: Source::User,
+        rater: Rater(rater),
+        rating,
+        comment: None,
+    }
 }

@@ -73,6 +73,19 @@ impl Belief {
         }
     }
 
+    /// The last weight: its mean and variance.
+    pub(super) fn last(&self) -> (f64, f64) {
+        let mean = self.mean.last().copied().unwrap_or(0.0);
+        (mean, self.covariance.last().copied().unwrap_or(0.0))
+    }
+
+    /// Has the last weight be known: 0, whatever the others are.
+    pub(super) fn pin_last(&mut self) {
+        let last = self.mean.len() - 1;
+        self.mean[last] = 0.0;
+        self.covariance[row(last)..].fill(0.0);
+    }
+
     /// Lets the last weight wander: its variance grows by `variance`, up to `limit`.
     pub(super) fn drift(&mut self, variance: f64, limit: f64) {
         if let Some(last) = self.covariance.last_mut() {

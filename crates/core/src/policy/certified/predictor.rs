@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::belief::Belief;
 use crate::ledger::Change;
-use crate::{ModelSpec, Zoo};
+use crate::{ModelSpec, Source, Zoo};
 
 /// Prior standard deviations of the weights (shared, per model): from "the prompt says nothing" to "it says a lot".
 const GRID: [(f64, f64); 4] = [(0.0, 0.0), (0.7, 0.3), (1.5, 1.0), (3.0, 3.0)];
@@ -20,6 +20,9 @@ const PRIOR: f64 = 0.7;
 const MEMORY: f64 = 0.998;
 /// Variance per label by which a model's bias may wander: silent changes of a model are followed within some hundred labels.
 const DRIFT: f64 = 2e-5;
+/// Prior standard deviation, where there are audits, of the offset in log-odds between those who rate and everybody. Large: ratings
+/// that are all thumbs down have an offset without limit.
+const OFFSET_SPREAD: f64 = 3.0;
 /// Weight per label in the running mean of the features.
 const MEAN_RATE: f64 = 1.0 / 500.0;
 /// Experts with less weight than this are not asked.
@@ -33,6 +36,11 @@ const WIDEST: f64 = 0.35;
 /// peculiar to a model (w_m, b_m) from its own. Four experts differ in the prior spread of u and w, that is in regularisation;
 /// they are averaged by how well each predicted the labels before seeing them (Bayesian model averaging by prequential
 /// likelihood, Dawid 1984), so nothing is left to tune. Predictions are moderated by their own variance (MacKay 1992).
+///
+/// Where there are audits, the log-odds of a user's rating have one weight more, the offset: if the satisfied rate with
+/// probability φ₁ and the others with φ₀, `logit P(s = 1 | x, rated) = logit P(s = 1 | x) + ln(φ₁/φ₀)`, whatever x (case-control
+/// sampling, Prentice and Pyke 1979). Audits and predictions are without it. From ratings alone it could not be told from the
+/// biases, and is known to be 0. It is the last weight of each expert's shared belief.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predictor {
     dim: usize,
@@ -59,8 +67,12 @@ struct Expert {
 
 /// Features in the form that the beliefs need.
 pub(super) struct Prepared {
-    x: Vec<f64>,
-    squares: Vec<f64>,
+    /// For what is peculiar to a model: the last is the constant 1.
+    own: Vec<f64>,
+    own_squares: Vec<f64>,
+    /// For what is shared: the last is 1 in a user's rating, else 0.
+    shared: Vec<f64>,
+    shared_squares: Vec<f64>,
 }
 
 impl Predictor {
@@ -110,10 +122,37 @@ impl Predictor {
         known
     }
 
-    pub(super) fn prepare(&self, features: &[f32]) -> Prepared {
-        let x: Vec<f64> = features.iter().map(|&x| f64::from(x)).chain([1.0]).collect();
-        let squares = x.iter().map(|x| x * x).collect();
-        Prepared { x, squares }
+    /// For what users say of a prompt, or for what is true of it.
+    pub(super) fn prepare(&self, features: &[f32], source: Source) -> Prepared {
+        let own: Vec<f64> = features.iter().map(|&x| f64::from(x)).chain([1.0]).collect();
+        let own_squares: Vec<f64> = own.iter().map(|x| x * x).collect();
+        let (mut shared, mut shared_squares) = (own.clone(), own_squares.clone());
+        if source == Source::Audit {
+            (shared[self.dim], shared_squares[self.dim]) = (0.0, 0.0);
+        }
+        Prepared { own, own_squares, shared, shared_squares }
+    }
+
+    /// Has users' ratings be taken for a biased sample, or for the truth.
+    pub(super) fn correct_ratings(&mut self, corrected: bool) {
+        for expert in &mut self.experts {
+            let shared = Arc::make_mut(&mut expert.shared);
+            shared.pin_last();
+            if !corrected {
+                continue;
+            }
+            shared.drift(OFFSET_SPREAD * OFFSET_SPREAD, OFFSET_SPREAD * OFFSET_SPREAD);
+            // What ratings have taught so far may be off by as much.
+            for model in &mut expert.models {
+                Arc::make_mut(model).drift(BIAS_SPREAD * BIAS_SPREAD, BIAS_SPREAD * BIAS_SPREAD);
+            }
+        }
+        self.doubt = (0..self.doubt.len()).map(|model| self.doubt_of(model)).collect();
+    }
+
+    /// Learnt offset of users' ratings in log-odds: the mean over the experts.
+    pub(super) fn offset(&self) -> f64 {
+        self.experts.iter().map(|expert| expert.weight * expert.shared.last().0).sum()
     }
 
     /// Predicted satisfaction of each model, in (0, 1). O(models · dim) per expert that matters.
@@ -122,8 +161,8 @@ impl Predictor {
         for expert in self.experts.iter().filter(|expert| expert.weight >= NEGLIGIBLE) {
             let (mean, variance) = expert.shared_moments(prompt);
             for (sum, model) in satisfaction.iter_mut().zip(&expert.models) {
-                let x = expert.view(&prompt.x);
-                let own = model.rough_variance(expert.view(&prompt.squares));
+                let x = expert.view(&prompt.own);
+                let own = model.rough_variance(expert.view(&prompt.own_squares));
                 *sum += expert.weight * moderated(mean + model.mean(x), variance + own);
             }
         }
@@ -149,7 +188,7 @@ impl Predictor {
         if lesson.old.is_none() {
             self.labels += 1;
             let rate = (1.0 / self.labels as f64).max(MEAN_RATE);
-            for (mean, x) in self.centre.iter_mut().zip(&prompt.x) {
+            for (mean, x) in self.centre.iter_mut().zip(&prompt.own) {
                 *mean += rate * (x - *mean);
             }
         }
@@ -182,9 +221,11 @@ impl Predictor {
 
     fn doubt_of(&self, model: usize) -> f64 {
         let mut doubt = 0.0;
+        let mut shared = self.centre.clone();
+        shared[self.dim] = 0.0;
         for expert in &self.experts {
             let x = expert.view(&self.centre);
-            let mean = if expert.is_shared() { expert.shared.mean(x) } else { 0.0 };
+            let mean = expert.shared.mean(expert.view(&shared));
             let p = sigmoid(mean + expert.models[model].mean(x));
             let (_, variance) = expert.models[model].spread_along(x);
             doubt += expert.weight * p * (1.0 - p) * variance.sqrt();
@@ -215,17 +256,15 @@ impl Expert {
     }
 
     fn shared_moments(&self, prompt: &Prepared) -> (f64, f64) {
-        if !self.is_shared() {
-            return (0.0, 0.0);
-        }
-        (self.shared.mean(&prompt.x), self.shared.rough_variance(&prompt.squares))
+        let mean = self.shared.mean(self.view(&prompt.shared));
+        (mean, self.shared.rough_variance(self.view(&prompt.shared_squares)))
     }
 
     fn learn(&mut self, prompt: &Prepared, model: usize, lesson: Change) {
-        let x = self.view(&prompt.x);
+        let (x, shared) = (self.view(&prompt.own), self.view(&prompt.shared));
         let (own, own_variance) = self.models[model].spread_along(x);
-        let (common, variance) = if self.is_shared() { self.shared.spread_along(x) } else { (Vec::new(), 0.0) };
-        let mean = if self.is_shared() { self.shared.mean(x) } else { 0.0 } + self.models[model].mean(x);
+        let (common, variance) = self.shared.spread_along(shared);
+        let mean = self.shared.mean(shared) + self.models[model].mean(x);
         let variance = variance + own_variance;
         let p = moderated(mean, variance).clamp(1e-4, 1.0 - 1e-4);
         let weight = (p * (1.0 - p)).max(1e-3);
@@ -242,8 +281,10 @@ impl Expert {
         let belief = Arc::make_mut(&mut self.models[model]);
         belief.absorb(&own, surprise * scale, shrink);
         belief.drift(if shrink > 0.0 { DRIFT } else { 0.0 }, BIAS_SPREAD * BIAS_SPREAD);
-        if self.is_shared() {
-            Arc::make_mut(&mut self.shared).absorb(&common, surprise * scale, shrink);
+        let shared = Arc::make_mut(&mut self.shared);
+        shared.absorb(&common, surprise * scale, shrink);
+        if shared.last().1 > 0.0 {
+            shared.drift(if shrink > 0.0 { DRIFT } else { 0.0 }, OFFSET_SPREAD * OFFSET_SPREAD);
         }
     }
 }
