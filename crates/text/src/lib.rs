@@ -10,6 +10,7 @@
 mod bert;
 mod conversation;
 mod features;
+mod local;
 mod tokens;
 mod wordpiece;
 mod worker;
@@ -21,6 +22,7 @@ pub use features::{
     Blend, DIM, Encoder, HashedNgrams, Projection, StaticEmbedding, TableError, VERSION, features, features_into,
     projected_features_into,
 };
+pub use local::{LocalEncoder, LocalError};
 pub use tokens::estimate_tokens;
 pub use wordpiece::{VocabularyError, WordPiece};
 pub use worker::{Pending, Worker, WorkerError};
