@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use slarouter_core::{Feedback, Learner, ObserveError, Outcome, Reason, RouteSpec, Router, Timestamp};
+use slarouter_core::{Feedback, Learner, ObserveError, Outcome, Reason, Router, Timestamp};
 use slarouter_store::{Event, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::features::LoggedRoute;
 use crate::sla::SlaWatch;
 
 /// Events read from the log at a time.
@@ -21,6 +22,9 @@ const BATCH: usize = 4_096;
 const PACE: Duration = Duration::from_millis(20);
 /// Pause after the log could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Version of features from before the log named them: such states were reset when loaded, of which the log knows nothing.
+const RETIRED: u32 = 1;
 
 /// What decisions are made from: immutable, one atomic load away.
 #[derive(Default)]
@@ -55,10 +59,11 @@ impl Learning {
         let mut learning = Self::empty();
         for saved in store.load_snapshots().await? {
             match Learner::from_bytes(&saved.state) {
-                Ok(mut learner) => {
-                    if learner.use_features(slarouter_text::DIM, slarouter_text::VERSION) {
-                        tracing::warn!(route = %saved.route, "the features have a new version: the heads start afresh");
-                    }
+                Ok(learner) if learner.router().features().1 == RETIRED => {
+                    tracing::warn!(route = %saved.route, "the saved state is of retired features: learning anew from the log");
+                    return Ok(Self::empty());
+                }
+                Ok(learner) => {
                     learning.seq = saved.seq;
                     learning.learners.insert(saved.route, learner);
                 }
@@ -129,11 +134,14 @@ impl Learning {
     fn learn(&mut self, event: &Event) -> Result<(), LearningError> {
         match event {
             Event::Configured { route, spec, .. } => {
-                let spec: RouteSpec = serde_json::from_str(spec)?;
+                let LoggedRoute { spec, features } = serde_json::from_str(spec)?;
                 if let Some(learner) = self.learners.get_mut(route) {
                     learner.reconfigure(spec)?;
+                    if learner.use_features(features.dim, features.version) {
+                        tracing::warn!(%route, encoder = features.encoder, "another encoder: the heads start afresh");
+                    }
                 } else {
-                    let learner = Learner::new(spec, slarouter_text::DIM, slarouter_text::VERSION)?;
+                    let learner = Learner::new(spec, features.dim, features.version)?;
                     self.learners.insert(route.clone(), learner);
                 }
             }
@@ -156,7 +164,7 @@ impl Learning {
             }
             Event::Rated { seq, time, route, rated } => {
                 if let Some(learner) = self.learners.get_mut(route) {
-                    let current = rated.feature_version == slarouter_text::VERSION;
+                    let current = learner.router().features() == (rated.features.len(), rated.feature_version);
                     let feedback = Feedback {
                         decision: rated.decision,
                         decided_at: rated.decided_at,

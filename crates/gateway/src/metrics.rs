@@ -46,6 +46,11 @@ struct RouteLabel {
     route: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
 /// How one request went, for the counters.
 pub(crate) struct Served<'a> {
     pub(crate) route: &'a str,
@@ -65,6 +70,7 @@ pub(crate) struct Metrics {
     cost: Family<RouteModel, FloatCounter>,
     feedback: Family<ReceiptLabel, Counter>,
     unlogged: Counter,
+    without_features: Family<ReasonLabel, Counter>,
     /// Entries that the store accepted and then lost, as far as they are in `unlogged`.
     dropped: AtomicU64,
     learnt: Gauge,
@@ -90,6 +96,7 @@ impl Metrics {
             cost: Family::default(),
             feedback: Family::default(),
             unlogged: Counter::default(),
+            without_features: Family::default(),
             dropped: AtomicU64::new(0),
             learnt: Gauge::default(),
             logged: Gauge::default(),
@@ -115,6 +122,11 @@ impl Metrics {
         r.register("cost_usd", "USD charged by the model that answered", metrics.cost.clone());
         r.register("feedback", "Ratings by what became of them", metrics.feedback.clone());
         r.register("unlogged", "Decisions and outcomes that the log could not take", metrics.unlogged.clone());
+        r.register(
+            "without_features",
+            "Requests decided without features, by what the encoder failed of",
+            metrics.without_features.clone(),
+        );
         r.register("log_seq", "Last event made durable", metrics.logged.clone());
         r.register("learner_seq", "Last event learnt from", metrics.learnt.clone());
         r.register("satisfaction_target_ratio", "The SLA: α", metrics.target.clone());
@@ -148,6 +160,10 @@ impl Metrics {
 
     pub(crate) fn feedback(&self, receipt: Receipt) {
         self.feedback.get_or_create(&ReceiptLabel { receipt: receipt.as_str() }).inc();
+    }
+
+    pub(crate) fn without_features(&self, reason: &'static str) {
+        self.without_features.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     pub(crate) fn unlogged(&self) {

@@ -11,6 +11,7 @@ mod bert;
 mod conversation;
 mod features;
 mod local;
+mod recent;
 mod tokens;
 mod wordpiece;
 mod worker;
@@ -23,6 +24,7 @@ pub use features::{
     projected_features_into,
 };
 pub use local::{LocalEncoder, LocalError};
+pub use recent::RecentVectors;
 pub use tokens::estimate_tokens;
 pub use wordpiece::{VocabularyError, WordPiece};
 pub use worker::{Pending, Worker, WorkerError};

@@ -73,8 +73,12 @@ impl Predictor {
         predictor
     }
 
+    /// A prompt without features is taken for the average one.
     pub(super) fn prepare(&self, features: &[f32]) -> Prepared {
-        let x: Vec<f64> = features.iter().map(|&x| f64::from(x)).chain([1.0]).collect();
+        let x: Vec<f64> = match features {
+            [] => self.centre.clone(),
+            _ => features.iter().map(|&x| f64::from(x)).chain([1.0]).collect(),
+        };
         let squares = x.iter().map(|x| x * x).collect();
         Prepared { x, squares }
     }
