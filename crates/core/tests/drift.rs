@@ -42,7 +42,6 @@ fn runs(phases: &[Phase], travel: Travel) -> Runs {
 fn keeps(phases: &[Phase], runs: &Runs) {
     let total: usize = phases.iter().map(|phase| phase.length).sum();
     let all = runs.satisfaction(0..total);
-    println!("whole run: satisfaction {all:.4?}");
     assert!(all.0 >= ALPHA, "{all:?}");
     let (mut start, mut mixtures) = (0, 0.0);
     for phase in phases {
@@ -51,7 +50,6 @@ fn keeps(phases: &[Phase], runs: &Runs) {
         for from in (start + RECOVERY..start + phase.length).step_by(STRETCH) {
             let stretch = from..(from + STRETCH).min(start + phase.length);
             let (satisfied, cost) = (runs.satisfaction(stretch.clone()), runs.cost(stretch.clone()));
-            println!("{stretch:?}: satisfaction {satisfied:.4?}, cost {:.3} × mixture at most", cost.1 / mixture);
             assert!(satisfied.0 >= ALPHA - SLACK, "{stretch:?}: {satisfied:?}");
             let last = stretch.end == start + phase.length;
             assert!(!last || cost.1 <= DEARER * mixture, "{stretch:?}: {} times the mixture", cost.1 / mixture);
@@ -59,7 +57,6 @@ fn keeps(phases: &[Phase], runs: &Runs) {
         start += phase.length;
     }
     let cost = runs.cost(0..total).1 * total as f64;
-    println!("whole run: cost {:.3} × mixture at most", cost / mixtures);
     assert!(cost <= WHOLE * mixtures, "{} times the mixture", cost / mixtures);
 }
 
