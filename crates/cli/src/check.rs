@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use slarouter_core::PolicySpec;
-use slarouter_gateway::{Config, ConfigErrors};
+use slarouter_gateway::{Config, ConfigErrors, FeaturesId};
 
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
 const BAD_CONFIG: u8 = 64;
@@ -22,15 +22,24 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
-    match summary(&mut io::stdout().lock(), &config) {
+    let features = match slarouter_gateway::identify(&config.features) {
+        Ok(features) => features,
+        Err(error) => {
+            writeln!(io::stderr(), "{}: [features]: {error}", args.config.display())?;
+            return Ok(ExitCode::from(BAD_CONFIG));
+        }
+    };
+    match summary(&mut io::stdout().lock(), &config, &features) {
         // A reader that has seen enough, such as `head`, is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn summary(out: &mut impl Write, config: &Config) -> io::Result<()> {
+fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::Result<()> {
     writeln!(out, "ok: {} models, {} routes", config.models.len(), config.routes.len())?;
+    let FeaturesId { encoder, version, dim } = features;
+    writeln!(out, "  features: encoder {encoder}, version {version}, {dim} dimensions")?;
     for (name, route) in &config.routes {
         let models: Vec<_> = route.spec.zoo.models().iter().map(|model| &*model.name).collect();
         let auto = if *name == config.default_route { " (auto)" } else { "" };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use slarouter_lab::{CellReport, Comparison, Fresh, Order, Plan, Ratio, Rival, Scope, Verdict, ZooKind};
+use slarouter_lab::{CellReport, Comparison, Fresh, LocalEncoder, Order, Plan, Ratio, Rival, Scope, Verdict, ZooKind};
 
 #[derive(clap::Args)]
 pub(crate) struct CompareArgs {
@@ -47,6 +47,9 @@ pub(crate) struct CompareArgs {
     /// A handful of models as an operator would have them, all of the file, or both.
     #[arg(long, value_enum)]
     zoo: Option<Zoos>,
+    /// What makes features of the prompts: hashed, static, blend, or (if built with it) bert:<folder>.
+    #[arg(long, value_name = "NAME", default_value = "hashed", value_parser = LocalEncoder::parse)]
+    encoder: LocalEncoder,
     /// Rows per data set at most.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -73,7 +76,7 @@ enum Zoos {
 }
 
 impl CompareArgs {
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> anyhow::Result<Plan> {
         let folder = self.data.clone();
         let mut plan = if self.quick { Plan::quick(folder) } else { Plan::full(folder) };
         plan.keep.clone_from(&self.out);
@@ -107,7 +110,8 @@ impl CompareArgs {
             Some(Zoos::Both) => vec![ZooKind::Operator, ZooKind::Full],
             None => plan.zoos,
         };
-        plan
+        plan.encoder = self.encoder.load()?;
+        Ok(plan)
     }
 }
 
@@ -115,7 +119,7 @@ pub(crate) fn run(args: CompareArgs) -> anyhow::Result<()> {
     // Hides itself when standard error is no terminal.
     let style = ProgressStyle::with_template("{msg:10} {bar:40} {pos}/{len}, {eta} left")?;
     let bar = ProgressBar::new(1).with_style(style);
-    let comparison = args.plan().run(|progress| {
+    let comparison = args.plan()?.run(|progress| {
         if bar.message() != progress.stage {
             bar.set_message(progress.stage);
             bar.set_length(progress.total);

@@ -157,7 +157,9 @@ impl<P: Policy> Router<P> {
 }
 
 pub(crate) fn check_context(context: &Context<'_>, dim: usize) -> Result<(), DecideError> {
-    check_features(context.features, dim)?;
+    if !context.features.is_empty() {
+        check_features(context.features, dim)?;
+    }
     if !(0.0..=CostModel::MAX_INPUT_TOKENS).contains(&context.input_tokens) {
         return Err(DecideError::Tokens(context.input_tokens));
     }

@@ -171,6 +171,28 @@ fn write_the_fixture() {
     fs::write(VERSION_3, recorded_with_audits().to_bytes().unwrap()).unwrap();
 }
 
+/// What a gateway decides from when its encoder fails.
+#[test]
+fn a_prompt_without_features_lies_between_those_that_were_learnt() {
+    for policy in ["certified", "slarouter"] {
+        let policy = PolicySpec::parse(policy).unwrap();
+        let mut learner = route::learner(route::models(&[1.0, 2.0]), 0.8, policy, 3);
+        let (good, bad) = ([1.0, 0.0, 0.5], [-1.0, 0.0, 0.5]);
+        for n in 0..200_u64 {
+            let (features, rating) = if n % 2 == 0 { (good, 1.0) } else { (bad, 0.0) };
+            rate(&mut learner, n, "m0", &features, Some(rating));
+        }
+        let of = |features: &[f32]| prediction(&learner, features)[0];
+        assert!(of(&bad) < of(&[]) && of(&[]) < of(&good), "{} {} {}", of(&bad), of(&[]), of(&good));
+        let before = (of(&bad), of(&good));
+        rate(&mut learner, 200, "m0", &[], Some(1.0));
+        assert_eq!(learner.account().labels, 201, "it counts");
+        let after = (prediction(&learner, &bad)[0], prediction(&learner, &good)[0]);
+        // `certified` still corrects all predictions alike by the mean residual.
+        assert!((after.0 - before.0 - (after.1 - before.1)).abs() < 0.02, "no head is taught: {before:?} {after:?}");
+    }
+}
+
 fn prediction(learner: &Learner, features: &[f32]) -> Vec<f64> {
     let context = Context { features, input_tokens: 100.0, excluded: &[] };
     let decision = learner.router().decide(&context, &mut decision_rng(0, DecisionId(0))).unwrap();

@@ -17,6 +17,7 @@ use crate::auth::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::features::Features;
 use crate::learning::Snapshot;
 use crate::metrics::Metrics;
 use crate::upstream::Upstream;
@@ -30,6 +31,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
     pub(crate) upstream: Upstream,
+    pub(crate) features: Features,
     pub(crate) metrics: Metrics,
     pub(crate) draining: AtomicBool,
 }

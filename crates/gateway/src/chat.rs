@@ -58,7 +58,7 @@ async fn serve(app: &Arc<App>, id: DecisionId, headers: &HeaderMap, body: Bytes)
     let request =
         ChatRequest::parse(body).map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
-    let mut ticket = decide(app, id, &request, &target, arrived)?;
+    let mut ticket = decide(app, id, &request, &target, arrived).await?;
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
@@ -91,7 +91,7 @@ fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
 }
 
 /// Makes the decision and logs it. From here on the ticket sees to it that an outcome follows, whatever happens.
-fn decide(
+async fn decide(
     app: &Arc<App>,
     id: DecisionId,
     request: &ChatRequest,
@@ -100,7 +100,9 @@ fn decide(
 ) -> Result<Ticket, ApiError> {
     let conversation = Conversation::from_messages(request.messages(), request.tools())
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
-    let features = slarouter_text::features(&conversation);
+    // Nobody decides on a pinned request, so it does not wait for a slow encoder.
+    let free_only = matches!(target, Target::Model(_));
+    let features = app.features.of(&conversation, free_only, &app.metrics).await;
     let input_tokens = f64::from(conversation.input_tokens());
     let context = Context { features: &features, input_tokens, excluded: &[] };
     let snapshot = app.published.load();
@@ -129,7 +131,7 @@ fn decide(
         route: route.clone(),
         decision: decision.clone(),
         features,
-        feature_version: slarouter_text::VERSION,
+        feature_version: app.features.id().version,
         input_tokens,
         state_seq: snapshot.seq,
         prompt: app.config.store.keep_prompts.then(|| request.messages().to_owned()),

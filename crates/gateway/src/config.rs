@@ -1,5 +1,6 @@
 //! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
 
+mod features;
 mod raw;
 mod read;
 mod resolve;
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use slarouter_core::{Price, RouteSpec};
+use slarouter_text::LocalEncoder;
+
+use crate::embedding::EmbeddingConfig;
 
 /// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// How long after a decision its feedback is learnt from.
     pub feedback_window_ms: u64,
+    /// What makes features of the requests.
+    pub features: FeaturesConfig,
     /// The models, in the order of the file.
     pub models: Vec<Model>,
     /// The routes by name.
@@ -84,6 +90,27 @@ pub struct UpstreamConfig {
     pub max_response_bytes: usize,
     /// Calls per request, retries and fallbacks together.
     pub max_attempts: u32,
+}
+
+/// `[features]`
+#[derive(Clone, Debug)]
+pub struct FeaturesConfig {
+    /// Which encoder.
+    pub encoder: EncoderConfig,
+    /// What a request waits for its features at most, if they are slow.
+    pub timeout: Duration,
+    /// Of a slow encoder in this process.
+    pub threads: usize,
+}
+
+/// Where features are made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EncoderConfig {
+    /// In this process.
+    Local(LocalEncoder),
+    /// By a service.
+    Remote(EmbeddingConfig),
 }
 
 /// `[[models]]`

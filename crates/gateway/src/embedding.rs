@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use slarouter_text::{Conversation, Projection, projected_features_into};
+use slarouter_text::{Conversation, Projection, RecentVectors, projected_features_into};
 use tokio::time::{Instant, timeout};
 
 use crate::upstream::causes;
@@ -19,6 +19,8 @@ const SURFACE: usize = 32;
 const PATIENCE: u32 = 5;
 /// For how long.
 const REST: Duration = Duration::from_secs(10);
+/// Texts whose vectors are remembered, at most.
+const REMEMBERED: usize = 4_096;
 /// Bytes of an answer that are read at most: two vectors of 4,096 numbers, written at length.
 const LONGEST_ANSWER: usize = 512 * 1024;
 
@@ -31,6 +33,8 @@ pub struct EmbeddingConfig {
     pub model: String,
     /// The service's key.
     pub api_key: Option<SecretString>,
+    /// Length of the service's vectors; an answer of another length is refused.
+    pub dim: usize,
     /// Dimensions that vectors are projected to; heads learn from few labels, so 64 is plenty.
     pub width: usize,
     /// For one call, from the request to the end of the answer. The request to be routed waits for so long at most.
@@ -39,12 +43,12 @@ pub struct EmbeddingConfig {
 
 /// Asks a service for sentence vectors and makes features of them.
 ///
-/// A call that fails, or takes too long, costs the prompt its vector, not its answer: zeros take its place, and only the 32
-/// surface statistics tell prompts apart. After five failures in a row the service is not asked for ten seconds.
+/// The vectors of the last 4,096 texts are remembered. After five failures in a row the service is not asked for ten seconds.
 pub struct RemoteEncoder {
     client: reqwest::Client,
     config: EmbeddingConfig,
     version: u32,
+    recent: RecentVectors,
     health: Mutex<Health>,
 }
 
@@ -70,18 +74,17 @@ pub enum EmbeddingError {
     /// What it sends is no vector.
     #[error("the embedding service sends no vectors: {0}; its API must be OpenAI's")]
     Malformed(String),
+    /// Its vectors have another length: likely another model.
+    #[error("the embedding service sends vectors of {got} numbers, not {expected}: check model and dim")]
+    Dimension {
+        /// As configured.
+        expected: usize,
+        /// As sent.
+        got: usize,
+    },
     /// It has failed too often of late.
     #[error("the embedding service has failed {PATIENCE} times in a row and is left alone for {} s", REST.as_secs())]
     Resting,
-}
-
-/// Features, and why they are poorer than they should be, if so.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// [`RemoteEncoder::dim`] values, all finite.
-    pub features: Vec<f32>,
-    /// Why there is no vector among them.
-    pub failure: Option<EmbeddingError>,
 }
 
 #[derive(Serialize)]
@@ -106,13 +109,14 @@ impl RemoteEncoder {
     /// Calls go through `client`, whose connections are kept.
     #[must_use]
     pub fn new(client: reqwest::Client, config: EmbeddingConfig) -> Self {
-        let digest = Sha256::digest(format!("{}\n{}", config.model, config.width));
+        let digest = Sha256::digest(format!("{}\n{}\n{}", config.model, config.dim, config.width));
         let version = digest.iter().take(4).fold(0_u32, |all, byte| all << 8 | u32::from(*byte));
         // The upper half is for encoders whose weights come from outside: see `Encoder::version`.
-        Self { client, config, version: version | 1 << 31, health: Mutex::default() }
+        let recent = RecentVectors::new(REMEMBERED);
+        Self { client, config, version: version | 1 << 31, recent, health: Mutex::default() }
     }
 
-    /// Version of the features: it follows from the model's name and the width.
+    /// Version of the features: it follows from the model's name, the length of its vectors, and the width.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
@@ -124,45 +128,38 @@ impl RemoteEncoder {
         self.config.width + SURFACE
     }
 
-    /// The features of a conversation, within the timeout.
-    pub async fn encode(&self, conversation: &Conversation) -> Encoded {
-        let mut features = vec![0.0; self.dim()];
-        let neutral = vec![0.0; self.config.width];
-        let failure = match self.vectors(conversation).await {
-            Ok((prompt, context)) => {
-                projected_features_into(conversation, &prompt, context.as_deref(), &mut features);
-                None
-            }
-            Err(failure) => {
-                projected_features_into(conversation, &neutral, None, &mut features);
-                Some(failure)
-            }
-        };
-        Encoded { features, failure }
-    }
-
-    async fn vectors(&self, conversation: &Conversation) -> Result<(Vec<f32>, Option<Vec<f32>>), EmbeddingError> {
-        if self.rests() {
-            return Err(EmbeddingError::Resting);
-        }
+    /// The features of a conversation, [`RemoteEncoder::dim`] finite values, within the timeout.
+    ///
+    /// # Errors
+    /// [`EmbeddingError`]: why there are none.
+    pub async fn encode(&self, conversation: &Conversation) -> Result<Vec<f32>, EmbeddingError> {
+        let (prompt, context) = (conversation.prompt(), conversation.context());
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         // Services refuse empty texts.
-        let texts = [conversation.prompt(), conversation.context()];
-        let input: Vec<&str> = texts.into_iter().filter(|text| !text.trim().is_empty()).collect();
-        let found = if input.is_empty() {
-            Ok(Vec::new())
-        } else {
-            timeout(self.config.timeout, self.ask(input.clone()))
-                .await
-                .unwrap_or(Err(EmbeddingError::Timeout(self.config.timeout)))
-        };
-        self.note(found.is_ok());
-        let mut found = found?.into_iter();
-        let mut next = |text: &str| {
-            let vector = if text.trim().is_empty() { None } else { found.next() };
-            vector.map(|vector| Projection::to(Some(self.config.width)).apply(&vector))
-        };
-        let prompt = next(texts[0]).unwrap_or_else(|| vec![0.0; self.config.width]);
-        Ok((prompt, next(texts[1])))
+        for text in [prompt, context].into_iter().filter(|text| !text.trim().is_empty()) {
+            match self.recent.find(text) {
+                Some(vector) => known.push((text, vector)),
+                None => unknown.push(text),
+            }
+        }
+        if !unknown.is_empty() {
+            if self.rests() {
+                return Err(EmbeddingError::Resting);
+            }
+            let limit = self.config.timeout;
+            let answer = timeout(limit, self.ask(unknown.clone())).await.unwrap_or(Err(EmbeddingError::Timeout(limit)));
+            self.note(answer.is_ok());
+            for (text, vector) in unknown.into_iter().zip(answer?) {
+                let vector = Projection::to(Some(self.config.width)).apply(&vector);
+                self.recent.insert(text, vector.clone());
+                known.push((text, vector));
+            }
+        }
+        let vector = |text: &str| known.iter().find(|(known, _)| *known == text).map(|(_, vector)| &**vector);
+        let neutral = vec![0.0; self.config.width];
+        let mut features = vec![0.0; self.dim()];
+        projected_features_into(conversation, vector(prompt).unwrap_or(&neutral), vector(context), &mut features);
+        Ok(features)
     }
 
     /// One vector for each text, in their order.
@@ -193,9 +190,13 @@ impl RemoteEncoder {
         answer.data.sort_by_key(|vector| vector.index);
         let fits = answer.data.len() == wanted
             && answer.data.iter().enumerate().all(|(place, vector)| vector.index == place)
-            && answer.data.iter().all(|vector| !vector.embedding.is_empty() && usable(&vector.embedding));
+            && answer.data.iter().all(|vector| usable(&vector.embedding));
         if !fits {
             return Err(EmbeddingError::Malformed(format!("not {wanted} vectors of finite numbers")));
+        }
+        let dim = self.config.dim;
+        if let Some(got) = answer.data.iter().map(|vector| vector.embedding.len()).find(|got| *got != dim) {
+            return Err(EmbeddingError::Dimension { expected: dim, got });
         }
         Ok(answer.data.into_iter().map(|vector| vector.embedding).collect())
     }

@@ -15,6 +15,7 @@ use crate::app::{self, App};
 use crate::auth::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::features::{EncoderError, Features, LoggedRoute};
 use crate::learning::{self, Learning, LearningError, Snapshot};
 use crate::metrics::Metrics;
 use crate::server::{self, Limits};
@@ -72,6 +73,9 @@ pub enum StartError {
     /// The HTTP client cannot be made; likely the system's TLS roots.
     #[error("the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+    /// The encoder cannot be used.
+    #[error("the encoder of [features]: {0}")]
+    Encoder(#[from] EncoderError),
     /// A route cannot be written down.
     #[error("a route cannot be logged: {0}")]
     Json(#[from] serde_json::Error),
@@ -88,12 +92,14 @@ impl Gateway {
             Some(addr) => Some(bind(addr).await?),
             None => None,
         };
+        let features = Features::start(&config.features)?;
         let clock = Arc::new(Clock::default());
         let started = clock.now();
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
         let mut learning = Learning::load(store.as_ref()).await?;
         for (route, settings) in &config.routes {
-            store.configure(started, route, &serde_json::to_string(&settings.spec)?).await?;
+            let logged = LoggedRoute { spec: settings.spec.clone(), features: features.id().clone() };
+            store.configure(started, route, &serde_json::to_string(&logged)?).await?;
         }
         let replayed = learning.catch_up(store.as_ref()).await?;
         tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
@@ -102,6 +108,7 @@ impl Gateway {
         let app = Arc::new(App {
             keys: Keys::new(&config.server.api_keys),
             upstream: Upstream::new(config.upstream.clone())?,
+            features,
             metrics: Metrics::new(),
             draining: AtomicBool::new(false),
             store: store.clone(),

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use slarouter_core::{
-    Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, RouteSpec, Router, StateError, Timestamp,
-};
+use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Router, StateError, Timestamp};
 use slarouter_store::{Event, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::features::LoggedRoute;
 use crate::sla::SlaWatch;
 
 /// Events read from the log at a time.
@@ -23,6 +22,9 @@ const BATCH: usize = 4_096;
 const PACE: Duration = Duration::from_millis(20);
 /// Pause after the log could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Version of features from before the log named them: such states were reset when loaded, of which the log knows nothing.
+const RETIRED: u32 = 1;
 
 /// What decisions are made from: immutable, one atomic load away.
 #[derive(Default)]
@@ -80,22 +82,20 @@ impl Learning {
                 shared = Some(Knowledge::from_bytes(&saved.state)?);
                 learning.newest = Some(newest.into());
             } else {
-                learning.learners.insert(saved.route, Learner::from_bytes(&saved.state)?);
+                let learner: Learner = Learner::from_bytes(&saved.state)?;
+                if learner.router().features().1 == RETIRED {
+                    tracing::warn!(route = %saved.route, "the saved state is of retired features: learning anew from the log");
+                    return Ok(Self::empty());
+                }
+                learning.learners.insert(saved.route, learner);
             }
         }
         for (route, learner) in learning.learners.iter_mut().filter(|(_, learner)| learner.shares()) {
-            // States of older releases hold their own knowledge.
-            if shared.as_ref().is_some_and(|shared| !learner.adopt(shared)) {
-                return Err(
-                    StateError::Damaged(format!("what route {route} knows was learnt on other features")).into()
-                );
+            // States of older releases, and of other features, hold their own knowledge.
+            if let Some(shared) = &shared {
+                learner.adopt(shared);
             }
             learning.newest.get_or_insert_with(|| route.clone());
-        }
-        for (route, learner) in &mut learning.learners {
-            if learner.use_features(slarouter_text::DIM, slarouter_text::VERSION) {
-                tracing::warn!(%route, "the features have a new version: the heads start afresh");
-            }
         }
         Ok(learning)
     }
@@ -195,12 +195,15 @@ impl Learning {
     fn learn(&mut self, event: &Event) -> Result<(), LearningError> {
         match event {
             Event::Configured { route, spec, .. } => {
-                let spec: RouteSpec = serde_json::from_str(spec)?;
+                let LoggedRoute { spec, features } = serde_json::from_str(spec)?;
                 let shared = self.shared();
                 if let Some(learner) = self.learner(route) {
                     learner.reconfigure(spec)?;
+                    if learner.use_features(features.dim, features.version) {
+                        tracing::warn!(%route, encoder = features.encoder, "another encoder: the heads start afresh");
+                    }
                 } else {
-                    let learner = Learner::new(spec, slarouter_text::DIM, slarouter_text::VERSION)?;
+                    let learner = Learner::new(spec, features.dim, features.version)?;
                     self.learners.insert(route.clone(), learner);
                     self.learner(route);
                 }
@@ -227,7 +230,7 @@ impl Learning {
             }
             Event::Rated { seq, time, route, rated } => {
                 if let Some(learner) = self.learner(route) {
-                    let current = rated.feature_version == slarouter_text::VERSION;
+                    let current = learner.router().features() == (rated.features.len(), rated.feature_version);
                     let feedback = Feedback {
                         decision: rated.decision,
                         decided_at: rated.decided_at,

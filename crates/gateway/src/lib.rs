@@ -14,6 +14,7 @@ mod clock;
 mod config;
 mod embedding;
 mod error;
+mod features;
 mod feedback;
 mod gateway;
 mod learning;
@@ -24,7 +25,8 @@ mod sla;
 mod upstream;
 mod wire;
 
-pub use config::{Config, ConfigErrors};
-pub use embedding::{EmbeddingConfig, EmbeddingError, Encoded, RemoteEncoder};
+pub use config::{Config, ConfigErrors, EncoderConfig, FeaturesConfig};
+pub use embedding::{EmbeddingConfig, EmbeddingError, RemoteEncoder};
+pub use features::{EncoderError, FeaturesId, identify};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};

@@ -46,6 +46,11 @@ struct RouteLabel {
     route: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
 /// How one request went, for the counters.
 pub(crate) struct Served<'a> {
     pub(crate) route: &'a str,
@@ -69,6 +74,7 @@ pub(crate) struct Metrics {
     set_aside: Family<RouteLabel, Gauge>,
     rating_bias: Family<RouteLabel, FloatGauge>,
     unlogged: Counter,
+    without_features: Family<ReasonLabel, Counter>,
     /// Entries that the store accepted and then lost, as far as they are in `unlogged`.
     dropped: AtomicU64,
     learnt: Gauge,
@@ -98,6 +104,7 @@ impl Metrics {
             set_aside: Family::default(),
             rating_bias: Family::default(),
             unlogged: Counter::default(),
+            without_features: Family::default(),
             dropped: AtomicU64::new(0),
             learnt: Gauge::default(),
             logged: Gauge::default(),
@@ -127,6 +134,11 @@ impl Metrics {
         r.register("ratings_set_aside", "Ratings beyond the limit of their rater", metrics.set_aside.clone());
         r.register("rating_bias_log_odds", "Learnt bias of those who rate", metrics.rating_bias.clone());
         r.register("unlogged", "Decisions and outcomes that the log could not take", metrics.unlogged.clone());
+        r.register(
+            "without_features",
+            "Requests decided without features, by what the encoder failed of",
+            metrics.without_features.clone(),
+        );
         r.register("log_seq", "Last event made durable", metrics.logged.clone());
         r.register("learner_seq", "Last event learnt from", metrics.learnt.clone());
         r.register("satisfaction_target_ratio", "The SLA: α", metrics.target.clone());
@@ -169,6 +181,10 @@ impl Metrics {
             Source::Audit => &self.audits,
         };
         counts.get_or_create(&ReceiptLabel { receipt: receipt.as_str() }).inc();
+    }
+
+    pub(crate) fn without_features(&self, reason: &'static str) {
+        self.without_features.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     pub(crate) fn unlogged(&self) {

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use slarouter_core::policy::{CertifiedParams, Window};
 use slarouter_core::{PolicySpec, RouteSpec};
-use slarouter_gateway::Config;
+use slarouter_gateway::{Config, EncoderConfig, identify};
 
 const EXAMPLE: &str = include_str!("../../../slarouter.example.toml");
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
@@ -42,6 +42,7 @@ fn the_example_works_and_states_the_defaults() {
     assert_eq!(format!("{:?}", example.server), format!("{:?}", defaults.server));
     assert_eq!(format!("{:?}", example.store), format!("{:?}", defaults.store));
     assert_eq!(format!("{:?}", example.upstream), format!("{:?}", defaults.upstream));
+    assert_eq!(format!("{:?}", example.features), format!("{:?}", defaults.features));
     assert_eq!(example.feedback_window_ms, 30 * 86_400_000);
     for config in [&example, &defaults] {
         let spec = &config.routes["default"].spec;
@@ -132,6 +133,63 @@ slarouter.toml:16:24: the satisfaction target must lie between 0 and 1, not 1.5
 slarouter.toml:16:41: must be strictly between 0 and 1, not 95
 slarouter.toml:17:10: unknown policy: use certified, slarouter, random, cheapest, dearest or fixed:<model>"#;
     assert_eq!(refusal(text), expected);
+}
+
+fn with_features(features: &str) -> String {
+    format!("[features]\n{features}\n{}", minimal("", "", ""))
+}
+
+#[test]
+fn encoders_and_their_keys() {
+    for (features, version, dim) in [("", 2, 128), ("encoder = \"static\"", 101, 96), ("encoder = \"blend\"", 201, 128)]
+    {
+        let config = Config::parse(&with_features(features), &none).unwrap();
+        let id = identify(&config.features).unwrap();
+        assert_eq!((id.version, id.dim), (version, dim), "{features}");
+    }
+    let remote = "encoder = \"remote\"\nbase_url = \"http://h/v1\"\nmodel = \"e\"\ndim = 384\napi_key = \"${KEY}\"";
+    let env = |name: &str| (name == "KEY").then(|| "a-secret".to_owned());
+    let config = Config::parse(&with_features(remote), &env).unwrap();
+    let EncoderConfig::Remote(remote) = &config.features.encoder else { panic!("another encoder") };
+    assert_eq!((remote.dim, remote.width, remote.timeout.as_millis()), (384, 64, 300));
+    assert!(!format!("{config:?}").contains("a-secret"));
+    let id = identify(&config.features).unwrap();
+    assert_eq!((&*id.encoder, id.dim), ("remote", 96));
+
+    for (features, expected) in [
+        ("encoder = \"gpt\"", "2:11: unknown encoder: use hashed, static, blend, bert or remote"),
+        ("encoder = \"bert:/x\"", "2:11: unknown encoder: use hashed, static, blend, bert or remote"),
+        ("encoder = \"blend\"\npath = \"/x\"", "3:8: path belongs to encoder bert, but the encoder is blend"),
+        ("timeout_s = 1", "2:13: timeout_s belongs to encoder bert or remote, but the encoder is hashed"),
+        ("encoder = 3", "2:11: invalid type: integer `3`, expected a string"),
+        (
+            "encoder = \"remote\"\nbase_url = \"h\"\nmodel = \"e\"\ndim = 0",
+            "3:12: base_url must be http(s)://host[:port]/path, usually ending in /v1\n\
+             slarouter.toml:5:7: must be from 1 to 65536, not 0",
+        ),
+        (
+            "encoder = \"remote\"\nmodel = \"\"\nwidth = 513",
+            "2:11: encoder \"remote\" needs base_url\nslarouter.toml:2:11: encoder \"remote\" needs dim\n\
+             slarouter.toml:3:9: model must not be empty\nslarouter.toml:4:9: must be from 1 to 512, not 513",
+        ),
+    ] {
+        assert_eq!(refusal(&with_features(features)), format!("slarouter.toml:{expected}"), "{features}");
+    }
+}
+
+#[test]
+fn bert_needs_a_folder_and_a_build_that_has_it() {
+    let bert = with_features("encoder = \"bert\"\npath = \"/no/such/folder\"");
+    if cfg!(feature = "bert") {
+        let error = identify(&Config::parse(&bert, &none).unwrap().features).unwrap_err().to_string();
+        assert!(error.contains("/no/such/folder") && error.contains("model.safetensors"), "{error}");
+    } else {
+        let expected = "slarouter.toml:2:11: this binary is built without bert: build it with `--features bert`, or take \
+                        hashed, static, blend or remote";
+        assert_eq!(refusal(&bert), expected);
+    }
+    let message = "slarouter.toml:2:11: encoder \"bert\" needs path, the folder of the model";
+    assert!(refusal(&with_features("encoder = \"bert\"")).contains(message));
 }
 
 #[test]

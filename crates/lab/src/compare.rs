@@ -14,8 +14,10 @@ mod trace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use slarouter_core::{DecideError, ObserveError, SpecError};
+use slarouter_text::{Encoder, HashedNgrams, VERSION};
 
 use bench::{Bench, Cell};
 use store::{Outcome, Store};
@@ -56,6 +58,8 @@ pub struct Plan {
     pub zoos: Vec<ZooKind>,
     /// Rows per data set at most.
     pub most_rows: usize,
+    /// What makes the features of the prompts. Results of different encoders are kept apart.
+    pub encoder: Arc<dyn Encoder>,
     /// Threads; the results do not depend on it.
     pub threads: usize,
     /// Folder where finished results are kept and taken over from; `None` keeps nothing.
@@ -158,6 +162,7 @@ impl Plan {
             orders: vec![Order::Shuffled, Order::Source],
             zoos: vec![ZooKind::Operator, ZooKind::Full],
             most_rows: MOST_ROWS,
+            encoder: Arc::new(HashedNgrams),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             keep: None,
             fresh: Fresh::Nothing,
@@ -229,7 +234,7 @@ impl Plan {
                 progress(Progress { stage: "references", done, total });
                 let bench = &benches[missing[i]];
                 let kept = store.as_mut().map(|store| {
-                    let about = format!("{} {:?}: full information", bench.data.name, bench.zoo);
+                    let about = format!("{} {:?}{}: full information", bench.data.name, bench.zoo, self.features());
                     store.keep_frontier(&store::frontier_key(bench), about, frontier)
                 });
                 failure = kept.and_then(Result::err);
@@ -280,7 +285,7 @@ impl Plan {
                 let cell = &cells[cell];
                 let (name, order) = (&benches[cell.bench].data.name, cell.order);
                 let (zoo, fraction, rate) = (benches[cell.bench].zoo, cell.fraction, cell.rate);
-                let about = format!("{name} {zoo:?} {order:?} f={fraction} φ={rate}: {}", job.rival);
+                let about = format!("{name} {zoo:?} {order:?} f={fraction} φ={rate}{}: {}", self.features(), job.rival);
                 if let Err(error) = store.keep_outcome(&key(cell, job.rival), about, outcome) {
                     failure = Some(error);
                 }
@@ -297,6 +302,14 @@ impl Plan {
             }
         }
         Ok(outcomes)
+    }
+
+    /// The encoder for readers of the kept results, unless it is the default.
+    fn features(&self) -> String {
+        match self.encoder.version() {
+            VERSION => String::new(),
+            _ => format!(" {}", self.encoder.name()),
+        }
     }
 
     fn check(&self) -> Result<(), CompareError> {

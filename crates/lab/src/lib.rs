@@ -20,3 +20,4 @@ pub use compare::{
 pub use dataset::{DataError, Dataset, Selection};
 pub use reference::{Frontier, Mixture, References};
 pub use replay::{Mean, Replay, ReplayError, Report, Run};
+pub use slarouter_text::{LocalEncoder, LocalError};

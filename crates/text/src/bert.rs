@@ -1,12 +1,10 @@
 //! BERT-type encoders from a folder of weights, on the CPU.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use crate::Conversation;
 use crate::features::{Encoder, Projection, SURFACE, projected_features_into};
+use crate::{Conversation, RecentVectors};
 use weights::Model;
 
 mod forward;
@@ -85,7 +83,7 @@ pub struct Bert {
     projection: Projection,
     width: usize,
     version: u32,
-    cache: Mutex<Cache>,
+    recent: RecentVectors,
 }
 
 impl fmt::Debug for Bert {
@@ -111,7 +109,7 @@ impl Bert {
             projection: Projection::to(options.project),
             width,
             version: FROM_WEIGHTS | ((hash >> 33) as u32),
-            cache: Mutex::new(Cache::new(options.cache)),
+            recent: RecentVectors::new(options.cache),
             model,
         })
     }
@@ -119,10 +117,7 @@ impl Bert {
     /// Vectors of texts, [`Encoder::dim`] less the surface statistics long.
     #[must_use]
     pub fn embed(&self, texts: &[&str]) -> Vec<Vec<f32>> {
-        let mut found: Vec<Option<Vec<f32>>> = {
-            let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            texts.iter().map(|text| cache.find(key(text))).collect()
-        };
+        let mut found: Vec<Option<Vec<f32>>> = texts.iter().map(|text| self.recent.find(text)).collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|i| found[*i].is_none()).collect();
         let limit = LONGEST.min(self.model.longest);
         let mut batch: Vec<usize> = Vec::new();
@@ -132,10 +127,9 @@ impl Bert {
             batch.push(*i);
             if count + 1 == missing.len() || ids.iter().map(Vec::len).sum::<usize>() + limit > TOGETHER {
                 let vectors = forward::embed(&self.model, &ids);
-                let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
                 for (i, vector) in batch.drain(..).zip(vectors) {
                     let vector = self.projection.apply(&vector);
-                    cache.insert(key(texts[i]), vector.clone());
+                    self.recent.insert(texts[i], vector.clone());
                     found[i] = Some(vector);
                 }
                 ids.clear();
@@ -177,67 +171,5 @@ impl Encoder for Bert {
             let context = if conversation.context.is_empty() { None } else { contexts.next() };
             projected_features_into(conversation, vector, context.map(Vec::as_slice), out);
         }
-    }
-}
-
-/// 128 bits: two texts with the same key will not be met.
-fn key(text: &str) -> u128 {
-    let hash = |seed| {
-        let secrets = rapidhash::v3::RapidSecrets::seed_cpp(seed);
-        u128::from(rapidhash::v3::rapidhash_v3_seeded(text.as_bytes(), &secrets))
-    };
-    hash(1) << 64 | hash(2)
-}
-
-/// Remembers between `size / 2` and `size` of the texts used last: when the young half is full, it becomes the old one, and
-/// what was old and not used since is forgotten.
-struct Cache {
-    half: usize,
-    young: HashMap<u128, Vec<f32>>,
-    old: HashMap<u128, Vec<f32>>,
-}
-
-impl Cache {
-    fn new(size: usize) -> Self {
-        Self { half: size / 2, young: HashMap::new(), old: HashMap::new() }
-    }
-
-    fn find(&mut self, key: u128) -> Option<Vec<f32>> {
-        if let Some(vector) = self.young.get(&key) {
-            return Some(vector.clone());
-        }
-        let vector = self.old.remove(&key)?;
-        self.insert(key, vector.clone());
-        Some(vector)
-    }
-
-    fn insert(&mut self, key: u128, vector: Vec<f32>) {
-        if self.half == 0 {
-            return;
-        }
-        if self.young.len() >= self.half {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, vector);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_used_stays_in_the_cache() {
-        let mut cache = Cache::new(8);
-        for key in 0..100 {
-            cache.insert(key, vec![key as f32]);
-            assert_eq!(cache.find(0), Some(vec![0.0]), "after {key}");
-            assert!(cache.young.len() + cache.old.len() <= 8);
-        }
-        assert_eq!(cache.find(50), None);
-        assert_eq!(cache.find(99), Some(vec![99.0]));
-        let mut none = Cache::new(0);
-        none.insert(1, Vec::new());
-        assert_eq!(none.find(1), None);
     }
 }

@@ -10,6 +10,8 @@
 mod bert;
 mod conversation;
 mod features;
+mod local;
+mod recent;
 mod tokens;
 mod wordpiece;
 mod worker;
@@ -21,6 +23,8 @@ pub use features::{
     Blend, DIM, Encoder, HashedNgrams, Projection, StaticEmbedding, TableError, VERSION, features, features_into,
     projected_features_into,
 };
+pub use local::{LocalEncoder, LocalError};
+pub use recent::RecentVectors;
 pub use tokens::estimate_tokens;
 pub use wordpiece::{VocabularyError, WordPiece};
 pub use worker::{Pending, Worker, WorkerError};

@@ -237,6 +237,19 @@ impl Certified {
         self.steering.solve(&demand, &trust);
     }
 
+    /// What would be predicted now of a labelled answer, without and with correction. A label that comes late says nothing of
+    /// mistakes that have been corrected since.
+    fn would_predict(&self, label: &Label<'_>) -> (f64, f64) {
+        let correction = self.fast.mean(FAST);
+        let predicted = match label.model {
+            Some(model) if label.lesson.is_some() => {
+                self.predictor.predict(&self.predictor.prepare(label.features, Source::Audit))[model]
+            }
+            _ => label.predicted - correction,
+        };
+        (predicted, clamped(predicted + correction))
+    }
+
     /// The fallback serves, the others are tried.
     fn start_safely(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
         let dearest = candidates.iter().map(|c| c.cost).fold(0.0, f64::max);
@@ -299,7 +312,7 @@ impl Policy for Certified {
         let prompt = self.predictor.prepare(view.features, Source::Audit);
         let correction = self.fast.mean(FAST);
         for (candidate, predicted) in candidates.iter_mut().zip(self.predictor.predict(&prompt)) {
-            candidate.satisfaction = (predicted + correction).clamp(0.005, 0.995);
+            candidate.satisfaction = clamped(predicted + correction);
             candidate.probability = 0.0;
         }
         if !self.has_evidence() {
@@ -343,11 +356,10 @@ impl Policy for Certified {
         // Where there are audits they alone say how far off the predictions are.
         let trusted = audit == self.account.audit_rate().is_some();
         if let Some(new) = label.change.new.filter(|_| trusted) {
+            let (predicted, corrected) = self.would_predict(label);
             // A changed label enters the running means by its difference, as if the first had been right.
-            let residual = label.change.old.map_or(new - label.predicted, |old| new - old);
-            let correction = if label.change.old.is_none() { self.fast.mean(FAST) } else { 0.0 };
-            self.fast.add(FAST, residual + correction);
-            self.slow.add(SLOW, residual);
+            self.fast.add(FAST, new - label.change.old.unwrap_or(predicted));
+            self.slow.add(SLOW, new - label.change.old.unwrap_or(corrected));
         }
         if let (Some(model), Some(lesson)) = (label.model, label.lesson) {
             let prompt = self.predictor.prepare(label.features, label.source);
@@ -410,6 +422,11 @@ impl Policy for Certified {
     fn set_predictor(&mut self, predictor: Predictor) {
         self.predictor = predictor;
     }
+}
+
+/// Nothing is certain.
+fn clamped(satisfaction: f64) -> f64 {
+    satisfaction.clamp(0.005, 0.995)
 }
 
 fn least_score(view: &View<'_>, candidates: &[Candidate]) -> usize {

@@ -21,6 +21,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) feedback: Feedback,
     #[serde(default)]
+    pub(super) features: Features,
+    #[serde(default)]
     pub(super) models: Vec<Spanned<Model>>,
     #[serde(default)]
     pub(super) routes: BTreeMap<Text, Spanned<Route>>,
@@ -69,6 +71,20 @@ pub(super) struct Feedback {
     pub(super) window_days: Option<Number>,
     pub(super) audit_rate: Option<Number>,
     pub(super) rater_limit: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Features {
+    pub(super) encoder: Option<Text>,
+    pub(super) path: Option<Text>,
+    pub(super) threads: Option<Count>,
+    pub(super) base_url: Option<Text>,
+    pub(super) model: Option<Text>,
+    pub(super) api_key: Option<Text>,
+    pub(super) dim: Option<Count>,
+    pub(super) width: Option<Count>,
+    pub(super) timeout_s: Option<Number>,
 }
 
 #[derive(Deserialize)]

@@ -9,9 +9,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use slarouter_core::policy::{CertifiedParams, Window};
 use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 
+use super::features::features;
 use super::raw::{self, Count, Number, Text};
 use super::substitute::substitute;
 use super::{Config, Model, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
@@ -32,7 +34,7 @@ struct Feedback {
     rater_limit: u64,
 }
 
-type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The settings; to be used only if `problems` stays empty.
 pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Config {
@@ -54,6 +56,7 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         rater_limit: raw.feedback.rater_limit.unwrap_or(RATER_LIMIT),
     };
 
+    let features = features(raw.features, env, problems);
     if raw.models.is_empty() {
         problems.absent(None, "there is no model: add at least one [[models]]");
     }
@@ -103,7 +106,7 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     if !names.is_empty() && !names.contains(&default_route) {
         problems.absent(None, "with several routes, one must be called default: it is what model \"auto\" means");
     }
-    Config { server, store, upstream, feedback_window_ms, models, routes, default_route }
+    Config { server, store, upstream, feedback_window_ms, features, models, routes, default_route }
 }
 
 fn check_name(name: &Text, whose: &str, problems: &mut Problems<'_>) {
@@ -201,22 +204,12 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
     {
         problems.add(Some(provider.span()), "provider must be \"openai\": any server that speaks its protocol");
     }
-    let base_url = text(&raw.base_url, env, problems).inspect(|url| {
-        if let Err(what) = check_url(url) {
-            problems.add(Some(raw.base_url.span()), what);
-        }
-    });
+    let base_url = base_url(&raw.base_url, env, problems);
     let upstream_model = match &raw.upstream_model {
         Some(name) => text(name, env, problems),
         None => name.clone(),
     };
-    let api_key = raw.api_key.as_ref().and_then(|key| {
-        let value = text(key, env, problems)?;
-        if value.is_empty() || !printable(&value) {
-            problems.add(Some(key.span()), "api_key must be printable ASCII, not empty; leave it out if there is none");
-        }
-        Some(value.into())
-    });
+    let api_key = raw.api_key.as_ref().and_then(|key| api_key(key, env, problems));
     let (place, price) = (raw.price.span(), raw.price.into_inner());
     for value in [Some(price.input), Some(price.output), price.cached_input].into_iter().flatten() {
         if !Price::allows(value) {
@@ -365,6 +358,22 @@ fn window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Win
     window
 }
 
+pub(super) fn base_url(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let url = text(value, env, problems)?;
+    if let Err(what) = check_url(&url) {
+        problems.add(Some(value.span()), what);
+    }
+    Some(url)
+}
+
+pub(super) fn api_key(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<SecretString> {
+    let key = text(value, env, problems)?;
+    if key.is_empty() || !printable(&key) {
+        problems.add(Some(value.span()), "api_key must be printable ASCII, not empty; leave it out if there is none");
+    }
+    Some(key.into())
+}
+
 /// # Errors
 /// What is wrong with it.
 fn check_url(text: &str) -> Result<(), &'static str> {
@@ -382,7 +391,7 @@ fn printable(text: &str) -> bool {
 }
 
 /// The string with its variables filled in; `None` if that failed.
-fn text(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
+pub(super) fn text(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
     substitute(value.get_ref(), env).map_err(|what| problems.add(Some(value.span()), what)).ok()
 }
 
@@ -401,7 +410,7 @@ fn count(value: Option<Count>, default: u64, problems: &mut Problems<'_>) -> u64
     value.into_inner()
 }
 
-fn seconds(value: Option<Number>, default: f64, problems: &mut Problems<'_>) -> Duration {
+pub(super) fn seconds(value: Option<Number>, default: f64, problems: &mut Problems<'_>) -> Duration {
     let must = "a time from 0.001 to 100000000 seconds";
     Duration::from_secs_f64(number(value, default, |value| SECONDS.contains(&value), must, problems))
 }

@@ -58,6 +58,7 @@ async fn service(behaviour: Behaviour) -> (RemoteEncoder, Arc<AtomicUsize>) {
         base_url: format!("http://{address}/v1/"),
         model: "small-embedding".to_owned(),
         api_key: Some(KEY.into()),
+        dim: 100,
         width: 8,
         timeout: Duration::from_millis(match behaviour {
             Behaviour::Hangs => 50,
@@ -75,63 +76,66 @@ fn conversation(prompt: &str) -> Conversation {
 async fn vectors_are_projected_and_the_context_counts() {
     let (encoder, calls) = service(Behaviour::Good).await;
     assert_eq!(encoder.dim(), 40);
-    let plain = encoder.encode(&conversation("Hello")).await;
-    assert_eq!(plain.failure, None);
-    assert_eq!(plain.features.len(), 40);
-    let length: f32 = plain.features[..8].iter().map(|x| x * x).sum();
+    let plain = encoder.encode(&conversation("Hello")).await.unwrap();
+    assert_eq!(plain.len(), 40);
+    let length: f32 = plain[..8].iter().map(|x| x * x).sum();
     assert!((length - 1.0).abs() < 1e-5, "{length}");
     let expected: Vec<f32> = (0..100).map(|i| (5.0 + i as f32).sin()).collect();
-    assert_eq!(plain.features[..8], Projection::to(Some(8)).apply(&expected));
+    assert_eq!(plain[..8], Projection::to(Some(8)).apply(&expected));
 
-    let messages = r#"[{"role":"system","content":"You teach algebra."},{"role":"user","content":"Hello"}]"#;
-    let with = encoder.encode(&Conversation::from_messages(messages, None).unwrap()).await;
-    assert_eq!(with.failure, None);
-    assert_ne!(plain.features[..8], with.features[..8]);
-    assert_eq!(calls.load(Ordering::SeqCst), 2, "both texts in one call");
+    let messages = r#"[{"role":"system","content":"You teach algebra."},{"role":"user","content":"Good day"}]"#;
+    let with = encoder.encode(&Conversation::from_messages(messages, None).unwrap()).await.unwrap();
+    let without = encoder.encode(&conversation("Good day")).await.unwrap();
+    assert_ne!(without[..8], with[..8]);
+    assert_eq!(calls.load(Ordering::SeqCst), 2, "both texts in one call, and what was asked is remembered");
 
-    let empty = encoder.encode(&conversation(" ")).await;
-    assert_eq!((empty.failure, &empty.features[..8]), (None, &[0.0; 8][..]));
+    let empty = encoder.encode(&conversation(" ")).await.unwrap();
+    assert_eq!(empty[..8], [0.0; 8]);
     assert_eq!(calls.load(Ordering::SeqCst), 2, "nothing to ask");
 }
 
 #[tokio::test]
-async fn a_service_that_fails_costs_the_vector_only_and_is_left_alone_after_a_while() {
+async fn a_service_that_fails_is_left_alone_after_a_while() {
     let (encoder, calls) = service(Behaviour::Refuses).await;
     for _ in 0..PATIENCE {
-        let poor = encoder.encode(&conversation("What is 17 * 23?")).await;
-        assert_eq!(poor.failure, Some(EmbeddingError::Status(StatusCode::UNAUTHORIZED)));
-        assert_eq!(poor.features[..8], [0.0; 8]);
-        assert!(poor.features[8..].iter().any(|x| *x > 0.0), "the surface statistics are there");
+        let failure = encoder.encode(&conversation("What is 17 * 23?")).await.unwrap_err();
+        assert_eq!(failure, EmbeddingError::Status(StatusCode::UNAUTHORIZED));
     }
-    assert_eq!(encoder.encode(&conversation("Hi")).await.failure, Some(EmbeddingError::Resting));
+    assert_eq!(encoder.encode(&conversation("Hi")).await, Err(EmbeddingError::Resting));
     assert_eq!(calls.load(Ordering::SeqCst), PATIENCE as usize);
     // The rest is over.
     encoder.health.lock().unwrap().rest_until = Some(Instant::now());
-    assert_ne!(encoder.encode(&conversation("Hi")).await.failure, Some(EmbeddingError::Resting));
-    assert_eq!(encoder.encode(&conversation("Hi")).await.failure, Some(EmbeddingError::Resting));
+    assert_ne!(encoder.encode(&conversation("Hi")).await, Err(EmbeddingError::Resting));
+    assert_eq!(encoder.encode(&conversation("Hi")).await, Err(EmbeddingError::Resting));
 }
 
 #[tokio::test]
 async fn slow_wrong_and_absent_services() {
     let (slow, _) = service(Behaviour::Hangs).await;
-    let failure = slow.encode(&conversation("Hi")).await.failure.unwrap();
+    let failure = slow.encode(&conversation("Hi")).await.unwrap_err();
     assert_eq!(failure, EmbeddingError::Timeout(Duration::from_millis(50)));
     let (wrong, _) = service(Behaviour::Nonsense).await;
-    let failure = wrong.encode(&conversation("Hi")).await.failure.unwrap();
+    let failure = wrong.encode(&conversation("Hi")).await.unwrap_err();
     assert!(matches!(failure, EmbeddingError::Malformed(_)), "{failure}");
     let config = EmbeddingConfig { base_url: "http://127.0.0.1:1/v1".to_owned(), ..wrong.config.clone() };
     let absent = RemoteEncoder::new(reqwest::Client::new(), config);
-    let failure = absent.encode(&conversation("Hi")).await.failure.unwrap();
+    let failure = absent.encode(&conversation("Hi")).await.unwrap_err();
     assert!(matches!(failure, EmbeddingError::Unreachable(_)) && failure.to_string().contains("base_url"), "{failure}");
+    let (mut long, _) = service(Behaviour::Good).await;
+    long.config.dim = 99;
+    let failure = long.encode(&conversation("Hi")).await.unwrap_err();
+    assert_eq!(failure, EmbeddingError::Dimension { expected: 99, got: 100 });
 }
 
 #[tokio::test]
-async fn versions_follow_model_and_width() {
+async fn versions_follow_model_length_and_width() {
     let (one, _) = service(Behaviour::Good).await;
-    let version = |model: &str, width| {
-        let config = EmbeddingConfig { model: model.to_owned(), width, ..one.config.clone() };
+    let version = |model: &str, dim, width| {
+        let config = EmbeddingConfig { model: model.to_owned(), dim, width, ..one.config.clone() };
         RemoteEncoder::new(reqwest::Client::new(), config).version()
     };
-    assert_eq!(version("a", 8), version("a", 8));
-    assert!(version("a", 8) != version("b", 8) && version("a", 8) != version("a", 9));
+    assert_eq!(version("a", 9, 8), version("a", 9, 8));
+    for other in [version("b", 9, 8), version("a", 8, 8), version("a", 9, 9)] {
+        assert_ne!(version("a", 9, 8), other);
+    }
 }

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 use slarouter_core::{
-    Alpha, Context, Decision, DecisionId, ModelSpec, PolicySpec, Price, Rater, Rating, Receipt, Source, Zoo,
+    Alpha, Context, Decision, DecisionId, ModelSpec, PolicySpec, Price, Rater, Rating, Receipt, RouteSpec, Source, Zoo,
     decision_rng,
 };
 use slarouter_store::{OutcomeRecord, Rated};

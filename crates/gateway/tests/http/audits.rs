@@ -11,7 +11,8 @@ const AUDITED: Settings = Settings {
     upstream: "",
     store: "keep_prompts = true",
     feedback: "audit_rate = 1.0\nrater_limit = 2",
-    policy: "certified",
+    features: String::new(),
+    route: Some("policy = \"certified\""),
 };
 
 fn id(answer: &Response) -> String {
@@ -112,7 +113,7 @@ async fn what_was_not_drawn_takes_no_audit() {
         let body: Value = answer.json().await.unwrap();
         assert_eq!((&error(&body)["code"], &error(&body)["param"]), (&json!("not_drawn"), &json!("source")));
         assert!(ids(&list(&rig, "").await.1).is_empty());
-        if settings.policy.is_empty() {
+        if settings.route.is_none() {
             let answer = rig.ask(false).await;
             assert_eq!(answer.headers().get("x-slarouter-audit"), None);
             let body = json!({ "id": id(&answer), "rating": "up", "source": "audit" });

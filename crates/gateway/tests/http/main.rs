@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod audits;
+mod encoders;
 mod failures;
 mod limits;
 mod setup;

@@ -20,20 +20,27 @@ pub(crate) struct Settings {
     pub(crate) upstream: &'static str,
     pub(crate) store: &'static str,
     pub(crate) feedback: &'static str,
-    /// `fixed:small` if empty.
-    pub(crate) policy: &'static str,
+    /// Keys of `[features]`; `UPSTREAM` stands for the base URL of the upstream.
+    pub(crate) features: String,
+    /// Keys of the route in place of a fixed policy.
+    pub(crate) route: Option<&'static str>,
 }
 
 /// What a gateway that has been shut down left behind.
 pub(crate) struct Left {
     pub(crate) outcomes: Vec<OutcomeRecord>,
     pub(crate) saved: Vec<Snapshot>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Rig {
     /// The route asks `small` first and falls back to `large`; the upstream knows them as `a/ok` and `b/ok`.
     pub(crate) async fn start(settings: &Settings) -> Self {
-        let (upstream, folder) = (Upstream::start().await, TempDir::new().unwrap());
+        Self::resume(settings, Upstream::start().await, TempDir::new().unwrap()).await
+    }
+
+    /// The same with a database that may be there already.
+    pub(crate) async fn resume(settings: &Settings, upstream: Upstream, folder: TempDir) -> Self {
         let gateway = Gateway::start(config(settings, &upstream, &folder)).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { upstream, gateway, client, folder }
@@ -86,18 +93,32 @@ impl Rig {
     }
 }
 
+/// Whether the saved state is what the log says, as `slarouter verify` finds out; the replayed learners.
+pub(crate) async fn verified(folder: &TempDir) -> Learning {
+    let store = slarouter_store::open(&url(folder)).await.unwrap();
+    let mut saved = Learning::load(store.as_ref()).await.unwrap();
+    saved.catch_up(store.as_ref()).await.unwrap();
+    let mut replayed = Learning::empty();
+    replayed.catch_up(store.as_ref()).await.unwrap();
+    store.close().await;
+    assert_eq!((saved.seq(), replayed.refused()), (replayed.seq(), 0));
+    assert!(saved.states().unwrap() == replayed.states().unwrap(), "saved state and log differ");
+    replayed
+}
+
 /// The log, once no gateway has it open.
 pub(crate) async fn read(folder: &TempDir) -> Left {
     let store = slarouter_store::open(&url(folder)).await.unwrap();
     let events = store.events_after(0, 1_000).await.unwrap();
-    let outcome = |event| if let Event::Finished { outcome, .. } = event { Some(outcome) } else { None };
+    let outcome =
+        |event: &Event| if let Event::Finished { outcome, .. } = event { Some(outcome.clone()) } else { None };
     let saved = store.load_snapshots().await.unwrap();
     // Whatever a test did: the saved state is what replaying the log gives.
     let mut again = Learning::empty();
     again.catch_up(store.as_ref()).await.unwrap();
     let states = saved.iter().map(|saved| (saved.route.clone(), saved.state.clone())).collect::<Vec<_>>();
     assert_eq!((again.states().unwrap(), again.refused()), (states, 0));
-    let left = Left { outcomes: events.into_iter().filter_map(outcome).collect(), saved };
+    let left = Left { outcomes: events.iter().filter_map(outcome).collect(), saved, events };
     store.close().await;
     left
 }
@@ -134,16 +155,17 @@ fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config 
         )
     };
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = '{}'\n{}\n[upstream]\n{}\n[feedback]\n{}\n{}{}\
-         [routes.default]\nmodels = [\"small\", \"large\"]\nsla = {{ satisfaction = 0.9 }}\npolicy = \"{}\"\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = '{}'\n{}\n[upstream]\n{}\n[feedback]\n{}\n[features]\n{}\n{}{}\
+         [routes.default]\nmodels = [\"small\", \"large\"]\nsla = {{ satisfaction = 0.9 }}\n{}\n",
         settings.server,
         url(folder),
         settings.store,
         settings.upstream,
         settings.feedback,
+        settings.features.replace("UPSTREAM", &upstream.base_url()),
         model("small", "a/ok"),
         model("large", "b/ok"),
-        if settings.policy.is_empty() { "fixed:small" } else { settings.policy },
+        settings.route.unwrap_or("policy = \"fixed:small\""),
     );
     Config::parse(&text, &|_| None).unwrap()
 }

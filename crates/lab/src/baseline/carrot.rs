@@ -1,7 +1,5 @@
 //! A plug-in router in the manner of CARROT.
 
-use slarouter_text::DIM;
-
 use super::{Forecast, Trained};
 use crate::compare::Course;
 use crate::reference::logistic::{Design, Folds, dot, sigmoid};
@@ -22,10 +20,10 @@ impl Trained for Carrot {
         let data = course.data;
         let rows = &course.rows;
         let models = data.models();
-        let design = Design::new(DIM, rows[..train].iter().map(|&row| data.features(row)));
+        let design = Design::new(data.dim(), rows[..train].iter().map(|&row| data.features(row)));
         let folds = Folds::new(&design);
         let mut forecast = Forecast::new(rows.len(), models);
-        let mut x = vec![0.0; DIM + 1];
+        let mut x = vec![0.0; data.dim() + 1];
         for model in 0..models {
             let score = |t: usize| data.score(rows[t], model);
             let length = |t: usize| data.output_tokens(rows[t], model).unwrap_or_default();

@@ -1,7 +1,5 @@
 //! A k-nearest-neighbour router.
 
-use slarouter_text::DIM;
-
 use super::{Forecast, Trained};
 use crate::compare::Course;
 
@@ -26,7 +24,9 @@ impl Trained for Knn {
             // The prompt's own length changes no order.
             let x = data.features(row);
             near.clear();
-            near.extend(unit.chunks_exact(DIM).enumerate().filter(|(i, _)| *i != t).map(|(i, u)| (-dot(u, x), i)));
+            near.extend(
+                unit.chunks_exact(data.dim()).enumerate().filter(|(i, _)| *i != t).map(|(i, u)| (-dot(u, x), i)),
+            );
             let k = NEIGHBOURS.min(near.len());
             if k == 0 {
                 continue;

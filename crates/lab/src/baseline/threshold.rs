@@ -1,7 +1,5 @@
 //! A two-model threshold router in the manner of RouteLLM.
 
-use slarouter_text::DIM;
-
 use super::Trained;
 use crate::compare::Course;
 use crate::reference::logistic::{Design, Folds, dot, sigmoid};
@@ -31,12 +29,12 @@ impl Trained for Threshold {
                 strong = model;
             }
         }
-        let design = Design::new(DIM, rows[..train].iter().map(|&row| data.features(row)));
+        let design = Design::new(data.dim(), rows[..train].iter().map(|&row| data.features(row)));
         let folds = Folds::new(&design);
         let wins = |t: usize| f64::from(u8::from(data.score(rows[t], strong) > data.score(rows[t], weak)));
         let fitted = folds.cross_fit(wins);
         let weights = folds.fit(wins, fitted.l2);
-        let mut x = vec![0.0; DIM + 1];
+        let mut x = vec![0.0; data.dim() + 1];
         let mut win_rates = fitted.predictions;
         for &row in &rows[train..] {
             design.standardise(data.features(row), &mut x);

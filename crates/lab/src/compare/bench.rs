@@ -55,7 +55,7 @@ impl Plan {
             .collect();
         let total = wanted.len() as u64;
         let mut done = 0;
-        let load = |i: usize| protocol::load(folder, wanted[i].0, wanted[i].1, self.most_rows);
+        let load = |i: usize| protocol::load(folder, wanted[i].0, wanted[i].1, self.most_rows, &self.encoder);
         let loaded = parallel(self.threads, wanted.len(), load, |_, result| {
             done += 1;
             progress(Progress { stage: "reading", done, total });

@@ -1,7 +1,5 @@
 //! Pieces of work for the threads.
 
-use slarouter_text::DIM;
-
 use super::store::Outcome;
 use super::trace::{Mark, points};
 use super::{Bench, Cell, Course, Order, Pass};
@@ -108,7 +106,8 @@ fn run<C: Contender>(
     make: impl Fn(&Setting<'_>) -> Result<C, CompareError>,
 ) -> Result<(Pass, Vec<Mark>), CompareError> {
     let course = Course::new(&bench.data, cell.order, seed);
-    let with = Setting { alpha: cell.alpha, zoo: &bench.data.zoo, best_single: bench.best_single, dim: DIM, seed };
+    let data = &bench.data;
+    let with = Setting { alpha: cell.alpha, zoo: &data.zoo, best_single: bench.best_single, dim: data.dim(), seed };
     course.run(make(&with)?, cell.alpha.get(), cell.rate)
 }
 

@@ -1,6 +1,10 @@
 //! Which data, which models, which targets.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use slarouter_text::Encoder;
 
 use crate::{DataError, Dataset, Selection};
 
@@ -109,13 +113,19 @@ pub(crate) fn has_own_zoo(name: &str) -> bool {
 }
 
 /// Reads `name` from `folder` with the protocol's bar and zoo, thinned to `most` rows.
-pub(crate) fn load(folder: &std::path::Path, name: &str, zoo: ZooKind, most: usize) -> Result<Dataset, DataError> {
+pub(crate) fn load(
+    folder: &Path,
+    name: &str,
+    zoo: ZooKind,
+    most: usize,
+    encoder: &Arc<dyn Encoder>,
+) -> Result<Dataset, DataError> {
     let entry = Entry::of(name);
     let models = entry
         .filter(|entry| zoo == ZooKind::Operator && !entry.zoo.is_empty())
         .map(|entry| entry.zoo.iter().map(|&model| model.to_owned()).collect());
     let bar = entry.map_or(USUAL_BAR, |entry| entry.bar);
-    let selection = Selection { bar: Some(bar), models, ..Selection::default() };
+    let selection = Selection { bar: Some(bar), models, encoder: encoder.clone() };
     let zipped = folder.join(format!("{name}.csv.gz"));
     let path = if zipped.exists() { zipped } else { folder.join(format!("{name}.csv")) };
     let mut data = Dataset::load(&path, &selection)?;
@@ -124,7 +134,7 @@ pub(crate) fn load(folder: &std::path::Path, name: &str, zoo: ZooKind, most: usi
 }
 
 /// Names of the data sets in `folder`, those of the protocol first, in its order.
-pub(crate) fn present(folder: &std::path::Path) -> std::io::Result<Vec<String>> {
+pub(crate) fn present(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for file in std::fs::read_dir(folder)? {
         let file = file?.file_name();

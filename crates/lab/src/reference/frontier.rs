@@ -1,7 +1,6 @@
 //! The full-information reference: what the features could tell if every score of every model were known.
 
 use serde::{Deserialize, Serialize};
-use slarouter_text::DIM;
 
 use super::Mixture;
 use super::logistic::{Design, Folds};
@@ -79,7 +78,7 @@ impl Frontier {
 /// Out-of-fold predictions, per row, per model.
 fn cross_fitted(data: &Dataset) -> Vec<f64> {
     let (rows, models) = (data.rows(), data.models());
-    let design = Design::new(DIM, (0..rows).map(|row| data.features(row)));
+    let design = Design::new(data.dim(), (0..rows).map(|row| data.features(row)));
     let folds = Folds::new(&design);
     let mut all = vec![0.0; rows * models];
     for model in 0..models {

@@ -122,9 +122,12 @@ impl Predictor {
         known
     }
 
-    /// For what users say of a prompt, or for what is true of it.
+    /// For what users say of a prompt, or for what is true of it. A prompt without features is taken for the average one.
     pub(super) fn prepare(&self, features: &[f32], source: Source) -> Prepared {
-        let own: Vec<f64> = features.iter().map(|&x| f64::from(x)).chain([1.0]).collect();
+        let own: Vec<f64> = match features {
+            [] => self.centre.clone(),
+            _ => features.iter().map(|&x| f64::from(x)).chain([1.0]).collect(),
+        };
         let own_squares: Vec<f64> = own.iter().map(|x| x * x).collect();
         let (mut shared, mut shared_squares) = (own.clone(), own_squares.clone());
         if source == Source::Audit {
