@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::learning::Snapshot;
 use crate::metrics::Metrics;
+use crate::protocol::Endpoint;
 use crate::upstream::Upstream;
 use crate::{chat, feedback, models};
 
@@ -47,7 +48,11 @@ impl App {
 /// The paths of the public listener.
 pub(crate) fn public(app: Arc<App>) -> Router {
     let api = Router::new()
-        .route("/v1/chat/completions", post(chat::completions))
+        .route("/v1/chat/completions", post(chat::handlers::completions))
+        .route("/v1/responses", post(chat::handlers::responses))
+        .route("/v1/messages", post(chat::handlers::messages))
+        .route("/v1/completions", post(chat::handlers::text_completions))
+        .route("/v1/embeddings", post(chat::handlers::embeddings))
         .route("/v1/feedback", post(feedback::feedback))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::retrieve))
@@ -73,15 +78,16 @@ pub(crate) fn admin(app: Arc<App>) -> Router {
 }
 
 async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let protocol = Endpoint::of_path(request.uri().path()).protocol();
     if let Err(error) = app.keys.check(request.headers()) {
-        return error.into_response();
+        return error.respond(protocol);
     }
     let response = next.run(request).await;
     // The extractor's own answer is bare text; clients expect the error object.
     if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let message = format!("the body is over {} bytes", app.config.server.max_body_bytes);
         let error = ApiError::invalid("", "request_too_large", message);
-        return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+        return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).respond(protocol);
     }
     response
 }

@@ -1,12 +1,12 @@
-//! `POST /v1/chat/completions`: decide, log, call, pass through.
+//! A request for an answer, in whichever protocol it comes: decide, log, call, pass through or translate.
 
+pub(crate) mod handlers;
 mod passage;
 mod ticket;
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use slarouter_core::{Candidate, Context, Decision, DecisionId, Reason, decision_rng, uniform};
@@ -15,12 +15,15 @@ use slarouter_text::Conversation;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::app::App;
-use crate::clock::{new_id, public_id};
+use crate::clock::{new_id, prefixed_id};
 use crate::config::Model;
 use crate::error::{ApiError, SHOULD_RETRY};
 use crate::models::unknown;
-use crate::upstream::{Answer, Failure, Next};
-use crate::wire::request::ChatRequest;
+use crate::protocol::bridge::{Bridge, Terms};
+use crate::protocol::form::Envelope;
+use crate::protocol::{Endpoint, Refusal};
+use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next};
+use crate::wire::request::Request;
 use crate::wire::{response, stream};
 
 use ticket::Ticket;
@@ -29,6 +32,8 @@ use ticket::Ticket;
 const BACKOFF: Duration = Duration::from_millis(100);
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What Anthropic's SDKs read.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-id");
 const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");
 const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route");
@@ -42,35 +47,97 @@ enum Target<'a> {
     Model(&'a Model),
 }
 
-pub(crate) async fn completions(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+/// Answers a request at this endpoint, errors in its protocol's shape.
+async fn answer(app: &Arc<App>, endpoint: Endpoint, headers: &HeaderMap, body: Bytes) -> Response {
     let id = new_id();
-    let mut response = match serve(&app, id, &headers, body).await {
+    let mut response = match serve(app, endpoint, id, headers, body).await {
         Ok(response) => response,
-        Err(error) => error.into_response(),
+        Err(error) => error.respond(endpoint.protocol()),
     };
-    set(response.headers_mut(), REQUEST_ID, &public_id(id));
+    let public = prefixed_id(endpoint.id_prefix(), id);
+    set(response.headers_mut(), REQUEST_ID, &public);
+    if endpoint == Endpoint::Messages {
+        set(response.headers_mut(), ANTHROPIC_REQUEST_ID, &public);
+    }
     response
 }
 
-async fn serve(app: &Arc<App>, id: DecisionId, headers: &HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+async fn serve(
+    app: &Arc<App>,
+    endpoint: Endpoint,
+    id: DecisionId,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let arrived = Instant::now();
-    let request =
-        ChatRequest::parse(body).map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
+    let request = Request::parse(endpoint, body)
+        .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
-    let mut ticket = decide(app, id, &request, &target, arrived)?;
+    let excluded = excluded(app, &request, &target)?;
+    let mut ticket = decide(app, id, &request, &target, &excluded, arrived)?;
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
-    match tokio::time::timeout(deadline, call(app, &mut ticket, &request)).await {
+    match tokio::time::timeout(deadline, call(app, &mut ticket, &request, headers, &excluded)).await {
         Ok(Ok(answer)) => Ok(answer_client(app, ticket, answer, &request, metadata)),
         Ok(Err(failure)) => Ok(refuse(ticket, failure)),
         Err(_) => {
             let message = format!("no model answered within {} s", deadline.as_secs_f64());
             let error = ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "timeout", message.clone());
-            let mut response = error.into_response();
+            let mut response = error.respond(endpoint.protocol());
             describe(response.headers_mut(), &ticket, None);
             ticket.finish(response.status(), false, None, Some(message));
             Ok(response)
+        }
+    }
+}
+
+/// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a
+/// request that none can be asked.
+fn excluded<'a>(app: &'a App, request: &Request, target: &Target<'a>) -> Result<Vec<&'a str>, ApiError> {
+    let endpoint = request.endpoint();
+    let cannot = |model: &Model| -> Option<Refusal> {
+        if endpoint.upstream_path(model.protocol).is_none() {
+            return Some(Refusal::new("model", "names a model whose provider has nothing like this"));
+        }
+        // What passes as it is need not be looked at.
+        if endpoint.passes(model.protocol) { None } else { request.upstream_body(model).err() }
+    };
+    let models: Vec<&Model> = match target {
+        Target::Model(model) => vec![model],
+        Target::Route(_) if !endpoint.routes() => {
+            let message = "`model` must name a model here: `auto` is for chat completions, responses and messages";
+            return Err(ApiError::invalid("model", "routing_not_supported", message));
+        }
+        Target::Route(route) => {
+            kept_elsewhere(request)?;
+            let zoo = app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default();
+            zoo.iter().filter_map(|spec| model(app, &spec.name)).collect()
+        }
+    };
+    let mut excluded = Vec::new();
+    let mut why = None;
+    for model in &models {
+        if let Some(refusal) = cannot(model) {
+            excluded.push(&*model.name);
+            why.get_or_insert(refusal);
+        }
+    }
+    match why {
+        Some(refusal) if excluded.len() == models.len() => Err(refusal.into()),
+        _ => Ok(excluded),
+    }
+}
+
+/// Refuses, for a route, what one provider alone can look up.
+fn kept_elsewhere(request: &Request) -> Result<(), Refusal> {
+    let kept = ["previous_response_id", "conversation"].into_iter().find(|name| request.member(name).is_some());
+    match kept.filter(|_| request.endpoint() == Endpoint::Responses) {
+        None => Ok(()),
+        Some(name) => {
+            let what = "names what one provider keeps, so that no other model could answer: send the whole conversation \
+                        as `input`, or name the model, with the provider's own id (`x-slarouter-upstream-id`)";
+            Err(Refusal::new(name, what))
         }
     }
 }
@@ -93,15 +160,17 @@ fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
 fn decide(
     app: &Arc<App>,
     id: DecisionId,
-    request: &ChatRequest,
+    request: &Request,
     target: &Target<'_>,
+    excluded: &[&str],
     arrived: Instant,
 ) -> Result<Ticket, ApiError> {
-    let conversation = Conversation::from_messages(request.messages(), request.tools())
+    let outline = request.outline();
+    let conversation = Conversation::from_messages(&outline.messages, outline.tools)
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
     let features = slarouter_text::features(&conversation);
     let input_tokens = f64::from(conversation.input_tokens());
-    let context = Context { features: &features, input_tokens, excluded: &[] };
+    let context = Context { features: &features, input_tokens, excluded };
     let snapshot = app.published.load();
     let (route, decision) = match target {
         Target::Route(route) => {
@@ -113,6 +182,7 @@ fn decide(
             })?;
             (route.clone(), decision)
         }
+        Target::Model(model) if !request.endpoint().routes() => lone(model, &context),
         Target::Model(model) => pinned(app, &snapshot, model, &context),
     };
     let record = DecisionRecord {
@@ -124,10 +194,10 @@ fn decide(
         feature_version: slarouter_text::VERSION,
         input_tokens,
         state_seq: snapshot.seq,
-        prompt: app.config.store.keep_prompts.then(|| request.messages().to_owned()),
+        prompt: app.config.store.keep_prompts.then(|| outline.messages.into_owned()),
     };
     app.log(Entry::Decision(record));
-    Ok(Ticket::new(app.clone(), id, route, decision, input_tokens, request.stream(), arrived))
+    Ok(Ticket::new(app.clone(), id, route, decision, input_tokens, request, arrived))
 }
 
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
@@ -144,6 +214,11 @@ fn pinned(
             return (route.clone(), decision);
         }
     }
+    lone(model, context)
+}
+
+/// The decision for a model in no route, or for what says nothing of its answers: embeddings, bare completions.
+fn lone(model: &Model, context: &Context<'_>) -> (Arc<str>, Decision) {
     let candidate = Candidate {
         model: model.name.clone(),
         probability: 1.0,
@@ -155,11 +230,18 @@ fn pinned(
 }
 
 /// Calls the chosen model, retries it once, then falls back along the route. Nothing has gone to the client yet.
-async fn call(app: &App, ticket: &mut Ticket, request: &ChatRequest) -> Result<Answer, Failure> {
+async fn call(
+    app: &App,
+    ticket: &mut Ticket,
+    request: &Request,
+    headers: &HeaderMap,
+    excluded: &[&str],
+) -> Result<Answer, Failure> {
     let decision = ticket.decision().clone();
     let mut order = vec![decision.choice().model.clone()];
     if decision.reason != Reason::Pinned {
-        order.extend(decision.fallbacks().into_iter().map(|candidate| candidate.model.clone()));
+        let rest = decision.fallbacks().into_iter().map(|candidate| candidate.model.clone());
+        order.extend(rest.filter(|name| !excluded.contains(&&**name)));
     }
     let mut failure = Failure::Broken("the model is not configured any more".to_owned());
     let mut jitter = decision_rng(!app.config.server.seed, ticket.id());
@@ -175,7 +257,7 @@ async fn call(app: &App, ticket: &mut Ticket, request: &ChatRequest) -> Result<A
                 sleep(BACKOFF.mul_f64(0.5 + uniform(&mut jitter))).await;
             }
             ticket.attempt(model);
-            let answer = match app.upstream.chat(model, request.upstream_body(&model.upstream_model)).await {
+            let answer = match ask(app, model, request, headers).await {
                 Ok(answer) => sound(answer),
                 failure => failure,
             };
@@ -187,7 +269,7 @@ async fn call(app: &App, ticket: &mut Ticket, request: &ChatRequest) -> Result<A
                 Err(failure) => failure,
             };
             app.metrics.failure(name, failure.kind());
-            tracing::warn!(request_id = public_id(ticket.id()), model = %name, %failure, "attempt failed");
+            tracing::warn!(request_id = ticket.public_id(), model = %name, %failure, "attempt failed");
             match failure.next() {
                 Next::Retry => {}
                 Next::OtherModel => break,
@@ -196,6 +278,24 @@ async fn call(app: &App, ticket: &mut Ticket, request: &ChatRequest) -> Result<A
         }
     }
     Err(failure)
+}
+
+async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Answer, Failure> {
+    let endpoint = request.endpoint();
+    let Some(path) = endpoint.upstream_path(model.protocol) else {
+        return Err(Failure::Broken("the provider has nothing like this".to_owned()));
+    };
+    // Such a model is not asked in the first place.
+    let body = request.upstream_body(model).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    let mut forwarded = HeaderMap::new();
+    if endpoint == Endpoint::Messages && endpoint.passes(model.protocol) {
+        for name in [ANTHROPIC_VERSION, "anthropic-beta"] {
+            for value in headers.get_all(name) {
+                forwarded.append(HeaderName::from_static(name), value.clone());
+            }
+        }
+    }
+    app.upstream.call(model, path, &forwarded, body).await
 }
 
 /// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
@@ -217,9 +317,11 @@ fn sound(answer: Answer) -> Result<Answer, Failure> {
 
 /// All attempts failed: the last failure, as the upstream put it.
 fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
+    let bridge = Bridge { endpoint: ticket.endpoint(), upstream: ticket.upstream() };
+    let protocol = ticket.endpoint().protocol();
     let mut response = match &failure {
         Failure::Status { status, headers, body, .. } => {
-            let mut response = (*status, body.clone()).into_response();
+            let mut response = (*status, bridge.error(*status, body)).into_response();
             for name in [header::CONTENT_TYPE, header::RETRY_AFTER] {
                 if let Some(value) = headers.get(&name) {
                     response.headers_mut().insert(name, value.clone());
@@ -228,11 +330,11 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
             response
         }
         Failure::Timeout(_) => {
-            ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", failure.to_string()).into_response()
+            ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", failure.to_string()).respond(protocol)
         }
         Failure::Unreachable(_) | Failure::Broken(_) => {
             let code = if matches!(failure, Failure::Broken(_)) { "upstream_broken" } else { "upstream_unreachable" };
-            ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).into_response()
+            ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).respond(protocol)
         }
     };
     // Our retries are spent; more by the SDK would only multiply them.
@@ -242,37 +344,34 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
     response
 }
 
-fn answer_client(
-    app: &Arc<App>,
-    mut ticket: Ticket,
-    answer: Answer,
-    request: &ChatRequest,
-    metadata: bool,
-) -> Response {
+fn answer_client(app: &Arc<App>, mut ticket: Ticket, answer: Answer, request: &Request, metadata: bool) -> Response {
+    let bridge = Bridge { endpoint: ticket.endpoint(), upstream: ticket.upstream() };
+    let terms = Terms {
+        envelope: Envelope {
+            id: ticket.public_id(),
+            model: ticket.upstream_model().to_owned(),
+            created: app.clock.now().0 / 1_000,
+            echo: request.echo(),
+        },
+        wants_usage: request.include_usage(),
+        wants_metadata: metadata,
+    };
     match answer {
         Answer::Plain { status, headers, body } => {
-            let facts = response::read(&body);
-            let cost = ticket.cost(facts.usage.as_ref());
-            let extra = metadata.then(|| ticket.metadata(cost));
-            let rewritten = response::rewrite(
-                &body,
-                &response::Rewrite {
-                    id: &public_id(ticket.id()),
-                    model_if_missing: ticket.upstream_model(),
-                    cost: facts.usage.is_some().then_some(cost),
-                    metadata: extra.as_deref(),
-                },
-            );
-            match rewritten {
-                Ok(bytes) => {
-                    let mut response = (status, bytes).into_response();
+            let written = bridge.plain(&body, &terms, |usage| {
+                let cost = ticket.cost(usage);
+                (cost, metadata.then(|| ticket.metadata(cost)))
+            });
+            match written {
+                Ok(written) => {
+                    let mut response = (status, written.body).into_response();
                     keep(response.headers_mut(), &headers);
-                    describe(response.headers_mut(), &ticket, facts.id.as_deref());
-                    set(response.headers_mut(), COST, &format!("{cost:.9}"));
-                    ticket.finish(status, true, facts.usage, None);
+                    describe(response.headers_mut(), &ticket, written.id.as_deref());
+                    set(response.headers_mut(), COST, &format!("{:.9}", written.cost));
+                    ticket.finish(status, true, written.usage, None);
                     response
                 }
-                Err(error) => refuse(ticket, Failure::Broken(error.to_string())),
+                Err(error) => refuse(ticket, Failure::Broken(error)),
             }
         }
         Answer::Stream { status, headers, first, rest } => {
@@ -282,7 +381,7 @@ fn answer_client(
             keep(response.headers_mut(), &headers);
             describe(response.headers_mut(), &ticket, upstream_id.as_deref());
             let idle = app.upstream.idle_timeout();
-            let passage = passage::stream(ticket, status, first, rest, request.include_usage(), metadata, idle);
+            let passage = passage::stream(ticket, status, first, rest, bridge.stream(terms), metadata, idle);
             *response.body_mut() = Body::from_stream(passage);
             response
         }
@@ -301,6 +400,7 @@ fn keep(to: &mut HeaderMap, from: &HeaderMap) {
             header::UPGRADE,
             header::TRAILER,
             REQUEST_ID,
+            ANTHROPIC_REQUEST_ID,
         ];
         let hop =
             name == "keep-alive" || name.as_str().starts_with("proxy-") || name.as_str().starts_with("x-slarouter-");

@@ -18,12 +18,13 @@ mod gateway;
 mod learning;
 mod metrics;
 mod models;
+mod protocol;
 mod server;
 mod sla;
 mod upstream;
 mod wire;
 
-pub use config::{Config, ConfigErrors};
+pub use config::{Config, ConfigErrors, ModelProtocol};
 pub use embedding::{EmbeddingConfig, EmbeddingError, Encoded, RemoteEncoder};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};

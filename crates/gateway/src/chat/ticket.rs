@@ -8,9 +8,11 @@ use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Instant;
 
 use crate::app::App;
-use crate::clock::public_id;
-use crate::config::Model;
+use crate::clock::prefixed_id;
+use crate::config::{Model, ModelProtocol};
 use crate::metrics::Served;
+use crate::protocol::Endpoint;
+use crate::wire::request::Request;
 use crate::wire::response::Usage;
 
 /// nginx's customary status for a client that went away.
@@ -21,6 +23,7 @@ const CLIENT_CLOSED: u16 = 499;
 pub(crate) struct Ticket {
     app: Arc<App>,
     id: DecisionId,
+    endpoint: Endpoint,
     route: Arc<str>,
     decision: Decision,
     input_tokens: f64,
@@ -30,6 +33,7 @@ pub(crate) struct Ticket {
     attempts: u32,
     model: Arc<str>,
     upstream_model: String,
+    upstream: ModelProtocol,
     price: Price,
     cached_price: f64,
     answered: bool,
@@ -43,22 +47,24 @@ impl Ticket {
         route: Arc<str>,
         decision: Decision,
         input_tokens: f64,
-        streamed: bool,
+        request: &Request,
         arrived: Instant,
     ) -> Self {
         let model = decision.choice().model.clone();
         Self {
             app,
             id,
+            endpoint: request.endpoint(),
             route,
             decision,
             input_tokens,
-            streamed,
+            streamed: request.stream(),
             arrived,
             first_byte: None,
             attempts: 0,
             model,
             upstream_model: String::new(),
+            upstream: ModelProtocol::default(),
             price: Price::default(),
             cached_price: 0.0,
             answered: false,
@@ -68,6 +74,20 @@ impl Ticket {
 
     pub(crate) fn id(&self) -> DecisionId {
         self.id
+    }
+
+    /// The id as the client sees it.
+    pub(crate) fn public_id(&self) -> String {
+        prefixed_id(self.endpoint.id_prefix(), self.id)
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// What the model last tried speaks.
+    pub(crate) fn upstream(&self) -> ModelProtocol {
+        self.upstream
     }
 
     pub(crate) fn route(&self) -> &str {
@@ -100,6 +120,7 @@ impl Ticket {
         self.attempts += 1;
         self.model = model.name.clone();
         self.upstream_model.clone_from(&model.upstream_model);
+        self.upstream = model.protocol;
         self.price = model.price;
         self.cached_price = model.cached_input.unwrap_or(model.price.input);
     }
@@ -156,7 +177,7 @@ impl Ticket {
             return;
         }
         if let Some(usage) = usage.filter(|usage| !usage.is_plausible()) {
-            let request_id = public_id(self.id);
+            let request_id = self.public_id();
             tracing::warn!(request_id, model = %self.model, ?usage, "the upstream's token counts are absurd: not counted");
         }
         let usage = usage.filter(Usage::is_plausible);
@@ -171,7 +192,7 @@ impl Ticket {
             cost,
         });
         tracing::info!(
-            request_id = public_id(self.id),
+            request_id = self.public_id(),
             route = %self.route,
             model = %self.model,
             decision = self.reason().as_str(),

@@ -73,10 +73,11 @@ pub(super) struct Feedback {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Model {
     pub(super) name: Text,
-    pub(super) provider: Option<Text>,
+    pub(super) protocol: Option<Text>,
     pub(super) base_url: Text,
     pub(super) upstream_model: Option<Text>,
     pub(super) api_key: Option<Text>,
+    pub(super) max_output_tokens: Option<Count>,
     pub(super) price: Spanned<Price>,
     pub(super) prior: Option<Number>,
 }

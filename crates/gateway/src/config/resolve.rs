@@ -14,7 +14,7 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 
 use super::raw::{self, Count, Number, Text};
 use super::substitute::substitute;
-use super::{Config, Model, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
+use super::{Config, Model, ModelProtocol, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
 
 const DAY_MS: f64 = 86_400_000.0;
 /// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
@@ -154,11 +154,14 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
             problems.add(Some(raw.name.span()), "a model's name must be printable ASCII");
         }
     }
-    if let Some(provider) = &raw.provider
-        && text(provider, env, problems).is_some_and(|provider| provider != "openai")
-    {
-        problems.add(Some(provider.span()), "provider must be \"openai\": any server that speaks its protocol");
-    }
+    let protocol = raw.protocol.as_ref().map_or(Some(ModelProtocol::default()), |word| {
+        let protocol = ModelProtocol::parse(&text(word, env, problems)?);
+        if protocol.is_none() {
+            let what = "protocol must be openai-chat, openai-responses, anthropic or gemini-openai";
+            problems.add(Some(word.span()), what);
+        }
+        protocol
+    });
     let base_url = text(&raw.base_url, env, problems).inspect(|url| {
         if let Err(what) = check_url(url) {
             problems.add(Some(raw.base_url.span()), what);
@@ -185,9 +188,11 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
     let prior = raw.prior.map(|prior| share(Some(prior), 0.5, problems));
     let name = name?;
     let model = Model {
+        protocol: protocol.unwrap_or_default(),
         base_url: base_url.unwrap_or_default(),
         upstream_model: upstream_model.unwrap_or_default(),
         api_key,
+        max_output_tokens: count(raw.max_output_tokens, 4_096, problems),
         price: Price { input: price.input, output: price.output },
         cached_input: price.cached_input,
         name: name.into(),

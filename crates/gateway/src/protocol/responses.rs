@@ -1,0 +1,67 @@
+//! OpenAI responses.
+
+mod read;
+mod stream;
+mod write;
+
+pub(crate) use read::{answer as read_answer, request as read_request};
+pub(crate) use stream::{Reader, Writer};
+pub(crate) use write::{ECHOED, answer as write_answer, request as write_request};
+
+use super::form::{Stop, Usage};
+use super::print::Object;
+use crate::wire::response::Usage as Tokens;
+
+/// Reads a `usage` object.
+fn read_usage(raw: &str) -> Option<Usage> {
+    let usage: serde_json::Value = serde_json::from_str(raw).ok()?;
+    let count = |value: &serde_json::Value| crate::wire::json::count(value.to_string().as_bytes());
+    let (input, output) = (count(&usage["input_tokens"]), count(&usage["output_tokens"]));
+    if input.is_none() && output.is_none() {
+        return None;
+    }
+    let tokens = Tokens {
+        input_tokens: input.unwrap_or(0),
+        cached_tokens: count(&usage["input_tokens_details"]["cached_tokens"]).unwrap_or(0),
+        output_tokens: output.unwrap_or(0),
+    };
+    let reasoning = count(&usage["output_tokens_details"]["reasoning_tokens"]).unwrap_or(0);
+    Some(Usage { tokens, cache_writes: 0, reasoning })
+}
+
+/// The billed tokens of a raw `usage` object.
+pub(crate) fn tokens(raw: &[u8]) -> Option<Tokens> {
+    read_usage(std::str::from_utf8(raw).ok()?).map(|usage| usage.tokens)
+}
+
+fn write_usage(usage: &Usage) -> String {
+    let tokens = &usage.tokens;
+    Object::new()
+        .count("input_tokens", tokens.input_tokens)
+        .raw("input_tokens_details", &Object::new().count("cached_tokens", tokens.cached_tokens).end())
+        .count("output_tokens", tokens.output_tokens)
+        .raw("output_tokens_details", &Object::new().count("reasoning_tokens", usage.reasoning).end())
+        .count("total_tokens", tokens.input_tokens.saturating_add(tokens.output_tokens))
+        .end()
+}
+
+/// Reads the status of a response and why it is incomplete.
+fn stop(status: &str, reason: Option<&str>, any_calls: bool) -> Stop {
+    match (status, reason) {
+        ("incomplete", Some("content_filter")) => Stop::Filter,
+        ("incomplete", _) => Stop::Length,
+        _ => Stop::End.or_tools(any_calls),
+    }
+}
+
+/// Why a response is incomplete, if it is.
+fn incomplete(stop: &Stop) -> Option<&'static str> {
+    match stop {
+        Stop::Length => Some("max_output_tokens"),
+        Stop::Filter => Some("content_filter"),
+        Stop::End | Stop::Sequence(_) | Stop::Tools => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
