@@ -8,10 +8,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use http::{StatusCode, header};
 use slarouter_core::Timestamp;
 use slarouter_store::{Entry, Store};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::Keys;
 use crate::clock::Clock;
@@ -19,9 +22,10 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::learning::Snapshot;
 use crate::metrics::Metrics;
+use crate::openapi::Description;
 use crate::protocol::Endpoint;
 use crate::upstream::Upstream;
-use crate::{chat, feedback, models};
+use crate::{chat, feedback, models, openapi, route};
 
 pub(crate) struct App {
     pub(crate) config: Config,
@@ -45,25 +49,43 @@ impl App {
     }
 }
 
+/// The paths that want a key.
+fn guarded() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(chat::handlers::completions))
+        .routes(routes!(chat::handlers::responses))
+        .routes(routes!(chat::handlers::messages))
+        .routes(routes!(chat::handlers::text_completions))
+        .routes(routes!(chat::handlers::embeddings))
+        .routes(routes!(route::route))
+        .routes(routes!(route::outcomes))
+        .routes(routes!(feedback::feedback))
+        .routes(routes!(models::list))
+        .routes(routes!(models::retrieve))
+}
+
+/// The paths for all.
+fn open() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(openapi::openapi))
+}
+
+/// The description of all paths, made from the router's own parts.
+pub(crate) fn description() -> utoipa::openapi::OpenApi {
+    let parts = [guarded(), open(), OpenApiRouter::new().routes(routes!(metrics))];
+    let whole = OpenApiRouter::with_openapi(Description::openapi());
+    parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi()
+}
+
 /// The paths of the public listener.
 pub(crate) fn public(app: Arc<App>) -> Router {
-    let api = Router::new()
-        .route("/v1/chat/completions", post(chat::handlers::completions))
-        .route("/v1/responses", post(chat::handlers::responses))
-        .route("/v1/messages", post(chat::handlers::messages))
-        .route("/v1/completions", post(chat::handlers::text_completions))
-        .route("/v1/embeddings", post(chat::handlers::embeddings))
-        .route("/v1/feedback", post(feedback::feedback))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::retrieve))
+    let api = guarded()
         .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))
         .layer(from_fn_with_state(app.clone(), authenticate));
-    let health = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
-    let mut paths = api.merge(health);
+    let mut paths = api.merge(open());
     if app.config.server.admin_listen.is_none() {
-        paths = paths.route("/metrics", get(metrics));
+        paths = paths.routes(routes!(metrics));
     }
-    paths.fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(app)
+    Router::from(paths).fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(app)
 }
 
 /// The paths of the operator's listener, if there is one.
@@ -92,10 +114,17 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
     response
 }
 
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", tag = "Operation", responses((status = 200, body = String)))]
 async fn healthz() -> &'static str {
     "ok"
 }
 
+/// Whether it takes requests
+#[utoipa::path(
+    get, path = "/readyz", tag = "Operation",
+    responses((status = 200, body = String), (status = 503, description = "It shuts down", body = String)),
+)]
 async fn readyz(State(app): State<Arc<App>>) -> Response {
     if app.draining.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
@@ -103,6 +132,8 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
     "ready".into_response()
 }
 
+/// Metrics for Prometheus, on the operator's listener if there is one
+#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "OpenMetrics", body = String)))]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let committed = *app.store.committed().borrow();
     let text = app.metrics.render(&app.published.load(), committed, app.store.dropped());

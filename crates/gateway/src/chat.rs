@@ -2,7 +2,7 @@
 
 pub(crate) mod handlers;
 mod passage;
-mod ticket;
+pub(crate) mod ticket;
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use crate::error::{ApiError, SHOULD_RETRY};
 use crate::models::unknown;
 use crate::protocol::bridge::{Bridge, Terms};
 use crate::protocol::form::Envelope;
+use crate::protocol::outline::Outline;
 use crate::protocol::{Endpoint, Refusal};
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next};
 use crate::wire::request::Request;
@@ -42,9 +43,18 @@ const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
 const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
 
 /// What the body's `model` asks for.
-enum Target<'a> {
+pub(crate) enum Target<'a> {
     Route(Arc<str>),
     Model(&'a Model),
+}
+
+/// What a decision is made from.
+pub(crate) struct Asked<'a> {
+    /// The model or route that was asked for.
+    pub(crate) name: &'a str,
+    pub(crate) outline: Outline<'a>,
+    /// Whether what is learnt of the answers counts for a route.
+    pub(crate) routes: bool,
 }
 
 /// Answers a request at this endpoint, errors in its protocol's shape.
@@ -74,7 +84,10 @@ async fn serve(
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
     let excluded = excluded(app, &request, &target)?;
-    let mut ticket = decide(app, id, &request, &target, &excluded, arrived)?;
+    let asked = Asked { name: request.model(), outline: request.outline(), routes: endpoint.routes() };
+    let decided = decide(app, id, asked, &target, &excluded)?;
+    // From here on an outcome follows, whatever happens.
+    let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived);
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
@@ -142,7 +155,7 @@ fn kept_elsewhere(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn target<'a>(app: &'a App, name: &str) -> Option<Target<'a>> {
+pub(crate) fn target<'a>(app: &'a App, name: &str) -> Option<Target<'a>> {
     if name == "auto" {
         return Some(Target::Route(app.config.default_route.clone()));
     }
@@ -152,20 +165,27 @@ fn target<'a>(app: &'a App, name: &str) -> Option<Target<'a>> {
     model(app, name).map(Target::Model)
 }
 
-fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
+pub(crate) fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
     app.config.models.iter().find(|model| &*model.name == name)
 }
 
-/// Makes the decision and logs it. From here on the ticket sees to it that an outcome follows, whatever happens.
-fn decide(
+/// A decision that has been logged.
+pub(crate) struct Decided {
+    pub(crate) route: Arc<str>,
+    pub(crate) decision: Decision,
+    /// Estimated.
+    pub(crate) input_tokens: f64,
+}
+
+/// Makes the decision and logs it.
+pub(crate) fn decide(
     app: &Arc<App>,
     id: DecisionId,
-    request: &Request,
+    asked: Asked<'_>,
     target: &Target<'_>,
     excluded: &[&str],
-    arrived: Instant,
-) -> Result<Ticket, ApiError> {
-    let outline = request.outline();
+) -> Result<Decided, ApiError> {
+    let Asked { name, outline, routes } = asked;
     let conversation = Conversation::from_messages(&outline.messages, outline.tools)
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
     let features = slarouter_text::features(&conversation);
@@ -174,7 +194,7 @@ fn decide(
     let snapshot = app.published.load();
     let (route, decision) = match target {
         Target::Route(route) => {
-            let router = snapshot.routes.get(route).ok_or_else(|| unknown(request.model()))?;
+            let router = snapshot.routes.get(route).ok_or_else(|| unknown(name))?;
             let mut rng = decision_rng(app.config.server.seed, id);
             let decision = router.decide(&context, &mut rng).map_err(|error| {
                 tracing::error!(%error, "no decision");
@@ -182,7 +202,7 @@ fn decide(
             })?;
             (route.clone(), decision)
         }
-        Target::Model(model) if !request.endpoint().routes() => lone(model, &context),
+        Target::Model(model) if !routes => lone(model, &context),
         Target::Model(model) => pinned(app, &snapshot, model, &context),
     };
     let record = DecisionRecord {
@@ -197,7 +217,7 @@ fn decide(
         prompt: app.config.store.keep_prompts.then(|| outline.messages.into_owned()),
     };
     app.log(Entry::Decision(record));
-    Ok(Ticket::new(app.clone(), id, route, decision, input_tokens, request, arrived))
+    Ok(Decided { route, decision, input_tokens })
 }
 
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.

@@ -23,9 +23,20 @@ impl Clock {
     }
 }
 
-/// A fresh decision id: a UUIDv7.
+/// A fresh id for a decision that the gateway carries out: a UUIDv7 whose last bit is 0.
 pub(crate) fn new_id() -> DecisionId {
-    DecisionId(Uuid::now_v7().as_u128())
+    DecisionId(Uuid::now_v7().as_u128() & !1)
+}
+
+/// A fresh id for a decision that the caller carries out: the last bit is 1, so that its outcome, and no other, may come from
+/// outside.
+pub(crate) fn new_route_id() -> DecisionId {
+    DecisionId(Uuid::now_v7().as_u128() | 1)
+}
+
+/// Whether the caller was to carry this decision out.
+pub(crate) fn is_route_id(id: DecisionId) -> bool {
+    id.0 & 1 == 1
 }
 
 /// The id as logs show it.
@@ -52,6 +63,7 @@ mod tests {
     #[test]
     fn ids_round_trip_and_strangers_are_refused() {
         let id = new_id();
+        assert!(!is_route_id(id) && is_route_id(new_route_id()));
         assert_eq!(parse_id(&public_id(id)), Some(id));
         for prefix in PREFIXES {
             assert_eq!(parse_id(&prefixed_id(prefix, id)), Some(id), "{prefix}");

@@ -19,6 +19,18 @@ use crate::error::ApiError;
 const MAX_COMMENT: usize = 8_192;
 const MAX_RATER: usize = 256;
 
+/// Rates an answer
+///
+/// Durable before the answer, and taken at any time after the decision.
+#[utoipa::path(
+    post, path = "/v1/feedback", tag = "Decisions",
+    request_body = crate::openapi::FeedbackBody,
+    responses(
+        (status = 202, body = crate::openapi::FeedbackReceipt),
+        (status = "4XX", body = crate::openapi::ErrorBody),
+        (status = 503, body = crate::openapi::ErrorBody),
+    ),
+)]
 pub(crate) async fn feedback(State(app): State<Arc<App>>, body: Bytes) -> Response {
     match record(&app, &body).await {
         Ok(response) => response,

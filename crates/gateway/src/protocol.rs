@@ -14,7 +14,11 @@ pub(crate) mod messages;
 pub(crate) mod outline;
 pub(crate) mod print;
 pub(crate) mod responses;
+#[cfg(test)]
+mod roundtrip;
 pub(crate) mod stream;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use fields::Refusal;
 

@@ -7,6 +7,7 @@ use slarouter_core::{Decision, DecisionId, Price, Reason};
 use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Instant;
 
+use super::Decided;
 use crate::app::App;
 use crate::clock::prefixed_id;
 use crate::config::{Model, ModelProtocol};
@@ -41,15 +42,8 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub(crate) fn new(
-        app: Arc<App>,
-        id: DecisionId,
-        route: Arc<str>,
-        decision: Decision,
-        input_tokens: f64,
-        request: &Request,
-        arrived: Instant,
-    ) -> Self {
+    pub(crate) fn new(app: Arc<App>, id: DecisionId, decided: Decided, request: &Request, arrived: Instant) -> Self {
+        let Decided { route, decision, input_tokens } = decided;
         let model = decision.choice().model.clone();
         Self {
             app,
@@ -138,11 +132,7 @@ impl Ticket {
     /// USD of this answer; without a usage report, or with one beyond reason, that of the estimated input.
     pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
         match usage.filter(|usage| usage.is_plausible()) {
-            Some(usage) => {
-                let cached = usage.cached_tokens.min(usage.input_tokens) as f64;
-                let fresh = usage.input_tokens as f64 - cached;
-                self.price.cost(fresh, usage.output_tokens as f64) + cached * self.cached_price / 1e6
-            }
+            Some(usage) => billed(&self.price, self.cached_price, usage),
             None if self.answered => self.price.cost(self.input_tokens, 0.0),
             None => 0.0,
         }
@@ -150,14 +140,8 @@ impl Ticket {
 
     /// The `slarouter` object of the body, as JSON.
     pub(crate) fn metadata(&self, cost: f64) -> Vec<u8> {
-        let candidate = |c: &slarouter_core::Candidate| {
-            serde_json::json!({
-                "model": &*c.model, "probability": c.probability,
-                "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": c.cost,
-            })
-        };
         let alpha = self.app.config.routes.get(&self.route).map(|route| route.spec.alpha.get());
-        let candidates: Vec<_> = self.decision.candidates.iter().map(candidate).collect();
+        let candidates = candidates(&self.decision);
         serde_json::json!({
             "route": &*self.route, "model": &*self.model, "decision": self.reason().as_str(), "alpha": alpha,
             "propensity": self.decision.propensity(), "candidates": candidates, "cost_usd": cost,
@@ -222,6 +206,24 @@ impl Ticket {
             error,
         }));
     }
+}
+
+/// USD of this usage; the price of cached tokens is per million, as the others.
+pub(crate) fn billed(price: &Price, cached_price: f64, usage: &Usage) -> f64 {
+    let cached = usage.cached_tokens.min(usage.input_tokens) as f64;
+    let fresh = usage.input_tokens as f64 - cached;
+    price.cost(fresh, usage.output_tokens as f64) + cached * cached_price / 1e6
+}
+
+/// The candidates of a decision as clients see them.
+pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
+    let candidate = |c: &slarouter_core::Candidate| {
+        serde_json::json!({
+            "model": &*c.model, "probability": c.probability,
+            "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": c.cost,
+        })
+    };
+    decision.candidates.iter().map(candidate).collect()
 }
 
 impl Drop for Ticket {

@@ -184,7 +184,7 @@ fn format(mut fields: Fields<'_>) -> Result<Format, Refusal> {
         return Err(Refusal::new(fields.at("type"), NOT_CARRIED));
     }
     let schema = fields.take("schema").ok_or_else(|| Refusal::new(fields.at("schema"), "is missing"))?.to_owned();
-    let name = fields.text("name")?;
+    let name = fields.text("name")?.or_else(|| Some("answer".to_owned()));
     fields.done()?;
     // Anthropic holds to the schema always.
     Ok(Format::Schema { name, description: None, schema, strict: Some(true) })
