@@ -73,7 +73,11 @@ fn open() -> OpenApiRouter<Arc<App>> {
 pub(crate) fn description() -> utoipa::openapi::OpenApi {
     let parts = [guarded(), open(), OpenApiRouter::new().routes(routes!(metrics))];
     let whole = OpenApiRouter::with_openapi(Description::openapi());
-    parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi()
+    let mut whole = parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi();
+    // The router's mark for a name that may hold slashes is none of OpenAPI's.
+    let paths = std::mem::take(&mut whole.paths.paths);
+    whole.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    whole
 }
 
 /// The paths of the public listener.
