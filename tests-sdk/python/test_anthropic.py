@@ -131,10 +131,10 @@ def test_broken_streams_never_look_finished(claude, upstream, protocol, scenario
 
 def test_what_cannot_be_carried_is_named(claude, upstream):
     with pytest.raises(anthropic.BadRequestError, match="top_k"):
-        ask(claude, "chat/ok", top_k=5)
+        ask(claude, "chat/ok", extra_body={"top_k": 5})
     assert upstream.requests() == []
-    assert ask(claude, "anthropic/ok", top_k=5).content[0].text == ANSWER
-    assert ask(claude, "auto:mixed", top_k=5).content[0].text == ANSWER
+    assert ask(claude, "anthropic/ok", extra_body={"top_k": 5}).content[0].text == ANSWER
+    assert ask(claude, "auto:mixed", extra_body={"top_k": 5}).content[0].text == ANSWER
     assert json.loads(upstream.requests()[-1]["body"])["top_k"] == 5
 
 

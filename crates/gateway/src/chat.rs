@@ -278,7 +278,7 @@ async fn call(
             }
             ticket.attempt(model);
             let answer = match ask(app, model, request, headers).await {
-                Ok(answer) => sound(answer),
+                Ok(answer) => sound(answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol }),
                 failure => failure,
             };
             failure = match answer {
@@ -319,13 +319,16 @@ async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -
 }
 
 /// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
-fn sound(answer: Answer) -> Result<Answer, Failure> {
+fn sound(answer: Answer, bridge: Bridge) -> Result<Answer, Failure> {
     let (headers, error) = match &answer {
-        Answer::Plain { body, .. } if !response::is_object(body) => {
-            return Err(Failure::Broken("the answer is no JSON object".to_owned()));
-        }
         Answer::Plain { headers, body, .. } => {
-            (headers, response::error_status(body).map(|status| (status, body.clone())))
+            let error = response::error_status(body).map(|status| (status, body.clone()));
+            if error.is_none()
+                && let Some(fault) = bridge.fault(body)
+            {
+                return Err(Failure::Broken(fault));
+            }
+            (headers, error)
         }
         Answer::Stream { headers, first, .. } => (headers, stream::first_error(first)),
     };

@@ -102,6 +102,17 @@ impl Bridge {
         self.endpoint.passes(self.upstream)
     }
 
+    /// What is wrong with an answer that came whole, if it cannot be read.
+    pub(crate) fn fault(self, body: &[u8]) -> Option<String> {
+        if self.passes() {
+            return (!response::is_object(body)).then(|| "the answer is no JSON object".to_owned());
+        }
+        match std::str::from_utf8(body) {
+            Ok(text) => read_answer(self.upstream.wire(), text).err().map(|refusal| format!("in the answer {refusal}")),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
     /// The client's body of an answer that came whole. `close` gives the cost and the metadata of a usage.
     ///
     /// # Errors

@@ -74,7 +74,11 @@ impl Fault {
                 .to_string()
             }
             Protocol::Messages => {
-                let own = self.kind.as_deref().filter(|kind| status_of(Some(kind)).is_some());
+                // OpenAI says `invalid_request_error` of wrong keys and unknown models too.
+                let own = self
+                    .kind
+                    .as_deref()
+                    .filter(|kind| *kind != "invalid_request_error" && status_of(Some(kind)).is_some());
                 let kind = own.unwrap_or_else(|| anthropic_kind(status));
                 json!({ "type": "error", "error": { "type": kind, "message": self.message } }).to_string()
             }

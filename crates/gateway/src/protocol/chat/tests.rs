@@ -154,6 +154,10 @@ fn every_field_has_its_counterpart_or_is_refused() {
     }
     let thinking = to(ModelProtocol::Anthropic, &minimal(json!({ "reasoning_effort": "high" }))).unwrap();
     assert_eq!(thinking["max_tokens"], json!(4096 + 16_384), "room for the answer beside the reasoning");
+    for (field, value) in [("temperature", json!(0.5)), ("tool_choice", json!("required"))] {
+        let beside = minimal(json!({ "reasoning_effort": "high", field: value }));
+        assert_eq!(to(ModelProtocol::Anthropic, &beside).unwrap_err().param, field);
+    }
     let tight = to(ModelProtocol::Anthropic, &minimal(json!({ "reasoning_effort": "high", "max_tokens": 100 })));
     assert_eq!(tight.unwrap_err().param, "reasoning_effort");
 }

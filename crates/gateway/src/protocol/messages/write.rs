@@ -193,6 +193,16 @@ fn thinking(request: &Request) -> Result<Option<u64>, Refusal> {
             ..request.refuse(Field::Effort)
         });
     }
+    // Anthropic's models take neither beside their reasoning.
+    if request.temperature.as_ref().is_some_and(|number| number.parse() != Ok(1.0)) {
+        return Err(Refusal::new(
+            "temperature",
+            "must be 1 or left out for a model of this protocol that is to reason",
+        ));
+    }
+    if matches!(request.choice, Some(Choice::Required | Choice::Named(_))) {
+        return Err(Refusal::new("tool_choice", "cannot force a call on a model of this protocol that is to reason"));
+    }
     Ok(Some(budget.min(room)))
 }
 
