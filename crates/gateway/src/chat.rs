@@ -1,5 +1,7 @@
 //! A request for an answer, in whichever protocol it comes: decide, log, call, pass through or translate.
 
+mod call;
+mod eligible;
 pub(crate) mod handlers;
 mod passage;
 pub(crate) mod ticket;
@@ -9,28 +11,27 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use slarouter_core::{Candidate, Context, Decision, DecisionId, Reason, decision_rng, uniform};
+use slarouter_core::{Candidate, Context, Decision, DecisionId, Reason, decision_rng};
 use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::clock::{new_id, prefixed_id};
 use crate::config::Model;
 use crate::error::{ApiError, SHOULD_RETRY};
 use crate::models::unknown;
+use crate::protocol::Endpoint;
 use crate::protocol::bridge::{Bridge, Terms};
 use crate::protocol::form::Envelope;
 use crate::protocol::outline::Outline;
-use crate::protocol::{Endpoint, Refusal};
-use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next};
+use crate::upstream::{Answer, Failure};
 use crate::wire::request::Request;
-use crate::wire::{response, stream};
+use crate::wire::stream;
 
+use call::call;
+use eligible::excluded;
 use ticket::Ticket;
-
-/// Mean pause before the one retry on the same model; jittered between half and one and a half times this.
-const BACKOFF: Duration = Duration::from_millis(100);
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What Anthropic's SDKs read.
@@ -101,56 +102,6 @@ async fn serve(
             describe(response.headers_mut(), &ticket, None);
             ticket.finish(response.status(), false, None, Some(message));
             Ok(response)
-        }
-    }
-}
-
-/// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a
-/// request that none can be asked.
-fn excluded<'a>(app: &'a App, request: &Request, target: &Target<'a>) -> Result<Vec<&'a str>, ApiError> {
-    let endpoint = request.endpoint();
-    let cannot = |model: &Model| -> Option<Refusal> {
-        if endpoint.upstream_path(model.protocol).is_none() {
-            return Some(Refusal::new("model", "names a model whose provider has nothing like this"));
-        }
-        // What passes as it is need not be looked at.
-        if endpoint.passes(model.protocol) { None } else { request.upstream_body(model).err() }
-    };
-    let models: Vec<&Model> = match target {
-        Target::Model(model) => vec![model],
-        Target::Route(_) if !endpoint.routes() => {
-            let message = "`model` must name a model here: `auto` is for chat completions, responses and messages";
-            return Err(ApiError::invalid("model", "routing_not_supported", message));
-        }
-        Target::Route(route) => {
-            kept_elsewhere(request)?;
-            let zoo = app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default();
-            zoo.iter().filter_map(|spec| model(app, &spec.name)).collect()
-        }
-    };
-    let mut excluded = Vec::new();
-    let mut why = None;
-    for model in &models {
-        if let Some(refusal) = cannot(model) {
-            excluded.push(&*model.name);
-            why.get_or_insert(refusal);
-        }
-    }
-    match why {
-        Some(refusal) if excluded.len() == models.len() => Err(refusal.into()),
-        _ => Ok(excluded),
-    }
-}
-
-/// Refuses, for a route, what one provider alone can look up.
-fn kept_elsewhere(request: &Request) -> Result<(), Refusal> {
-    let kept = ["previous_response_id", "conversation"].into_iter().find(|name| request.member(name).is_some());
-    match kept.filter(|_| request.endpoint() == Endpoint::Responses) {
-        None => Ok(()),
-        Some(name) => {
-            let what = "names what one provider keeps, so that no other model could answer: send the whole conversation \
-                        as `input`, or name the model, with the provider's own id (`x-slarouter-upstream-id`)";
-            Err(Refusal::new(name, what))
         }
     }
 }
@@ -247,95 +198,6 @@ fn lone(model: &Model, context: &Context<'_>) -> (Arc<str>, Decision) {
         score: 0.0,
     };
     ("".into(), Decision { candidates: vec![candidate], chosen: 0, reason: Reason::Pinned })
-}
-
-/// Calls the chosen model, retries it once, then falls back along the route. Nothing has gone to the client yet.
-async fn call(
-    app: &App,
-    ticket: &mut Ticket,
-    request: &Request,
-    headers: &HeaderMap,
-    excluded: &[&str],
-) -> Result<Answer, Failure> {
-    let decision = ticket.decision().clone();
-    let mut order = vec![decision.choice().model.clone()];
-    if decision.reason != Reason::Pinned {
-        let rest = decision.fallbacks().into_iter().map(|candidate| candidate.model.clone());
-        order.extend(rest.filter(|name| !excluded.contains(&&**name)));
-    }
-    let mut failure = Failure::Broken("the model is not configured any more".to_owned());
-    let mut jitter = decision_rng(!app.config.server.seed, ticket.id());
-    for (place, name) in order.iter().enumerate() {
-        let Some(model) = model(app, name) else { continue };
-        // One retry, and only on the first choice.
-        let tries = if place == 0 { 2 } else { 1 };
-        for attempt in 0..tries {
-            if ticket.attempts() >= app.config.upstream.max_attempts {
-                return Err(failure);
-            }
-            if attempt > 0 {
-                sleep(BACKOFF.mul_f64(0.5 + uniform(&mut jitter))).await;
-            }
-            ticket.attempt(model);
-            let answer = match ask(app, model, request, headers).await {
-                Ok(answer) => sound(answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol }),
-                failure => failure,
-            };
-            failure = match answer {
-                Ok(answer) => {
-                    ticket.answered();
-                    return Ok(answer);
-                }
-                Err(failure) => failure,
-            };
-            app.metrics.failure(name, failure.kind());
-            tracing::warn!(request_id = ticket.public_id(), model = %name, %failure, "attempt failed");
-            match failure.next() {
-                Next::Retry => {}
-                Next::OtherModel => break,
-                Next::GiveUp => return Err(failure),
-            }
-        }
-    }
-    Err(failure)
-}
-
-async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Answer, Failure> {
-    let endpoint = request.endpoint();
-    let Some(path) = endpoint.upstream_path(model.protocol) else {
-        return Err(Failure::Broken("the provider has nothing like this".to_owned()));
-    };
-    // Such a model is not asked in the first place.
-    let body = request.upstream_body(model).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
-    let mut forwarded = HeaderMap::new();
-    if endpoint == Endpoint::Messages && endpoint.passes(model.protocol) {
-        for name in [ANTHROPIC_VERSION, "anthropic-beta"] {
-            for value in headers.get_all(name) {
-                forwarded.append(HeaderName::from_static(name), value.clone());
-            }
-        }
-    }
-    app.upstream.call(model, path, &forwarded, body).await
-}
-
-/// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
-fn sound(answer: Answer, bridge: Bridge) -> Result<Answer, Failure> {
-    let (headers, error) = match &answer {
-        Answer::Plain { headers, body, .. } => {
-            let error = response::error_status(body).map(|status| (status, body.clone()));
-            if error.is_none()
-                && let Some(fault) = bridge.fault(body)
-            {
-                return Err(Failure::Broken(fault));
-            }
-            (headers, error)
-        }
-        Answer::Stream { headers, first, .. } => (headers, stream::first_error(first)),
-    };
-    let Some((status, body)) = error else { return Ok(answer) };
-    let mut headers = headers.clone();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Err(Failure::Status { status, headers, body, under_200: true })
 }
 
 /// All attempts failed: the last failure, as the upstream put it.

@@ -11,11 +11,12 @@
 //! end, or by a fault, gets an error event and no `[DONE]`. An error event of the upstream's own passes as it is, and
 //! nothing after it makes the stream whole again. After `[DONE]` nothing but comments passes.
 
-use bytes::Bytes;
-use http::StatusCode;
+mod first;
+
+pub(crate) use first::{first_error, first_id};
 
 use super::json::{self, Edit, Object, WireError, each_element, each_member};
-use super::response::{Usage, error_status, with_cost};
+use super::response::{Usage, with_cost};
 use super::sse::{Event, Splitter, TooLong};
 
 /// The longest event let through, in bytes. Images in base64 come in events of a few MiB.
@@ -386,37 +387,6 @@ pub(super) fn write(event: &Event<'_>, data: &[u8], object: &Object, edits: &[(&
         object.splice(data, edits, &mut edited);
         event.write(&edited, out);
     }
-}
-
-/// The error that a stream begins with in place of an answer, and the status to take it for.
-pub(crate) fn first_error(bytes: &[u8]) -> Option<(StatusCode, Bytes)> {
-    let mut splitter = Splitter::new(MAX_EVENT);
-    splitter.feed(bytes);
-    while let Ok(Some(event)) = splitter.next() {
-        if let Some(data) = event.data() {
-            return error_status(&data).map(|status| (status, Bytes::copy_from_slice(&data)));
-        }
-    }
-    None
-}
-
-/// The upstream's id, if the first whole events of a stream say it: in the chunk, or in the message or response that begins.
-pub(crate) fn first_id(bytes: &[u8]) -> Option<String> {
-    let mut splitter = Splitter::new(MAX_EVENT);
-    splitter.feed(bytes);
-    while let Ok(Some(event)) = splitter.next() {
-        let Some(data) = event.data() else { continue };
-        let Ok(object) = Object::scan(&data) else { continue };
-        let inner = object.get(&data, "message").or_else(|| object.get(&data, "response"));
-        let id = match inner {
-            Some(inner) => Object::scan(inner).ok().and_then(|object| object.get(inner, "id")),
-            None => object.get(&data, "choices").and(object.get(&data, "id")),
-        };
-        if let Some(id) = id.and_then(json::text).filter(|id| !id.is_empty()) {
-            return Some(id);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

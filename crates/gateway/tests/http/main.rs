@@ -1,6 +1,7 @@
 //! A gateway over real HTTP, with the scripted upstream behind it: what can go wrong on either side.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod answers;
 mod decisions;
 mod failures;
 mod limits;
