@@ -76,11 +76,17 @@ def test_tools_there_and_back(client, upstream, protocol, stream):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_reasoning(client, protocol):
+def test_reasoning_and_its_way_back(client, upstream, protocol):
     with client.responses.stream(model=f"{protocol}/reasoning", **BASICS) as stream:
         answer = stream.get_final_response()
     reasoning, message = answer.output
     assert reasoning.summary[0].text == "Six by seven." and message.content[0].text == "It is 42."
+    output = [item.model_dump(exclude_none=True, exclude={"content": {"__all__": {"parsed"}}}) for item in answer.output]
+    ask(client, "responses/ok", input=[{"role": "user", "content": "Hello"}, *output, {"role": "user", "content": "Sure?"}])
+    sent = upstream.requests()[-1]["body"]
+    # OpenAI knows no reasoning items but its own.
+    assert ("Six by seven." in sent) == (protocol == "responses")
+    assert "It is 42." in sent
 
 
 class Point(BaseModel):

@@ -8,8 +8,9 @@ pub(crate) use read::{answer as read_answer, request as read_request};
 pub(crate) use stream::{Reader, Writer};
 pub(crate) use write::{ECHOED, answer as write_answer, request as write_request};
 
+use super::fields::{Fields, elements};
 use super::form::{Stop, Usage};
-use super::print::Object;
+use super::print::{Object, list};
 use crate::wire::response::Usage as Tokens;
 
 /// Reads a `usage` object.
@@ -61,6 +62,23 @@ fn incomplete(stop: &Stop) -> Option<&'static str> {
         Stop::Filter => Some("content_filter"),
         Stop::End | Stop::Sequence(_) | Stop::Tools => None,
     }
+}
+
+/// What the ids of reasoning items begin with that came from another protocol. Such items are taken out again when a client
+/// sends them back; OpenAI knows no items but its own.
+pub(crate) const FOREIGN_REASONING: &str = "rs_slarouter_";
+
+/// The input without reasoning of other protocols; `None` if there is none of it.
+pub(crate) fn without_foreign_reasoning(input: &str) -> Option<String> {
+    memchr::memmem::find(input.as_bytes(), FOREIGN_REASONING.as_bytes())?;
+    let is_foreign = |item: &str| {
+        let mut fields = Fields::parse(item, "").ok();
+        let mut text = |name| fields.as_mut().and_then(|fields| fields.text(name).ok().flatten());
+        text("type").as_deref() == Some("reasoning") && text("id").is_some_and(|id| id.starts_with(FOREIGN_REASONING))
+    };
+    let items = elements(input, "").ok()?;
+    let own: Vec<_> = items.iter().filter(|(item, _)| !is_foreign(item)).map(|(item, _)| (*item).to_owned()).collect();
+    (own.len() < items.len()).then(|| list(&own))
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ struct State {
     reader: Box<dyn Reader>,
     writer: Box<dyn Writer>,
     envelope: Envelope,
+    started: bool,
     stop: Option<Stop>,
     usage: Option<Usage>,
     upstream_id: Option<String>,
@@ -93,6 +94,7 @@ impl Translator {
             reader,
             writer,
             envelope,
+            started: false,
             stop: None,
             usage: None,
             upstream_id: None,
@@ -184,6 +186,14 @@ impl State {
 
     fn write(&mut self, events: &[Event], out: &mut String) {
         for event in events {
+            // Some servers begin with the answer itself, or begin twice; the client's protocol has one beginning.
+            let starts = matches!(event, Event::Start { .. });
+            if starts && std::mem::replace(&mut self.started, true) {
+                continue;
+            }
+            if !starts && !std::mem::replace(&mut self.started, true) {
+                self.writer.event(&Event::Start { id: None, model: None }, &self.envelope, out);
+            }
             match event {
                 Event::Start { id, .. } => self.upstream_id = id.clone().filter(|id| !id.is_empty()),
                 Event::Usage(usage) => self.usage = Some(*usage),
@@ -197,6 +207,9 @@ impl State {
     fn end(&mut self, finish: &dyn Finish, out: &mut String) {
         let mut events = Vec::new();
         self.reader.close(&mut events);
+        if !self.started {
+            events.insert(0, Event::Start { id: None, model: None });
+        }
         self.write(&events, out);
         let cost = self.usage.and_then(|usage| finish.cost(&usage.tokens));
         let metadata = finish.metadata(cost).and_then(|metadata| String::from_utf8(metadata).ok());

@@ -159,7 +159,7 @@ impl Request {
     }
 
     /// The client's bytes with another model, and with the usage asked for if the answer is a stream: its cost is known
-    /// only from there. Reasoning of other models goes out of a request of Anthropic's.
+    /// only from there. Reasoning that was translated from another protocol goes out again.
     fn passed_body(&self, upstream_model: &str) -> Vec<u8> {
         let body = self.body.as_bytes();
         let model = json::quote(upstream_model);
@@ -171,12 +171,13 @@ impl Request {
             options = given.unwrap_or_else(|| br#"{"include_usage":true}"#.to_vec());
             edits.push(("stream_options", Edit::Set(&options)));
         }
-        if self.endpoint == Endpoint::Messages
-            && let Some(messages) = messages::without_foreign_reasoning(&self.body[self.question.clone()])
-        {
-            own = messages;
-            edits.push(("messages", Edit::Set(own.as_bytes())));
-        }
+        let question = &self.body[self.question.clone()];
+        own = match self.endpoint {
+            Endpoint::Messages => messages::without_foreign_reasoning(question),
+            Endpoint::Responses => responses::without_foreign_reasoning(question),
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => None,
+        };
+        edits.extend(own.as_ref().map(|own| (self.endpoint.question(), Edit::Set(own.as_bytes()))));
         let mut out = Vec::with_capacity(body.len() + model.len() + 64);
         self.object.splice(body, &edits, &mut out);
         out

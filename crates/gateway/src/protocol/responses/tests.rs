@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Protocol, Refusal};
+use super::{FOREIGN_REASONING, without_foreign_reasoning};
 use crate::config::ModelProtocol;
 use crate::protocol::testing::translate;
 
@@ -113,5 +114,17 @@ fn every_field_has_its_counterpart_or_is_refused() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn reasoning_of_other_protocols_is_taken_out_and_nothing_else() {
+    let foreign = format!(r#"{{"type":"reasoning","id":"{FOREIGN_REASONING}1_0","summary":[]}}"#);
+    let own = r#"{"type":"reasoning","id":"rs_1","summary":[ 1.0 ]}"#;
+    let user = format!(r#"{{"role":"user","content":"{FOREIGN_REASONING}"}}"#);
+    let without = without_foreign_reasoning(&format!("[ {foreign},{own}, {user}]"));
+    assert_eq!(without, Some(format!("[{own},{user}]")));
+    for kept in [format!("[{own}]"), format!("[{user}]"), format!("\"{FOREIGN_REASONING}\"")] {
+        assert_eq!(without_foreign_reasoning(&kept), None);
     }
 }

@@ -240,11 +240,11 @@ pub(crate) fn status(stop: &Stop) -> &'static str {
 /// An id for an item of the answer, from the answer's own.
 pub(crate) fn item_id(block: &Block, index: usize, envelope: &Envelope) -> String {
     let prefix = match block {
-        Block::Text | Block::Refusal => "msg",
-        Block::Reasoning => "rs",
-        Block::Call { .. } => "fc",
+        Block::Text | Block::Refusal => "msg_",
+        Block::Reasoning => super::FOREIGN_REASONING,
+        Block::Call { .. } => "fc_",
     };
-    format!("{prefix}_{}_{index}", envelope.id.trim_start_matches("resp_"))
+    format!("{prefix}{}_{index}", envelope.id.trim_start_matches("resp_"))
 }
 
 pub(crate) fn output_text(text: &str) -> String {

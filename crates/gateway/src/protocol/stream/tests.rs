@@ -315,6 +315,39 @@ fn garbage_is_an_error() {
     }
 }
 
+#[test]
+fn a_stream_without_a_beginning_gets_one() {
+    let bare = [
+        (
+            Protocol::Chat,
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n",
+        ),
+        (
+            Protocol::Responses,
+            "data: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\ndata: {\"type\":\"response.completed\",\"response\":{}}\n\n",
+        ),
+        (
+            Protocol::Messages,
+            "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n",
+        ),
+    ];
+    for (from, stream) in bare {
+        for to in ALL {
+            for stream in [
+                stream.to_owned(),
+                format!("{}{}", sample(from).split_inclusive("\n\n").take(2).collect::<String>(), stream),
+            ] {
+                let (out, summary) = run(from, to, &[stream.as_bytes()], End::Eof);
+                let (blocks, ..) = said(to, &out);
+                assert_eq!(blocks.last(), Some(&(Block::Text, "a".to_owned())), "{from:?} to {to:?}: {out}");
+                let first = ["\"role\":\"assistant\",\"content\":\"\"", "response.created\n", "message_start\n"];
+                assert_eq!(first.iter().map(|word| out.matches(word).count()).sum::<usize>(), 1, "{out}");
+                assert!(summary.complete);
+            }
+        }
+    }
+}
+
 /// Every shape in which servers send calls.
 #[test]
 fn calls_of_all_kinds_of_servers_are_told_apart() {
