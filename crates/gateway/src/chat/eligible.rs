@@ -2,7 +2,7 @@
 
 use super::{Target, model};
 use crate::app::App;
-use crate::config::Model;
+use crate::config::{Model, ModelProtocol};
 use crate::error::ApiError;
 use crate::protocol::{Endpoint, Refusal};
 use crate::wire::request::Request;
@@ -30,12 +30,18 @@ pub(super) fn excluded<'a>(app: &'a App, request: &Request, target: &Target<'a>)
             zoo.iter().filter_map(|spec| model(app, &spec.name)).collect()
         }
     };
+    // What can be carried depends on the protocol alone, and large requests are not to be written once per model.
+    let mut judged: Vec<(ModelProtocol, Option<Refusal>)> = Vec::new();
     let mut excluded = Vec::new();
     let mut why = None;
     for model in &models {
-        if let Some(refusal) = cannot(model) {
+        if !judged.iter().any(|(protocol, _)| *protocol == model.protocol) {
+            judged.push((model.protocol, cannot(model)));
+        }
+        let refusal = judged.iter().find(|(protocol, _)| *protocol == model.protocol);
+        if let Some((_, Some(refusal))) = refusal {
             excluded.push(&*model.name);
-            why.get_or_insert(refusal);
+            why.get_or_insert_with(|| refusal.clone());
         }
     }
     match why {

@@ -367,7 +367,10 @@ async fn errors_of_gemini_lose_their_brackets() {
 async fn feedback_counts_in_every_protocol() {
     let rig = Rig::start(&["ok"], "").await;
     for inbound in INBOUND {
-        let id = rig.json(inbound, &question(inbound, "auto", false)).await["id"].clone();
+        let request = rig.post(inbound, &question(inbound, "auto", false)).header("x-slarouter-metadata", "enabled");
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["slarouter"]["route"], "default", "{inbound}: {answer}");
+        let id = answer["id"].clone();
         let rated = rig.send("feedback", &json!({ "id": id, "rating": "up" })).await;
         assert_eq!(rated.status(), 202, "{inbound}");
         let rated: Value = rated.json().await.unwrap();

@@ -25,7 +25,18 @@ pub(crate) struct Order {
 struct Held {
     key: Key,
     block: Block,
+    /// What waits to be let out.
     text: String,
+    nesting: Nesting,
+}
+
+/// Follows an object's text piece by piece to its closing brace.
+#[derive(Debug, Default)]
+struct Nesting {
+    begun: bool,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
 }
 
 // === impl Order ===
@@ -42,7 +53,7 @@ impl Order {
             Key::Text | Key::Call(_) => Block::Text,
         };
         if self.held(key).is_none() {
-            self.begin(Held { key, block, text: String::new() }, out);
+            self.begin(Held { key, block, text: String::new(), nesting: Nesting::default() }, out);
         }
         self.more(key, text, out);
     }
@@ -50,7 +61,8 @@ impl Order {
     /// A call begins; what is known of it already counts once.
     pub(crate) fn call(&mut self, index: u64, id: String, name: String, out: &mut Vec<Event>) {
         self.ids.push((index, id.clone()));
-        self.begin(Held { key: Key::Call(index), block: Block::Call { id, name }, text: String::new() }, out);
+        let (key, block) = (Key::Call(index), Block::Call { id, name });
+        self.begin(Held { key, block, text: String::new(), nesting: Nesting::default() }, out);
     }
 
     /// The id of the call of this index, if it has begun.
@@ -108,14 +120,12 @@ impl Order {
     fn more(&mut self, key: Key, text: &str, out: &mut Vec<Event>) {
         match &mut self.open {
             Some(open) if open.key == key => {
-                // Only a call has to be known whole.
-                if matches!(key, Key::Call(_)) {
-                    open.text.push_str(text);
-                }
+                open.nesting.follow(text);
                 out.push(Event::Delta(text.to_owned()));
             }
             _ => {
                 if let Some(held) = self.waiting.iter_mut().find(|held| held.key == key) {
+                    held.nesting.follow(text);
                     held.text.push_str(text);
                 }
             }
@@ -132,10 +142,10 @@ impl Order {
         }
     }
 
-    fn open(&mut self, held: Held, out: &mut Vec<Event>) {
+    fn open(&mut self, mut held: Held, out: &mut Vec<Event>) {
         out.push(Event::Open(held.block.clone()));
         if !held.text.is_empty() {
-            out.push(Event::Delta(held.text.clone()));
+            out.push(Event::Delta(std::mem::take(&mut held.text)));
         }
         self.open = Some(held);
     }
@@ -152,8 +162,29 @@ impl Order {
 impl Held {
     fn is_complete(&self) -> bool {
         match self.key {
-            Key::Call(_) => serde_json::from_str::<serde::de::IgnoredAny>(&self.text).is_ok(),
+            Key::Call(_) => self.nesting.begun && self.nesting.depth == 0,
             _ => true,
+        }
+    }
+}
+
+// === impl Nesting ===
+
+impl Nesting {
+    fn follow(&mut self, text: &str) {
+        for byte in text.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => {
+                    self.begun = true;
+                    self.depth += 1;
+                }
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
         }
     }
 }
@@ -201,6 +232,27 @@ mod tests {
         assert_eq!(out, expected);
         assert!(order.any_calls() && order.is_whole(1) && order.call_id(1) == Some("b") && order.call_id(2).is_none());
         assert!(order.arguments(0, "more", &mut out).is_err());
+    }
+
+    #[test]
+    fn braces_in_strings_close_nothing() {
+        for (text, whole) in [
+            ("{}", true),
+            (r#"{"a":"}"}"#, true),
+            (r#"{"a":"}"#, false),
+            (r#"{"a":"\"}"#, false),
+            (r#"{"a":"\\"}"#, true),
+            (r#"{"a":[{}]"#, false),
+            ("", false),
+            ("7", false),
+        ] {
+            let (mut order, mut out) = (Order::default(), Vec::new());
+            order.call(0, "a".into(), "f".into(), &mut out);
+            for piece in text.split_inclusive('"') {
+                order.arguments(0, piece, &mut out).unwrap();
+            }
+            assert_eq!(order.is_whole(0), whole, "{text}");
+        }
     }
 
     #[test]

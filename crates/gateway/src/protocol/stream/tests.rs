@@ -232,6 +232,24 @@ fn cuts_between_pieces_change_nothing() {
     }
 }
 
+#[test]
+fn length_is_no_obstacle() {
+    let (events, huge) = (100_000, "\u{e9}\\n".repeat(2_500_000));
+    let chunk = |text: &str| {
+        format!("data: {{\"id\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    };
+    let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    for to in [Protocol::Responses, Protocol::Messages] {
+        let (out, _) = run(Protocol::Chat, to, &[format!("{}{end}", chunk(&huge)).as_bytes()], End::Eof);
+        assert_eq!(said(to, &out).0, [(Block::Text, huge.replace("\\n", "\n"))]);
+        let (piece, end) = (chunk("a"), end.to_owned());
+        let mut pieces = vec![piece.as_bytes(); events];
+        pieces.push(end.as_bytes());
+        let (out, _) = run(Protocol::Chat, to, &pieces, End::Eof);
+        assert_eq!(said(to, &out).0, [(Block::Text, "a".repeat(events))]);
+    }
+}
+
 /// Where a client of the protocol sees the end of a whole answer.
 fn ends_well(protocol: Protocol, out: &str) -> bool {
     match protocol {
