@@ -145,12 +145,15 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-async fn not_found(request: Request) -> ApiError {
-    let message = format!("there is no {}", request.uri().path());
-    ApiError::invalid("", "not_found", message).with_status(StatusCode::NOT_FOUND)
+async fn not_found(request: Request) -> Response {
+    let path = request.uri().path();
+    let error = ApiError::invalid("", "not_found", format!("there is no {path}")).with_status(StatusCode::NOT_FOUND);
+    error.respond(Endpoint::of_path(path).protocol())
 }
 
-async fn wrong_method(request: Request) -> ApiError {
-    let message = format!("{} does not take {}", request.uri().path(), request.method());
-    ApiError::invalid("", "method_not_allowed", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
+async fn wrong_method(request: Request) -> Response {
+    let path = request.uri().path();
+    let message = format!("{path} does not take {}", request.method());
+    let error = ApiError::invalid("", "method_not_allowed", message).with_status(StatusCode::METHOD_NOT_ALLOWED);
+    error.respond(Endpoint::of_path(path).protocol())
 }

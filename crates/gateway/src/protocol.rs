@@ -53,12 +53,15 @@ pub(crate) enum Endpoint {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// The endpoint of a path; paths with none take OpenAI's shapes.
+    /// The endpoint that a path belongs to; others take OpenAI's shapes.
     pub(crate) fn of_path(path: &str) -> Self {
-        match path {
-            "/v1/messages" => Self::Messages,
-            "/v1/responses" => Self::Responses,
-            _ => Self::Chat,
+        let below = |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below("/v1/messages") {
+            Self::Messages
+        } else if below("/v1/responses") {
+            Self::Responses
+        } else {
+            Self::Chat
         }
     }
 

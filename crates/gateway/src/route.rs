@@ -136,6 +136,10 @@ fn decide(app: &Arc<App>, body: &[u8]) -> Result<RouteResponse, ApiError> {
             return Err(ApiError::invalid("messages", "missing_required_parameter", message));
         }
     };
+    if question.strip_prefix('[').is_some_and(|rest| rest.trim_start() == "]") {
+        let param = endpoint.question();
+        return Err(ApiError::invalid(param, "empty_array", format!("`{param}` must not be empty")));
+    }
     let name = request.model.as_deref().unwrap_or("auto");
     let target = chat::target(app, name).ok_or_else(|| unknown(name))?;
     let outline = outline(endpoint, &question, preface.as_deref(), tools.as_deref());

@@ -58,6 +58,8 @@ async fn what_is_wrong_with_a_decision_or_an_outcome_is_named() {
     for (body, code, param) in [
         (json!({}), "missing_required_parameter", "messages"),
         (json!({ "model": "none", "input": "x" }), "model_not_found", "model"),
+        (json!({ "messages": [] }), "empty_array", "messages"),
+        (json!({ "input": [] }), "empty_array", "input"),
         (json!({ "messages": 7 }), "invalid_messages", "messages"),
         (json!([]), "invalid_json", ""),
     ] {

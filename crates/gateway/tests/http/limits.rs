@@ -57,6 +57,11 @@ async fn only_a_known_key_is_served_and_it_stays_here() {
         let body: Value = answer.json().await.unwrap();
         assert_eq!((&body["type"], &body["error"]["type"]), (&json!("error"), &json!(kind)), "{key}");
     }
+    for (method, path, status) in [("GET", "/v1/messages", 405), ("POST", "/v1/messages/none", 404)] {
+        let answer = rig.client.request(method.parse().unwrap(), rig.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["type"], "error", "{path}");
+    }
     assert!(rig.called().is_empty());
     let answer = rig.post(&question(false)).bearer_auth("sixteen-letters-1").send().await.unwrap();
     assert_eq!(answer.status(), 200);
