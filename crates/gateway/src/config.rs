@@ -105,6 +105,8 @@ pub struct Model {
     pub price: Price,
     /// USD per million input tokens read from the provider's cache; as fresh ones if not given.
     pub cached_input: Option<f64>,
+    /// USD per million input tokens written to the provider's cache; as fresh ones if not given.
+    pub cache_write: Option<f64>,
 }
 
 /// `models.protocol`: what a provider speaks.

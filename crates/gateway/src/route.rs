@@ -15,7 +15,7 @@ use slarouter_store::{OutcomeRecord, StoreError, StoredDecision};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::chat::ticket::{billed, candidates};
+use crate::chat::ticket::{Prices, candidates};
 use crate::chat::{self, Asked, Target};
 use crate::clock::{is_route_id, new_route_id, parse_id, prefixed_id};
 use crate::config::Model;
@@ -249,10 +249,7 @@ fn outcome(app: &App, report: &Report, held: &StoredDecision) -> Result<OutcomeR
     }
     let ok = report.ok.unwrap_or(true);
     let usage = report.usage.as_ref().map(usage).transpose()?;
-    let price = |usage: &Usage| {
-        let model = model?;
-        Some(billed(&model.price, model.cached_input.unwrap_or(model.price.input), usage))
-    };
+    let price = |usage: &Usage| Some(Prices::of(model?).cost(usage));
     let estimated = || model.filter(|_| ok).map_or(0.0, |model| model.price.cost(held.record.input_tokens, 0.0));
     let cost = report.cost.or_else(|| usage.as_ref().and_then(price)).unwrap_or_else(estimated);
     within("cost", cost, CostModel::MAX_COST)?;

@@ -19,6 +19,14 @@ use crate::wire::response::Usage;
 /// nginx's customary status for a client that went away.
 const CLIENT_CLOSED: u16 = 499;
 
+/// A model's prices, in USD per million tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Prices {
+    base: Price,
+    cache_read: f64,
+    cache_write: f64,
+}
+
 /// Follows a request and logs its outcome exactly once: when it is finished, or when it is dropped because the client has
 /// gone or the gateway's grace period is over.
 pub(crate) struct Ticket {
@@ -35,10 +43,29 @@ pub(crate) struct Ticket {
     model: Arc<str>,
     upstream_model: String,
     upstream: ModelProtocol,
-    price: Price,
-    cached_price: f64,
+    prices: Prices,
     answered: bool,
     finished: bool,
+}
+
+impl Prices {
+    pub(crate) fn of(model: &Model) -> Self {
+        let fresh = model.price.input;
+        Self {
+            base: model.price,
+            cache_read: model.cached_input.unwrap_or(fresh),
+            cache_write: model.cache_write.unwrap_or(fresh),
+        }
+    }
+
+    /// USD of this usage.
+    pub(crate) fn cost(&self, usage: &Usage) -> f64 {
+        let read = usage.cached_tokens.min(usage.input_tokens);
+        let written = usage.cache_write_tokens.min(usage.input_tokens - read);
+        let fresh = (usage.input_tokens - read - written) as f64;
+        let cache = read as f64 * self.cache_read + written as f64 * self.cache_write;
+        self.base.cost(fresh, usage.output_tokens as f64) + cache / 1e6
+    }
 }
 
 impl Ticket {
@@ -59,8 +86,7 @@ impl Ticket {
             model,
             upstream_model: String::new(),
             upstream: ModelProtocol::default(),
-            price: Price::default(),
-            cached_price: 0.0,
+            prices: Prices::default(),
             answered: false,
             finished: false,
         }
@@ -115,8 +141,7 @@ impl Ticket {
         self.model = model.name.clone();
         self.upstream_model.clone_from(&model.upstream_model);
         self.upstream = model.protocol;
-        self.price = model.price;
-        self.cached_price = model.cached_input.unwrap_or(model.price.input);
+        self.prices = Prices::of(model);
     }
 
     /// Notes that the first bytes are here. Another model than the chosen one is logged before any byte goes out, so
@@ -132,8 +157,8 @@ impl Ticket {
     /// USD of this answer; without a usage report, or with one beyond reason, that of the estimated input.
     pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
         match usage.filter(|usage| usage.is_plausible()) {
-            Some(usage) => billed(&self.price, self.cached_price, usage),
-            None if self.answered => self.price.cost(self.input_tokens, 0.0),
+            Some(usage) => self.prices.cost(usage),
+            None if self.answered => self.prices.base.cost(self.input_tokens, 0.0),
             None => 0.0,
         }
     }
@@ -208,13 +233,6 @@ impl Ticket {
     }
 }
 
-/// USD of this usage; the price of cached tokens is per million, as the others.
-pub(crate) fn billed(price: &Price, cached_price: f64, usage: &Usage) -> f64 {
-    let cached = usage.cached_tokens.min(usage.input_tokens) as f64;
-    let fresh = usage.input_tokens as f64 - cached;
-    price.cost(fresh, usage.output_tokens as f64) + cached * cached_price / 1e6
-}
-
 /// The candidates of a decision as clients see them.
 pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
     let candidate = |c: &slarouter_core::Candidate| {
@@ -229,5 +247,22 @@ pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.settle(CLIENT_CLOSED, false, None, Some("the client went away, or the gateway stopped".to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_token_has_its_price_once() {
+        let prices = Prices { base: Price { input: 1.0, output: 8.0 }, cache_read: 0.25, cache_write: 2.0 };
+        let cost = |input_tokens, cached_tokens, cache_write_tokens, output_tokens| {
+            prices.cost(&Usage { input_tokens, cached_tokens, cache_write_tokens, output_tokens }) * 1e6
+        };
+        assert!((cost(10, 4, 2, 3) - (4.0 + 1.0 + 4.0 + 24.0)).abs() < 1e-9);
+        assert!((cost(10, 0, 0, 0) - 10.0).abs() < 1e-9);
+        // Reports that contradict themselves are not billed twice.
+        assert!((cost(4, 9, 9, 0) - 1.0).abs() < 1e-9);
     }
 }

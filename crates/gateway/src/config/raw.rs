@@ -88,6 +88,7 @@ pub(super) struct Price {
     pub(super) input: f64,
     pub(super) output: f64,
     pub(super) cached_input: Option<f64>,
+    pub(super) cache_write: Option<f64>,
 }
 
 #[derive(Deserialize)]

@@ -179,7 +179,8 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
         Some(value.into())
     });
     let (place, price) = (raw.price.span(), raw.price.into_inner());
-    for value in [Some(price.input), Some(price.output), price.cached_input].into_iter().flatten() {
+    let given = [Some(price.input), Some(price.output), price.cached_input, price.cache_write];
+    for value in given.into_iter().flatten() {
         if !Price::allows(value) {
             let what = format!("a price must be from 0 to {} USD per million tokens, not {value}", Price::MAX);
             problems.add(Some(place.clone()), what);
@@ -195,6 +196,7 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
         max_output_tokens: count(raw.max_output_tokens, 4_096, problems),
         price: Price { input: price.input, output: price.output },
         cached_input: price.cached_input,
+        cache_write: price.cache_write,
         name: name.into(),
     };
     Some((model, prior))

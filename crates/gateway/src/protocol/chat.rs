@@ -38,7 +38,7 @@ fn read_usage(raw: &str) -> Option<Usage> {
     let tokens = Tokens::read(raw.as_bytes())?;
     let value: serde_json::Value = serde_json::from_str(raw).ok()?;
     let reasoning = value["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap_or(0);
-    Some(Usage { tokens, cache_writes: 0, reasoning })
+    Some(Usage { tokens, reasoning })
 }
 
 fn write_usage(usage: &Usage) -> String {

@@ -146,8 +146,6 @@ pub(crate) enum Stop {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) tokens: Tokens,
-    /// Those of the input that were written to the provider's cache.
-    pub(crate) cache_writes: u64,
     /// Those of the output that were reasoning.
     pub(crate) reasoning: u64,
 }

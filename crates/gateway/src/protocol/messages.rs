@@ -53,8 +53,13 @@ fn read_usage(raw: &str) -> Option<Usage> {
     let cached = count("cache_read_input_tokens").unwrap_or(0);
     let writes = count("cache_creation_input_tokens").unwrap_or(0);
     let input = fresh.unwrap_or(0).saturating_add(cached).saturating_add(writes);
-    let tokens = Tokens { input_tokens: input, cached_tokens: cached, output_tokens: output.unwrap_or(0) };
-    Some(Usage { tokens, cache_writes: writes, reasoning: 0 })
+    let tokens = Tokens {
+        input_tokens: input,
+        cached_tokens: cached,
+        cache_write_tokens: writes,
+        output_tokens: output.unwrap_or(0),
+    };
+    Some(Usage { tokens, reasoning: 0 })
 }
 
 /// A later report says only what has changed since.
@@ -82,10 +87,10 @@ pub(crate) fn tokens(raw: &[u8]) -> Option<Tokens> {
 
 fn write_usage(usage: &Usage) -> String {
     let tokens = &usage.tokens;
-    let fresh = tokens.input_tokens.saturating_sub(tokens.cached_tokens).saturating_sub(usage.cache_writes);
+    let fresh = tokens.input_tokens.saturating_sub(tokens.cached_tokens).saturating_sub(tokens.cache_write_tokens);
     Object::new()
         .count("input_tokens", fresh)
-        .count("cache_creation_input_tokens", usage.cache_writes)
+        .count("cache_creation_input_tokens", tokens.cache_write_tokens)
         .count("cache_read_input_tokens", tokens.cached_tokens)
         .count("output_tokens", tokens.output_tokens)
         .end()

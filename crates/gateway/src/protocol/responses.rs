@@ -24,10 +24,11 @@ fn read_usage(raw: &str) -> Option<Usage> {
     let tokens = Tokens {
         input_tokens: input.unwrap_or(0),
         cached_tokens: count(&usage["input_tokens_details"]["cached_tokens"]).unwrap_or(0),
+        cache_write_tokens: 0,
         output_tokens: output.unwrap_or(0),
     };
     let reasoning = count(&usage["output_tokens_details"]["reasoning_tokens"]).unwrap_or(0);
-    Some(Usage { tokens, cache_writes: 0, reasoning })
+    Some(Usage { tokens, reasoning })
 }
 
 /// The billed tokens of a raw `usage` object.

@@ -104,13 +104,18 @@ fn answer() -> impl Strategy<Value = Answer> {
                 let arguments = json!({ "x": argument }).to_string();
                 parts.push(Part::Call { id: format!("call_{index}"), name: name.clone(), arguments });
             }
-            let tokens = Tokens { input_tokens: fresh + cached, cached_tokens: cached, output_tokens: fresh };
+            let tokens = Tokens {
+                input_tokens: fresh + cached,
+                cached_tokens: cached,
+                output_tokens: fresh,
+                cache_write_tokens: 0,
+            };
             Answer {
                 id: Some("ours".into()),
                 model: Some("up".into()),
                 parts,
                 stop: stop.or_tools(!calls.is_empty()),
-                usage: Some(Usage { tokens, cache_writes: 0, reasoning: 0 }),
+                usage: Some(Usage { tokens, reasoning: 0 }),
             }
         },
     )

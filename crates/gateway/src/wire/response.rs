@@ -15,6 +15,8 @@ pub(crate) struct Usage {
     pub(crate) input_tokens: u64,
     /// Those of the input that came from the upstream's prompt cache.
     pub(crate) cached_tokens: u64,
+    /// Those of the input that were written to it, where that is reported.
+    pub(crate) cache_write_tokens: u64,
     /// Output tokens, reasoning included.
     pub(crate) output_tokens: u64,
 }
@@ -99,6 +101,7 @@ impl Usage {
         let within = |tokens: u64, most: f64| tokens as f64 <= most;
         within(self.input_tokens, CostModel::MAX_INPUT_TOKENS)
             && within(self.cached_tokens, CostModel::MAX_INPUT_TOKENS)
+            && within(self.cache_write_tokens, CostModel::MAX_INPUT_TOKENS)
             && within(self.output_tokens, CostModel::MAX_OUTPUT_TOKENS)
     }
 
@@ -117,6 +120,7 @@ impl Usage {
             input_tokens: input.unwrap_or(0),
             // The second is DeepSeek's name for it.
             cached_tokens: cached.or_else(|| number("prompt_cache_hit_tokens")).unwrap_or(0),
+            cache_write_tokens: 0,
             output_tokens: output.unwrap_or(0),
         })
     }
@@ -141,14 +145,20 @@ mod tests {
     fn reads_usage_and_id() {
         let facts = read(Protocol::Chat, BODY.as_bytes());
         assert_eq!(facts.id.as_deref(), Some("chatcmpl-1"));
-        assert_eq!(facts.usage, Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3 }));
+        assert_eq!(
+            facts.usage,
+            Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3, cache_write_tokens: 0 })
+        );
         for none in
             ["{}", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, r#"{"usage":{"prompt_tokens":"1"}}"#]
         {
             assert_eq!(read(Protocol::Chat, none.as_bytes()).usage, None, "{none}");
         }
         let deepseek = read(Protocol::Chat, br#"{"usage":{"prompt_tokens":5.0,"prompt_cache_hit_tokens":2}}"#);
-        assert_eq!(deepseek.usage, Some(Usage { input_tokens: 5, cached_tokens: 2, output_tokens: 0 }));
+        assert_eq!(
+            deepseek.usage,
+            Some(Usage { input_tokens: 5, cached_tokens: 2, output_tokens: 0, cache_write_tokens: 0 })
+        );
     }
 
     #[test]

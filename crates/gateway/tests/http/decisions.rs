@@ -30,7 +30,7 @@ async fn a_decision_alone_calls_nobody_and_its_outcome_counts_once() {
     }
     assert!(rig.called().is_empty());
 
-    let usage = json!({ "input_tokens": 6, "cache_read_input_tokens": 4, "output_tokens": 5 });
+    let usage = json!({ "input_tokens": 6, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 1, "output_tokens": 5 });
     let report = json!({ "id": ids[0], "usage": usage, "latency_ms": 12.5 });
     for status in ["recorded", "duplicate"] {
         let (code, receipt) = post(&rig, "/v1/outcomes", &report).await;
@@ -46,7 +46,7 @@ async fn a_decision_alone_calls_nobody_and_its_outcome_counts_once() {
     let left = rig.stop().await;
     let [first, second] = &left.outcomes[..] else { panic!("the third was never reported: {:?}", left.outcomes) };
     assert_eq!((first.ok, first.status, first.attempts, &*first.model), (true, 200, 0, "small"));
-    assert_eq!((first.input_tokens, first.cached_tokens, first.output_tokens), (Some(10.0), Some(4.0), Some(5.0)));
+    assert_eq!((first.input_tokens, first.cached_tokens, first.output_tokens), (Some(10.0), Some(3.0), Some(5.0)));
     assert!((first.cost - 20e-6).abs() < 1e-12 && first.latency_ms == 12.5, "{first:?}");
     assert_eq!((second.ok, second.cost, &*second.model), (false, 0.25, "large"));
     assert_eq!(second.error.as_deref(), Some("it broke"));

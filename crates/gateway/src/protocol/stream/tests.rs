@@ -201,7 +201,7 @@ fn every_pair_says_the_same() {
             ];
             assert_eq!(blocks, expected, "{from:?} to {to:?}: {out}");
             assert_eq!(stop, Some(Stop::Tools), "{from:?} to {to:?}");
-            let tokens = Tokens { input_tokens: 10, cached_tokens: 3, output_tokens: 4 };
+            let tokens = Tokens { input_tokens: 10, cached_tokens: 3, output_tokens: 4, cache_write_tokens: 0 };
             assert_eq!(usage.unwrap().tokens, tokens, "{from:?} to {to:?}");
             let reasoning = if from == Protocol::Messages || to == Protocol::Messages { 0 } else { 2 };
             assert_eq!(usage.unwrap().reasoning, reasoning, "{from:?} to {to:?}");
@@ -424,8 +424,8 @@ proptest! {
         }
         let any_calls = expected.iter().any(|(block, _)| matches!(block, Block::Call { .. }));
         let stop = [Stop::End, Stop::Length, Stop::Filter][stop].clone().or_tools(any_calls);
-        let tokens = Tokens { input_tokens: 9, cached_tokens: 2, output_tokens: output };
-        let usage = Usage { tokens, cache_writes: 0, reasoning: 0 };
+        let tokens = Tokens { input_tokens: 9, cached_tokens: 2, output_tokens: output, cache_write_tokens: 0 };
+        let usage = Usage { tokens, reasoning: 0 };
         for protocol in ALL {
             let (mut writer, mut out) = (writer(protocol), String::new());
             let mut write = |event: Event| writer.event(&event, &envelope(), &mut out);
