@@ -13,7 +13,7 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
 
     request.stream = fields.flag("stream")?.unwrap_or(false);
     if let Some(system) = fields.take("system") {
-        let parts = content(system, "system")?;
+        let parts = content(system, "system", false)?;
         request.turns.push(Turn { role: Role::System, parts, place: "system".to_owned() });
     }
     for (raw, place) in fields.array("messages")? {
@@ -26,7 +26,7 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
         };
         let at = message.at("content");
         let raw = message.take("content").ok_or_else(|| Refusal::new(at.clone(), "is missing"))?;
-        let parts = content(raw, &at)?;
+        let parts = content(raw, &at, false)?;
         message.done()?;
         request.turns.push(Turn { role, parts, place });
     }
@@ -68,19 +68,20 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
     Ok(request)
 }
 
-fn content(raw: &str, place: &str) -> Result<Vec<Part>, Refusal> {
+/// Text, or blocks; `inner`: those of a tool's result, among which there are no turns of a conversation.
+fn content(raw: &str, place: &str, inner: bool) -> Result<Vec<Part>, Refusal> {
     if let Some(text) = string(raw) {
         return Ok(vec![Part::Text(text.into_owned())]);
     }
     let blocks = elements(raw, place).map_err(|_| Refusal::new(place, "must be a string or an array of blocks"))?;
     let mut parts = Vec::new();
     for (raw, place) in blocks {
-        parts.extend(block(raw, place)?);
+        parts.extend(block(raw, place, inner)?);
     }
     Ok(parts)
 }
 
-fn block(raw: &str, place: String) -> Result<Option<Part>, Refusal> {
+fn block(raw: &str, place: String, inner: bool) -> Result<Option<Part>, Refusal> {
     let mut fields = Fields::parse(raw, place)?;
     fields.hints(&["cache_control"]);
     let part = match fields.required("type")?.as_str() {
@@ -95,6 +96,9 @@ fn block(raw: &str, place: String) -> Result<Option<Part>, Refusal> {
             let (name, source) = (fields.text("title")?, source(&mut fields)?);
             Part::File { name, source }
         }
+        "tool_use" | "tool_result" | "thinking" | "redacted_thinking" if inner => {
+            return Err(Refusal::new(fields.at("type"), "cannot stand in a tool's result"));
+        }
         "tool_use" => {
             fields.hints(&["caller"]);
             let input = fields.take("input").ok_or_else(|| Refusal::new(fields.at("input"), "is missing"))?;
@@ -102,7 +106,7 @@ fn block(raw: &str, place: String) -> Result<Option<Part>, Refusal> {
         }
         "tool_result" => {
             let at = fields.at("content");
-            let parts = fields.take("content").map_or(Ok(Vec::new()), |raw| content(raw, &at))?;
+            let parts = fields.take("content").map_or(Ok(Vec::new()), |raw| content(raw, &at, true))?;
             let failed = fields.flag("is_error")?.unwrap_or(false);
             Part::Result { id: fields.required("tool_use_id")?, parts, failed }
         }

@@ -148,6 +148,10 @@ fn what_cannot_be_carried_inside_of_messages_has_a_place() {
                 { "type": "image", "source": { "type": "url", "url": "https://h/i" } }] }]),
             "messages[0]",
         ),
+        (
+            json!([{ "type": "tool_result", "tool_use_id": "c", "content": [{ "type": "tool_result" }] }]),
+            "messages[0].content[0].content[0].type",
+        ),
         (json!(7), "messages[0].content"),
     ] {
         assert_eq!(to(ModelProtocol::OpenaiChat, &with(blocks.clone())).unwrap_err().param, param, "{blocks}");
