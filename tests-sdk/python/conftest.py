@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import anthropic
 import openai
 import pytest
 
@@ -98,4 +99,12 @@ def base_url(upstream_process, tmp_path_factory):
 def client(base_url, upstream):
     # The SDK's own retries stay on: that the gateway keeps it from them is part of the contract.
     with openai.OpenAI(base_url=base_url, api_key=CLIENT_KEY, timeout=PATIENCE) as client:
+        yield client
+
+
+@pytest.fixture
+def claude(base_url, upstream):
+    # Anthropic's SDK puts the version into the path by itself.
+    url = base_url.removesuffix("/v1")
+    with anthropic.Anthropic(base_url=url, api_key=CLIENT_KEY, timeout=PATIENCE) as client:
         yield client

@@ -107,7 +107,7 @@ fn knowledge_goes_by_name_and_is_complete() {
     };
     let (second, third) = (judge(&second), judge(&third));
     assert_eq!((&second[0], &second[1]), (&third[2], &third[0]));
-    assert!(third[1].1 > third[0].1 + 0.2, "it is knowledge: {third:?}");
+    assert!(third[2].1 > third[0].1 + 0.2, "it is knowledge: {third:?}");
 
     // Accounts are nobody else's business.
     assert_eq!(first.learner.account().labels, first.learner.router().certificate().unwrap().labels);

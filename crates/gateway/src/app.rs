@@ -8,10 +8,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use http::{StatusCode, header};
 use slarouter_core::Timestamp;
 use slarouter_store::{Entry, Store};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::Keys;
 use crate::clock::Clock;
@@ -20,8 +23,10 @@ use crate::error::ApiError;
 use crate::features::Features;
 use crate::learning::Snapshot;
 use crate::metrics::Metrics;
+use crate::openapi::Description;
+use crate::protocol::Endpoint;
 use crate::upstream::Upstream;
-use crate::{audits, chat, feedback, models};
+use crate::{audits, chat, feedback, models, openapi, route};
 
 pub(crate) struct App {
     pub(crate) config: Config,
@@ -46,22 +51,48 @@ impl App {
     }
 }
 
+/// The paths that want a key.
+fn guarded() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(chat::handlers::completions))
+        .routes(routes!(chat::handlers::responses))
+        .routes(routes!(chat::handlers::messages))
+        .routes(routes!(chat::handlers::text_completions))
+        .routes(routes!(chat::handlers::embeddings))
+        .routes(routes!(route::route))
+        .routes(routes!(route::outcomes))
+        .routes(routes!(feedback::feedback))
+        .routes(routes!(audits::list))
+        .routes(routes!(models::list))
+        .routes(routes!(models::retrieve))
+}
+
+/// The paths for all.
+fn open() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(openapi::openapi))
+}
+
+/// The description of all paths, made from the router's own parts.
+pub(crate) fn description() -> utoipa::openapi::OpenApi {
+    let parts = [guarded(), open(), OpenApiRouter::new().routes(routes!(metrics))];
+    let whole = OpenApiRouter::with_openapi(Description::openapi());
+    let mut whole = parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi();
+    // The router's mark for a name that may hold slashes is none of OpenAPI's.
+    let paths = std::mem::take(&mut whole.paths.paths);
+    whole.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    whole
+}
+
 /// The paths of the public listener.
 pub(crate) fn public(app: Arc<App>) -> Router {
-    let api = Router::new()
-        .route("/v1/chat/completions", post(chat::completions))
-        .route("/v1/feedback", post(feedback::feedback))
-        .route("/v1/audits", get(audits::list))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::retrieve))
+    let api = guarded()
         .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))
         .layer(from_fn_with_state(app.clone(), authenticate));
-    let health = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
-    let mut paths = api.merge(health);
+    let mut paths = api.merge(open());
     if app.config.server.admin_listen.is_none() {
-        paths = paths.route("/metrics", get(metrics));
+        paths = paths.routes(routes!(metrics));
     }
-    paths.fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(app)
+    Router::from(paths).fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(app)
 }
 
 /// The paths of the operator's listener, if there is one.
@@ -76,23 +107,31 @@ pub(crate) fn admin(app: Arc<App>) -> Router {
 }
 
 async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let protocol = Endpoint::of_path(request.uri().path()).protocol();
     if let Err(error) = app.keys.check(request.headers()) {
-        return error.into_response();
+        return error.respond(protocol);
     }
     let response = next.run(request).await;
     // The extractor's own answer is bare text; clients expect the error object.
     if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let message = format!("the body is over {} bytes", app.config.server.max_body_bytes);
         let error = ApiError::invalid("", "request_too_large", message);
-        return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+        return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).respond(protocol);
     }
     response
 }
 
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", tag = "Operation", responses((status = 200, body = String)))]
 async fn healthz() -> &'static str {
     "ok"
 }
 
+/// Whether it takes requests
+#[utoipa::path(
+    get, path = "/readyz", tag = "Operation",
+    responses((status = 200, body = String), (status = 503, description = "It shuts down", body = String)),
+)]
 async fn readyz(State(app): State<Arc<App>>) -> Response {
     if app.draining.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
@@ -100,6 +139,8 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
     "ready".into_response()
 }
 
+/// Metrics for Prometheus, on the operator's listener if there is one
+#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "OpenMetrics", body = String)))]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let committed = *app.store.committed().borrow();
     let text = app.metrics.render(&app.published.load(), committed, app.store.dropped());
@@ -107,12 +148,15 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-async fn not_found(request: Request) -> ApiError {
-    let message = format!("there is no {}", request.uri().path());
-    ApiError::invalid("", "not_found", message).with_status(StatusCode::NOT_FOUND)
+async fn not_found(request: Request) -> Response {
+    let path = request.uri().path();
+    let error = ApiError::invalid("", "not_found", format!("there is no {path}")).with_status(StatusCode::NOT_FOUND);
+    error.respond(Endpoint::of_path(path).protocol())
 }
 
-async fn wrong_method(request: Request) -> ApiError {
-    let message = format!("{} does not take {}", request.uri().path(), request.method());
-    ApiError::invalid("", "method_not_allowed", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
+async fn wrong_method(request: Request) -> Response {
+    let path = request.uri().path();
+    let message = format!("{path} does not take {}", request.method());
+    let error = ApiError::invalid("", "method_not_allowed", message).with_status(StatusCode::METHOD_NOT_ALLOWED);
+    error.respond(Endpoint::of_path(path).protocol())
 }

@@ -24,6 +24,19 @@ struct Page {
     after: Option<DecisionId>,
 }
 
+/// Lists the answers that wait for an auditor, oldest first
+#[utoipa::path(
+    get, path = "/v1/audits", tag = "Decisions",
+    params(
+        ("limit" = Option<usize>, Query, description = "At most so many, 100 if left out, 1,000 at most"),
+        ("after" = Option<String>, Query, description = "The `id` of the last one of the page before"),
+    ),
+    responses(
+        (status = 200, body = crate::openapi::AuditList),
+        (status = "4XX", body = crate::openapi::ErrorBody),
+        (status = 503, body = crate::openapi::ErrorBody),
+    ),
+)]
 pub(crate) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
     match pending(&app, query.as_deref().unwrap_or_default()).await {
         Ok(response) => response,

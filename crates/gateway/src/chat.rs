@@ -1,34 +1,41 @@
-//! `POST /v1/chat/completions`: decide, log, call, pass through.
+//! A request for an answer, in whichever protocol it comes: decide, log, call, pass through or translate.
 
+mod call;
+mod eligible;
+pub(crate) mod handlers;
 mod passage;
-mod ticket;
+pub(crate) mod ticket;
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use slarouter_core::{AuditDraw, Candidate, Context, Decision, DecisionId, Reason, decision_rng, uniform};
+use slarouter_core::{AuditDraw, Candidate, Context, Decision, DecisionId, Reason, decision_rng};
 use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::Instant;
 
 use crate::app::App;
-use crate::clock::{new_id, public_id};
+use crate::clock::{new_id, prefixed_id};
 use crate::config::Model;
 use crate::error::{ApiError, SHOULD_RETRY};
 use crate::models::unknown;
-use crate::upstream::{Answer, Failure, Next};
-use crate::wire::request::ChatRequest;
-use crate::wire::{response, stream};
+use crate::protocol::Endpoint;
+use crate::protocol::bridge::{Bridge, Terms};
+use crate::protocol::form::Envelope;
+use crate::protocol::outline::Outline;
+use crate::upstream::{Answer, Failure};
+use crate::wire::request::Request;
+use crate::wire::stream;
 
+use call::call;
+use eligible::excluded;
 use ticket::Ticket;
 
-/// Mean pause before the one retry on the same model; jittered between half and one and a half times this.
-const BACKOFF: Duration = Duration::from_millis(100);
-
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What Anthropic's SDKs read.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-id");
 const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");
 const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route");
@@ -38,37 +45,61 @@ const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
 const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
 
 /// What the body's `model` asks for.
-enum Target<'a> {
+pub(crate) enum Target<'a> {
     Route(Arc<str>),
     Model(&'a Model),
 }
 
-pub(crate) async fn completions(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+/// What a decision is made from.
+pub(crate) struct Asked<'a> {
+    /// The model or route that was asked for.
+    pub(crate) name: &'a str,
+    pub(crate) outline: Outline<'a>,
+    /// Whether what is learnt of the answers counts for a route.
+    pub(crate) routes: bool,
+}
+
+/// Answers a request at this endpoint, errors in its protocol's shape.
+async fn answer(app: &Arc<App>, endpoint: Endpoint, headers: &HeaderMap, body: Bytes) -> Response {
     let id = new_id();
-    let mut response = match serve(&app, id, &headers, body).await {
+    let mut response = match serve(app, endpoint, id, headers, body).await {
         Ok(response) => response,
-        Err(error) => error.into_response(),
+        Err(error) => error.respond(endpoint.protocol()),
     };
-    set(response.headers_mut(), REQUEST_ID, &public_id(id));
+    let public = prefixed_id(endpoint.id_prefix(), id);
+    set(response.headers_mut(), REQUEST_ID, &public);
+    if endpoint == Endpoint::Messages {
+        set(response.headers_mut(), ANTHROPIC_REQUEST_ID, &public);
+    }
     response
 }
 
-async fn serve(app: &Arc<App>, id: DecisionId, headers: &HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+async fn serve(
+    app: &Arc<App>,
+    endpoint: Endpoint,
+    id: DecisionId,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let arrived = Instant::now();
-    let request =
-        ChatRequest::parse(body).map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
+    let request = Request::parse(endpoint, body)
+        .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
-    let mut ticket = decide(app, id, &request, &target, arrived).await?;
+    let excluded = excluded(app, &request, &target)?;
+    let asked = Asked { name: request.model(), outline: request.outline(), routes: endpoint.routes() };
+    let decided = decide(app, id, asked, &target, &excluded).await?;
+    // From here on an outcome follows, whatever happens.
+    let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived);
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
-    match tokio::time::timeout(deadline, call(app, &mut ticket, &request)).await {
+    match tokio::time::timeout(deadline, call(app, &mut ticket, &request, headers, &excluded)).await {
         Ok(Ok(answer)) => Ok(answer_client(app, ticket, answer, &request, metadata)),
         Ok(Err(failure)) => Ok(refuse(ticket, failure)),
         Err(_) => {
             let message = format!("no model answered within {} s", deadline.as_secs_f64());
             let error = ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "timeout", message.clone());
-            let mut response = error.into_response();
+            let mut response = error.respond(endpoint.protocol());
             describe(response.headers_mut(), &ticket, None);
             ticket.finish(response.status(), false, None, Some(message));
             Ok(response)
@@ -76,7 +107,7 @@ async fn serve(app: &Arc<App>, id: DecisionId, headers: &HeaderMap, body: Bytes)
     }
 }
 
-fn target<'a>(app: &'a App, name: &str) -> Option<Target<'a>> {
+pub(crate) fn target<'a>(app: &'a App, name: &str) -> Option<Target<'a>> {
     if name == "auto" {
         return Some(Target::Route(app.config.default_route.clone()));
     }
@@ -86,29 +117,40 @@ fn target<'a>(app: &'a App, name: &str) -> Option<Target<'a>> {
     model(app, name).map(Target::Model)
 }
 
-fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
+pub(crate) fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
     app.config.models.iter().find(|model| &*model.name == name)
 }
 
-/// Makes the decision and logs it. From here on the ticket sees to it that an outcome follows, whatever happens.
-async fn decide(
+/// A decision that has been logged.
+pub(crate) struct Decided {
+    pub(crate) route: Arc<str>,
+    pub(crate) decision: Decision,
+    /// Estimated.
+    pub(crate) input_tokens: f64,
+    /// Whether it was drawn for audit.
+    pub(crate) audited: bool,
+}
+
+/// Makes the decision and logs it.
+pub(crate) async fn decide(
     app: &Arc<App>,
     id: DecisionId,
-    request: &ChatRequest,
+    asked: Asked<'_>,
     target: &Target<'_>,
-    arrived: Instant,
-) -> Result<Ticket, ApiError> {
-    let conversation = Conversation::from_messages(request.messages(), request.tools())
+    excluded: &[&str],
+) -> Result<Decided, ApiError> {
+    let Asked { name, outline, routes } = asked;
+    let conversation = Conversation::from_messages(&outline.messages, outline.tools)
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
     // Nobody decides on a pinned request, so it does not wait for a slow encoder.
     let free_only = matches!(target, Target::Model(_));
     let features = app.features.of(&conversation, free_only, &app.metrics).await;
     let input_tokens = f64::from(conversation.input_tokens());
-    let context = Context { features: &features, input_tokens, excluded: &[] };
+    let context = Context { features: &features, input_tokens, excluded };
     let snapshot = app.published.load();
     let (route, decision, audit) = match target {
         Target::Route(route) => {
-            let router = snapshot.routes.get(route).ok_or_else(|| unknown(request.model()))?;
+            let router = snapshot.routes.get(route).ok_or_else(|| unknown(name))?;
             let mut rng = decision_rng(app.config.server.seed, id);
             let decision = router.decide(&context, &mut rng).map_err(|error| {
                 tracing::error!(%error, "no decision");
@@ -118,7 +160,8 @@ async fn decide(
             (route.clone(), decision, audit)
         }
         Target::Model(model) => {
-            let (route, decision) = pinned(app, &snapshot, model, &context);
+            let (route, decision) =
+                if routes { pinned(app, &snapshot, model, &context) } else { lone(model, &context) };
             (route, decision, AuditDraw::default())
         }
     };
@@ -134,11 +177,11 @@ async fn decide(
         feature_version: app.features.id().version,
         input_tokens,
         state_seq: snapshot.seq,
-        prompt: app.config.store.keep_prompts.then(|| request.messages().to_owned()),
+        prompt: app.config.store.keep_prompts.then(|| outline.messages.into_owned()),
         audit,
     };
     app.log(Entry::Decision(record));
-    Ok(Ticket::new(app.clone(), id, route, decision, input_tokens, request.stream(), arrived).drawn(audit.drawn))
+    Ok(Decided { route, decision, input_tokens, audited: audit.drawn })
 }
 
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
@@ -155,6 +198,11 @@ fn pinned(
             return (route.clone(), decision);
         }
     }
+    lone(model, context)
+}
+
+/// The decision for a model in no route, or for what says nothing of its answers: embeddings, bare completions.
+fn lone(model: &Model, context: &Context<'_>) -> (Arc<str>, Decision) {
     let candidate = Candidate {
         model: model.name.clone(),
         probability: 1.0,
@@ -165,72 +213,13 @@ fn pinned(
     ("".into(), Decision { candidates: vec![candidate], chosen: 0, reason: Reason::Pinned })
 }
 
-/// Calls the chosen model, retries it once, then falls back along the route. Nothing has gone to the client yet.
-async fn call(app: &App, ticket: &mut Ticket, request: &ChatRequest) -> Result<Answer, Failure> {
-    let decision = ticket.decision().clone();
-    let mut order = vec![decision.choice().model.clone()];
-    if decision.reason != Reason::Pinned {
-        order.extend(decision.fallbacks().into_iter().map(|candidate| candidate.model.clone()));
-    }
-    let mut failure = Failure::Broken("the model is not configured any more".to_owned());
-    let mut jitter = decision_rng(!app.config.server.seed, ticket.id());
-    for (place, name) in order.iter().enumerate() {
-        let Some(model) = model(app, name) else { continue };
-        // One retry, and only on the first choice.
-        let tries = if place == 0 { 2 } else { 1 };
-        for attempt in 0..tries {
-            if ticket.attempts() >= app.config.upstream.max_attempts {
-                return Err(failure);
-            }
-            if attempt > 0 {
-                sleep(BACKOFF.mul_f64(0.5 + uniform(&mut jitter))).await;
-            }
-            ticket.attempt(model);
-            let answer = match app.upstream.chat(model, request.upstream_body(&model.upstream_model)).await {
-                Ok(answer) => sound(answer),
-                failure => failure,
-            };
-            failure = match answer {
-                Ok(answer) => {
-                    ticket.answered();
-                    return Ok(answer);
-                }
-                Err(failure) => failure,
-            };
-            app.metrics.failure(name, failure.kind());
-            tracing::warn!(request_id = public_id(ticket.id()), model = %name, %failure, "attempt failed");
-            match failure.next() {
-                Next::Retry => {}
-                Next::OtherModel => break,
-                Next::GiveUp => return Err(failure),
-            }
-        }
-    }
-    Err(failure)
-}
-
-/// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
-fn sound(answer: Answer) -> Result<Answer, Failure> {
-    let (headers, error) = match &answer {
-        Answer::Plain { body, .. } if !response::is_object(body) => {
-            return Err(Failure::Broken("the answer is no JSON object".to_owned()));
-        }
-        Answer::Plain { headers, body, .. } => {
-            (headers, response::error_status(body).map(|status| (status, body.clone())))
-        }
-        Answer::Stream { headers, first, .. } => (headers, stream::first_error(first)),
-    };
-    let Some((status, body)) = error else { return Ok(answer) };
-    let mut headers = headers.clone();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Err(Failure::Status { status, headers, body, under_200: true })
-}
-
 /// All attempts failed: the last failure, as the upstream put it.
 fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
+    let bridge = Bridge { endpoint: ticket.endpoint(), upstream: ticket.upstream() };
+    let protocol = ticket.endpoint().protocol();
     let mut response = match &failure {
         Failure::Status { status, headers, body, .. } => {
-            let mut response = (*status, body.clone()).into_response();
+            let mut response = (*status, bridge.error(*status, body)).into_response();
             for name in [header::CONTENT_TYPE, header::RETRY_AFTER] {
                 if let Some(value) = headers.get(&name) {
                     response.headers_mut().insert(name, value.clone());
@@ -239,11 +228,11 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
             response
         }
         Failure::Timeout(_) => {
-            ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", failure.to_string()).into_response()
+            ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", failure.to_string()).respond(protocol)
         }
         Failure::Unreachable(_) | Failure::Broken(_) => {
             let code = if matches!(failure, Failure::Broken(_)) { "upstream_broken" } else { "upstream_unreachable" };
-            ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).into_response()
+            ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).respond(protocol)
         }
     };
     // Our retries are spent; more by the SDK would only multiply them.
@@ -253,37 +242,34 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
     response
 }
 
-fn answer_client(
-    app: &Arc<App>,
-    mut ticket: Ticket,
-    answer: Answer,
-    request: &ChatRequest,
-    metadata: bool,
-) -> Response {
+fn answer_client(app: &Arc<App>, mut ticket: Ticket, answer: Answer, request: &Request, metadata: bool) -> Response {
+    let bridge = Bridge { endpoint: ticket.endpoint(), upstream: ticket.upstream() };
+    let terms = Terms {
+        envelope: Envelope {
+            id: ticket.public_id(),
+            model: ticket.upstream_model().to_owned(),
+            created: app.clock.now().0 / 1_000,
+            echo: request.echo(),
+        },
+        wants_usage: request.include_usage(),
+        wants_metadata: metadata,
+    };
     match answer {
         Answer::Plain { status, headers, body } => {
-            let facts = response::read(&body);
-            let cost = ticket.cost(facts.usage.as_ref());
-            let extra = metadata.then(|| ticket.metadata(cost));
-            let rewritten = response::rewrite(
-                &body,
-                &response::Rewrite {
-                    id: &public_id(ticket.id()),
-                    model_if_missing: ticket.upstream_model(),
-                    cost: facts.usage.is_some().then_some(cost),
-                    metadata: extra.as_deref(),
-                },
-            );
-            match rewritten {
-                Ok(bytes) => {
-                    let mut response = (status, bytes).into_response();
+            let written = bridge.plain(&body, &terms, |usage| {
+                let cost = ticket.cost(usage);
+                (cost, metadata.then(|| ticket.metadata(cost)))
+            });
+            match written {
+                Ok(written) => {
+                    let mut response = (status, written.body).into_response();
                     keep(response.headers_mut(), &headers);
-                    describe(response.headers_mut(), &ticket, facts.id.as_deref());
-                    set(response.headers_mut(), COST, &format!("{cost:.9}"));
-                    ticket.finish(status, true, facts.usage, None);
+                    describe(response.headers_mut(), &ticket, written.id.as_deref());
+                    set(response.headers_mut(), COST, &format!("{:.9}", written.cost));
+                    ticket.finish(status, true, written.usage, None);
                     response
                 }
-                Err(error) => refuse(ticket, Failure::Broken(error.to_string())),
+                Err(error) => refuse(ticket, Failure::Broken(error)),
             }
         }
         Answer::Stream { status, headers, first, rest } => {
@@ -293,7 +279,7 @@ fn answer_client(
             keep(response.headers_mut(), &headers);
             describe(response.headers_mut(), &ticket, upstream_id.as_deref());
             let idle = app.upstream.idle_timeout();
-            let passage = passage::stream(ticket, status, first, rest, request.include_usage(), metadata, idle);
+            let passage = passage::stream(ticket, status, first, rest, bridge.stream(terms), metadata, idle);
             *response.body_mut() = Body::from_stream(passage);
             response
         }
@@ -312,6 +298,7 @@ fn keep(to: &mut HeaderMap, from: &HeaderMap) {
             header::UPGRADE,
             header::TRAILER,
             REQUEST_ID,
+            ANTHROPIC_REQUEST_ID,
         ];
         let hop =
             name == "keep-alive" || name.as_str().starts_with("proxy-") || name.as_str().starts_with("x-slarouter-");

@@ -118,16 +118,50 @@ pub enum EncoderConfig {
 pub struct Model {
     /// The operator's name for it.
     pub name: Arc<str>,
+    /// What its provider speaks.
+    pub protocol: ModelProtocol,
     /// Up to and including `/v1`.
     pub base_url: String,
     /// The provider's name for it.
     pub upstream_model: String,
     /// The provider's key.
     pub api_key: Option<SecretString>,
+    /// Most tokens of an answer where the request does not say and the protocol wants to know, as Anthropic's does.
+    pub max_output_tokens: u64,
     /// USD per million tokens.
     pub price: Price,
     /// USD per million input tokens read from the provider's cache; as fresh ones if not given.
     pub cached_input: Option<f64>,
+    /// USD per million input tokens written to the provider's cache; as fresh ones if not given.
+    pub cache_write: Option<f64>,
+}
+
+/// `models.protocol`: what a provider speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModelProtocol {
+    /// OpenAI chat completions, at `/chat/completions`.
+    #[default]
+    OpenaiChat,
+    /// OpenAI responses, at `/responses`.
+    OpenaiResponses,
+    /// Anthropic messages, at `/messages`, with the key in `x-api-key`.
+    Anthropic,
+    /// Google's Gemini API in the form of OpenAI chat completions.
+    GeminiOpenai,
+}
+
+impl ModelProtocol {
+    /// Reads the word of the configuration.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "openai-chat" => Some(Self::OpenaiChat),
+            "openai-responses" => Some(Self::OpenaiResponses),
+            "anthropic" => Some(Self::Anthropic),
+            "gemini-openai" => Some(Self::GeminiOpenai),
+            _ => None,
+        }
+    }
 }
 
 /// `[routes.<name>]`

@@ -1,18 +1,23 @@
-//! Errors as clients see them: the OpenAI error object.
+//! Errors as clients see them: the OpenAI error object, or Anthropic's for its clients.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use crate::protocol::fault::Fault;
+use crate::protocol::{Protocol, Refusal};
+
 /// Tells OpenAI SDKs whether to try again.
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// An answer in the OpenAI error shape.
+/// An error of the gateway's own.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) kind: &'static str,
     pub(crate) code: &'static str,
     pub(crate) param: Option<&'static str>,
+    /// The place of the fault inside of `param`, where that is known.
+    pub(crate) place: Option<String>,
     pub(crate) message: String,
     /// Seconds after which another try makes sense.
     pub(crate) retry_after: Option<u64>,
@@ -25,6 +30,7 @@ impl ApiError {
             kind: "invalid_request_error",
             code,
             param: (!param.is_empty()).then_some(param),
+            place: None,
             message: message.into(),
             retry_after: None,
         }
@@ -40,22 +46,36 @@ impl ApiError {
             kind: "server_error",
             code,
             param: None,
+            place: None,
             message: message.into(),
             retry_after: Some(1),
         }
     }
 
     pub(crate) fn upstream(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind: "upstream_error", code, param: None, message: message.into(), retry_after: None }
+        let message = message.into();
+        Self { status, kind: "upstream_error", code, param: None, place: None, message, retry_after: None }
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let error = serde_json::json!({
-            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
-        });
-        let body = serde_json::json!({ "error": error }).to_string();
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let place = (!refusal.param.is_empty()).then_some(refusal.param);
+        Self { place, ..Self::invalid("", "unsupported_parameter", refusal.message) }
+    }
+}
+
+impl ApiError {
+    /// The answer in this protocol's shape.
+    pub(crate) fn respond(self, protocol: Protocol) -> Response {
+        let fault = Fault {
+            message: self.message,
+            kind: Some(self.kind.to_owned()),
+            code: Some(self.code.to_owned()),
+            param: self.place.or(self.param.map(str::to_owned)),
+            status: None,
+        };
+        let body = fault.write(protocol, self.status);
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         // A retry helps only where we say when; our own retries towards the upstreams are spent by then.
         let retry = HeaderValue::from_static(if self.retry_after.is_some() { "true" } else { "false" });
@@ -64,5 +84,11 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.respond(Protocol::Chat)
     }
 }

@@ -19,6 +19,18 @@ use crate::error::ApiError;
 const MAX_COMMENT: usize = 8_192;
 const MAX_RATER: usize = 256;
 
+/// Rates an answer
+///
+/// Durable before the answer, and taken at any time after the decision.
+#[utoipa::path(
+    post, path = "/v1/feedback", tag = "Decisions",
+    request_body = crate::openapi::FeedbackBody,
+    responses(
+        (status = 202, body = crate::openapi::FeedbackReceipt),
+        (status = "4XX", body = crate::openapi::ErrorBody),
+        (status = 503, body = crate::openapi::ErrorBody),
+    ),
+)]
 pub(crate) async fn feedback(State(app): State<Arc<App>>, body: Bytes) -> Response {
     match record(&app, &body).await {
         Ok(response) => response,
@@ -57,10 +69,12 @@ async fn record(app: &App, body: &[u8]) -> Result<Response, ApiError> {
     })?;
     app.metrics.feedback(given.source, receipt);
     tracing::info!(request_id = id, source = given.source.as_str(), receipt = receipt.as_str(), "feedback");
-    Ok((StatusCode::ACCEPTED, Json(json!({ "id": id, "status": receipt.as_str() }))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": given.id, "status": receipt.as_str() }))).into_response())
 }
 
 struct Given {
+    /// As the client wrote it.
+    id: String,
     decision: DecisionId,
     source: Source,
     rater: Rater,
@@ -73,7 +87,7 @@ fn parse(body: &[u8]) -> Result<Given, ApiError> {
         .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body is no JSON object: {error}")))?;
     let id = object.get("id").or_else(|| object.get("inference_id"));
     let id = id.ok_or_else(|| ApiError::invalid("id", "missing_field", "`id` is missing: the `id` of the response"))?;
-    let decision = id.as_str().and_then(parse_id).ok_or_else(|| {
+    let (id, decision) = id.as_str().and_then(|id| Some((id.to_owned(), parse_id(id)?))).ok_or_else(|| {
         ApiError::invalid("id", "invalid_id", format!("`id` must be the id of a response of this gateway, not {id}"))
     })?;
     let rating = object.get("rating").or_else(|| object.get("value")).ok_or_else(|| {
@@ -103,7 +117,7 @@ fn parse(body: &[u8]) -> Result<Given, ApiError> {
         let [a, b, c, d, e, f, g, h, ..] = digest;
         Rater(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
     });
-    Ok(Given { decision, source, rater, rating, comment: text(&object, "comment", MAX_COMMENT)? })
+    Ok(Given { id, decision, source, rater, rating, comment: text(&object, "comment", MAX_COMMENT)? })
 }
 
 fn text(object: &Map<String, Value>, name: &'static str, limit: usize) -> Result<Option<String>, ApiError> {

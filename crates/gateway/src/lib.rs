@@ -20,12 +20,15 @@ mod gateway;
 mod learning;
 mod metrics;
 mod models;
+mod openapi;
+mod protocol;
+mod route;
 mod server;
 mod sla;
 mod upstream;
 mod wire;
 
-pub use config::{Config, ConfigErrors, EncoderConfig, FeaturesConfig};
+pub use config::{Config, ConfigErrors, EncoderConfig, FeaturesConfig, ModelProtocol};
 pub use embedding::{EmbeddingConfig, EmbeddingError, RemoteEncoder};
 pub use features::{EncoderError, FeaturesId, identify};
 pub use gateway::{Gateway, RouteView, StartError};

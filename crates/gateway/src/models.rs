@@ -22,11 +22,19 @@ fn names(app: &App) -> Vec<String> {
     std::iter::once("auto".to_owned()).chain(routes).chain(models).collect()
 }
 
+/// Lists the models and routes
+#[utoipa::path(get, path = "/v1/models", tag = "Models", responses((status = 200, body = crate::openapi::ModelList)))]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
     let data: Vec<_> = names(&app).iter().map(|name| entry(&app, name)).collect();
     Json(json!({ "object": "list", "data": data })).into_response()
 }
 
+/// One model or route
+#[utoipa::path(
+    get, path = "/v1/models/{*id}", tag = "Models",
+    params(("id" = String, Path, description = "As `/v1/models` lists it")),
+    responses((status = 200, body = crate::openapi::ModelBody), (status = 404, body = crate::openapi::ErrorBody)),
+)]
 pub(crate) async fn retrieve(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     if names(&app).contains(&id) {
         return Json(entry(&app, &id)).into_response();

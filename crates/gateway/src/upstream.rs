@@ -9,7 +9,11 @@ use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
-use crate::config::{Model, UpstreamConfig};
+use crate::config::{Model, ModelProtocol, UpstreamConfig};
+use crate::protocol::messages;
+
+/// Which version of Anthropic's protocol a request speaks.
+pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// The client side towards the providers.
 pub(crate) struct Upstream {
@@ -68,13 +72,28 @@ impl Upstream {
         self.config.idle_timeout
     }
 
-    /// Sends a chat request and waits for the whole answer, or for the first bytes of a stream.
-    pub(crate) async fn chat(&self, model: &Model, body: Vec<u8>) -> Result<Answer, Failure> {
-        let url = format!("{}/chat/completions", model.base_url.trim_end_matches('/'));
-        let mut request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
+    /// Sends a request to `path` and waits for the whole answer, or for the first bytes of a stream. `headers` are those of
+    /// the client's that go with it.
+    pub(crate) async fn call(
+        &self,
+        model: &Model,
+        path: &str,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let url = format!("{}/{path}", model.base_url.trim_end_matches('/'));
+        let mut request =
+            self.client.post(url).header(header::CONTENT_TYPE, "application/json").headers(headers.clone());
         if let Some(key) = &model.api_key {
-            request = request.bearer_auth(key.expose_secret());
+            request = match model.protocol {
+                ModelProtocol::Anthropic => request.header("x-api-key", key.expose_secret()),
+                _ => request.bearer_auth(key.expose_secret()),
+            };
         }
+        if model.protocol == ModelProtocol::Anthropic && !headers.contains_key(ANTHROPIC_VERSION) {
+            request = request.header(ANTHROPIC_VERSION, messages::VERSION);
+        }
+        let request = request.body(body);
         let response = match timeout(self.config.response_timeout, request.send()).await {
             Err(_) => return Err(Failure::Timeout("response headers")),
             Ok(Err(error)) if error.is_connect() => return Err(Failure::Unreachable(causes(&error))),

@@ -6,3 +6,4 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod sse;
 pub(crate) mod stream;
+pub(crate) mod typed;

@@ -248,7 +248,8 @@ fn refusals_say_how_to_mend() {
         ("[store]\nqueue = 0", "", "", "must be from 1 to"),
         ("[feedback]\nwindow_days = 0", "", "", "above 0 and at most 36500"),
         ("[feedback]\nwindow_days = nan", "", "", "above 0 and at most 36500"),
-        ("", "provider = \"x\"", "", "provider must be \"openai\""),
+        ("", "protocol = \"x\"", "", "protocol must be openai-chat"),
+        ("", "max_output_tokens = 0", "", "must be from 1 to"),
         ("", "prior = nan", "", "strictly between 0 and 1"),
         ("", "api_key = \"a\\nb\"", "", "printable ASCII"),
         ("", "api_key = \"\"", "", "leave it out"),
@@ -393,7 +394,7 @@ fn secrets_show_nowhere() {
     let config = Config::parse(&text, &env).unwrap();
     assert!(!format!("{config:?}").contains("sesame"));
     // A variable in every place that refuses it, so that every message which could quote it is made.
-    let model = "name = \"${KEY}\"\nbase_url = \"${KEY}\"\nprovider = \"${KEY}\"\napi_key = \"${KEY}é\"\n\
+    let model = "name = \"${KEY}\"\nbase_url = \"${KEY}\"\nprotocol = \"${KEY}\"\napi_key = \"${KEY}é\"\n\
                  price = { input = -1, output = 1 }\n";
     let text = format!(
         "[server]\nlisten = \"${{KEY}}\"\nadmin_listen = \"${{KEY}}\"\n[store]\nurl = \"${{KEY}}\"\n[[models]]\n{model}\

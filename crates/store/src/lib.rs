@@ -43,6 +43,13 @@ pub trait Store: Send + Sync {
     /// that was not drawn; others if it could not be written.
     async fn rate(&self, feedback: FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError>;
 
+    /// Appends the outcome of a call that the caller of a decision made by himself, and before it a reroute if another model
+    /// than the chosen one answered. Durable on return. The first report counts; [`Receipt::Duplicate`] for a later one.
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] for what cannot be stored; others if it could not be written.
+    async fn report(&self, outcome: OutcomeRecord, rerouted: bool) -> Result<Receipt, StoreError>;
+
     /// The next events after `seq`, at most `limit`, in order and without gaps in what is committed.
     ///
     /// # Errors

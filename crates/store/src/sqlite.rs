@@ -19,7 +19,9 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::{Counts, Entry, Event, FeedbackRecord, PendingAudit, Snapshot, Store, StoreError, StoredDecision};
+use crate::{
+    Counts, Entry, Event, FeedbackRecord, OutcomeRecord, PendingAudit, Snapshot, Store, StoreError, StoredDecision,
+};
 use write::{Command, Writer};
 
 #[cfg(test)]
@@ -113,6 +115,13 @@ impl Store for SqliteStore {
 
     async fn rate(&self, feedback: FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError> {
         self.ask(|reply| Command::Rate { feedback, window_ms, reply }).await
+    }
+
+    async fn report(&self, outcome: OutcomeRecord, rerouted: bool) -> Result<Receipt, StoreError> {
+        let entry = Entry::Outcome(outcome);
+        check(&entry)?;
+        let Entry::Outcome(outcome) = entry else { return Err(StoreError::Entry) };
+        self.ask(|reply| Command::Report { outcome: Box::new(outcome), rerouted, reply }).await
     }
 
     async fn events_after(&self, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {

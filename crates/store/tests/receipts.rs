@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use records::{decision, rating};
-use slarouter_core::{Rating, Receipt};
-use slarouter_store::{Event, StoreError, open};
+use slarouter_core::{DecisionId, Rating, Receipt, Timestamp};
+use slarouter_store::{Entry, Event, OutcomeRecord, StoreError, open};
 use tempfile::TempDir;
 
 const WINDOW: u64 = 1_000;
@@ -44,6 +44,53 @@ async fn each_receipt_says_what_happened() {
     assert_eq!(store.counts().await.unwrap().feedback, 6, "duplicates write nothing");
     assert_eq!(store.rate(rating(1, 4, Some(1.0), 1), WINDOW).await.unwrap(), Recorded, "raters are independent");
     assert!(matches!(store.rate(rating(2, 3, None, 0), WINDOW).await, Err(StoreError::UnknownDecision)));
+}
+
+fn outcome(id: u128, model: &str, attempts: u32) -> OutcomeRecord {
+    OutcomeRecord {
+        decision: DecisionId(id),
+        time: Timestamp(7),
+        model: model.into(),
+        status: 200,
+        ok: true,
+        streamed: false,
+        attempts,
+        input_tokens: None,
+        cached_tokens: None,
+        output_tokens: Some(3.0),
+        cost: 0.5,
+        latency_ms: 1.0,
+        ttft_ms: None,
+        error: None,
+    }
+}
+
+#[tokio::test]
+async fn of_reported_outcomes_the_first_counts_and_charges_the_model_that_answered() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    store.log(decision(1, None)).unwrap();
+    store.log(decision(2, None)).unwrap();
+    // An outcome of the gateway's own is no report.
+    store.log(Entry::Outcome(outcome(2, "m", 1))).unwrap();
+    assert_eq!(store.report(outcome(1, "other", 5), true).await.unwrap(), Receipt::Recorded);
+    assert_eq!(store.report(outcome(1, "m", 0), false).await.unwrap(), Receipt::Duplicate);
+    assert_eq!(store.report(outcome(2, "m", 0), false).await.unwrap(), Receipt::Recorded);
+    let broken = OutcomeRecord { cost: f64::NAN, ..outcome(2, "m", 0) };
+    assert!(matches!(store.report(broken, false).await, Err(StoreError::Entry)));
+    store.rate(rating(1, 3, Some(1.0), 9), WINDOW).await.unwrap();
+    store.close().await;
+
+    let store = open(&url(&folder)).await.unwrap();
+    assert_eq!(store.report(outcome(1, "m", 0), false).await.unwrap(), Receipt::Duplicate, "after a restart as well");
+    let events = store.events_after(0, 100).await.unwrap();
+    let finished = events.iter().filter_map(|event| match event {
+        Event::Finished { outcome, .. } => Some((outcome.decision.0, &*outcome.model, outcome.attempts)),
+        _ => None,
+    });
+    assert_eq!(finished.collect::<Vec<_>>(), [(2, "m", 1), (1, "other", 0), (2, "m", 0)]);
+    let rated = events.iter().find_map(|event| if let Event::Rated { rated, .. } = event { Some(rated) } else { None });
+    assert_eq!(&*rated.unwrap().model, "other");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

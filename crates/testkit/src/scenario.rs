@@ -1,4 +1,6 @@
-//! Answers by name, in the shapes of the OpenAI API.
+//! Answers by name, in the shapes of the OpenAI API, and by path in those of its responses and of Anthropic's messages.
+
+mod typed;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -55,6 +57,15 @@ pub(crate) fn answer(shared: &Shared, request: &Received) -> Script {
         None => name.to_owned(),
     };
     let number = shared.next_id();
+    let path = request.path.split('?').next().unwrap_or_default();
+    if let Some(protocol) = typed::Protocol::of_path(path) {
+        return typed::answer(protocol, &name, &body, number);
+    }
+    if path.ends_with("/embeddings") {
+        let usage = json!({ "prompt_tokens": PROMPT_TOKENS, "total_tokens": PROMPT_TOKENS });
+        let vector = json!({ "object": "embedding", "index": 0, "embedding": [0.5, -0.25] });
+        return Script::json(200, &json!({ "object": "list", "data": [vector], "model": model, "usage": usage }));
+    }
     let call = Call {
         id: format!("chatcmpl-up-{number}"),
         model: model.to_owned(),
@@ -168,17 +179,21 @@ impl Call {
 
 /// The last user message, in at least three words so that there is always something to cut.
 fn echo(body: &Value) -> Turn {
-    let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let whole = [&body["input"], &body["prompt"]].into_iter().find_map(Value::as_str);
+    let list = body["messages"].as_array().or_else(|| body["input"].as_array());
+    let messages = list.map(Vec::as_slice).unwrap_or_default();
     let content = messages.iter().rev().find(|message| message["role"] == "user").map(|message| &message["content"]);
     let parts = content.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = content.and_then(Value::as_str).or_else(|| parts.iter().find_map(|part| part["text"].as_str()));
+    let text = text.or(whole);
     let text = format!("You said: {}", text.unwrap_or("nothing"));
     let deltas = text.split_inclusive(' ').map(|word| json!({ "content": word })).collect();
     Turn { message: json!({ "role": "assistant", "content": text, "refusal": null }), deltas, finish: "stop" }
 }
 
 fn tools(body: &Value) -> Turn {
-    let name = body["tools"][0]["function"]["name"].as_str().unwrap_or("get_weather");
+    let tool = &body["tools"][0];
+    let name = tool["function"]["name"].as_str().or(tool["name"].as_str()).unwrap_or("get_weather");
     let pieces = [["{\"city\":", " \"Li", "ma\"}"], ["{\"city\":", " \"Os", "lo\"}"]];
     let mut calls = Vec::new();
     let mut deltas = Vec::new();

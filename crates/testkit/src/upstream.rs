@@ -31,6 +31,9 @@ use crate::wire::{Connection, Received};
 /// | `refuse` `stall` | closes before the first byte; never answers |
 /// | `once…` | the first request as `err…` (for digits) or as the scenario named, all later ones as `ok` |
 ///
+/// Paths that end in `/messages` and `/responses` get the same answers in the protocols of Anthropic and of OpenAI's
+/// responses (`ok`, `tools`, `reasoning`, `split`, `cut`, `eof`, `error_event`, `err…`), `/embeddings` a vector.
+///
 /// For tests in other languages: `GET /testkit/requests`, `DELETE /testkit/requests` (forgets counters too),
 /// `POST /testkit/open`.
 #[derive(Debug)]

@@ -9,9 +9,8 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::ticket::Ticket;
-use crate::clock::public_id;
 use crate::wire::response::Usage;
-use crate::wire::stream::{End, Finish, StreamOptions, StreamRewriter};
+use crate::wire::stream::{End, Finish, Relay};
 
 struct Passage {
     ticket: Ticket,
@@ -19,7 +18,7 @@ struct Passage {
     first: Option<Bytes>,
     rest: BoxStream<'static, Result<Bytes, String>>,
     /// `None` once the end has been written.
-    rewriter: Option<StreamRewriter>,
+    relay: Option<Box<dyn Relay>>,
     idle: Duration,
     metadata: bool,
 }
@@ -47,18 +46,11 @@ pub(super) fn stream(
     status: StatusCode,
     first: Bytes,
     rest: BoxStream<'static, Result<Bytes, String>>,
-    client_wants_usage: bool,
+    relay: Box<dyn Relay>,
     metadata: bool,
     idle: Duration,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + use<> {
-    let options = StreamOptions {
-        id: public_id(ticket.id()),
-        model_if_missing: ticket.upstream_model().to_owned(),
-        client_wants_usage,
-        metadata,
-    };
-    let rewriter = Some(StreamRewriter::new(options));
-    let passage = Passage { ticket, status, first: Some(first), rest, rewriter, idle, metadata };
+    let passage = Passage { ticket, status, first: Some(first), rest, relay: Some(relay), idle, metadata };
     stream::unfold(passage, |mut passage| async move {
         let bytes = passage.next().await?;
         Some((Ok(bytes), passage))
@@ -69,7 +61,7 @@ impl Passage {
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
         loop {
-            let rewriter = self.rewriter.as_mut()?;
+            let relay = self.relay.as_mut()?;
             let chunk = match self.first.take() {
                 Some(first) => Ok(Some(first)),
                 None => match timeout(self.idle, self.rest.next()).await {
@@ -80,7 +72,7 @@ impl Passage {
             let closing = Closing { ticket: &self.ticket, metadata: self.metadata };
             let end = match chunk {
                 Ok(Some(chunk)) => {
-                    rewriter.push(&chunk, &closing, &mut out);
+                    relay.push(&chunk, &closing, &mut out);
                     if out.is_empty() {
                         continue;
                     }
@@ -89,9 +81,9 @@ impl Passage {
                 Ok(None) => End::Eof,
                 Err(error) => End::Error(error),
             };
-            let summary = self.rewriter.take()?.finish(end, &closing, &mut out);
+            let summary = self.relay.take()?.finish(end, &closing, &mut out);
             tracing::debug!(
-                request_id = public_id(self.ticket.id()),
+                request_id = self.ticket.public_id(),
                 upstream_id = summary.upstream_id,
                 finish_reason = summary.finish_reason_seen,
                 done = summary.done_seen,

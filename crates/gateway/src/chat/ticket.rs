@@ -7,20 +7,32 @@ use slarouter_core::{Decision, DecisionId, Price, Reason};
 use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Instant;
 
+use super::Decided;
 use crate::app::App;
-use crate::clock::public_id;
-use crate::config::Model;
+use crate::clock::prefixed_id;
+use crate::config::{Model, ModelProtocol};
 use crate::metrics::Served;
+use crate::protocol::Endpoint;
+use crate::wire::request::Request;
 use crate::wire::response::Usage;
 
 /// nginx's customary status for a client that went away.
 const CLIENT_CLOSED: u16 = 499;
+
+/// A model's prices, in USD per million tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Prices {
+    base: Price,
+    cache_read: f64,
+    cache_write: f64,
+}
 
 /// Follows a request and logs its outcome exactly once: when it is finished, or when it is dropped because the client has
 /// gone or the gateway's grace period is over.
 pub(crate) struct Ticket {
     app: Arc<App>,
     id: DecisionId,
+    endpoint: Endpoint,
     route: Arc<str>,
     decision: Decision,
     /// For audit.
@@ -32,47 +44,55 @@ pub(crate) struct Ticket {
     attempts: u32,
     model: Arc<str>,
     upstream_model: String,
-    price: Price,
-    cached_price: f64,
+    upstream: ModelProtocol,
+    prices: Prices,
     answered: bool,
     finished: bool,
 }
 
+impl Prices {
+    pub(crate) fn of(model: &Model) -> Self {
+        let fresh = model.price.input;
+        Self {
+            base: model.price,
+            cache_read: model.cached_input.unwrap_or(fresh),
+            cache_write: model.cache_write.unwrap_or(fresh),
+        }
+    }
+
+    /// USD of this usage.
+    pub(crate) fn cost(&self, usage: &Usage) -> f64 {
+        let read = usage.cached_tokens.min(usage.input_tokens);
+        let written = usage.cache_write_tokens.min(usage.input_tokens - read);
+        let fresh = (usage.input_tokens - read - written) as f64;
+        let cache = read as f64 * self.cache_read + written as f64 * self.cache_write;
+        self.base.cost(fresh, usage.output_tokens as f64) + cache / 1e6
+    }
+}
+
 impl Ticket {
-    pub(crate) fn new(
-        app: Arc<App>,
-        id: DecisionId,
-        route: Arc<str>,
-        decision: Decision,
-        input_tokens: f64,
-        streamed: bool,
-        arrived: Instant,
-    ) -> Self {
+    pub(crate) fn new(app: Arc<App>, id: DecisionId, decided: Decided, request: &Request, arrived: Instant) -> Self {
+        let Decided { route, decision, input_tokens, audited } = decided;
         let model = decision.choice().model.clone();
         Self {
             app,
             id,
+            endpoint: request.endpoint(),
             route,
             decision,
-            drawn: false,
+            drawn: audited,
             input_tokens,
-            streamed,
+            streamed: request.stream(),
             arrived,
             first_byte: None,
             attempts: 0,
             model,
             upstream_model: String::new(),
-            price: Price::default(),
-            cached_price: 0.0,
+            upstream: ModelProtocol::default(),
+            prices: Prices::default(),
             answered: false,
             finished: false,
         }
-    }
-
-    /// Says whether the decision was drawn for audit.
-    pub(crate) fn drawn(mut self, drawn: bool) -> Self {
-        self.drawn = drawn;
-        self
     }
 
     pub(crate) fn is_drawn(&self) -> bool {
@@ -81,6 +101,20 @@ impl Ticket {
 
     pub(crate) fn id(&self) -> DecisionId {
         self.id
+    }
+
+    /// The id as the client sees it.
+    pub(crate) fn public_id(&self) -> String {
+        prefixed_id(self.endpoint.id_prefix(), self.id)
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// What the model last tried speaks.
+    pub(crate) fn upstream(&self) -> ModelProtocol {
+        self.upstream
     }
 
     pub(crate) fn route(&self) -> &str {
@@ -113,8 +147,8 @@ impl Ticket {
         self.attempts += 1;
         self.model = model.name.clone();
         self.upstream_model.clone_from(&model.upstream_model);
-        self.price = model.price;
-        self.cached_price = model.cached_input.unwrap_or(model.price.input);
+        self.upstream = model.protocol;
+        self.prices = Prices::of(model);
     }
 
     /// Notes that the first bytes are here. Another model than the chosen one is logged before any byte goes out, so
@@ -130,26 +164,16 @@ impl Ticket {
     /// USD of this answer; without a usage report, or with one beyond reason, that of the estimated input.
     pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
         match usage.filter(|usage| usage.is_plausible()) {
-            Some(usage) => {
-                let cached = usage.cached_tokens.min(usage.input_tokens) as f64;
-                let fresh = usage.input_tokens as f64 - cached;
-                self.price.cost(fresh, usage.output_tokens as f64) + cached * self.cached_price / 1e6
-            }
-            None if self.answered => self.price.cost(self.input_tokens, 0.0),
+            Some(usage) => self.prices.cost(usage),
+            None if self.answered => self.prices.base.cost(self.input_tokens, 0.0),
             None => 0.0,
         }
     }
 
     /// The `slarouter` object of the body, as JSON.
     pub(crate) fn metadata(&self, cost: f64) -> Vec<u8> {
-        let candidate = |c: &slarouter_core::Candidate| {
-            serde_json::json!({
-                "model": &*c.model, "probability": c.probability,
-                "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": c.cost,
-            })
-        };
         let alpha = self.app.config.routes.get(&self.route).map(|route| route.spec.alpha.get());
-        let candidates: Vec<_> = self.decision.candidates.iter().map(candidate).collect();
+        let candidates = candidates(&self.decision);
         serde_json::json!({
             "route": &*self.route, "model": &*self.model, "decision": self.reason().as_str(), "alpha": alpha,
             "propensity": self.decision.propensity(), "candidates": candidates, "cost_usd": cost,
@@ -169,7 +193,7 @@ impl Ticket {
             return;
         }
         if let Some(usage) = usage.filter(|usage| !usage.is_plausible()) {
-            let request_id = public_id(self.id);
+            let request_id = self.public_id();
             tracing::warn!(request_id, model = %self.model, ?usage, "the upstream's token counts are absurd: not counted");
         }
         let usage = usage.filter(Usage::is_plausible);
@@ -184,7 +208,7 @@ impl Ticket {
             cost,
         });
         tracing::info!(
-            request_id = public_id(self.id),
+            request_id = self.public_id(),
             route = %self.route,
             model = %self.model,
             decision = self.reason().as_str(),
@@ -216,8 +240,36 @@ impl Ticket {
     }
 }
 
+/// The candidates of a decision as clients see them.
+pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
+    let candidate = |c: &slarouter_core::Candidate| {
+        serde_json::json!({
+            "model": &*c.model, "probability": c.probability,
+            "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": c.cost,
+        })
+    };
+    decision.candidates.iter().map(candidate).collect()
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.settle(CLIENT_CLOSED, false, None, Some("the client went away, or the gateway stopped".to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_token_has_its_price_once() {
+        let prices = Prices { base: Price { input: 1.0, output: 8.0 }, cache_read: 0.25, cache_write: 2.0 };
+        let cost = |input_tokens, cached_tokens, cache_write_tokens, output_tokens| {
+            prices.cost(&Usage { input_tokens, cached_tokens, cache_write_tokens, output_tokens }) * 1e6
+        };
+        assert!((cost(10, 4, 2, 3) - (4.0 + 1.0 + 4.0 + 24.0)).abs() < 1e-9);
+        assert!((cost(10, 0, 0, 0) - 10.0).abs() < 1e-9);
+        // Reports that contradict themselves are not billed twice.
+        assert!((cost(4, 9, 9, 0) - 1.0).abs() < 1e-9);
     }
 }

@@ -91,10 +91,11 @@ pub(super) struct Features {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Model {
     pub(super) name: Text,
-    pub(super) provider: Option<Text>,
+    pub(super) protocol: Option<Text>,
     pub(super) base_url: Text,
     pub(super) upstream_model: Option<Text>,
     pub(super) api_key: Option<Text>,
+    pub(super) max_output_tokens: Option<Count>,
     pub(super) price: Spanned<Price>,
     pub(super) prior: Option<Number>,
 }
@@ -105,6 +106,7 @@ pub(super) struct Price {
     pub(super) input: f64,
     pub(super) output: f64,
     pub(super) cached_input: Option<f64>,
+    pub(super) cache_write: Option<f64>,
 }
 
 #[derive(Clone, Deserialize)]

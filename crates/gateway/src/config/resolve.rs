@@ -16,7 +16,7 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 use super::features::features;
 use super::raw::{self, Count, Number, Text};
 use super::substitute::substitute;
-use super::{Config, Model, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
+use super::{Config, Model, ModelProtocol, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
 
 const DAY_MS: f64 = 86_400_000.0;
 /// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
@@ -199,11 +199,14 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
             problems.add(Some(raw.name.span()), "a model's name must be printable ASCII");
         }
     }
-    if let Some(provider) = &raw.provider
-        && text(provider, env, problems).is_some_and(|provider| provider != "openai")
-    {
-        problems.add(Some(provider.span()), "provider must be \"openai\": any server that speaks its protocol");
-    }
+    let protocol = raw.protocol.as_ref().map_or(Some(ModelProtocol::default()), |word| {
+        let protocol = ModelProtocol::parse(&text(word, env, problems)?);
+        if protocol.is_none() {
+            let what = "protocol must be openai-chat, openai-responses, anthropic or gemini-openai";
+            problems.add(Some(word.span()), what);
+        }
+        protocol
+    });
     let base_url = base_url(&raw.base_url, env, problems);
     let upstream_model = match &raw.upstream_model {
         Some(name) => text(name, env, problems),
@@ -211,7 +214,8 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
     };
     let api_key = raw.api_key.as_ref().and_then(|key| api_key(key, env, problems));
     let (place, price) = (raw.price.span(), raw.price.into_inner());
-    for value in [Some(price.input), Some(price.output), price.cached_input].into_iter().flatten() {
+    let given = [Some(price.input), Some(price.output), price.cached_input, price.cache_write];
+    for value in given.into_iter().flatten() {
         if !Price::allows(value) {
             let what = format!("a price must be from 0 to {} USD per million tokens, not {value}", Price::MAX);
             problems.add(Some(place.clone()), what);
@@ -220,11 +224,14 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
     let prior = raw.prior.map(|prior| share(Some(prior), 0.5, problems));
     let name = name?;
     let model = Model {
+        protocol: protocol.unwrap_or_default(),
         base_url: base_url.unwrap_or_default(),
         upstream_model: upstream_model.unwrap_or_default(),
         api_key,
+        max_output_tokens: count(raw.max_output_tokens, 4_096, problems),
         price: Price { input: price.input, output: price.output },
         cached_input: price.cached_input,
+        cache_write: price.cache_write,
         name: name.into(),
     };
     Some((model, prior))

@@ -1,21 +1,29 @@
-//! A chat request: what the gateway must know of it, and the bytes that go upstream.
+//! A request: what the gateway must know of it, and the bytes that go upstream.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
 use super::json::{self, Edit, Object, WireError, splice};
+use crate::config::Model;
+use crate::protocol::outline::{Outline, outline};
+use crate::protocol::{Endpoint, Protocol, Refusal, bridge, form, messages, responses};
 
-/// A chat request that can be routed. Whatever else is in it is the upstream's to judge.
+/// A request that can be routed. Whatever else is in it is the upstream's to judge.
 #[derive(Debug)]
-pub(crate) struct ChatRequest {
+pub(crate) struct Request {
+    endpoint: Endpoint,
     body: String,
     object: Object,
     model: String,
     stream: bool,
     include_usage: bool,
-    messages: Range<usize>,
+    /// The member that the model is asked with.
+    question: Range<usize>,
     tools: Option<Range<usize>>,
+    /// The request in the common form, made when a model of another protocol is at hand.
+    form: OnceLock<Result<form::Request, Refusal>>,
 }
 
 /// Why a request cannot be routed. The text says what to change.
@@ -47,16 +55,16 @@ pub(crate) enum RequestError {
         /// What it should be, with its article.
         expected: &'static str,
     },
-    /// `messages` without a message.
-    #[error("`messages` must not be empty")]
-    NoMessages,
+    /// No message, or nothing to go on from.
+    #[error("`{0}` must not be empty")]
+    Empty(&'static str),
 }
 
-// === impl ChatRequest ===
+// === impl Request ===
 
-impl ChatRequest {
+impl Request {
     /// Reads a body in one pass; the bytes are not copied if no one else holds them.
-    pub(crate) fn parse(body: Bytes) -> Result<Self, RequestError> {
+    pub(crate) fn parse(endpoint: Endpoint, body: Bytes) -> Result<Self, RequestError> {
         let body = String::from_utf8(body.into()).map_err(|error| {
             let offset = error.utf8_error().valid_up_to();
             RequestError::syntax(error.as_bytes(), offset, "bytes that are not UTF-8")
@@ -70,15 +78,18 @@ impl ChatRequest {
 
         let model = object.get(bytes, "model").ok_or(RequestError::Missing("model"))?;
         let model = json::text(model).ok_or(RequestError::WrongType { param: "model", expected: "a string" })?;
-        let messages = object.find(bytes, "messages").ok_or(RequestError::Missing("messages"))?;
-        match bytes[messages.clone()].strip_prefix(b"[") {
-            None => return Err(RequestError::WrongType { param: "messages", expected: "an array" }),
-            Some(inside) if inside.trim_ascii_start() == b"]" => return Err(RequestError::NoMessages),
-            Some(_) => {}
+        let name = endpoint.question();
+        let question = object.find(bytes, name).ok_or(RequestError::Missing(name))?;
+        // Any other question may be a text, and what it may hold is the upstream's to judge.
+        let is_list = name == "messages";
+        match bytes[question.clone()].strip_prefix(b"[") {
+            None if is_list => return Err(RequestError::WrongType { param: name, expected: "an array" }),
+            Some(inside) if inside.trim_ascii_start() == b"]" => return Err(RequestError::Empty(name)),
+            _ => {}
         }
         let stream = flag(object.get(bytes, "stream"), "stream")?;
         let include_usage = match object.get_some(bytes, "stream_options") {
-            Some(options) if stream => {
+            Some(options) if stream && endpoint.protocol() == Protocol::Chat => {
                 let wrong = RequestError::WrongType { param: "stream_options", expected: "an object" };
                 let inner = Object::scan(options).map_err(|_| wrong)?;
                 flag(inner.get(options, "include_usage"), "stream_options.include_usage")?
@@ -86,7 +97,7 @@ impl ChatRequest {
             _ => false,
         };
         let tools = object.find(bytes, "tools").filter(|tools| &bytes[tools.clone()] != b"null");
-        Ok(Self { model, stream, include_usage, messages, tools, object, body })
+        Ok(Self { endpoint, model, stream, include_usage, question, tools, object, body, form: OnceLock::new() })
     }
 
     /// The model or route asked for.
@@ -104,27 +115,71 @@ impl ChatRequest {
         self.include_usage
     }
 
-    /// The array of messages, as written.
-    pub(crate) fn messages(&self) -> &str {
-        &self.body[self.messages.clone()]
+    /// Where it came in.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint
     }
 
-    /// The tool definitions, as written.
-    pub(crate) fn tools(&self) -> Option<&str> {
-        self.tools.clone().map(|tools| &self.body[tools])
+    /// What features and token estimates are made from.
+    pub(crate) fn outline(&self) -> Outline<'_> {
+        let preface = match self.endpoint {
+            Endpoint::Messages => self.member("system"),
+            Endpoint::Responses => self.member("instructions"),
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => None,
+        };
+        let tools = self.tools.clone().map(|tools| &self.body[tools]);
+        outline(self.endpoint, &self.body[self.question.clone()], preface, tools)
+    }
+
+    /// A member that is not null, as written.
+    pub(crate) fn member(&self, name: &str) -> Option<&str> {
+        self.object.find(self.body.as_bytes(), name).map(|at| &self.body[at]).filter(|raw| *raw != "null")
+    }
+
+    /// What an answer of this request's protocol repeats of it.
+    pub(crate) fn echo(&self) -> Vec<(&'static str, String)> {
+        if self.endpoint != Endpoint::Responses {
+            return Vec::new();
+        }
+        let names = responses::ECHOED.iter().map(|(name, _)| *name);
+        names.filter_map(|name| Some((name, crate::protocol::print::one_line(self.member(name)?)))).collect()
+    }
+
+    /// The body for this model: the client's bytes with another model, where it speaks the request's protocol.
+    ///
+    /// # Errors
+    /// What its protocol cannot carry.
+    pub(crate) fn upstream_body(&self, model: &Model) -> Result<Vec<u8>, Refusal> {
+        if self.endpoint.passes(model.protocol) {
+            return Ok(self.passed_body(&model.upstream_model));
+        }
+        let form = self.form.get_or_init(|| bridge::read_request(self.endpoint.protocol(), &self.body));
+        let form = form.as_ref().map_err(Refusal::clone)?;
+        bridge::write_request(form, model).map(String::into_bytes)
     }
 
     /// The client's bytes with another model, and with the usage asked for if the answer is a stream: its cost is known
-    /// only from there.
-    pub(crate) fn upstream_body(&self, upstream_model: &str) -> Vec<u8> {
+    /// only from there. Reasoning that was translated from another protocol goes out again.
+    fn passed_body(&self, upstream_model: &str) -> Vec<u8> {
         let body = self.body.as_bytes();
         let model = json::quote(upstream_model);
-        let options = self.object.get(body, "stream_options");
-        let options = options.and_then(|options| splice(options, &[("include_usage", Edit::Set(b"true"))]).ok());
-        let options = options.as_deref().unwrap_or(br#"{"include_usage":true}"#);
-        let edits = [("model", Edit::Set(model.as_bytes())), ("stream_options", Edit::Set(options))];
-        let mut out = Vec::with_capacity(body.len() + model.len() + options.len() + 20);
-        self.object.splice(body, if self.stream { &edits } else { &edits[..1] }, &mut out);
+        let mut edits = vec![("model", Edit::Set(model.as_bytes()))];
+        let (options, own);
+        if self.stream && self.endpoint.protocol() == Protocol::Chat {
+            let given = self.object.get(body, "stream_options");
+            let given = given.and_then(|options| splice(options, &[("include_usage", Edit::Set(b"true"))]).ok());
+            options = given.unwrap_or_else(|| br#"{"include_usage":true}"#.to_vec());
+            edits.push(("stream_options", Edit::Set(&options)));
+        }
+        let question = &self.body[self.question.clone()];
+        own = match self.endpoint {
+            Endpoint::Messages => messages::without_foreign_reasoning(question),
+            Endpoint::Responses => responses::without_foreign_reasoning(question),
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => None,
+        };
+        edits.extend(own.as_ref().map(|own| (self.endpoint.question(), Edit::Set(own.as_bytes()))));
+        let mut out = Vec::with_capacity(body.len() + model.len() + 64);
+        self.object.splice(body, &edits, &mut out);
         out
     }
 }
@@ -152,8 +207,7 @@ impl RequestError {
     pub(crate) fn param(&self) -> &'static str {
         match self {
             Self::NotJson { .. } | Self::NotAnObject => "",
-            Self::Missing(param) | Self::WrongType { param, .. } => param,
-            Self::NoMessages => "messages",
+            Self::Missing(param) | Self::Empty(param) | Self::WrongType { param, .. } => param,
         }
     }
 
@@ -163,7 +217,7 @@ impl RequestError {
             Self::NotJson { .. } => "invalid_json",
             Self::NotAnObject | Self::WrongType { .. } => "invalid_type",
             Self::Missing(_) => "missing_required_parameter",
-            Self::NoMessages => "empty_array",
+            Self::Empty(_) => "empty_array",
         }
     }
 }
@@ -172,12 +226,16 @@ impl RequestError {
 mod tests {
     use super::*;
 
-    fn parse(body: &str) -> Result<ChatRequest, RequestError> {
-        ChatRequest::parse(Bytes::copy_from_slice(body.as_bytes()))
+    fn parse(body: &str) -> Result<Request, RequestError> {
+        Request::parse(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    fn messages(request: &Request) -> String {
+        request.outline().messages.into_owned()
     }
 
     fn upstream(body: &str) -> String {
-        String::from_utf8(parse(body).unwrap().upstream_body("gpt \"x\"")).unwrap()
+        String::from_utf8(parse(body).unwrap().passed_body("gpt \"x\"")).unwrap()
     }
 
     #[test]
@@ -188,8 +246,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(request.model(), "auto:chat");
-        assert_eq!(request.messages(), r#"[{"role":"user"}]"#);
-        assert_eq!(request.tools(), Some(r#"[ {"type":"function"} ]"#));
+        assert_eq!(messages(&request), r#"[{"role":"user"}]"#);
+        assert_eq!(request.outline().tools, Some(r#"[ {"type":"function"} ]"#));
         assert!(request.stream() && request.include_usage());
     }
 
@@ -197,7 +255,7 @@ mod tests {
     fn null_is_as_left_out() {
         let request =
             parse(r#"{"model":"m","messages":[1],"stream":null,"tools":null,"stream_options":null}"#).unwrap();
-        assert_eq!((request.stream(), request.include_usage(), request.tools()), (false, false, None));
+        assert_eq!((request.stream(), request.include_usage(), request.outline().tools), (false, false, None));
     }
 
     #[test]
@@ -226,7 +284,7 @@ mod tests {
     fn the_last_of_two_counts_and_both_are_replaced() {
         let body = r#"{"model":"a","messages":[],"model":"b","messages":[2]}"#;
         assert_eq!(parse(body).unwrap().model(), "b");
-        assert_eq!(parse(body).unwrap().messages(), "[2]");
+        assert_eq!(messages(&parse(body).unwrap()), "[2]");
         assert_eq!(upstream(body).matches("gpt").count(), 2);
     }
 
@@ -259,15 +317,15 @@ mod tests {
             let error = parse(body).unwrap_err();
             assert_eq!((error.param(), error.code(), error.to_string().as_str()), (param, code, message), "{body}");
         }
-        let error = ChatRequest::parse(Bytes::from_static(b"{\"model\":\"\xff\"}")).unwrap_err();
+        let error = Request::parse(Endpoint::Chat, Bytes::from_static(b"{\"model\":\"\xff\"}")).unwrap_err();
         assert_eq!(error.to_string(), "the body is not JSON: bytes that are not UTF-8 at byte 10 (line 1, column 11)");
     }
 
     proptest::proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            if let Ok(request) = ChatRequest::parse(bytes.into()) {
-                request.upstream_body("m");
+            if let Ok(request) = Request::parse(Endpoint::Chat, bytes.into()) {
+                request.passed_body("m");
             }
         }
 
@@ -275,7 +333,7 @@ mod tests {
         fn arbitrary_members_never_panic(model in "\\PC{0,9}", messages in "\\PC{0,9}", options in "\\PC{0,9}") {
             let body = format!(r#"{{"model":{model},"messages":[{messages}],"stream":true,"stream_options":{options}}}"#);
             if let Ok(request) = parse(&body) {
-                request.upstream_body("m");
+                request.passed_body("m");
             }
         }
     }

@@ -4,6 +4,9 @@ use http::StatusCode;
 use slarouter_core::CostModel;
 
 use super::json::{self, Edit, Object, WireError, splice};
+use crate::protocol::Protocol;
+use crate::protocol::bridge::tokens;
+use crate::protocol::fault::Fault;
 
 /// Tokens as the upstream billed them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub(crate) struct Usage {
     pub(crate) input_tokens: u64,
     /// Those of the input that came from the upstream's prompt cache.
     pub(crate) cached_tokens: u64,
+    /// Those of the input that were written to it, where that is reported.
+    pub(crate) cache_write_tokens: u64,
     /// Output tokens, reasoning included.
     pub(crate) output_tokens: u64,
 }
@@ -28,8 +33,8 @@ pub(crate) struct Facts {
 /// What to change in an answer.
 #[derive(Debug)]
 pub(crate) struct Rewrite<'a> {
-    /// Takes the place of the upstream's id.
-    pub(crate) id: &'a str,
+    /// Takes the place of the upstream's id; `None` leaves the answer without.
+    pub(crate) id: Option<&'a str>,
     /// Goes in if the answer names no model.
     pub(crate) model_if_missing: &'a str,
     /// USD, for `usage.cost`; goes nowhere if the answer has no usage.
@@ -47,15 +52,15 @@ pub(crate) fn is_object(body: &[u8]) -> bool {
 /// for is the error's own `code` where that is one, and 502 otherwise. `None` for an answer.
 pub(crate) fn error_status(body: &[u8]) -> Option<StatusCode> {
     let object = Object::scan(body).ok()?;
-    let error = object.get_some(body, "error")?;
+    let flat = object.get(body, "type").is_some_and(|kind| kind == b"\"error\"");
+    if object.get_some(body, "error").is_none() && !flat {
+        return None;
+    }
     let answers = object.get(body, "choices").is_some_and(has_elements);
     if answers {
         return None;
     }
-    let code = Object::scan(error).ok().and_then(|fields| json::count(fields.get(error, "code")?));
-    let code = code.and_then(|code| StatusCode::from_u16(code.try_into().ok()?).ok());
-    let failure = code.filter(|code| code.is_client_error() || code.is_server_error());
-    Some(failure.unwrap_or(StatusCode::BAD_GATEWAY))
+    Some(Fault::read(body).and_then(|fault| fault.status).unwrap_or(StatusCode::BAD_GATEWAY))
 }
 
 fn has_elements(array: &[u8]) -> bool {
@@ -64,17 +69,19 @@ fn has_elements(array: &[u8]) -> bool {
 }
 
 /// Reads an answer; nothing from one that is no JSON object.
-pub(crate) fn read(body: &[u8]) -> Facts {
+pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Facts {
     let Ok(object) = Object::scan(body) else { return Facts::default() };
-    Facts { usage: object.get(body, "usage").and_then(Usage::read), id: object.get(body, "id").and_then(json::text) }
+    let usage = object.get(body, "usage").and_then(|usage| tokens(protocol, usage));
+    Facts { usage, id: object.get(body, "id").and_then(json::text) }
 }
 
 /// The client's body.
 pub(crate) fn rewrite(body: &[u8], rewrite: &Rewrite<'_>) -> Result<Vec<u8>, WireError> {
     let object = Object::scan(body)?;
-    let (id, model) = (json::quote(rewrite.id), json::quote(rewrite.model_if_missing));
+    let (id, model) = (rewrite.id.map(json::quote), json::quote(rewrite.model_if_missing));
     let usage = object.get(body, "usage").and_then(|usage| with_cost(usage, rewrite.cost?));
-    let mut edits = vec![("id", Edit::Set(id.as_bytes())), ("model", Edit::Default(model.as_bytes()))];
+    let mut edits = vec![("model", Edit::Default(model.as_bytes()))];
+    edits.splice(..0, id.as_ref().map(|id| ("id", Edit::Set(id.as_bytes()))));
     edits.extend(usage.as_deref().map(|usage| ("usage", Edit::Set(usage))));
     edits.extend(rewrite.metadata.map(|metadata| ("slarouter", Edit::Set(metadata))));
     let mut out = Vec::with_capacity(body.len() + 256 + rewrite.metadata.map_or(0, <[u8]>::len));
@@ -83,7 +90,7 @@ pub(crate) fn rewrite(body: &[u8], rewrite: &Rewrite<'_>) -> Result<Vec<u8>, Wir
 }
 
 /// A `usage` object with its cost set; `None` if it is no object or the cost is no number.
-pub(super) fn with_cost(usage: &[u8], cost: f64) -> Option<Vec<u8>> {
+pub(crate) fn with_cost(usage: &[u8], cost: f64) -> Option<Vec<u8>> {
     let cost = serde_json::Number::from_f64(cost)?.to_string();
     splice(usage, &[("cost", Edit::Set(cost.as_bytes()))]).ok()
 }
@@ -94,11 +101,12 @@ impl Usage {
         let within = |tokens: u64, most: f64| tokens as f64 <= most;
         within(self.input_tokens, CostModel::MAX_INPUT_TOKENS)
             && within(self.cached_tokens, CostModel::MAX_INPUT_TOKENS)
+            && within(self.cache_write_tokens, CostModel::MAX_INPUT_TOKENS)
             && within(self.output_tokens, CostModel::MAX_OUTPUT_TOKENS)
     }
 
     /// Reads a `usage` object; `None` for anything without token counts.
-    pub(super) fn read(raw: &[u8]) -> Option<Self> {
+    pub(crate) fn read(raw: &[u8]) -> Option<Self> {
         let usage = Object::scan(raw).ok()?;
         let number = |name| usage.get(raw, name).and_then(json::count);
         let (input, output) = (number("prompt_tokens"), number("completion_tokens"));
@@ -112,6 +120,7 @@ impl Usage {
             input_tokens: input.unwrap_or(0),
             // The second is DeepSeek's name for it.
             cached_tokens: cached.or_else(|| number("prompt_cache_hit_tokens")).unwrap_or(0),
+            cache_write_tokens: 0,
             output_tokens: output.unwrap_or(0),
         })
     }
@@ -128,22 +137,28 @@ mod tests {
 
     fn client(body: &str, cost: Option<f64>, metadata: Option<&str>) -> String {
         let metadata = metadata.map(str::as_bytes);
-        let out = rewrite(body.as_bytes(), &Rewrite { id: "ours", model_if_missing: "m\"", cost, metadata });
+        let out = rewrite(body.as_bytes(), &Rewrite { id: Some("ours"), model_if_missing: "m\"", cost, metadata });
         String::from_utf8(out.unwrap()).unwrap()
     }
 
     #[test]
     fn reads_usage_and_id() {
-        let facts = read(BODY.as_bytes());
+        let facts = read(Protocol::Chat, BODY.as_bytes());
         assert_eq!(facts.id.as_deref(), Some("chatcmpl-1"));
-        assert_eq!(facts.usage, Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3 }));
+        assert_eq!(
+            facts.usage,
+            Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3, cache_write_tokens: 0 })
+        );
         for none in
             ["{}", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, r#"{"usage":{"prompt_tokens":"1"}}"#]
         {
-            assert_eq!(read(none.as_bytes()).usage, None, "{none}");
+            assert_eq!(read(Protocol::Chat, none.as_bytes()).usage, None, "{none}");
         }
-        let deepseek = read(br#"{"usage":{"prompt_tokens":5.0,"prompt_cache_hit_tokens":2}}"#);
-        assert_eq!(deepseek.usage, Some(Usage { input_tokens: 5, cached_tokens: 2, output_tokens: 0 }));
+        let deepseek = read(Protocol::Chat, br#"{"usage":{"prompt_tokens":5.0,"prompt_cache_hit_tokens":2}}"#);
+        assert_eq!(
+            deepseek.usage,
+            Some(Usage { input_tokens: 5, cached_tokens: 2, output_tokens: 0, cache_write_tokens: 0 })
+        );
     }
 
     #[test]
@@ -188,7 +203,7 @@ mod tests {
         for cut in 0..BODY.len() - 2 {
             let Some(part) = BODY.get(..cut) else { continue };
             assert!(!is_object(part.as_bytes()), "{part}");
-            let nothing = Rewrite { id: "", model_if_missing: "", cost: None, metadata: None };
+            let nothing = Rewrite { id: Some(""), model_if_missing: "", cost: None, metadata: None };
             assert!(rewrite(part.as_bytes(), &nothing).is_err());
         }
         assert!(is_object(BODY.as_bytes()));

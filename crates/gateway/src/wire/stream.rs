@@ -11,17 +11,18 @@
 //! end, or by a fault, gets an error event and no `[DONE]`. An error event of the upstream's own passes as it is, and
 //! nothing after it makes the stream whole again. After `[DONE]` nothing but comments passes.
 
-use bytes::Bytes;
-use http::StatusCode;
+mod first;
+
+pub(crate) use first::{first_error, first_id};
 
 use super::json::{self, Edit, Object, WireError, each_element, each_member};
-use super::response::{Usage, error_status, with_cost};
+use super::response::{Usage, with_cost};
 use super::sse::{Event, Splitter, TooLong};
 
 /// The longest event let through, in bytes. Images in base64 come in events of a few MiB.
-const MAX_EVENT: usize = 16 << 20;
+pub(crate) const MAX_EVENT: usize = 16 << 20;
 
-const DONE: &[u8] = b"[DONE]";
+pub(crate) const DONE: &[u8] = b"[DONE]";
 
 /// What a stream is to become.
 #[derive(Clone, Debug)]
@@ -72,6 +73,16 @@ pub(crate) struct StreamSummary {
 }
 
 /// Takes a stream in pieces of any size; what it writes does not depend on where they were cut.
+pub(crate) trait Relay: Send {
+    /// Takes the next bytes and appends to `out` whatever can go to the client: whole events only.
+    fn push(&mut self, chunk: &[u8], finish: &dyn Finish, out: &mut Vec<u8>);
+
+    /// Ends the stream. An event that lacks nothing but its blank line still counts and is completed; less than that is
+    /// left out.
+    fn finish(self: Box<Self>, end: End, finish: &dyn Finish, out: &mut Vec<u8>) -> StreamSummary;
+}
+
+/// Passes the stream of a chat answer on.
 #[derive(Debug)]
 pub(crate) struct StreamRewriter {
     splitter: Splitter,
@@ -165,6 +176,16 @@ impl StreamRewriter {
                 Err(TooLong) => return,
             }
         }
+    }
+}
+
+impl Relay for StreamRewriter {
+    fn push(&mut self, chunk: &[u8], finish: &dyn Finish, out: &mut Vec<u8>) {
+        self.push(chunk, finish, out);
+    }
+
+    fn finish(self: Box<Self>, end: End, finish: &dyn Finish, out: &mut Vec<u8>) -> StreamSummary {
+        (*self).finish(end, finish, out)
     }
 }
 
@@ -356,7 +377,7 @@ impl State {
 }
 
 /// Appends the event with its data edited; the data on one line, as nearly always, is not copied on the way.
-fn write(event: &Event<'_>, data: &[u8], object: &Object, edits: &[(&str, Edit<'_>)], out: &mut Vec<u8>) {
+pub(super) fn write(event: &Event<'_>, data: &[u8], object: &Object, edits: &[(&str, Edit<'_>)], out: &mut Vec<u8>) {
     if let Some((before, after)) = event.frame() {
         out.extend_from_slice(before);
         object.splice(data, edits, out);
@@ -366,33 +387,6 @@ fn write(event: &Event<'_>, data: &[u8], object: &Object, edits: &[(&str, Edit<'
         object.splice(data, edits, &mut edited);
         event.write(&edited, out);
     }
-}
-
-/// The error that a stream begins with in place of an answer, and the status to take it for.
-pub(crate) fn first_error(bytes: &[u8]) -> Option<(StatusCode, Bytes)> {
-    let mut splitter = Splitter::new(MAX_EVENT);
-    splitter.feed(bytes);
-    while let Ok(Some(event)) = splitter.next() {
-        if let Some(data) = event.data() {
-            return error_status(&data).map(|status| (status, Bytes::copy_from_slice(&data)));
-        }
-    }
-    None
-}
-
-/// The upstream's id, if the first whole events of a stream say it.
-pub(crate) fn first_id(bytes: &[u8]) -> Option<String> {
-    let mut splitter = Splitter::new(MAX_EVENT);
-    splitter.feed(bytes);
-    while let Ok(Some(event)) = splitter.next() {
-        let Some(data) = event.data() else { continue };
-        let Ok(object) = Object::scan(&data) else { continue };
-        let id = object.get(&data, "choices").and(object.get(&data, "id")).and_then(json::text);
-        if let Some(id) = id.filter(|id| !id.is_empty()) {
-            return Some(id);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -50,6 +50,18 @@ async fn only_a_known_key_is_served_and_it_stays_here() {
             assert_eq!((&error["type"], &error["code"]), (&json!("invalid_request_error"), &json!("invalid_api_key")));
         }
     }
+    let anthropic = || rig.client.post(rig.url("/v1/messages")).json(&json!({ "model": "none", "messages": [1] }));
+    for (key, status, kind) in [("wrong", 401, "authentication_error"), ("sixteen-letters-1", 404, "not_found_error")] {
+        let answer = anthropic().header("x-api-key", key).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{key}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!((&body["type"], &body["error"]["type"]), (&json!("error"), &json!(kind)), "{key}");
+    }
+    for (method, path, status) in [("GET", "/v1/messages", 405), ("POST", "/v1/messages/none", 404)] {
+        let answer = rig.client.request(method.parse().unwrap(), rig.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["type"], "error", "{path}");
+    }
     assert!(rig.called().is_empty());
     let answer = rig.post(&question(false)).bearer_auth("sixteen-letters-1").send().await.unwrap();
     assert_eq!(answer.status(), 200);

@@ -1,10 +1,13 @@
 //! A gateway over real HTTP, with the scripted upstream behind it: what can go wrong on either side.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod answers;
 mod audits;
+mod decisions;
 mod encoders;
 mod failures;
 mod limits;
+mod protocols;
 mod setup;
 mod shutdown;
 mod timeouts;

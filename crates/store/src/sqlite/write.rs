@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::insert::insert;
 use super::read::{blob, last_seq};
-use crate::{Entry, FeedbackRecord, StoreError};
+use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
 
 /// Commands in one transaction.
 const BATCH: usize = 512;
@@ -29,6 +29,7 @@ pub(super) enum Command {
     Log(Entry),
     Configure { time: Timestamp, route: String, spec: String, reply: Reply<()> },
     Rate { feedback: FeedbackRecord, window_ms: u64, reply: Reply<Receipt> },
+    Report { outcome: Box<OutcomeRecord>, rerouted: bool, reply: Reply<Receipt> },
     Save { seq: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
     Flush { reply: Reply<()> },
 }
@@ -210,7 +211,9 @@ impl Answer {
 
     fn unwritten(command: Command) -> Self {
         match command {
-            Command::Rate { reply, .. } => Self::Receipt(reply, Err(StoreError::Closed)),
+            Command::Rate { reply, .. } | Command::Report { reply, .. } => {
+                Self::Receipt(reply, Err(StoreError::Closed))
+            }
             Command::Configure { reply, .. } | Command::Save { reply, .. } | Command::Flush { reply } => {
                 Self::Done(reply)
             }
@@ -235,6 +238,15 @@ async fn apply(
             let result = rate(connection, &feedback, window_ms, seq).await;
             let (receipt, result) = match result {
                 Ok(answer) => (answer, Ok(())),
+                Err(error) => (Err(StoreError::Closed), Err(error)),
+            };
+            answers.push(Answer::Receipt(reply, receipt));
+            result
+        }
+        Command::Report { outcome, rerouted, reply } => {
+            let result = report(connection, *outcome, rerouted, seq).await;
+            let (receipt, result) = match result {
+                Ok(receipt) => (Ok(receipt), Ok(())),
                 Err(error) => (Err(StoreError::Closed), Err(error)),
             };
             answers.push(Answer::Receipt(reply, receipt));
@@ -304,6 +316,28 @@ async fn rate(
     .execute(connection)
     .await?;
     Ok(Ok(receipt))
+}
+
+/// Outcomes that were reported are those without attempts of the gateway's own.
+async fn report(
+    connection: &mut SqliteConnection,
+    outcome: OutcomeRecord,
+    rerouted: bool,
+    seq: &mut u64,
+) -> Result<Receipt, sqlx::Error> {
+    let known: Option<i64> =
+        sqlx::query_scalar("SELECT seq FROM outcomes WHERE decision_id = $1 AND attempts = 0 LIMIT 1")
+            .bind(blob(outcome.decision))
+            .fetch_optional(&mut *connection)
+            .await?;
+    if known.is_some() {
+        return Ok(Receipt::Duplicate);
+    }
+    let reroute = Entry::Reroute { decision: outcome.decision, model: outcome.model.clone() };
+    let outcome = Entry::Outcome(OutcomeRecord { attempts: 0, ..outcome });
+    let entries = [reroute, outcome];
+    insert(connection, if rerouted { &entries } else { &entries[1..] }, seq).await?;
+    Ok(Receipt::Recorded)
 }
 
 async fn configure(

@@ -1,0 +1,56 @@
+//! OpenAI chat completions.
+
+mod read;
+mod stream;
+mod write;
+
+pub(crate) use read::{answer as read_answer, request as read_request};
+pub(crate) use stream::{Reader, Writer};
+pub(crate) use write::{answer as write_answer, request as write_request};
+
+use super::form::{Stop, Usage};
+use super::print::Object;
+use crate::wire::response::Usage as Tokens;
+
+/// Reads a `finish_reason`.
+fn stop(word: &str, sequence: Option<String>) -> Stop {
+    match word {
+        "length" => Stop::Length,
+        "tool_calls" | "function_call" => Stop::Tools,
+        "content_filter" => Stop::Filter,
+        // vLLM says in `stop_reason` which stop sequence it met.
+        _ if sequence.is_some() => Stop::Sequence(sequence),
+        _ => Stop::End,
+    }
+}
+
+fn finish_reason(stop: &Stop) -> &'static str {
+    match stop {
+        Stop::End | Stop::Sequence(_) => "stop",
+        Stop::Length => "length",
+        Stop::Tools => "tool_calls",
+        Stop::Filter => "content_filter",
+    }
+}
+
+/// Reads a `usage` object.
+fn read_usage(raw: &str) -> Option<Usage> {
+    let tokens = Tokens::read(raw.as_bytes())?;
+    let value: serde_json::Value = serde_json::from_str(raw).ok()?;
+    let reasoning = value["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap_or(0);
+    Some(Usage { tokens, reasoning })
+}
+
+fn write_usage(usage: &Usage) -> String {
+    let tokens = &usage.tokens;
+    Object::new()
+        .count("prompt_tokens", tokens.input_tokens)
+        .count("completion_tokens", tokens.output_tokens)
+        .count("total_tokens", tokens.input_tokens.saturating_add(tokens.output_tokens))
+        .raw("prompt_tokens_details", &Object::new().count("cached_tokens", tokens.cached_tokens).end())
+        .raw("completion_tokens_details", &Object::new().count("reasoning_tokens", usage.reasoning).end())
+        .end()
+}
+
+#[cfg(test)]
+mod tests;

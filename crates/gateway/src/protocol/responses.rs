@@ -1,0 +1,86 @@
+//! OpenAI responses.
+
+mod read;
+mod stream;
+mod write;
+
+pub(crate) use read::{answer as read_answer, request as read_request};
+pub(crate) use stream::{Reader, Writer};
+pub(crate) use write::{ECHOED, answer as write_answer, request as write_request};
+
+use super::fields::{Fields, elements};
+use super::form::{Stop, Usage};
+use super::print::{Object, list};
+use crate::wire::response::Usage as Tokens;
+
+/// Reads a `usage` object.
+fn read_usage(raw: &str) -> Option<Usage> {
+    let usage: serde_json::Value = serde_json::from_str(raw).ok()?;
+    let count = |value: &serde_json::Value| crate::wire::json::count(value.to_string().as_bytes());
+    let (input, output) = (count(&usage["input_tokens"]), count(&usage["output_tokens"]));
+    if input.is_none() && output.is_none() {
+        return None;
+    }
+    let tokens = Tokens {
+        input_tokens: input.unwrap_or(0),
+        cached_tokens: count(&usage["input_tokens_details"]["cached_tokens"]).unwrap_or(0),
+        cache_write_tokens: 0,
+        output_tokens: output.unwrap_or(0),
+    };
+    let reasoning = count(&usage["output_tokens_details"]["reasoning_tokens"]).unwrap_or(0);
+    Some(Usage { tokens, reasoning })
+}
+
+/// The billed tokens of a raw `usage` object.
+pub(crate) fn tokens(raw: &[u8]) -> Option<Tokens> {
+    read_usage(std::str::from_utf8(raw).ok()?).map(|usage| usage.tokens)
+}
+
+fn write_usage(usage: &Usage) -> String {
+    let tokens = &usage.tokens;
+    Object::new()
+        .count("input_tokens", tokens.input_tokens)
+        .raw("input_tokens_details", &Object::new().count("cached_tokens", tokens.cached_tokens).end())
+        .count("output_tokens", tokens.output_tokens)
+        .raw("output_tokens_details", &Object::new().count("reasoning_tokens", usage.reasoning).end())
+        .count("total_tokens", tokens.input_tokens.saturating_add(tokens.output_tokens))
+        .end()
+}
+
+/// Reads the status of a response and why it is incomplete.
+fn stop(status: &str, reason: Option<&str>, any_calls: bool) -> Stop {
+    match (status, reason) {
+        ("incomplete", Some("content_filter")) => Stop::Filter,
+        ("incomplete", _) => Stop::Length,
+        _ => Stop::End.or_tools(any_calls),
+    }
+}
+
+/// Why a response is incomplete, if it is.
+fn incomplete(stop: &Stop) -> Option<&'static str> {
+    match stop {
+        Stop::Length => Some("max_output_tokens"),
+        Stop::Filter => Some("content_filter"),
+        Stop::End | Stop::Sequence(_) | Stop::Tools => None,
+    }
+}
+
+/// What the ids of reasoning items begin with that came from another protocol. Such items are taken out again when a client
+/// sends them back; OpenAI knows no items but its own.
+pub(crate) const FOREIGN_REASONING: &str = "rs_slarouter_";
+
+/// The input without reasoning of other protocols; `None` if there is none of it.
+pub(crate) fn without_foreign_reasoning(input: &str) -> Option<String> {
+    memchr::memmem::find(input.as_bytes(), FOREIGN_REASONING.as_bytes())?;
+    let is_foreign = |item: &str| {
+        let mut fields = Fields::parse(item, "").ok();
+        let mut text = |name| fields.as_mut().and_then(|fields| fields.text(name).ok().flatten());
+        text("type").as_deref() == Some("reasoning") && text("id").is_some_and(|id| id.starts_with(FOREIGN_REASONING))
+    };
+    let items = elements(input, "").ok()?;
+    let own: Vec<_> = items.iter().filter(|(item, _)| !is_foreign(item)).map(|(item, _)| (*item).to_owned()).collect();
+    (own.len() < items.len()).then(|| list(&own))
+}
+
+#[cfg(test)]
+mod tests;
