@@ -77,6 +77,9 @@ pub enum DecideError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObserveError {
+    /// An example of a model that is not in the zoo.
+    #[error("there is no model at place {0} of the zoo")]
+    Model(usize),
     /// A rating outside \[0, 1\].
     #[error("a rating must lie between 0 and 1, not {0}")]
     Rating(f64),

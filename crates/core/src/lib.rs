@@ -37,7 +37,7 @@ pub use decision::{Candidate, Context, Decision, Reason};
 pub use error::{DecideError, ObserveError, SpecError, StateError};
 pub use feedback::{DecisionId, Feedback, Outcome, Rater, Rating, Receipt, Source, Timestamp};
 pub use head::LogisticHead;
-pub use knowledge::Knowledge;
+pub use knowledge::{Example, Knowledge};
 pub use learner::Learner;
 pub use ledger::{Change, Ledger};
 pub use policy::{AnyPolicy, Policy, PolicySpec};

@@ -6,8 +6,8 @@ mod route;
 
 use rand_core::Rng;
 use slarouter_core::{
-    Context, Decision, DecisionId, Feedback, Knowledge, Learner, ModelSpec, Outcome, PolicySpec, Rater, Rating,
-    RouteSpec, Source, Timestamp, decision_rng, uniform,
+    Context, Decision, DecisionId, Example, Feedback, Knowledge, Learner, ModelSpec, Outcome, PolicySpec, Rater,
+    Rating, RouteSpec, Source, Timestamp, Zoo, decision_rng, uniform,
 };
 
 /// Probability with which model m satisfies a prompt of kind k.
@@ -149,6 +149,83 @@ fn what_cannot_be_used_changes_nothing() {
         assert_eq!(*learner, before);
     }
     assert!(!other_policy.shares() && other_policy.router().knowledge().is_none());
+}
+
+/// Judged answers of every model to `count` prompts, by these skills.
+fn examples(skill: &[[f64; 3]; 3], count: u64) -> Vec<Example> {
+    let mut world = decision_rng(77, DecisionId(0));
+    let mut judged = Vec::new();
+    for _ in 0..count {
+        let kind = (world.next_u64() % 3) as usize;
+        let mut features = vec![0.0; DIM];
+        features[kind] = 1.0;
+        for (model, skill) in skill.iter().enumerate() {
+            let satisfaction = f64::from(u8::from(uniform(&mut world) < skill[kind]));
+            judged.push(Example { features: features.clone(), model, satisfaction });
+        }
+    }
+    judged
+}
+
+fn trained(skill: &[[f64; 3]; 3], count: u64) -> Knowledge {
+    let zoo = Zoo::new(zoo()).unwrap();
+    Knowledge::train(&zoo, (DIM, 1), &examples(skill, count), 50.0).unwrap()
+}
+
+#[test]
+fn examples_that_cannot_be_learnt_from_are_refused() {
+    let zoo = Zoo::new(zoo()).unwrap();
+    let good = Example { features: vec![0.0; DIM], model: 0, satisfaction: 1.0 };
+    for bad in [
+        Example { features: vec![0.0; DIM + 1], ..good.clone() },
+        Example { features: vec![f32::NAN; DIM], ..good.clone() },
+        Example { model: 3, ..good.clone() },
+        Example { satisfaction: f64::NAN, ..good.clone() },
+        Example { satisfaction: 1.5, ..good.clone() },
+    ] {
+        assert!(Knowledge::train(&zoo, (DIM, 1), &[good.clone(), bad.clone()], 50.0).is_err(), "{bad:?}");
+    }
+    assert_eq!(Knowledge::train(&zoo, (DIM, 1), &[], 50.0).unwrap().labels(), 0);
+}
+
+#[test]
+fn a_warm_start_is_for_those_who_know_nothing() {
+    let knowledge = trained(&SKILL, 500);
+    let mut fresh = tenant(0.8, zoo());
+    assert!(fresh.learner.begin_with(&knowledge));
+    assert!(!fresh.learner.begin_with(&knowledge), "it knows something now");
+    // One who learns alone may begin with it as well; one with other features may not.
+    let alone = RouteSpec { alone: true, ..route::spec(zoo(), 0.8, certified()) };
+    assert!(Learner::new(alone, DIM, 1).unwrap().begin_with(&knowledge));
+    assert!(!route::learner(zoo(), 0.8, certified(), DIM + 1).begin_with(&knowledge));
+}
+
+/// With judged answers of the same kind the first thousand requests are cheap; with answers that say the opposite of the truth
+/// the users' own labels overrule them.
+#[test]
+fn a_warm_start_saves_the_start_and_is_overruled_where_it_is_wrong() {
+    let upside_down = [SKILL[2], SKILL[1], SKILL[0]];
+    let (mut cold_cost, mut warm_cost) = (0.0, 0.0);
+    for seed in 0..8 {
+        let run = |knowledge: Option<&Knowledge>, length: u64| {
+            let mut tenant = tenant(0.8, zoo());
+            assert!(knowledge.is_none_or(|knowledge| tenant.learner.begin_with(knowledge)));
+            (0..length).for_each(|id| drop(tenant.serve(seed, id, 0.1)));
+            tenant
+        };
+        let right = trained(&SKILL, 2_000);
+        let (cold, warm) = (run(None, 1_000), run(Some(&right), 1_000));
+        let wrong = run(Some(&trained(&upside_down, 2_000)), 8_000);
+        let parts = [&cold, &warm, &wrong].map(|tenant| (tenant.satisfaction(), tenant.cost));
+        println!("seed {seed}: cold, warm, wrong: {parts:.4?}");
+        // 1,000 answers: three standard deviations of a mean.
+        assert!(warm.satisfaction() >= 0.8 - 3.0 * (0.8_f64 * 0.2 / 1_000.0).sqrt(), "{parts:?}");
+        assert!(wrong.satisfaction() >= 0.8 - 0.015, "{parts:?}");
+        cold_cost += cold.cost;
+        warm_cost += warm.cost;
+    }
+    println!("first thousand: {warm_cost:.4} warm, {cold_cost:.4} cold");
+    assert!(warm_cost < 0.7 * cold_cost, "{warm_cost} against {cold_cost}");
 }
 
 /// A small tenant of whose answers few are rated, beside a large one. By itself it stays with the fallback for long.

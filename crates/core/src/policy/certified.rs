@@ -421,6 +421,9 @@ impl Policy for Certified {
 
     fn set_predictor(&mut self, predictor: Predictor) {
         self.predictor = predictor;
+        if self.account.audit_rate().is_some() {
+            self.predictor.expect_bias();
+        }
     }
 }
 

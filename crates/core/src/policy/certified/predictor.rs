@@ -66,7 +66,7 @@ struct Expert {
 }
 
 /// Features in the form that the beliefs need.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     /// For what is peculiar to a model: the last is the constant 1.
     own: Vec<f64>,
     own_squares: Vec<f64>,
@@ -76,7 +76,7 @@ pub(super) struct Prepared {
 }
 
 impl Predictor {
-    pub(super) fn new(zoo: &Zoo, dim: usize) -> Self {
+    pub(crate) fn new(zoo: &Zoo, dim: usize) -> Self {
         let experts = (0..GRID.len()).map(|place| Expert::new(place, zoo, dim)).collect();
         let mut centre = vec![0.0; dim + 1];
         centre[dim] = 1.0;
@@ -123,7 +123,7 @@ impl Predictor {
     }
 
     /// For what users say of a prompt, or for what is true of it. A prompt without features is taken for the average one.
-    pub(super) fn prepare(&self, features: &[f32], source: Source) -> Prepared {
+    pub(crate) fn prepare(&self, features: &[f32], source: Source) -> Prepared {
         let own: Vec<f64> = match features {
             [] => self.centre.clone(),
             _ => features.iter().map(|&x| f64::from(x)).chain([1.0]).collect(),
@@ -151,6 +151,13 @@ impl Predictor {
             }
         }
         self.doubt = (0..self.doubt.len()).map(|model| self.doubt_of(model)).collect();
+    }
+
+    /// Has users' ratings be taken for a biased sample from now on, while what was learnt before is true.
+    pub(super) fn expect_bias(&mut self) {
+        for expert in self.experts.iter_mut().filter(|expert| expert.shared.last().1 == 0.0) {
+            Arc::make_mut(&mut expert.shared).drift(OFFSET_SPREAD * OFFSET_SPREAD, OFFSET_SPREAD * OFFSET_SPREAD);
+        }
     }
 
     /// Learnt offset of users' ratings in log-odds: the mean over the experts.
@@ -185,8 +192,13 @@ impl Predictor {
     /// Learns a label, its change, or its withdrawal. A changed label moves the beliefs by the difference and leaves their
     /// certainty as it was; a withdrawn one moves them back towards what they would predict. O(dim²) per expert.
     pub(super) fn learn(&mut self, prompt: &Prepared, model: usize, lesson: Change) {
+        self.learn_in_part(prompt, model, lesson, 1.0);
+    }
+
+    /// Learns a label that counts for the share `worth` of one: its likelihood is raised to that power.
+    pub(crate) fn learn_in_part(&mut self, prompt: &Prepared, model: usize, lesson: Change, worth: f64) {
         for expert in &mut self.experts {
-            expert.learn(prompt, model, lesson);
+            expert.learn(prompt, model, lesson, worth);
         }
         if lesson.old.is_none() {
             self.labels += 1;
@@ -263,7 +275,7 @@ impl Expert {
         (mean, self.shared.rough_variance(self.view(&prompt.shared_squares)))
     }
 
-    fn learn(&mut self, prompt: &Prepared, model: usize, lesson: Change) {
+    fn learn(&mut self, prompt: &Prepared, model: usize, lesson: Change, worth: f64) {
         let (x, shared) = (self.view(&prompt.own), self.view(&prompt.shared));
         let (own, own_variance) = self.models[model].spread_along(x);
         let (common, variance) = self.shared.spread_along(shared);
@@ -271,23 +283,25 @@ impl Expert {
         let variance = variance + own_variance;
         let p = moderated(mean, variance).clamp(1e-4, 1.0 - 1e-4);
         let weight = (p * (1.0 - p)).max(1e-3);
-        let scale = 1.0 / (1.0 + weight * variance);
+        let scale = worth / (1.0 + worth * weight * variance);
         let (surprise, shrink) = match (lesson.old, lesson.new) {
             (None, Some(s)) => {
-                self.evidence = self.evidence * MEMORY + s * libm::log(p) + (1.0 - s) * libm::log(1.0 - p);
+                let memory = if worth < 1.0 { libm::pow(MEMORY, worth) } else { MEMORY };
+                self.evidence = self.evidence * memory + worth * (s * libm::log(p) + (1.0 - s) * libm::log(1.0 - p));
                 (s - p, weight * scale)
             }
             (Some(old), Some(new)) => (new - old, 0.0),
             (Some(old), None) => (p - old, 0.0),
             (None, None) => return,
         };
+        let drift = if shrink > 0.0 { worth * DRIFT } else { 0.0 };
         let belief = Arc::make_mut(&mut self.models[model]);
         belief.absorb(&own, surprise * scale, shrink);
-        belief.drift(if shrink > 0.0 { DRIFT } else { 0.0 }, BIAS_SPREAD * BIAS_SPREAD);
+        belief.drift(drift, BIAS_SPREAD * BIAS_SPREAD);
         let shared = Arc::make_mut(&mut self.shared);
         shared.absorb(&common, surprise * scale, shrink);
         if shared.last().1 > 0.0 {
-            shared.drift(if shrink > 0.0 { DRIFT } else { 0.0 }, OFFSET_SPREAD * OFFSET_SPREAD);
+            shared.drift(drift, OFFSET_SPREAD * OFFSET_SPREAD);
         }
     }
 }
