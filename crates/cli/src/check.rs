@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use slarouter_core::PolicySpec;
-use slarouter_gateway::{Config, ConfigErrors, FeaturesId};
+use slarouter_gateway::{Config, ConfigErrors, FeaturesId, WarmStart};
 
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
 const BAD_CONFIG: u8 = 64;
@@ -29,6 +29,14 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     };
+    for route in config.routes.values() {
+        if let Some(path) = &route.warm_start
+            && let Err(error) = WarmStart::read(path, &features)
+        {
+            writeln!(io::stderr(), "{}: {error}", args.config.display())?;
+            return Ok(ExitCode::from(BAD_CONFIG));
+        }
+    }
     match summary(&mut io::stdout().lock(), &config, &features) {
         // A reader that has seen enough, such as `head`, is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

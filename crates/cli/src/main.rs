@@ -5,6 +5,7 @@ mod compare;
 mod demo;
 mod replay;
 mod serve;
+mod train;
 mod verify;
 
 use std::io::Write;
@@ -30,6 +31,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
     Replay(replay::ReplayArgs),
+    /// Learn from judged answers, for a warm start of a route.
+    Train(train::TrainArgs),
     /// Compare policies and baselines on recorded outcomes, after the protocol of the documentation.
     Compare(compare::CompareArgs),
     /// Watch it learn: simulated models and users around a real gateway on this machine.
@@ -53,6 +56,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(args),
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Train(args) => train::run(args),
         Command::Compare(args) => compare::run(args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
     }

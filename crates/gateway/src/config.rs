@@ -10,7 +10,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +169,8 @@ impl ModelProtocol {
 pub struct Route {
     /// What the core needs.
     pub spec: RouteSpec,
+    /// A file of `slarouter train`, for a route that knows nothing yet.
+    pub warm_start: Option<PathBuf>,
 }
 
 /// Everything that is wrong with a configuration.

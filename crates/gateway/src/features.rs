@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::config::{EncoderConfig, FeaturesConfig};
 use crate::embedding::{EmbeddingError, RemoteEncoder};
 use crate::metrics::Metrics;
+use crate::warm::WarmStart;
 
 /// Conversations that may wait for a slow encoder; more are decided without features at once.
 const QUEUE: usize = 256;
@@ -36,6 +37,9 @@ pub(crate) struct LoggedRoute {
     /// Logs from before there was a choice have none.
     #[serde(default)]
     pub(crate) features: FeaturesId,
+    /// What it begins with, if it knows nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warm_start: Option<WarmStart>,
 }
 
 impl Default for FeaturesId {
@@ -198,9 +202,9 @@ mod tests {
             alone: false,
         };
         let old: LoggedRoute = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
-        assert_eq!(old, LoggedRoute { spec: spec.clone(), features: FeaturesId::default() });
+        assert_eq!(old, LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None });
         let features = FeaturesId { encoder: "bert".to_owned(), version: u32::MAX, dim: 96 };
-        let logged = LoggedRoute { spec: spec.clone(), features };
+        let logged = LoggedRoute { spec: spec.clone(), features, warm_start: None };
         let text = serde_json::to_string(&logged).unwrap();
         assert_eq!(serde_json::from_str::<LoggedRoute>(&text).unwrap(), logged);
         assert_eq!(serde_json::from_str::<RouteSpec>(&text).unwrap(), spec, "earlier releases read it too");

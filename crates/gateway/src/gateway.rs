@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::server::{self, Limits};
 use crate::sla::SlaWatch;
 use crate::upstream::Upstream;
+use crate::warm::{WarmStart, WarmStartError};
 
 /// A running gateway.
 pub struct Gateway {
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The encoder cannot be used.
     #[error("the encoder of [features]: {0}")]
     Encoder(#[from] EncoderError),
+    /// The file of a warm start.
+    #[error(transparent)]
+    WarmStart(#[from] WarmStartError),
     /// A route cannot be written down.
     #[error("a route cannot be logged: {0}")]
     Json(#[from] serde_json::Error),
@@ -98,7 +102,9 @@ impl Gateway {
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
         let mut learning = Learning::load(store.as_ref()).await?;
         for (route, settings) in &config.routes {
-            let logged = LoggedRoute { spec: settings.spec.clone(), features: features.id().clone() };
+            let warm_start =
+                settings.warm_start.as_deref().map(|path| WarmStart::read(path, features.id())).transpose()?;
+            let logged = LoggedRoute { spec: settings.spec.clone(), features: features.id().clone(), warm_start };
             store.configure(started, route, &serde_json::to_string(&logged)?).await?;
         }
         let replayed = learning.catch_up(store.as_ref()).await?;

@@ -195,7 +195,7 @@ impl Learning {
     fn learn(&mut self, event: &Event) -> Result<(), LearningError> {
         match event {
             Event::Configured { route, spec, .. } => {
-                let LoggedRoute { spec, features } = serde_json::from_str(spec)?;
+                let LoggedRoute { spec, features, warm_start } = serde_json::from_str(spec)?;
                 let shared = self.shared();
                 if let Some(learner) = self.learner(route) {
                     learner.reconfigure(spec)?;
@@ -206,6 +206,12 @@ impl Learning {
                     let learner = Learner::new(spec, features.dim, features.version)?;
                     self.learners.insert(route.clone(), learner);
                     self.learner(route);
+                }
+                if let Some(warm_start) = warm_start
+                    && let Some(learner) = self.learners.get_mut(route)
+                    && learner.begin_with(&warm_start.0)
+                {
+                    tracing::info!(%route, labels = warm_start.0.labels(), "the route begins with a warm start");
                 }
                 if let Some(shared) = shared {
                     self.hand_over(&shared);

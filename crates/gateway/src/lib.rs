@@ -26,6 +26,7 @@ mod route;
 mod server;
 mod sla;
 mod upstream;
+mod warm;
 mod wire;
 
 pub use config::{Config, ConfigErrors, EncoderConfig, FeaturesConfig, ModelProtocol};
@@ -33,3 +34,4 @@ pub use embedding::{EmbeddingConfig, EmbeddingError, RemoteEncoder};
 pub use features::{EncoderError, FeaturesId, identify};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};
+pub use warm::{WarmStart, WarmStartError};

@@ -334,7 +334,7 @@ fn columns(
 }
 
 /// `line` is how far reading had come, for errors that do not say where they are.
-fn from_csv(path: &Path, line: u64, error: &csv::Error) -> DataError {
+pub(crate) fn from_csv(path: &Path, line: u64, error: &csv::Error) -> DataError {
     let what = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} fields where the header has {expected_len}: quote fields that hold commas or line breaks")

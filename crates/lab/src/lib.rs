@@ -7,6 +7,7 @@
 mod baseline;
 mod compare;
 mod dataset;
+mod labelled;
 mod parallel;
 mod reference;
 mod replay;
@@ -18,6 +19,7 @@ pub use compare::{
     Progress, RATES, Ratio, Row, SEEDS, STARVED, Scope, Standing, Verdict, ZooKind,
 };
 pub use dataset::{DataError, Dataset, Selection};
+pub use labelled::Labelled;
 pub use reference::{Frontier, Mixture, References};
 pub use replay::{Mean, Replay, ReplayError, Report, Run};
 pub use slarouter_text::{LocalEncoder, LocalError};

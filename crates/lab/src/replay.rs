@@ -275,7 +275,7 @@ impl Mean {
 }
 
 /// Fisher–Yates.
-pub(crate) fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
+pub(crate) fn shuffle<T>(order: &mut [T], rng: &mut ChaCha8Rng) {
     for i in (1..order.len()).rev() {
         let j = (uniform(rng) * (i + 1) as f64) as usize;
         order.swap(i, j);

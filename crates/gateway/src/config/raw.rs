@@ -118,6 +118,7 @@ pub(super) struct Route {
     pub(super) policy: Option<Text>,
     pub(super) exploration: Option<Number>,
     pub(super) alone: Option<bool>,
+    pub(super) warm_start: Option<Text>,
     pub(super) slarouter: Option<Spanned<SlaRouter>>,
     #[serde(default)]
     pub(super) tenants: BTreeMap<Text, Tenant>,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,6 +128,7 @@ fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
         policy: tenant.policy.or(held.policy),
         exploration: tenant.exploration.or(held.exploration),
         alone: tenant.alone.or(held.alone),
+        warm_start: held.warm_start,
         tenants: BTreeMap::new(),
     }
 }
@@ -245,6 +247,10 @@ fn route(
     problems: &mut Problems<'_>,
 ) -> Option<Route> {
     let alone = raw.alone.unwrap_or(false);
+    let warm_start = raw.warm_start.as_ref().and_then(|path| text(path, env, problems)).map(PathBuf::from);
+    if let (Some(path), Some(true)) = (&raw.warm_start, warm_start.as_ref().map(|path| path.as_os_str().is_empty())) {
+        problems.add(Some(path.span()), "warm_start must be the path of a file that `slarouter train` has written");
+    }
     let list_place = raw.models.span();
     let mut zoo: Vec<ModelSpec> = Vec::new();
     // A name that stands for no model is reported once, here, and not again where it is used below.
@@ -312,7 +318,7 @@ fn route(
         let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit } = *feedback;
         let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone };
         spec.check()?;
-        Ok(Some(Route { spec }))
+        Ok(Some(Route { spec, warm_start }))
     };
     let made: Result<_, slarouter_core::SpecError> = spec();
     // All that the core refuses has been reported above in the file's terms. Should it refuse more, the core is asked.

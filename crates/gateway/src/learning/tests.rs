@@ -3,12 +3,14 @@
 
 use sha2::{Digest, Sha256};
 use slarouter_core::{
-    Alpha, Context, Decision, DecisionId, ModelSpec, PolicySpec, Price, Rater, Rating, Receipt, RouteSpec, Source, Zoo,
-    decision_rng,
+    Alpha, Context, Decision, DecisionId, Example, ModelSpec, PolicySpec, Price, Rater, Rating, Receipt, RouteSpec,
+    Source, Zoo, decision_rng,
 };
 use slarouter_store::{OutcomeRecord, Rated};
 
 use super::*;
+use crate::features::FeaturesId;
+use crate::warm::WarmStart;
 
 const FEATURES: [f32; slarouter_text::DIM] = [0.25; slarouter_text::DIM];
 
@@ -37,7 +39,11 @@ impl Log {
     }
 
     fn configure(&mut self, route: &str, spec: &RouteSpec) {
-        let spec = serde_json::to_string(spec).unwrap();
+        self.configure_as(route, &serde_json::to_string(spec).unwrap());
+    }
+
+    fn configure_as(&mut self, route: &str, spec: &str) {
+        let spec = spec.to_owned();
         self.events.push(Event::Configured { seq: self.seq(), time: Timestamp(0), route: route.into(), spec });
     }
 
@@ -172,4 +178,43 @@ fn what_is_shared_is_saved_once() {
     let states = learning.states().unwrap();
     let size = |name: &str| states.iter().find(|(route, _)| route.starts_with(name)).unwrap().1.len();
     assert!(size("t4") * 10 < size("*"), "{} and {}", size("t4"), size("*"));
+}
+
+#[test]
+fn the_log_alone_says_what_a_route_began_with() {
+    let spec = spec(0.8, &["a", "b"], "certified");
+    let example = |model, satisfaction| Example { features: FEATURES.to_vec(), model, satisfaction };
+    let examples: Vec<_> = (0..40).flat_map(|_| [example(0, 0.0), example(1, 1.0)]).collect();
+    let features = FeaturesId::default();
+    let knowledge = Knowledge::train(&spec.zoo, (features.dim, features.version), &examples, 50.0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("warm.bin");
+    std::fs::write(&path, knowledge.to_bytes().unwrap()).unwrap();
+    let warm_start = Some(WarmStart::read(&path, &features).unwrap());
+    let logged = serde_json::to_string(&LoggedRoute { spec, features: features.clone(), warm_start }).unwrap();
+
+    let (mut log, mut learning) = (Log::default(), Learning::empty());
+    log.configure_as("x", &logged);
+    log.replay(&mut learning);
+    let decision = log.serve(&mut learning, "x", |_| true);
+    let [a, b] = [0, 1].map(|place| decision.candidates[place].satisfaction);
+    assert!(a < 0.4 && b > 0.6, "{decision:?}");
+    // Configured again, as at the next start, it is not begun with again.
+    log.configure_as("x", &logged);
+    log.replay(&mut learning);
+    (0..20).for_each(|_| drop(log.serve(&mut learning, "x", |model| model == "a")));
+    log.configure_as("x", &logged);
+    log.replay(&mut learning);
+    let mut anew = Learning::empty();
+    log.replay(&mut anew);
+    assert_eq!(digest(&anew), digest(&learning));
+    assert_eq!(digest(&restored(&learning)), digest(&learning));
+
+    std::fs::write(&path, b"SLARwhatever it is").unwrap();
+    let error = WarmStart::read(&path, &features).unwrap_err().to_string();
+    assert!(error.contains("warm.bin") && error.contains("slarouter train"), "{error}");
+    std::fs::write(&path, knowledge.to_bytes().unwrap()).unwrap();
+    let error = WarmStart::read(&path, &FeaturesId { dim: 64, ..features }).unwrap_err().to_string();
+    assert!(error.contains("length 128") && error.contains("length 64"), "{error}");
+    assert!(WarmStart::read(&folder.path().join("none"), &FeaturesId::default()).is_err());
 }

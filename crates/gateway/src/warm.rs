@@ -1,0 +1,79 @@
+//! What `slarouter train` has learnt from judged answers, for routes that know nothing yet.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use slarouter_core::{Knowledge, StateError};
+
+use crate::features::FeaturesId;
+
+/// The content of a file of `slarouter train`. It goes into the log with the route's configuration, so that the log alone says
+/// what a route knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WarmStart(pub(crate) Knowledge);
+
+/// Why a file cannot be begun with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WarmStartError {
+    /// It cannot be read.
+    #[error("warm_start {file}: {source}")]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is no file of `slarouter train`, or damaged.
+    #[error("warm_start {file}: {source}: make it with `slarouter train`")]
+    State {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        source: StateError,
+    },
+    /// It was made with another encoder.
+    #[error("warm_start {file}: made for features of length {} and version {}, but the encoder has length {} and version {}: train again with this [features]", found.0, found.1, wanted.0, wanted.1)]
+    Features {
+        /// The file.
+        file: PathBuf,
+        /// Length and version of its features.
+        found: (usize, u32),
+        /// Of the configured encoder.
+        wanted: (usize, u32),
+    },
+}
+
+impl WarmStart {
+    /// Reads a file, for routes with these features.
+    ///
+    /// # Errors
+    /// [`WarmStartError`]
+    pub fn read(path: &Path, features: &FeaturesId) -> Result<Self, WarmStartError> {
+        let bytes = std::fs::read(path).map_err(|source| WarmStartError::Read { file: path.into(), source })?;
+        let knowledge =
+            Knowledge::from_bytes(&bytes).map_err(|source| WarmStartError::State { file: path.into(), source })?;
+        let wanted = (features.dim, features.version);
+        if knowledge.features() != wanted {
+            return Err(WarmStartError::Features { file: path.into(), found: knowledge.features(), wanted });
+        }
+        Ok(Self(knowledge))
+    }
+}
+
+impl Serialize for WarmStart {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = self.0.to_bytes().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for WarmStart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        Ok(Self(Knowledge::from_bytes(&bytes).map_err(serde::de::Error::custom)?))
+    }
+}
