@@ -31,6 +31,7 @@ fn learner(policy: &str, models: usize) -> Learner {
         audit_rate: 0.0,
         rater_limit: 0,
         alone: false,
+        failures_count: false,
     };
     let mut learner = Learner::new(spec, DIM, 1).unwrap();
     for n in 0..1_000 {

@@ -148,6 +148,16 @@ impl SatisfactionAccount {
         }
     }
 
+    /// There was no answer after all: the decision no longer counts. Only before its first label, and none may follow. O(1).
+    pub fn failed(&mut self, at: Timestamp, predicted: f64) {
+        if let Some(block) = self.block(at)
+            && block.requests > 0
+        {
+            block.requests -= 1;
+            block.predicted -= to_fixed(predicted);
+        }
+    }
+
     /// A user's label of the answer decided at `at` came (`old` is `None`), changed, or was withdrawn (`new` is `None`).
     /// `predicted` is what [`SatisfactionAccount::answered`] was told. O(1).
     pub fn labelled(&mut self, at: Timestamp, predicted: f64, old: Option<f64>, new: Option<f64>) {

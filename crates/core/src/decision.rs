@@ -28,7 +28,7 @@ pub struct Candidate {
     pub satisfaction: f64,
     /// Predicted cost of this request in USD.
     pub cost: f64,
-    /// The policy's objective, lower is better: the order in which to fall back when a model fails.
+    /// The policy's objective, lower is better.
     pub score: f64,
 }
 
@@ -44,6 +44,8 @@ pub enum Reason {
     Fallback,
     /// The client named the model; such requests bypass account and learner.
     Pinned,
+    /// Its conversation was with this model already; nothing was drawn.
+    Affinity,
 }
 
 /// A choice, with everything off-policy evaluation needs to know about it later.
@@ -72,13 +74,33 @@ impl Decision {
         self.choice().probability
     }
 
-    /// The candidates other than the chosen one, best score first: the order of fallback.
+    /// The candidate of this name.
+    #[must_use]
+    pub fn candidate(&self, model: &str) -> Option<&Candidate> {
+        self.candidates.iter().find(|candidate| &*candidate.model == model)
+    }
+
+    /// Predicted satisfactions no further apart than this are taken for equal.
+    pub const NEAR: f64 = 0.02;
+
+    /// The candidates other than the chosen one, in the order of fallback: always the cheapest of those that are predicted to
+    /// satisfy as the chosen one would, and where none is, of those as near to it as there are. So an outage costs money
+    /// before it costs satisfaction. O(models²).
     #[must_use]
     pub fn fallbacks(&self) -> Vec<&Candidate> {
+        let wanted = self.choice().satisfaction;
         let mut rest: Vec<_> =
             self.candidates.iter().enumerate().filter(|&(i, _)| i != self.chosen).map(|(_, c)| c).collect();
-        rest.sort_by(|a, b| a.score.total_cmp(&b.score));
-        rest
+        let mut order = Vec::with_capacity(rest.len());
+        while !rest.is_empty() {
+            let best = rest.iter().map(|c| c.satisfaction).fold(f64::NEG_INFINITY, f64::max);
+            let enough = wanted.min(best) - Self::NEAR;
+            let near = rest.iter().enumerate().filter(|(_, c)| c.satisfaction >= enough);
+            // The best itself is near, unless predictions are no numbers; then the order is that of the zoo.
+            let next = near.min_by(|(_, a), (_, b)| a.cost.total_cmp(&b.cost)).map_or(0, |(place, _)| place);
+            order.push(rest.remove(next));
+        }
+        order
     }
 }
 
@@ -93,13 +115,15 @@ impl Reason {
             Self::Explore => "explore",
             Self::Fallback => "fallback",
             Self::Pinned => "pinned",
+            Self::Affinity => "affinity",
         }
     }
 
     /// The inverse of [`Reason::as_str`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Exploit, Self::Explore, Self::Fallback, Self::Pinned].into_iter().find(|reason| reason.as_str() == word)
+        let all = [Self::Exploit, Self::Explore, Self::Fallback, Self::Pinned, Self::Affinity];
+        all.into_iter().find(|reason| reason.as_str() == word)
     }
 }
 

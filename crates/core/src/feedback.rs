@@ -62,7 +62,8 @@ pub struct Feedback<'a> {
     pub reason: crate::Reason,
     /// The features that decision was made from.
     pub features: &'a [f32],
-    /// The satisfaction that was predicted of the model then chosen, in \[0, 1\]: [`crate::Decision::choice`].
+    /// The satisfaction that was predicted at the decision, in \[0, 1\]: of the model then chosen ([`crate::Decision::choice`]), or
+    /// of the one that took its place, if that was said by [`crate::Learner::rerouted`].
     pub predicted: f64,
     /// Whose word it is. Ratings and audits of one decision stand beside each other.
     pub source: Source,

@@ -104,6 +104,26 @@ impl<P: Policy> Learner<P> {
         }
     }
 
+    /// Another model than the chosen one answers a decision made at `at`. `old` and `new` are what was predicted of the two; from
+    /// here on [`Feedback::predicted`] of the decision is `new`. Only before its first label, at most once, and not for one
+    /// that was pinned.
+    pub fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
+        self.router.policy.rerouted(at, old.clamp(0.0, 1.0), new.clamp(0.0, 1.0));
+    }
+
+    /// A decision made at `at` got no whole answer, by no fault of its user's; `predicted` is what was predicted of the model
+    /// that was to answer. By [`RouteSpec::failures_count`] it counts as one that did not satisfy, or no longer counts. Only
+    /// before its first label, after which none may follow, and not for one that was pinned.
+    pub fn failed(&mut self, at: Timestamp, predicted: f64) {
+        let predicted = predicted.clamp(0.0, 1.0);
+        if self.router.spec.failures_count {
+            // What is known needs no prediction.
+            self.router.policy.rerouted(at, predicted, 0.0);
+        } else {
+            self.router.policy.failed(at, predicted);
+        }
+    }
+
     /// Takes note of how a call ended: cost and answer length.
     ///
     /// # Errors

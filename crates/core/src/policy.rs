@@ -57,6 +57,12 @@ pub trait Policy: Send + Sync {
     /// Takes note of a decision that was made at `at`.
     fn decided(&mut self, decision: &Decision, at: Timestamp);
 
+    /// Another model answers a decision made at `at`: its predicted satisfaction is `new` and not `old`.
+    fn rerouted(&mut self, _at: Timestamp, _old: f64, _new: f64) {}
+
+    /// A decision made at `at`, with predicted satisfaction `predicted`, got no answer.
+    fn failed(&mut self, _at: Timestamp, _predicted: f64) {}
+
     /// Learns.
     fn labelled(&mut self, label: &Label<'_>);
 
@@ -106,6 +112,12 @@ impl Policy for Box<dyn Policy> {
     }
     fn decided(&mut self, decision: &Decision, at: Timestamp) {
         (**self).decided(decision, at);
+    }
+    fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
+        (**self).rerouted(at, old, new);
+    }
+    fn failed(&mut self, at: Timestamp, predicted: f64) {
+        (**self).failed(at, predicted);
     }
     fn labelled(&mut self, label: &Label<'_>) {
         (**self).labelled(label);
@@ -246,6 +258,12 @@ impl Policy for AnyPolicy {
     }
     fn decided(&mut self, decision: &Decision, at: Timestamp) {
         self.inner_mut().decided(decision, at);
+    }
+    fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
+        self.inner_mut().rerouted(at, old, new);
+    }
+    fn failed(&mut self, at: Timestamp, predicted: f64) {
+        self.inner_mut().failed(at, predicted);
     }
     fn labelled(&mut self, label: &Label<'_>) {
         self.inner_mut().labelled(label);

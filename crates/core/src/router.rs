@@ -10,6 +10,9 @@ use crate::{
     DecisionId, Policy, PolicySpec, Reason, SpecError, Zoo,
 };
 
+/// How far the prediction for a conversation's model may fall behind before the conversation moves: noise must not move it.
+const RESTLESS: f64 = 0.05;
+
 /// What an operator says about a route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteSpec {
@@ -30,6 +33,9 @@ pub struct RouteSpec {
     /// Whether it keeps what it learns about models to itself; else routes share it.
     #[serde(default)]
     pub alone: bool,
+    /// Whether a request that no model answered whole counts as one that did not satisfy; else it counts as none.
+    #[serde(default)]
+    pub failures_count: bool,
 }
 
 /// Everything a decision reads: cheap to clone, never changed by deciding, so that many threads can decide from one snapshot.
@@ -93,6 +99,23 @@ impl<P: Policy> Router<P> {
         let mut candidates = self.candidates(context.input_tokens);
         candidates[chosen].probability = 1.0;
         Some(Decision { candidates, chosen, reason: Reason::Pinned })
+    }
+
+    /// `decision` as it stands once the conversation stays on `model`, which answered its earlier turns: nothing is drawn,
+    /// propensity 1. `None` where there is a reason to move: it is not in the zoo or excluded, or the prediction for it is
+    /// more than 0.05 below both α and the choice of `decision`.
+    #[must_use]
+    pub fn stay(&self, decision: &Decision, model: &str, excluded: &[&str]) -> Option<Decision> {
+        let held = self.spec.zoo.position(model).filter(|_| !excluded.contains(&model))?;
+        let enough = decision.choice().satisfaction.min(self.alpha()) - RESTLESS;
+        if held != decision.chosen && decision.candidates.get(held)?.satisfaction < enough {
+            return None;
+        }
+        let mut candidates = decision.candidates.clone();
+        for (place, candidate) in candidates.iter_mut().enumerate() {
+            candidate.probability = if place == held { 1.0 } else { 0.0 };
+        }
+        Some(Decision { candidates, chosen: held, reason: Reason::Affinity })
     }
 
     /// Draws a decision of this route for audit. One that was pinned is never drawn.

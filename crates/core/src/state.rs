@@ -102,7 +102,16 @@ fn open(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
 fn before_3(content: &[u8]) -> postcard::Result<Vec<u8>> {
     let (spec, rest): (SpecBefore3, _) = postcard::take_from_bytes(content)?;
     let SpecBefore3 { alpha, zoo, policy, feedback_window_ms } = spec;
-    let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate: 0.0, rater_limit: 0, alone: false };
+    let spec = RouteSpec {
+        alpha,
+        zoo,
+        policy,
+        feedback_window_ms,
+        audit_rate: 0.0,
+        rater_limit: 0,
+        alone: false,
+        failures_count: false,
+    };
     let mut upgraded = postcard::to_stdvec(&spec)?;
     upgraded.extend(rest);
     // Two empty maps of audits; of the limit three zeros and two empty maps.

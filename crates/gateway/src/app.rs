@@ -17,10 +17,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::Keys;
+use crate::chat::affinity::Sessions;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::ApiError;
 use crate::features::Features;
+use crate::health::Health;
 use crate::learning::Snapshot;
 use crate::metrics::Metrics;
 use crate::openapi::Description;
@@ -38,10 +40,21 @@ pub(crate) struct App {
     pub(crate) upstream: Upstream,
     pub(crate) features: Features,
     pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    /// Which model each conversation is with.
+    pub(crate) sessions: Sessions,
+    /// The learner cannot read the log, or has stopped.
+    pub(crate) stuck: Arc<AtomicBool>,
     pub(crate) draining: AtomicBool,
 }
 
 impl App {
+    /// What is wrong with the learning, for requests to say that they were decided all the same.
+    pub(crate) fn trouble(&self) -> Option<&'static str> {
+        let stuck = self.stuck.load(Ordering::Relaxed).then_some("learner");
+        self.store.is_failing().then_some("store").or(stuck)
+    }
+
     /// Appends to the log. A log that is full or gone never fails a request: it is counted and said.
     pub(crate) fn log(&self, entry: Entry) {
         if let Err(error) = self.store.log(entry) {
@@ -143,7 +156,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "OpenMetrics", body = String)))]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let committed = *app.store.committed().borrow();
-    let text = app.metrics.render(&app.published.load(), committed, app.store.dropped());
+    let text = app.metrics.render(&app.published.load(), committed, app.store.dropped(), &app.health);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -1,7 +1,9 @@
 //! A request for an answer, in whichever protocol it comes: decide, log, call, pass through or translate.
 
+pub(crate) mod affinity;
 mod call;
 mod eligible;
+mod fallible;
 pub(crate) mod handlers;
 mod passage;
 pub(crate) mod ticket;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use slarouter_core::{AuditDraw, Candidate, Context, Decision, DecisionId, Reason, decision_rng};
+use slarouter_core::{AuditDraw, Candidate, Context, Decision, DecisionId, Reason};
 use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
 use tokio::time::Instant;
@@ -31,6 +33,7 @@ use crate::wire::stream;
 
 use call::call;
 use eligible::excluded;
+use fallible::{Choice, choose};
 use ticket::Ticket;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,6 +45,9 @@ const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route");
 const DECISION: HeaderName = HeaderName::from_static("x-slarouter-decision");
 const AUDIT: HeaderName = HeaderName::from_static("x-slarouter-audit");
 const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
+/// The same as `retry-after`, which OpenAI sends beside it.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const DEGRADED: HeaderName = HeaderName::from_static("x-slarouter-degraded");
 const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
 
 /// What the body's `model` asks for.
@@ -87,14 +93,27 @@ async fn serve(
     let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
     let excluded = excluded(app, &request, &target)?;
     let asked = Asked { name: request.model(), outline: request.outline(), routes: endpoint.routes() };
-    let decided = decide(app, id, asked, &target, &excluded).await?;
+    let session = match &target {
+        Target::Route(route) if app.config.routes.get(route).is_some_and(|route| route.affinity) => {
+            app.sessions.of(route, headers, &request)
+        }
+        _ => None,
+    };
+    let held = session.filter(|session| session.goes_on).and_then(|session| app.sessions.model(session, arrived));
+    let barred = barred(app, &target, &excluded);
+    let decided = decide(app, id, asked, &target, &barred, held.as_deref()).await?;
     // From here on an outcome follows, whatever happens.
     let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived);
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
     match tokio::time::timeout(deadline, call(app, &mut ticket, &request, headers, &excluded)).await {
-        Ok(Ok(answer)) => Ok(answer_client(app, ticket, answer, &request, metadata)),
+        Ok(Ok(answer)) => {
+            if let Some(session) = session {
+                app.sessions.answered(session, ticket.model(), Instant::now());
+            }
+            Ok(answer_client(app, ticket, answer, &request, metadata))
+        }
         Ok(Err(failure)) => Ok(refuse(ticket, failure)),
         Err(_) => {
             let message = format!("no model answered within {} s", deadline.as_secs_f64());
@@ -121,6 +140,20 @@ pub(crate) fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
     app.config.models.iter().find(|model| &*model.name == name)
 }
 
+/// The models that are not to be chosen: those that cannot be asked this, and of the others those that are not available, as long as
+/// that leaves any.
+pub(crate) fn barred<'a>(app: &'a App, target: &Target<'a>, excluded: &[&'a str]) -> Vec<&'a str> {
+    let mut barred = excluded.to_vec();
+    let Target::Route(route) = target else { return barred };
+    let zoo = app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default();
+    let now = Instant::now();
+    barred.extend(zoo.iter().map(|model| &*model.name).filter(|name| !app.health.is_available(name, now)));
+    if zoo.iter().all(|model| barred.contains(&&*model.name)) {
+        barred.truncate(excluded.len());
+    }
+    barred
+}
+
 /// A decision that has been logged.
 pub(crate) struct Decided {
     pub(crate) route: Arc<str>,
@@ -129,35 +162,42 @@ pub(crate) struct Decided {
     pub(crate) input_tokens: f64,
     /// Whether it was drawn for audit.
     pub(crate) audited: bool,
+    /// What was wrong with the learning.
+    pub(crate) degraded: Option<&'static str>,
 }
 
-/// Makes the decision and logs it.
+/// Makes the decision and logs it. `held` is the model that the request's conversation is with. That the learning is in trouble
+/// fails no request.
 pub(crate) async fn decide(
     app: &Arc<App>,
     id: DecisionId,
     asked: Asked<'_>,
     target: &Target<'_>,
     excluded: &[&str],
+    held: Option<&str>,
 ) -> Result<Decided, ApiError> {
     let Asked { name, outline, routes } = asked;
     let conversation = Conversation::from_messages(&outline.messages, outline.tools)
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
     // Nobody decides on a pinned request, so it does not wait for a slow encoder.
     let free_only = matches!(target, Target::Model(_));
-    let features = app.features.of(&conversation, free_only, &app.metrics).await;
+    let mut features = app.features.of(&conversation, free_only, &app.metrics).await;
     let input_tokens = f64::from(conversation.input_tokens());
     let context = Context { features: &features, input_tokens, excluded };
     let snapshot = app.published.load();
+    let mut degraded = app.trouble();
     let (route, decision, audit) = match target {
         Target::Route(route) => {
-            let router = snapshot.routes.get(route).ok_or_else(|| unknown(name))?;
-            let mut rng = decision_rng(app.config.server.seed, id);
-            let decision = router.decide(&context, &mut rng).map_err(|error| {
-                tracing::error!(%error, "no decision");
-                ApiError::unavailable("no_decision", "the request could not be routed")
-            })?;
-            let audit = router.draw_audit(app.config.server.seed, id, &decision);
-            (route.clone(), decision, audit)
+            let spec = &app.config.routes.get(route).ok_or_else(|| unknown(name))?.spec;
+            let Choice { decision, audit, failed } = choose(app, &snapshot, route, spec, id, &context);
+            if failed {
+                degraded = Some("state");
+                // They may be what is wrong.
+                features.clear();
+            }
+            let router = snapshot.routes.get(route).filter(|_| !failed);
+            let stays = held.and_then(|held| router?.stay(&decision, held, excluded));
+            (route.clone(), stays.unwrap_or(decision), audit)
         }
         Target::Model(model) => {
             let (route, decision) =
@@ -165,6 +205,9 @@ pub(crate) async fn decide(
             (route, decision, AuditDraw::default())
         }
     };
+    if let Some(reason) = degraded {
+        app.metrics.degraded(reason);
+    }
     if audit.drawn {
         app.metrics.drawn(&route);
     }
@@ -181,7 +224,7 @@ pub(crate) async fn decide(
         audit,
     };
     app.log(Entry::Decision(record));
-    Ok(Decided { route, decision, input_tokens, audited: audit.drawn })
+    Ok(Decided { route, decision, input_tokens, audited: audit.drawn, degraded })
 }
 
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
@@ -220,7 +263,7 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
     let mut response = match &failure {
         Failure::Status { status, headers, body, .. } => {
             let mut response = (*status, bridge.error(*status, body)).into_response();
-            for name in [header::CONTENT_TYPE, header::RETRY_AFTER] {
+            for name in [header::CONTENT_TYPE, header::RETRY_AFTER, RETRY_AFTER_MS] {
                 if let Some(value) = headers.get(&name) {
                     response.headers_mut().insert(name, value.clone());
                 }
@@ -230,13 +273,16 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
         Failure::Timeout(_) => {
             ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", failure.to_string()).respond(protocol)
         }
+        Failure::Busy => ApiError::unavailable("upstream_busy", failure.to_string()).respond(protocol),
         Failure::Unreachable(_) | Failure::Broken(_) => {
             let code = if matches!(failure, Failure::Broken(_)) { "upstream_broken" } else { "upstream_unreachable" };
             ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).respond(protocol)
         }
     };
     // Our retries are spent; more by the SDK would only multiply them.
-    response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    if !matches!(failure, Failure::Busy) {
+        response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
     describe(response.headers_mut(), &ticket, None);
     ticket.finish(response.status(), false, None, Some(failure.to_string()));
     response
@@ -318,6 +364,9 @@ fn describe(headers: &mut HeaderMap, ticket: &Ticket, upstream_id: Option<&str>)
         set(headers, ROUTE, ticket.route());
     }
     set(headers, DECISION, ticket.reason().as_str());
+    if let Some(reason) = ticket.degraded() {
+        set(headers, DEGRADED, reason);
+    }
     if ticket.is_drawn() {
         set(headers, AUDIT, "1");
     }

@@ -84,12 +84,51 @@ pub struct UpstreamConfig {
     pub connect_timeout: Duration,
     /// Until the response headers.
     pub response_timeout: Duration,
+    /// From the response headers to the first event of a stream.
+    pub first_token_timeout: Duration,
     /// Between two pieces of a body.
     pub idle_timeout: Duration,
     /// Largest answer that is not streamed.
     pub max_response_bytes: usize,
     /// Calls per request, retries and fallbacks together.
     pub max_attempts: u32,
+    /// Retries of a call to the same model.
+    pub retries: u32,
+    /// Mean pause before the first retry; doubled for each further one.
+    pub backoff: Duration,
+    /// Retries of a model as a share of the requests to it.
+    pub retry_budget: f64,
+    /// How long an upstream that says `Retry-After` is left alone at most.
+    pub retry_after_max: Duration,
+    /// Failures in a row that open a model's circuit; 0 for no circuit breaker.
+    pub breaker_failures: u32,
+    /// Share of a model's last calls whose failure opens its circuit.
+    pub breaker_rate: f64,
+    /// How long a circuit stays open before it is tried again.
+    pub breaker_open: Duration,
+    /// How long a call waits for a place, where a model has `max_concurrency`.
+    pub queue_timeout: Duration,
+}
+
+impl Default for UpstreamConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(120),
+            first_token_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(60),
+            max_response_bytes: 64 << 20,
+            max_attempts: 3,
+            retries: 1,
+            backoff: Duration::from_millis(100),
+            retry_budget: 0.2,
+            retry_after_max: Duration::from_secs(60),
+            breaker_failures: 5,
+            breaker_rate: 0.5,
+            breaker_open: Duration::from_secs(5),
+            queue_timeout: Duration::from_millis(100),
+        }
+    }
 }
 
 /// `[features]`
@@ -126,6 +165,8 @@ pub struct Model {
     pub upstream_model: String,
     /// The provider's key.
     pub api_key: Option<SecretString>,
+    /// Calls that may be under way at once; no limit if not given.
+    pub max_concurrency: Option<usize>,
     /// Most tokens of an answer where the request does not say and the protocol wants to know, as Anthropic's does.
     pub max_output_tokens: u64,
     /// USD per million tokens.
@@ -171,6 +212,8 @@ pub struct Route {
     pub spec: RouteSpec,
     /// A file of `slarouter train`, for a route that knows nothing yet.
     pub warm_start: Option<PathBuf>,
+    /// Whether a conversation stays on its model.
+    pub affinity: bool,
 }
 
 /// Everything that is wrong with a configuration.

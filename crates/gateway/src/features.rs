@@ -200,6 +200,7 @@ mod tests {
             audit_rate: 0.0,
             rater_limit: 0,
             alone: false,
+            failures_count: false,
         };
         let old: LoggedRoute = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
         assert_eq!(old, LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None });

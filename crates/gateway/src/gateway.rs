@@ -13,9 +13,11 @@ use tokio::task::JoinHandle;
 
 use crate::app::{self, App};
 use crate::auth::Keys;
+use crate::chat::affinity::Sessions;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::features::{EncoderError, Features, LoggedRoute};
+use crate::health::Health;
 use crate::learning::{self, Learning, LearningError, Snapshot};
 use crate::metrics::Metrics;
 use crate::server::{self, Limits};
@@ -116,6 +118,9 @@ impl Gateway {
             upstream: Upstream::new(config.upstream.clone())?,
             features,
             metrics: Metrics::new(),
+            health: Health::new(&config.models, &config.upstream),
+            sessions: Sessions::default(),
+            stuck: Arc::new(AtomicBool::new(false)),
             draining: AtomicBool::new(false),
             store: store.clone(),
             published: published.clone(),
@@ -129,8 +134,10 @@ impl Gateway {
         let snapshot_every = app.config.store.snapshot_every;
         let published_too = published.clone();
         let sla = SlaWatch::new(app.config.routes.keys());
-        let learner = learning::run(learning, store, published_too, clock, snapshot_every, sla, learning_stops);
-        let learner = tokio::spawn(learner);
+        let stuck = app.stuck.clone();
+        let learner =
+            learning::run(learning, store, published_too, clock, snapshot_every, sla, stuck.clone(), learning_stops);
+        let learner = tokio::spawn(learning::watched(learner, stuck));
         let limits = Limits {
             connections: app.config.server.max_connections,
             header_timeout: app.config.server.header_timeout,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -222,8 +223,16 @@ impl Learning {
                     learner.decided(decision, *time);
                 }
             }
-            Event::Finished { route, reason, outcome, .. } => {
+            Event::Rerouted { route, reason, decided_at, old, new, .. } => {
+                if let (Some(learner), true) = (self.learner(route), *reason != Reason::Pinned) {
+                    learner.rerouted(*decided_at, *old, *new);
+                }
+            }
+            Event::Finished { route, reason, outcome, failed, .. } => {
                 if let Some(learner) = self.learner(route) {
+                    if let (Some(failed), true) = (failed, *reason != Reason::Pinned) {
+                        learner.failed(failed.decided_at, failed.predicted);
+                    }
                     learner.finished(&Outcome {
                         model: &outcome.model,
                         ok: outcome.ok,
@@ -234,6 +243,8 @@ impl Learning {
                     })?;
                 }
             }
+            // What was no answer cannot satisfy or fail to; what it counts as is settled.
+            Event::Rated { rated, .. } if rated.failed => {}
             Event::Rated { seq, time, route, rated } => {
                 if let Some(learner) = self.learner(route) {
                     let current = learner.router().features() == (rated.features.len(), rated.feature_version);
@@ -301,6 +312,7 @@ pub(crate) async fn run(
     clock: Arc<Clock>,
     snapshot_every: u64,
     mut sla: SlaWatch,
+    stuck: Arc<AtomicBool>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut committed = store.committed();
@@ -311,7 +323,9 @@ pub(crate) async fn run(
             _ = stop.changed() => break,
             changed = committed.changed() => if changed.is_err() { break },
         }
-        if let Err(error) = learning.catch_up(store.as_ref()).await {
+        let caught_up = learning.catch_up(store.as_ref()).await;
+        stuck.store(caught_up.is_err(), Ordering::Relaxed);
+        if let Err(error) = caught_up {
             tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");
             tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => committed.mark_changed() }
         }
@@ -327,6 +341,14 @@ pub(crate) async fn run(
     match learning.catch_up(store.as_ref()).await {
         Ok(_) => save(&learning, store.as_ref(), clock.now()).await,
         Err(error) => tracing::error!(%error, "the last events could not be learnt: they will be at the next start"),
+    }
+}
+
+/// Runs `learner` to its end. Should it panic, requests go on from the last snapshot, and say so.
+pub(crate) async fn watched(learner: impl Future<Output = ()> + Send + 'static, stuck: Arc<AtomicBool>) {
+    if let Err(error) = tokio::spawn(learner).await {
+        stuck.store(true, Ordering::Relaxed);
+        tracing::error!(%error, "the learner has stopped: routing goes on from the last snapshot until the next start");
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod features;
 mod feedback;
 mod gateway;
+mod health;
 mod learning;
 mod metrics;
 mod models;

@@ -10,7 +10,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use slarouter_core::{AnyPolicy, Policy, Receipt, Source};
+use tokio::time::Instant;
 
+use crate::health::Health;
 use crate::learning::Snapshot;
 
 type FloatCounter = Counter<f64, AtomicU64>;
@@ -28,6 +30,18 @@ struct RequestLabels {
 struct FailureLabels {
     model: String,
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModelLabel {
+    model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct MoveLabels {
+    route: String,
+    from: String,
+    to: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -67,6 +81,11 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabel, Histogram>,
     failures: Family<FailureLabels, Counter>,
+    calls: Family<ModelLabel, Counter>,
+    retries_refused: Family<ModelLabel, Counter>,
+    circuits: Family<ModelLabel, Gauge>,
+    rerouted: Family<MoveLabels, Counter>,
+    degraded: Family<ReasonLabel, Counter>,
     cost: Family<RouteModel, FloatCounter>,
     feedback: Family<ReceiptLabel, Counter>,
     drawn: Family<RouteLabel, Counter>,
@@ -97,6 +116,11 @@ impl Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16))),
             failures: Family::default(),
+            calls: Family::default(),
+            retries_refused: Family::default(),
+            circuits: Family::default(),
+            rerouted: Family::default(),
+            degraded: Family::default(),
             cost: Family::default(),
             feedback: Family::default(),
             drawn: Family::default(),
@@ -126,7 +150,12 @@ impl Metrics {
             Unit::Seconds,
             metrics.seconds.clone(),
         );
-        r.register("upstream_failures", "Calls to upstreams that failed before any byte", metrics.failures.clone());
+        r.register("upstream_calls", "Calls to upstreams", metrics.calls.clone());
+        r.register("upstream_failures", "Calls to upstreams that failed", metrics.failures.clone());
+        r.register("retries_refused", "Retries that the budget did not allow", metrics.retries_refused.clone());
+        r.register("circuit_state", "0 closed, 1 half-open, 2 open", metrics.circuits.clone());
+        r.register("rerouted", "Answers by another model than the chosen one", metrics.rerouted.clone());
+        r.register("degraded", "Requests decided while the learning was in trouble", metrics.degraded.clone());
         r.register("cost_usd", "USD charged by the model that answered", metrics.cost.clone());
         r.register("feedback", "Ratings by what became of them", metrics.feedback.clone());
         r.register("audits_drawn", "Answers drawn for audit", metrics.drawn.clone());
@@ -170,6 +199,24 @@ impl Metrics {
         self.failures.get_or_create(&FailureLabels { model: model.to_owned(), kind }).inc();
     }
 
+    pub(crate) fn called(&self, model: &str) {
+        self.calls.get_or_create(&ModelLabel { model: model.to_owned() }).inc();
+    }
+
+    pub(crate) fn retry_refused(&self, model: &str) {
+        self.retries_refused.get_or_create(&ModelLabel { model: model.to_owned() }).inc();
+    }
+
+    /// `to` answered in place of `from`.
+    pub(crate) fn rerouted(&self, route: &str, from: &str, to: &str) {
+        let labels = MoveLabels { route: route.to_owned(), from: from.to_owned(), to: to.to_owned() };
+        self.rerouted.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn degraded(&self, reason: &'static str) {
+        self.degraded.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
     /// A decision of the route was drawn for audit.
     pub(crate) fn drawn(&self, route: &str) {
         self.drawn.get_or_create(&RouteLabel { route: route.to_owned() }).inc();
@@ -193,7 +240,10 @@ impl Metrics {
 
     /// The text of a scrape. The state of the routes is read off the snapshot in force; `dropped` is what the store has
     /// lost so far.
-    pub(crate) fn render(&self, snapshot: &Snapshot, committed: u64, dropped: u64) -> String {
+    pub(crate) fn render(&self, snapshot: &Snapshot, committed: u64, dropped: u64, health: &Health) -> String {
+        for (model, circuit) in health.circuits(Instant::now()) {
+            self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit as i64);
+        }
         // Two scrapes at once add each loss only once.
         let before = self.dropped.fetch_max(dropped, Ordering::Relaxed);
         self.unlogged.inc_by(dropped.saturating_sub(before));
@@ -240,6 +290,11 @@ mod tests {
     use slarouter_core::{Alpha, Learner, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 
     use super::*;
+    use crate::config::UpstreamConfig;
+
+    fn nobody() -> Health {
+        Health::new(&[], &UpstreamConfig::default())
+    }
 
     #[test]
     fn the_certificate_of_a_route_is_shown_if_its_policy_gives_one() {
@@ -253,10 +308,11 @@ mod tests {
                 audit_rate: 0.0,
                 rater_limit: 0,
                 alone: false,
+                failures_count: false,
             };
             let learner = Learner::new(spec, 1, 1).unwrap();
             let routes = [("default".into(), learner.router().clone())].into();
-            Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, 0, 0)
+            Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, 0, 0, &nobody())
         };
         let (with, without) = (text("certified"), text("slarouter"));
         for (name, value) in [
@@ -275,7 +331,7 @@ mod tests {
     fn what_the_store_refused_and_what_it_lost_later_are_one_count() {
         let metrics = Metrics::new();
         let unlogged = |dropped: u64| {
-            let text = metrics.render(&Snapshot::default(), 0, dropped);
+            let text = metrics.render(&Snapshot::default(), 0, dropped, &nobody());
             text.lines().find_map(|line| line.strip_prefix("slarouter_unlogged_total ")?.parse().ok())
         };
         assert_eq!(unlogged(0), Some(0));

@@ -146,7 +146,8 @@ async fn decide(app: &Arc<App>, body: &[u8]) -> Result<RouteResponse, ApiError> 
     let target = chat::target(app, name).ok_or_else(|| unknown(name))?;
     let outline = outline(endpoint, &question, preface.as_deref(), tools.as_deref());
     let id = new_route_id();
-    let decided = chat::decide(app, id, Asked { name, outline, routes: true }, &target, &[]).await?;
+    let barred = chat::barred(app, &target, &[]);
+    let decided = chat::decide(app, id, Asked { name, outline, routes: true }, &target, &barred, None).await?;
     let decision = &decided.decision;
     let model = &*decision.choice().model;
     let upstream_model = match target {

@@ -123,6 +123,7 @@ mod tests {
             audit_rate: 0.0,
             rater_limit: 0,
             alone: false,
+            failures_count: false,
         }
     }
 

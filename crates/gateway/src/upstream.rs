@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::config::{Model, ModelProtocol, UpstreamConfig};
 use crate::protocol::messages;
@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     Timeout(&'static str),
     /// The connection broke, or what came is no answer.
     Broken(String),
+    /// Not called: as many calls as the model may have are under way.
+    Busy,
     /// The upstream said no.
     Status {
         status: StatusCode,
@@ -96,6 +98,7 @@ impl Upstream {
         let request = request.body(body);
         let response = match timeout(self.config.response_timeout, request.send()).await {
             Err(_) => return Err(Failure::Timeout("response headers")),
+            Ok(Err(error)) if error.is_connect() && error.is_timeout() => return Err(Failure::Timeout("connect")),
             Ok(Err(error)) if error.is_connect() => return Err(Failure::Unreachable(causes(&error))),
             Ok(Err(error)) if error.is_timeout() => return Err(Failure::Timeout("connect")),
             Ok(Err(error)) => return Err(Failure::Broken(causes(&error))),
@@ -108,7 +111,7 @@ impl Upstream {
             return Ok(Answer::Stream { status, headers, first, rest });
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = self.next(&mut rest, self.config.idle_timeout).await? {
+        while let Some(chunk) = self.next(&mut rest, self.config.idle_timeout, "body").await? {
             if body.len() + chunk.len() > self.config.max_response_bytes {
                 return Err(Failure::Broken(format!("the answer is over {} bytes", self.config.max_response_bytes)));
             }
@@ -125,8 +128,10 @@ impl Upstream {
     /// Waits for a whole event, so that a stream that breaks before it can still be tried elsewhere.
     async fn first_event(&self, rest: &mut BoxStream<'static, Result<Bytes, String>>) -> Result<Bytes, Failure> {
         let mut first = BytesMut::new();
+        // One deadline for all of it: drops of comments must not put it off.
+        let until = Instant::now() + self.config.first_token_timeout;
         while !has_event(&first) {
-            match self.next(rest, self.config.response_timeout).await? {
+            match self.next(rest, until.saturating_duration_since(Instant::now()), "first event").await? {
                 Some(chunk) => first.extend_from_slice(&chunk),
                 None => return Err(Failure::Broken("the stream ended before its first event".to_owned())),
             }
@@ -141,9 +146,10 @@ impl Upstream {
         &self,
         rest: &mut BoxStream<'static, Result<Bytes, String>>,
         limit: Duration,
+        what: &'static str,
     ) -> Result<Option<Bytes>, Failure> {
         match timeout(limit, rest.next()).await {
-            Err(_) => Err(Failure::Timeout("body")),
+            Err(_) => Err(Failure::Timeout(what)),
             Ok(None) => Ok(None),
             Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
             Ok(Some(Err(error))) => Err(Failure::Broken(error)),
@@ -158,13 +164,40 @@ impl Failure {
             Self::Unreachable(_) => "unreachable",
             Self::Timeout(_) => "timeout",
             Self::Broken(_) => "broken",
+            Self::Busy => "busy",
             Self::Status { status, .. } if status.as_u16() == 429 => "rate_limited",
             Self::Status { status, .. } if status.is_server_error() => "server_error",
             Self::Status { .. } => "refused",
         }
     }
 
+    /// What it says of the model's health: `Some(false)` if it could not answer, `Some(true)` if it could and the request was at
+    /// fault, `None` if nothing.
+    pub(crate) fn blames(&self) -> Option<bool> {
+        match self {
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) => Some(false),
+            Self::Busy => None,
+            Self::Status { status, headers, .. } => match status.as_u16() {
+                // It says itself how long to leave it alone.
+                429 if retry_after(headers).is_some() => None,
+                401 | 402 | 408 | 429 | 500..=599 => Some(false),
+                // A filter or a wrong id: who asks must not be able to take a model away from all others.
+                403 | 404 => None,
+                _ => Some(true),
+            },
+        }
+    }
+
+    /// How long the upstream asks to be left alone.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let Self::Status { status, headers, .. } = self else { return None };
+        retry_after(headers).filter(|_| status.as_u16() == 429 || status.is_server_error())
+    }
+
     pub(crate) fn next(&self) -> Next {
+        if matches!(self, Self::Busy) {
+            return Next::OtherModel;
+        }
         let Self::Status { status, headers, .. } = self else { return Next::Retry };
         // An upstream that says when to come back means it: only another model can help before that.
         let waits = headers.contains_key(header::RETRY_AFTER);
@@ -183,12 +216,19 @@ impl std::fmt::Display for Failure {
             Self::Unreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
             Self::Timeout(what) => write!(f, "the upstream took too long: {what}"),
             Self::Broken(why) => write!(f, "the upstream broke off: {why}"),
+            Self::Busy => f.write_str("the model has as many calls under way as it may have"),
             Self::Status { status, under_200: true, .. } => {
                 write!(f, "the upstream answered 200 with nothing but an error, which counts as {status}")
             }
             Self::Status { status, .. } => write!(f, "the upstream answered {status}"),
         }
     }
+}
+
+/// The pause that the header asks for, in seconds; a date is not understood, as it says nothing without the sender's clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Whether a line of data is followed by a blank line, in any of the three line ends; comments alone do not count.

@@ -177,6 +177,7 @@ impl Replay<'_> {
             audit_rate: 0.0,
             rater_limit: 0,
             alone: false,
+            failures_count: false,
         }
     }
 

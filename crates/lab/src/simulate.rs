@@ -222,6 +222,7 @@ mod tests {
                 audit_rate: 0.0,
                 rater_limit: 0,
                 alone: false,
+                failures_count: false,
             };
             let mut learner = Learner::new(spec, DIM, VERSION).unwrap();
             let (mut satisfied, mut late_cost, mut late_dearest, n) = (0.0, 0.0, 0.0, 6_000);

@@ -177,6 +177,7 @@ fn spied(data: &Dataset) -> Vec<(usize, bool)> {
         audit_rate: 0.0,
         rater_limit: 0,
         alone: false,
+        failures_count: false,
     };
     let inner = Learner::new(spec, DIM, VERSION).unwrap().router().policy().clone();
     let log = Log::default();

@@ -17,7 +17,8 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::watch;
 
 pub use records::{
-    Counts, DecisionRecord, Entry, Event, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot, StoredDecision,
+    Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
+    StoredDecision,
 };
 
 /// A durable log.
@@ -58,6 +59,9 @@ pub trait Store: Send + Sync {
 
     /// The number of the last committed event; changes with every commit.
     fn committed(&self) -> watch::Receiver<u64>;
+
+    /// Whether the last try to write failed: what is logged waits for the next.
+    fn is_failing(&self) -> bool;
 
     /// Entries lost because the log could not be written for long.
     fn dropped(&self) -> u64;

@@ -132,6 +132,23 @@ pub enum Event {
         reason: Reason,
         /// How it ended.
         outcome: OutcomeRecord,
+        /// If it got no whole answer, not by its client's doing, before anybody had rated it.
+        failed: Option<Failed>,
+    },
+    /// Another model than the chosen one answers a decision that nobody had rated; the first time only.
+    Rerouted {
+        /// Its number.
+        seq: u64,
+        /// The route.
+        route: Arc<str>,
+        /// Why the model had been chosen.
+        reason: Reason,
+        /// When the decision was made.
+        decided_at: Timestamp,
+        /// What was predicted of the model chosen.
+        old: f64,
+        /// What was predicted of the model that answers.
+        new: f64,
     },
     /// An answer was rated.
     Rated {
@@ -144,6 +161,15 @@ pub enum Event {
         /// The rating, joined with its decision.
         rated: Rated,
     },
+}
+
+/// A request that failed, joined with its decision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Failed {
+    /// When the decision was made.
+    pub decided_at: Timestamp,
+    /// What was predicted of the model that was to answer.
+    pub predicted: f64,
 }
 
 /// A rating, joined with its decision.
@@ -161,8 +187,10 @@ pub struct Rated {
     pub features: Vec<f32>,
     /// Their version.
     pub feature_version: u32,
-    /// The satisfaction that was predicted of the model then chosen.
+    /// What was predicted of the model then chosen, or of the one that took its place ([`Event::Rerouted`]).
     pub predicted: f64,
+    /// Whether the decision had [`Failed`]: it is no answer to be rated.
+    pub failed: bool,
     /// Whose word it is.
     pub source: Source,
     /// Who rated.
@@ -237,6 +265,7 @@ impl Event {
             Self::Configured { seq, .. }
             | Self::Decided { seq, .. }
             | Self::Finished { seq, .. }
+            | Self::Rerouted { seq, .. }
             | Self::Rated { seq, .. } => *seq,
         }
     }

@@ -8,7 +8,7 @@ mod write;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +39,7 @@ pub(crate) struct SqliteStore {
     commands: std::sync::Mutex<Option<mpsc::Sender<Command>>>,
     committed: watch::Receiver<u64>,
     dropped: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
     readers: SqlitePool,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -71,12 +72,14 @@ impl SqliteStore {
         let (commands, waiting) = mpsc::channel(queue.max(1));
         let (commit, committed) = watch::channel(last);
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(options, connection, lock, last, commit, dropped.clone());
+        let failing = Arc::new(AtomicBool::new(false));
+        let writer = Writer::new(options, connection, lock, last, commit, dropped.clone(), failing.clone());
         let writer = tokio::spawn(writer.run(waiting));
         Ok(Self {
             commands: std::sync::Mutex::new(Some(commands)),
             committed,
             dropped,
+            failing,
             readers,
             writer: Mutex::new(Some(writer)),
         })
@@ -130,6 +133,10 @@ impl Store for SqliteStore {
 
     fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
+    }
+
+    fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     fn dropped(&self) -> u64 {

@@ -105,12 +105,19 @@ async fn everything_comes_back_bit_for_bit_also_after_reopening() {
     assert_eq!((stored.seq, stored.rerouted.as_deref()), (2, Some("small")));
     assert_eq!(store.decision(DecisionId(1)).await.unwrap(), None);
     let events = all(store.as_ref(), 1).await;
-    assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 4, 5], "a reroute is no event of its own");
+    assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(matches!(&events[0], Event::Configured { time: Timestamp(1), spec, .. } if spec == "{\"alpha\":0.9}"));
     assert!(matches!(&events[1], Event::Decided { decision, .. } if *decision == with_prompt.decision));
-    let Event::Finished { route, reason, outcome: ended, .. } = &events[2] else { panic!("{:?}", events[2]) };
+    let Event::Rerouted { decided_at, old, new, .. } = &events[2] else { panic!("{:?}", events[2]) };
+    let predicted = |model: &str| with_prompt.decision.candidate(model).unwrap().satisfaction;
+    assert_eq!(
+        (*decided_at, *old, *new),
+        (Timestamp(1_000), with_prompt.decision.choice().satisfaction, predicted("small"))
+    );
+    let Event::Finished { route, reason, outcome: ended, .. } = &events[3] else { panic!("{:?}", events[3]) };
     assert_eq!((&**route, *reason, ended), ("default", Reason::Explore, &outcome(id)));
-    let Event::Rated { time, rated, .. } = &events[3] else { panic!("{:?}", events[3]) };
+    let Event::Rated { time, rated, .. } = &events[4] else { panic!("{:?}", events[4]) };
+    assert_eq!((rated.predicted, rated.failed), (*new, false), "of the model that answered");
     assert_eq!((*time, rated.decided_at, &*rated.model), (Timestamp(2_000), Timestamp(1_000), "small"));
     assert_eq!((rated.rater, rated.rating.map(Rating::get)), (Rater(u64::MAX), Some(0.1 + 0.2)));
     assert_eq!((bits(&rated.features), rated.feature_version), (bits(&with_prompt.features), u32::MAX));
@@ -286,7 +293,7 @@ async fn a_database_of_release_0_1_opens_and_reads() {
     query_run(&folder, include_str!("fixtures/v1.sql")).await;
     let store = open(&url(&folder)).await.unwrap();
     let events = all(store.as_ref(), 10).await;
-    assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 4, 5]);
+    assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert_eq!(store.decision(DecisionId(7)).await.unwrap().unwrap().record, record(7));
     assert_eq!(store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap(), Receipt::Duplicate);
     assert_eq!(store.load_snapshots().await.unwrap()[0].state, [1, 2, 3]);

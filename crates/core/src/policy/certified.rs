@@ -349,6 +349,15 @@ impl Policy for Certified {
         }
     }
 
+    fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
+        // The steering looks at the account again within a few decisions.
+        self.account.rerouted(at, old, new);
+    }
+
+    fn failed(&mut self, at: Timestamp, predicted: f64) {
+        self.account.failed(at, predicted);
+    }
+
     fn labelled(&mut self, label: &Label<'_>) {
         let audit = label.source == Source::Audit;
         let enter = if audit { SatisfactionAccount::audited } else { SatisfactionAccount::labelled };

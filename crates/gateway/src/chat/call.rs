@@ -2,22 +2,23 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_core::{Reason, decision_rng, uniform};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::model;
 use super::ticket::Ticket;
 use crate::app::App;
 use crate::config::Model;
+use crate::health::Refused;
 use crate::protocol::Endpoint;
 use crate::protocol::bridge::Bridge;
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next};
 use crate::wire::request::Request;
 use crate::wire::{response, stream};
 
-/// Mean pause before the one retry on the same model; jittered between half and one and a half times this.
-const BACKOFF: Duration = Duration::from_millis(100);
+/// Longest pause before a retry, before jitter.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Calls the chosen model, retries it once, then falls back along the route. Nothing has gone to the client yet.
+/// Calls the chosen model, with retries, then falls back along the route. Nothing has gone to the client yet.
 pub(super) async fn call(
     app: &App,
     ticket: &mut Ticket,
@@ -31,41 +32,72 @@ pub(super) async fn call(
         let rest = decision.fallbacks().into_iter().map(|candidate| candidate.model.clone());
         order.extend(rest.filter(|name| !excluded.contains(&&**name)));
     }
-    let mut failure = Failure::Broken("the model is not configured any more".to_owned());
+    let mut last = Failure::Broken("the model is not configured any more".to_owned());
     let mut jitter = decision_rng(!app.config.server.seed, ticket.id());
-    for (place, name) in order.iter().enumerate() {
-        let Some(model) = model(app, name) else { continue };
-        // One retry, and only on the first choice.
-        let tries = if place == 0 { 2 } else { 1 };
-        for attempt in 0..tries {
-            if ticket.attempts() >= app.config.upstream.max_attempts {
-                return Err(failure);
-            }
-            if attempt > 0 {
-                sleep(BACKOFF.mul_f64(0.5 + uniform(&mut jitter))).await;
-            }
-            ticket.attempt(model);
-            let answer = match ask(app, model, request, headers).await {
-                Ok(answer) => sound(answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol }),
-                failure => failure,
-            };
-            failure = match answer {
-                Ok(answer) => {
-                    ticket.answered();
-                    return Ok(answer);
+    // Where every circuit is open the chosen model is tried all the same: trying beats refusing.
+    for forced in [false, true] {
+        for (place, name) in order.iter().enumerate().take(if forced { 1 } else { order.len() }) {
+            let Some((model, health)) = model(app, name).zip(app.health.of(name)) else { continue };
+            // Retries are for the first choice.
+            let retries = if place == 0 { app.config.upstream.retries } else { 0 };
+            for attempt in 0..=retries {
+                if ticket.attempts() >= app.config.upstream.max_attempts {
+                    return Err(last);
                 }
-                Err(failure) => failure,
-            };
-            app.metrics.failure(name, failure.kind());
-            tracing::warn!(request_id = ticket.public_id(), model = %name, %failure, "attempt failed");
-            match failure.next() {
-                Next::Retry => {}
-                Next::OtherModel => break,
-                Next::GiveUp => return Err(failure),
+                if attempt == 0 {
+                    health.first_call();
+                } else if !health.may_retry() {
+                    app.metrics.retry_refused(name);
+                    break;
+                } else {
+                    sleep(backoff(app.config.upstream.backoff, attempt).mul_f64(0.5 + uniform(&mut jitter))).await;
+                }
+                match health.enter(Instant::now(), forced).await {
+                    Ok(admission) => ticket.attempt(model, admission),
+                    Err(Refused::Circuit) => break,
+                    Err(Refused::Busy) => {
+                        last = Failure::Busy;
+                        app.metrics.failure(name, last.kind());
+                        break;
+                    }
+                }
+                app.metrics.called(name);
+                let answer = match ask(app, model, request, headers).await {
+                    Ok(answer) => sound(answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol }),
+                    failure => failure,
+                };
+                let failure = match answer {
+                    Ok(answer) => {
+                        ticket.answered();
+                        return Ok(answer);
+                    }
+                    Err(failure) => failure,
+                };
+                app.metrics.failure(name, failure.kind());
+                tracing::warn!(request_id = ticket.public_id(), model = %name, %failure, "attempt failed");
+                ticket.attempt_failed(failure.blames());
+                if let Some(pause) = failure.pause() {
+                    health.rest(Instant::now(), pause);
+                }
+                let next = failure.next();
+                last = failure;
+                match next {
+                    Next::Retry => {}
+                    Next::OtherModel => break,
+                    Next::GiveUp => return Err(last),
+                }
             }
         }
+        if ticket.attempts() > 0 || matches!(last, Failure::Busy) {
+            break;
+        }
     }
-    Err(failure)
+    Err(last)
+}
+
+/// The mean pause before the n-th retry, from 1.
+fn backoff(first: Duration, retry: u32) -> Duration {
+    first.saturating_mul(1 << (retry - 1).min(16)).min(LONGEST_BACKOFF.max(first))
 }
 
 async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Answer, Failure> {

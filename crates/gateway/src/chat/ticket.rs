@@ -11,6 +11,7 @@ use super::Decided;
 use crate::app::App;
 use crate::clock::prefixed_id;
 use crate::config::{Model, ModelProtocol};
+use crate::health::Admission;
 use crate::metrics::Served;
 use crate::protocol::Endpoint;
 use crate::wire::request::Request;
@@ -48,6 +49,10 @@ pub(crate) struct Ticket {
     prices: Prices,
     answered: bool,
     finished: bool,
+    /// What was wrong with the learning when it was decided.
+    degraded: Option<&'static str>,
+    /// The call under way.
+    admission: Option<Admission>,
 }
 
 impl Prices {
@@ -72,7 +77,7 @@ impl Prices {
 
 impl Ticket {
     pub(crate) fn new(app: Arc<App>, id: DecisionId, decided: Decided, request: &Request, arrived: Instant) -> Self {
-        let Decided { route, decision, input_tokens, audited } = decided;
+        let Decided { route, decision, input_tokens, audited, degraded } = decided;
         let model = decision.choice().model.clone();
         Self {
             app,
@@ -92,6 +97,8 @@ impl Ticket {
             prices: Prices::default(),
             answered: false,
             finished: false,
+            degraded,
+            admission: None,
         }
     }
 
@@ -143,12 +150,25 @@ impl Ticket {
     }
 
     /// Notes that a call to `model` begins.
-    pub(crate) fn attempt(&mut self, model: &Model) {
+    pub(crate) fn attempt(&mut self, model: &Model, admission: Admission) {
         self.attempts += 1;
+        self.admission = Some(admission);
         self.model = model.name.clone();
         self.upstream_model.clone_from(&model.upstream_model);
         self.upstream = model.protocol;
         self.prices = Prices::of(model);
+    }
+
+    /// The call under way came to nothing; `healthy` is what that says of the model.
+    pub(crate) fn attempt_failed(&mut self, healthy: Option<bool>) {
+        if let (Some(admission), Some(healthy)) = (self.admission.take(), healthy) {
+            admission.ended(healthy, Instant::now());
+        }
+    }
+
+    /// What was wrong with the learning when it was decided.
+    pub(crate) fn degraded(&self) -> Option<&'static str> {
+        self.degraded
     }
 
     /// Notes that the first bytes are here. Another model than the chosen one is logged before any byte goes out, so
@@ -156,7 +176,11 @@ impl Ticket {
     pub(crate) fn answered(&mut self) {
         self.answered = true;
         self.first_byte = Some(Instant::now());
+        if let Some(admission) = &mut self.admission {
+            admission.answered();
+        }
         if self.model != self.decision.choice().model {
+            self.app.metrics.rerouted(&self.route, &self.decision.choice().model, &self.model);
             self.app.log(Entry::Reroute { decision: self.id, model: self.model.clone() });
         }
     }
@@ -185,6 +209,11 @@ impl Ticket {
 
     /// Logs the outcome.
     pub(crate) fn finish(&mut self, status: StatusCode, ok: bool, usage: Option<Usage>, error: Option<String>) {
+        if !ok && self.admission.is_some() {
+            // It broke after it had begun, and by the model's doing: that the client went away ends elsewhere.
+            self.app.metrics.failure(&self.model, if self.answered { "truncated" } else { "timeout" });
+        }
+        self.attempt_failed(Some(ok));
         self.settle(status.as_u16(), ok, usage, error);
     }
 
@@ -218,6 +247,7 @@ impl Ticket {
             streamed = self.streamed,
             cost_usd = cost,
             latency_ms = elapsed.as_millis() as u64,
+            degraded = self.degraded,
             error = error.as_deref(),
             "request"
         );

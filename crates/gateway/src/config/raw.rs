@@ -63,6 +63,15 @@ pub(super) struct Upstream {
     pub(super) idle_timeout_s: Option<Number>,
     pub(super) max_response_bytes: Option<Count>,
     pub(super) max_attempts: Option<Count>,
+    pub(super) first_token_timeout_s: Option<Number>,
+    pub(super) retries: Option<u32>,
+    pub(super) backoff_s: Option<Number>,
+    pub(super) retry_budget: Option<Number>,
+    pub(super) retry_after_max_s: Option<Number>,
+    pub(super) breaker_failures: Option<u32>,
+    pub(super) breaker_rate: Option<Number>,
+    pub(super) breaker_open_s: Option<Number>,
+    pub(super) queue_timeout_s: Option<Number>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,6 +80,8 @@ pub(super) struct Feedback {
     pub(super) window_days: Option<Number>,
     pub(super) audit_rate: Option<Number>,
     pub(super) rater_limit: Option<u64>,
+    #[serde(default)]
+    pub(super) failures_count: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -96,6 +107,7 @@ pub(super) struct Model {
     pub(super) upstream_model: Option<Text>,
     pub(super) api_key: Option<Text>,
     pub(super) max_output_tokens: Option<Count>,
+    pub(super) max_concurrency: Option<Count>,
     pub(super) price: Spanned<Price>,
     pub(super) prior: Option<Number>,
 }
@@ -119,6 +131,7 @@ pub(super) struct Route {
     pub(super) exploration: Option<Number>,
     pub(super) alone: Option<bool>,
     pub(super) warm_start: Option<Text>,
+    pub(super) affinity: Option<Text>,
     pub(super) slarouter: Option<Spanned<SlaRouter>>,
     #[serde(default)]
     pub(super) tenants: BTreeMap<Text, Tenant>,

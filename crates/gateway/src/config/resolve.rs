@@ -24,6 +24,7 @@ const DAY_MS: f64 = 86_400_000.0;
 const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
 /// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
 const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
+const MOST_CONCURRENCY: usize = 1 << 20;
 const KEY_LENGTH: usize = 16;
 /// Ratings of one named rater that count per route and day.
 const RATER_LIMIT: u64 = 100;
@@ -33,6 +34,7 @@ struct Feedback {
     window_ms: u64,
     audit_rate: f64,
     rater_limit: u64,
+    failures_count: bool,
 }
 
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -41,13 +43,7 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Config {
     let server = server(raw.server, env, problems);
     let store = store(raw.store, env, problems);
-    let upstream = UpstreamConfig {
-        connect_timeout: seconds(raw.upstream.connect_timeout_s, 5.0, problems),
-        response_timeout: seconds(raw.upstream.response_timeout_s, 120.0, problems),
-        idle_timeout: seconds(raw.upstream.idle_timeout_s, 60.0, problems),
-        max_response_bytes: count(raw.upstream.max_response_bytes, 64 << 20, problems) as usize,
-        max_attempts: count(raw.upstream.max_attempts, 3, problems).try_into().unwrap_or(u32::MAX),
-    };
+    let upstream = upstream(raw.upstream, problems);
     let window = raw.feedback.window_days;
     let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
     let feedback_window_ms = (days * DAY_MS).max(1.0) as u64;
@@ -55,6 +51,7 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         window_ms: feedback_window_ms,
         audit_rate: number(raw.feedback.audit_rate, 0.0, |rate| (0.0..=1.0).contains(&rate), "from 0 to 1", problems),
         rater_limit: raw.feedback.rater_limit.unwrap_or(RATER_LIMIT),
+        failures_count: raw.feedback.failures_count,
     };
 
     let features = features(raw.features, env, problems);
@@ -110,6 +107,34 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     Config { server, store, upstream, feedback_window_ms, features, models, routes, default_route }
 }
 
+fn upstream(raw: raw::Upstream, problems: &mut Problems<'_>) -> UpstreamConfig {
+    let held = UpstreamConfig::default();
+    let mut time = |given: Option<Number>, held: Duration| seconds(given, held.as_secs_f64(), problems);
+    let response_timeout = time(raw.response_timeout_s, held.response_timeout);
+    let times = UpstreamConfig {
+        connect_timeout: time(raw.connect_timeout_s, held.connect_timeout),
+        response_timeout,
+        first_token_timeout: time(raw.first_token_timeout_s, response_timeout),
+        idle_timeout: time(raw.idle_timeout_s, held.idle_timeout),
+        backoff: time(raw.backoff_s, held.backoff),
+        retry_after_max: time(raw.retry_after_max_s, held.retry_after_max),
+        breaker_open: time(raw.breaker_open_s, held.breaker_open),
+        queue_timeout: time(raw.queue_timeout_s, held.queue_timeout),
+        ..held
+    };
+    let share = |share: f64| (0.0..=1.0).contains(&share);
+    let positive = |share: f64| share > 0.0 && share <= 1.0;
+    UpstreamConfig {
+        max_response_bytes: count(raw.max_response_bytes, times.max_response_bytes as u64, problems) as usize,
+        max_attempts: count(raw.max_attempts, times.max_attempts.into(), problems).try_into().unwrap_or(u32::MAX),
+        retries: raw.retries.unwrap_or(times.retries),
+        retry_budget: number(raw.retry_budget, times.retry_budget, share, "from 0 to 1", problems),
+        breaker_failures: raw.breaker_failures.unwrap_or(times.breaker_failures),
+        breaker_rate: number(raw.breaker_rate, times.breaker_rate, positive, "above 0 and at most 1", problems),
+        ..times
+    }
+}
+
 fn check_name(name: &Text, whose: &str, problems: &mut Problems<'_>) {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
@@ -129,6 +154,7 @@ fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
         exploration: tenant.exploration.or(held.exploration),
         alone: tenant.alone.or(held.alone),
         warm_start: held.warm_start,
+        affinity: held.affinity,
         tenants: BTreeMap::new(),
     }
 }
@@ -230,6 +256,10 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
         base_url: base_url.unwrap_or_default(),
         upstream_model: upstream_model.unwrap_or_default(),
         api_key,
+        max_concurrency: raw.max_concurrency.map(|most| {
+            // Above what a semaphore can hold, a limit is none.
+            usize::try_from(count(Some(most), 1, problems)).unwrap_or(usize::MAX).min(MOST_CONCURRENCY)
+        }),
         max_output_tokens: count(raw.max_output_tokens, 4_096, problems),
         price: Price { input: price.input, output: price.output },
         cached_input: price.cached_input,
@@ -251,6 +281,14 @@ fn route(
     if let (Some(path), Some(true)) = (&raw.warm_start, warm_start.as_ref().map(|path| path.as_os_str().is_empty())) {
         problems.add(Some(path.span()), "warm_start must be the path of a file that `slarouter train` has written");
     }
+    let affinity = raw.affinity.as_ref().is_none_or(|word| match text(word, env, problems).as_deref() {
+        Some("conversation") | None => true,
+        Some("none") => false,
+        Some(_) => {
+            problems.add(Some(word.span()), "affinity must be \"conversation\" or \"none\"");
+            true
+        }
+    });
     let list_place = raw.models.span();
     let mut zoo: Vec<ModelSpec> = Vec::new();
     // A name that stands for no model is reported once, here, and not again where it is used below.
@@ -315,10 +353,10 @@ fn route(
             certified.fallback.get_or_insert_with(|| zoo.models()[zoo.by_price(true)].name.to_string());
             *params = certified;
         }
-        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit } = *feedback;
-        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone };
+        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit, failures_count } = *feedback;
+        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone, failures_count };
         spec.check()?;
-        Ok(Some(Route { spec, warm_start }))
+        Ok(Some(Route { spec, warm_start, affinity }))
     };
     let made: Result<_, slarouter_core::SpecError> = spec();
     // All that the core refuses has been reported above in the file's terms. Should it refuse more, the core is asked.

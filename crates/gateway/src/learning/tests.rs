@@ -24,6 +24,7 @@ fn spec(alpha: f64, models: &[&str], policy: &str) -> RouteSpec {
         audit_rate: 0.0,
         rater_limit: 0,
         alone: false,
+        failures_count: false,
     }
 }
 
@@ -78,7 +79,7 @@ impl Log {
             error: None,
         };
         let reason = decision.reason;
-        self.events.push(Event::Finished { seq: self.seq(), route: route.clone(), reason, outcome });
+        self.events.push(Event::Finished { seq: self.seq(), route: route.clone(), reason, outcome, failed: None });
         let rated = Rated {
             decision: id,
             decided_at: time,
@@ -87,6 +88,7 @@ impl Log {
             features: FEATURES.to_vec(),
             feature_version: slarouter_text::VERSION,
             predicted: decision.choice().satisfaction,
+            failed: false,
             source: Source::User,
             rater: Rater(0),
             rating: Some(Rating::new(f64::from(u8::from(satisfied(&model)))).unwrap()),

@@ -16,6 +16,7 @@ pub(super) fn model(protocol: ModelProtocol) -> Model {
         api_key: None,
         max_output_tokens: 4_096,
         price: slarouter_core::Price::default(),
+        max_concurrency: None,
         cached_input: None,
         cache_write: None,
     }

@@ -11,6 +11,8 @@ const AUDITED: Settings = Settings {
     upstream: "",
     store: "keep_prompts = true",
     feedback: "audit_rate = 1.0\nrater_limit = 2",
+    small: "",
+    small_url: None,
     features: String::new(),
     route: Some("policy = \"certified\""),
 };

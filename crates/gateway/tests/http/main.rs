@@ -1,11 +1,15 @@
 //! A gateway over real HTTP, with the scripted upstream behind it: what can go wrong on either side.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod affinity;
 mod answers;
 mod audits;
 mod decisions;
+mod degraded;
 mod encoders;
 mod failures;
+mod faults;
+mod health;
 mod limits;
 mod protocols;
 mod setup;

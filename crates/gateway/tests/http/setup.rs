@@ -22,6 +22,10 @@ pub(crate) struct Settings {
     pub(crate) feedback: &'static str,
     /// Keys of `[features]`; `UPSTREAM` stands for the base URL of the upstream.
     pub(crate) features: String,
+    /// Keys of the first model.
+    pub(crate) small: &'static str,
+    /// Its base URL, if it is not the upstream's.
+    pub(crate) small_url: Option<String>,
     /// Keys of the route in place of a fixed policy.
     pub(crate) route: Option<&'static str>,
 }
@@ -57,6 +61,10 @@ impl Rig {
         gateway.shutdown().await;
         let gateway = Gateway::start(config(settings, &upstream, &folder)).await.unwrap();
         Self { upstream, gateway, client, folder }
+    }
+
+    pub(crate) fn folder(&self) -> &TempDir {
+        &self.folder
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -142,18 +150,18 @@ pub(crate) fn error(body: &Value) -> &Value {
     error
 }
 
-fn url(folder: &TempDir) -> String {
+pub(crate) fn url(folder: &TempDir) -> String {
     format!("sqlite://{}", folder.path().join("log.db").display())
 }
 
 fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config {
-    let model = |name: &str, upstream_model: &str| {
+    let model = |name: &str, upstream_model: &str, base_url: &str, more: &str| {
         format!(
-            "[[models]]\nname = \"{name}\"\nbase_url = \"{}\"\nupstream_model = \"{upstream_model}\"\n\
-             price = {{ input = 1, output = 2 }}\n",
-            upstream.base_url()
+            "[[models]]\nname = \"{name}\"\nbase_url = \"{base_url}\"\nupstream_model = \"{upstream_model}\"\n\
+             price = {{ input = 1, output = 2 }}\n{more}\n"
         )
     };
+    let base_url = upstream.base_url();
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = '{}'\n{}\n[upstream]\n{}\n[feedback]\n{}\n[features]\n{}\n{}{}\
          [routes.default]\nmodels = [\"small\", \"large\"]\nsla = {{ satisfaction = 0.9 }}\n{}\n",
@@ -162,9 +170,9 @@ fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config 
         settings.store,
         settings.upstream,
         settings.feedback,
-        settings.features.replace("UPSTREAM", &upstream.base_url()),
-        model("small", "a/ok"),
-        model("large", "b/ok"),
+        settings.features.replace("UPSTREAM", &base_url),
+        model("small", "a/ok", settings.small_url.as_deref().unwrap_or(&base_url), settings.small),
+        model("large", "b/ok", &base_url, ""),
         settings.route.unwrap_or("policy = \"fixed:small\""),
     );
     Config::parse(&text, &|_| None).unwrap()

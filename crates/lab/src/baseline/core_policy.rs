@@ -26,6 +26,7 @@ impl CorePolicy {
             audit_rate: 0.0,
             rater_limit: 0,
             alone: false,
+            failures_count: false,
         };
         Ok(Self { learner: Learner::new(spec, setting.dim, VERSION)?, seed: setting.seed, decision: None })
     }

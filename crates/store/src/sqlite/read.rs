@@ -6,7 +6,7 @@ use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Rec
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
-use crate::{Counts, DecisionRecord, Event, OutcomeRecord, Rated, Snapshot, StoreError, StoredDecision};
+use crate::{Counts, DecisionRecord, Event, Failed, OutcomeRecord, Rated, Snapshot, StoreError, StoredDecision};
 
 /// The id as it is stored: 16 bytes, big end first, so that ids sort by time.
 pub(super) fn blob(id: DecisionId) -> Vec<u8> {
@@ -46,8 +46,10 @@ pub(super) async fn events_after(pool: &SqlitePool, seq: u64, limit: usize) -> R
         events.push(decided(row)?);
     }
     let rows = sqlx::query(
-        "SELECT o.*, d.route, d.reason FROM outcomes o JOIN decisions d ON d.id = o.decision_id \
-         WHERE o.seq > $1 ORDER BY o.seq LIMIT $2",
+        "SELECT o.*, d.route, d.reason, d.time AS decided_at, CASE WHEN NOT o.ok AND o.status <> 499 AND NOT EXISTS \
+         (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < o.seq) THEN d.decision END AS decision, \
+         (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq LIMIT 1) AS rerouted \
+         FROM outcomes o JOIN decisions d ON d.id = o.decision_id WHERE o.seq > $1 ORDER BY o.seq LIMIT $2",
     )
     .bind(after)
     .bind(most)
@@ -57,8 +59,26 @@ pub(super) async fn events_after(pool: &SqlitePool, seq: u64, limit: usize) -> R
         events.push(finished(row)?);
     }
     let rows = sqlx::query(
+        "SELECT r.seq, r.model, d.route, d.reason, d.time AS decided_at, d.decision FROM reroutes r \
+         JOIN decisions d ON d.id = r.decision_id WHERE r.seq > $1 \
+         AND r.seq = (SELECT MIN(seq) FROM reroutes WHERE decision_id = d.id) \
+         AND NOT EXISTS (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < r.seq) ORDER BY r.seq LIMIT $2",
+    )
+    .bind(after)
+    .bind(most)
+    .fetch_all(&mut *view)
+    .await?;
+    for row in &rows {
+        events.push(rerouted(row)?);
+    }
+    // What an account was told before the first rating of a decision holds for all its ratings.
+    let rows = sqlx::query(
         "SELECT f.*, d.time AS decided_at, d.route, d.reason, d.decision, d.features, d.feature_version, coalesce((SELECT r.model \
-         FROM reroutes r WHERE r.decision_id = d.id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model) AS model \
+         FROM reroutes r WHERE r.decision_id = d.id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model) AS model, \
+         (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id AND r.seq < \
+         (SELECT MIN(seq) FROM feedback WHERE decision_id = d.id) ORDER BY r.seq LIMIT 1) AS rerouted, \
+         EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id AND NOT o.ok AND o.status <> 499 AND o.seq < \
+         (SELECT MIN(seq) FROM feedback WHERE decision_id = d.id)) AS failed \
          FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE f.seq > $1 ORDER BY f.seq LIMIT $2",
     )
     .bind(after)
@@ -157,7 +177,33 @@ fn finished(row: &SqliteRow) -> Result<Event, StoreError> {
         ttft_ms: row.try_get("ttft_ms")?,
         error: row.try_get("error")?,
     };
-    Ok(Event::Finished { seq: seq(row)?, route: text(row, "route")?, reason: reason(row)?, outcome })
+    let decision: Option<String> = row.try_get("decision")?;
+    let failed = match decision {
+        Some(_) => Some(Failed { decided_at: time(row, "decided_at")?, predicted: predicted(row)? }),
+        None => None,
+    };
+    Ok(Event::Finished { seq: seq(row)?, route: text(row, "route")?, reason: reason(row)?, outcome, failed })
+}
+
+fn rerouted(row: &SqliteRow) -> Result<Event, StoreError> {
+    let decision = decision_of(row)?;
+    let old = decision.choice().satisfaction;
+    Ok(Event::Rerouted {
+        seq: seq(row)?,
+        route: text(row, "route")?,
+        reason: reason(row)?,
+        decided_at: time(row, "decided_at")?,
+        old,
+        new: decision.candidate(&text(row, "model")?).map_or(old, |candidate| candidate.satisfaction),
+    })
+}
+
+/// What was predicted of the model in `rerouted`, or else of the chosen one.
+fn predicted(row: &SqliteRow) -> Result<f64, StoreError> {
+    let decision = decision_of(row)?;
+    let model: Option<String> = row.try_get("rerouted")?;
+    let candidate = model.and_then(|model| decision.candidate(&model));
+    Ok(candidate.unwrap_or_else(|| decision.choice()).satisfaction)
 }
 
 fn rated(row: &SqliteRow) -> Result<Event, StoreError> {
@@ -171,7 +217,8 @@ fn rated(row: &SqliteRow) -> Result<Event, StoreError> {
         reason: reason(row)?,
         features: features(row)?,
         feature_version: row.try_get("feature_version")?,
-        predicted: decision_of(row)?.choice().satisfaction,
+        predicted: predicted(row)?,
+        failed: row.try_get("failed")?,
         source: Source::parse(&source).ok_or_else(|| damaged(row, "unknown source of a rating"))?,
         rater: Rater(row.try_get::<i64, _>("rater")?.cast_unsigned()),
         rating: rating.map(Rating::new).transpose().map_err(|error| damaged(row, &error.to_string()))?,

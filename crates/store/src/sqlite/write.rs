@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use slarouter_core::{Rating, Receipt, Source, Timestamp};
@@ -42,6 +42,7 @@ pub(super) struct Writer {
     seq: u64,
     commit: watch::Sender<u64>,
     dropped: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
     backlog: Vec<Entry>,
     /// Held for as long as anything may be written.
     _lock: File,
@@ -61,8 +62,9 @@ impl Writer {
         seq: u64,
         commit: watch::Sender<u64>,
         dropped: Arc<AtomicU64>,
+        failing: Arc<AtomicBool>,
     ) -> Self {
-        Self { options, connection: Some(connection), seq, commit, dropped, backlog: Vec::new(), _lock: lock }
+        Self { options, connection: Some(connection), seq, commit, dropped, failing, backlog: Vec::new(), _lock: lock }
     }
 
     /// Runs until all senders are gone and all that they sent is written.
@@ -95,9 +97,13 @@ impl Writer {
                 for answer in answers {
                     answer.give();
                 }
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the log can be written again");
+                }
                 self.commit.send_replace(seq);
             }
             Err(error) => {
+                self.failing.store(true, Ordering::Relaxed);
                 tracing::error!(%error, entries = entries.len(), "the log cannot be written");
                 // SQLite may have rolled back by itself, of which sqlx knows nothing: only a new connection is sure
                 // to have no transaction open.

@@ -1,0 +1,151 @@
+//! Which model a conversation is with, so that its next turn finds the provider's prompt cache and its own reasoning there.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{Duration, Instant};
+
+use crate::wire::request::Request;
+
+const SESSION: HeaderName = HeaderName::from_static("x-slarouter-session");
+/// Conversations of one generation; two are held.
+const GENERATION: usize = 50_000;
+/// A conversation is forgotten one to two of these after its last turn: providers' caches do not live longer.
+const LIFETIME: Duration = Duration::from_secs(3_600);
+
+/// A bounded memory of conversations. Two generations: new ones go into the young one, which grows old when it is full or its
+/// time is over, and then replaces the old one; a conversation that goes on is young again. All operations are O(1).
+#[derive(Default)]
+pub(crate) struct Sessions {
+    hasher: RandomState,
+    held: Mutex<Generations>,
+}
+
+#[derive(Default)]
+struct Generations {
+    since: Option<Instant>,
+    young: HashMap<u64, Arc<str>>,
+    old: HashMap<u64, Arc<str>>,
+}
+
+/// A conversation, by a hash that nobody outside can aim at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    key: u64,
+    /// Whether this is a later turn, which is to follow the earlier ones.
+    pub(crate) goes_on: bool,
+}
+
+impl Sessions {
+    /// The conversation that a request of `route` belongs to: as `x-slarouter-session` names it, or else by its opening (all up
+    /// to the first message of the user) and `prompt_cache_key`. A key for the cache alone says little, as clients share it among
+    /// conversations; nor does an opening before there was an answer.
+    pub(crate) fn of(&self, route: &str, headers: &HeaderMap, request: &Request) -> Option<Session> {
+        if let Some(name) = headers.get(SESSION).filter(|name| !name.is_empty()) {
+            return Some(Session { key: self.hasher.hash_one((route, true, name.as_bytes())), goes_on: true });
+        }
+        let outline = request.outline();
+        let (opening, goes_on) = opening(&outline.messages)?;
+        let cache = request.member("prompt_cache_key");
+        Some(Session { key: self.hasher.hash_one((route, false, cache, opening)), goes_on })
+    }
+
+    /// The model that the conversation is with.
+    pub(crate) fn model(&self, session: Session, now: Instant) -> Option<Arc<str>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.age(now);
+        held.young.get(&session.key).or_else(|| held.old.get(&session.key)).cloned()
+    }
+
+    /// Notes which model answered.
+    pub(crate) fn answered(&self, session: Session, model: &str, now: Instant) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.age(now);
+        held.young.insert(session.key, model.into());
+    }
+}
+
+impl Generations {
+    fn age(&mut self, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        let age = now.saturating_duration_since(since);
+        if age >= LIFETIME || self.young.len() >= GENERATION {
+            self.old = if age >= 2 * LIFETIME { HashMap::new() } else { std::mem::take(&mut self.young) };
+            self.young = HashMap::new();
+            self.since = Some(now);
+        }
+    }
+}
+
+/// The first messages as they are written, up to the first one of the user, and whether an assistant has answered since.
+fn opening(messages: &str) -> Option<(Vec<&str>, bool)> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        role: std::borrow::Cow<'a, str>,
+    }
+    let messages: Vec<&RawValue> = serde_json::from_str(messages).ok()?;
+    let is = |raw: &RawValue, role| serde_json::from_str::<Message<'_>>(raw.get()).is_ok_and(|held| held.role == role);
+    let asked = messages.iter().position(|raw| is(raw, "user"))?;
+    let answered = messages[asked..].iter().any(|raw| is(raw, "assistant"));
+    Some((messages[..=asked].iter().map(|raw| raw.get()).collect(), answered))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Endpoint;
+
+    fn request(messages: &str, more: &str) -> Request {
+        let body = format!(r#"{{"model":"auto","messages":{messages}{more}}}"#);
+        Request::parse(Endpoint::Chat, body.into()).unwrap()
+    }
+
+    const FIRST: &str = r#"[{"role":"system","content":"s"},{"role":"user","content":"a"}]"#;
+    const SECOND: &str = r#"[{"role":"system","content":"s"},{"role":"user","content":"a"},
+        {"role":"assistant","content":"b"},{"role":"user","content":"c"}]"#;
+
+    #[test]
+    fn a_conversation_is_known_by_its_opening_once_it_was_answered() {
+        let sessions = Sessions::default();
+        let of =
+            |messages: &str, more: &str| sessions.of("default", &HeaderMap::new(), &request(messages, more)).unwrap();
+        let (first, second) = (of(FIRST, ""), of(SECOND, ""));
+        assert_eq!((first.key, first.goes_on, second.goes_on), (second.key, false, true));
+        assert_ne!(of(SECOND, r#","prompt_cache_key":"k""#).key, second.key);
+        assert_ne!(of(&SECOND.replace("\"a\"", "\"x\""), "").key, second.key);
+        assert_ne!(sessions.of("other", &HeaderMap::new(), &request(SECOND, "")).unwrap().key, second.key);
+        assert_eq!(
+            sessions.of("default", &HeaderMap::new(), &request(r#"[{"role":"system","content":"s"}]"#, "")),
+            None
+        );
+
+        let named = HeaderMap::from_iter([(SESSION, "s-1".parse().unwrap())]);
+        let of = |messages: &str| sessions.of("default", &named, &request(messages, "")).unwrap();
+        assert_eq!(of(FIRST), of(SECOND));
+        assert!(of(FIRST).goes_on, "who names a session says what belongs together");
+    }
+
+    #[test]
+    fn the_memory_is_bounded_in_number_and_time() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let session = |key| Session { key, goes_on: true };
+        let model = |key, at| sessions.model(session(key), at);
+        for key in 0..3 * GENERATION as u64 {
+            sessions.answered(session(key), "small", now);
+        }
+        let held = sessions.held.lock().unwrap();
+        assert!(held.young.len() + held.old.len() <= 2 * GENERATION);
+        drop(held);
+        let last = 3 * GENERATION as u64 - 1;
+        assert_eq!((model(0, now), model(last, now).as_deref()), (None, Some("small")));
+        assert!(model(last, now + LIFETIME).is_some(), "it has grown old");
+        assert!(model(last, now + 2 * LIFETIME).is_none());
+        sessions.answered(session(1), "large", now + 2 * LIFETIME);
+        assert!(model(1, now + 9 * LIFETIME).is_none(), "however long nobody looked");
+    }
+}

@@ -1,0 +1,194 @@
+//! How the models' upstreams are doing: circuits, places, retry budgets. Fed by the calls themselves.
+
+mod breaker;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant, timeout};
+
+use crate::config::{Model, UpstreamConfig};
+use breaker::Breaker;
+pub(crate) use breaker::Circuit;
+
+/// Retries that may be saved up, and that a model starts with.
+const SAVED_RETRIES: f64 = 10.0;
+
+/// The health of all models.
+pub(crate) struct Health {
+    models: BTreeMap<Arc<str>, Arc<ModelHealth>>,
+}
+
+/// The health of one model, shared by its calls.
+pub(crate) struct ModelHealth {
+    name: Arc<str>,
+    config: UpstreamConfig,
+    state: Mutex<State>,
+    /// `None` without a limit.
+    places: Option<Arc<Semaphore>>,
+    most_waiting: usize,
+    waiting: AtomicUsize,
+}
+
+struct State {
+    breaker: Breaker,
+    /// Retries that may still be made: a token bucket filled by first calls.
+    retries: f64,
+}
+
+/// A call under way. What became of it is to be said; a call that is dropped without says nothing of the model.
+pub(crate) struct Admission {
+    model: Arc<ModelHealth>,
+    probe: bool,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a model is not called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Its circuit is open, or it asked to be left alone for a while.
+    Circuit,
+    /// As many calls as it may have are under way.
+    Busy,
+}
+
+impl Health {
+    pub(crate) fn new(models: &[Model], config: &UpstreamConfig) -> Self {
+        let health = |model: &Model| {
+            let most = model.max_concurrency;
+            let health = ModelHealth {
+                name: model.name.clone(),
+                config: config.clone(),
+                state: Mutex::new(State { breaker: Breaker::default(), retries: SAVED_RETRIES }),
+                places: most.map(|most| Arc::new(Semaphore::new(most))),
+                most_waiting: most.unwrap_or_default(),
+                waiting: AtomicUsize::new(0),
+            };
+            (model.name.clone(), Arc::new(health))
+        };
+        Self { models: models.iter().map(health).collect() }
+    }
+
+    pub(crate) fn of(&self, model: &str) -> Option<&Arc<ModelHealth>> {
+        self.models.get(model)
+    }
+
+    /// Whether a call to the model makes sense now.
+    pub(crate) fn is_available(&self, model: &str, now: Instant) -> bool {
+        self.of(model).is_none_or(|model| model.state().breaker.is_available(now))
+    }
+
+    /// Every model's circuit.
+    pub(crate) fn circuits(&self, now: Instant) -> impl Iterator<Item = (&str, Circuit)> {
+        self.models.iter().map(move |(name, model)| (&**name, model.state().breaker.circuit(now)))
+    }
+}
+
+impl ModelHealth {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics, and half a change is no worse than any other state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a call begin. `forced` passes an open circuit, where there is no other model to ask.
+    pub(crate) async fn enter(self: &Arc<Self>, now: Instant, forced: bool) -> Result<Admission, Refused> {
+        if !forced && !self.state().breaker.is_available(now) {
+            return Err(Refused::Circuit);
+        }
+        let place = self.place().await?;
+        let probe = match self.state().breaker.enter(now) {
+            Some(probe) => probe,
+            None if forced => false,
+            None => return Err(Refused::Circuit),
+        };
+        Ok(Admission { model: self.clone(), probe, _place: place })
+    }
+
+    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, Refused> {
+        let Some(places) = &self.places else { return Ok(None) };
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            return Ok(Some(place));
+        }
+        let _queued = Queued::join(&self.waiting, self.most_waiting).ok_or(Refused::Busy)?;
+        match timeout(self.config.queue_timeout, places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            _ => Err(Refused::Busy),
+        }
+    }
+
+    /// A request makes its first call to the model, which pays for a part of a retry.
+    pub(crate) fn first_call(&self) {
+        let mut state = self.state();
+        state.retries = (state.retries + self.config.retry_budget).min(SAVED_RETRIES);
+    }
+
+    /// Whether the model may be called once more for the same request; takes a retry from the budget.
+    pub(crate) fn may_retry(&self) -> bool {
+        let mut state = self.state();
+        let may = state.retries >= 1.0;
+        if may {
+            state.retries -= 1.0;
+        }
+        may
+    }
+
+    /// The upstream asked to be left alone for so long.
+    pub(crate) fn rest(&self, now: Instant, pause: Duration) {
+        self.state().breaker.rest(now + pause.min(self.config.retry_after_max));
+    }
+}
+
+impl Admission {
+    /// The first bytes of an answer are here: the model is reachable again.
+    pub(crate) fn answered(&mut self) {
+        if std::mem::take(&mut self.probe) {
+            self.model.state().breaker.close();
+            tracing::info!(model = %self.model.name, "circuit closed: the model answers again");
+        }
+    }
+
+    /// How the call ended, by the model's doing.
+    pub(crate) fn ended(mut self, ok: bool, now: Instant) {
+        let probe = std::mem::take(&mut self.probe);
+        let config = &self.model.config;
+        let change = self.model.state().breaker.ended(ok, probe, now, config);
+        match change {
+            Some(Circuit::Closed) => {
+                tracing::info!(model = %self.model.name, "circuit closed: the model answers again")
+            }
+            Some(_) => {
+                tracing::warn!(model = %self.model.name, "circuit open: the model keeps failing and is left alone")
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if self.probe {
+            self.model.state().breaker.probe_lost();
+        }
+    }
+}
+
+/// A waiter in the queue for a place, for as long as it lives.
+struct Queued<'a>(&'a AtomicUsize);
+
+impl<'a> Queued<'a> {
+    fn join(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
+        if waiting.fetch_add(1, Ordering::Relaxed) >= most {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Self(waiting))
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

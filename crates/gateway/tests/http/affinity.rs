@@ -1,0 +1,82 @@
+//! Conversations stay on their model.
+
+use serde_json::{Value, json};
+use slarouter_core::Reason;
+use slarouter_store::Event;
+use slarouter_testkit::Script;
+
+use crate::setup::{Rig, Settings};
+
+/// Drawn anew each time, if nothing holds a conversation.
+const RANDOM: &str = "policy = \"random\"";
+
+fn turn(talk: usize, turn: usize) -> Value {
+    let mut messages = vec![json!({ "role": "user", "content": format!("talk {talk}") })];
+    for n in 0..turn {
+        messages.push(json!({ "role": "assistant", "content": format!("answer {n}") }));
+        messages.push(json!({ "role": "user", "content": format!("and {n}?") }));
+    }
+    json!({ "model": "auto", "messages": messages })
+}
+
+async fn asked(request: reqwest::RequestBuilder) -> (String, String) {
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    (header("x-slarouter-model"), header("x-slarouter-decision"))
+}
+
+#[tokio::test]
+async fn later_turns_go_to_the_model_of_the_first_and_are_logged_as_not_drawn() {
+    let rig = Rig::start(&Settings { route: Some(RANDOM), ..Settings::default() }).await;
+    let mut firsts = Vec::new();
+    for talk in 0..12 {
+        let (first, reason) = asked(rig.post(&turn(talk, 0))).await;
+        assert_eq!(reason, "explore");
+        for later in 1..3 {
+            assert_eq!(asked(rig.post(&turn(talk, later))).await, (first.clone(), "affinity".to_owned()));
+        }
+        firsts.push(first);
+    }
+    assert!(["small", "large"].iter().all(|model| firsts.iter().any(|first| first == model)), "{firsts:?}");
+    let left = rig.stop().await;
+    let mut followed = 0;
+    for event in &left.events {
+        if let Event::Decided { decision, .. } = event
+            && decision.reason == Reason::Affinity
+        {
+            followed += 1;
+            assert_eq!(decision.propensity(), 1.0);
+            assert_eq!(decision.candidates.iter().map(|c| c.probability).sum::<f64>(), 1.0);
+        }
+    }
+    assert_eq!(followed, 24);
+}
+
+#[tokio::test]
+async fn a_named_session_is_followed_whatever_is_said_in_it() {
+    let rig = Rig::start(&Settings { route: Some(RANDOM), ..Settings::default() }).await;
+    let (first, _) = asked(rig.post(&turn(0, 0)).header("x-slarouter-session", "s-1")).await;
+    for talk in 1..12 {
+        let (model, reason) = asked(rig.post(&turn(talk, 0)).header("x-slarouter-session", "s-1")).await;
+        assert_eq!((&model, &*reason), (&first, "affinity"));
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn it_moves_with_the_model_that_answers_and_not_at_all_where_that_is_turned_off() {
+    let rig = Rig::start(&Settings { upstream: "retries = 0\nbreaker_failures = 0", ..Settings::default() }).await;
+    assert_eq!(asked(rig.post(&turn(0, 0))).await.0, "small");
+    rig.upstream.script(Script::bare().cut());
+    assert_eq!(asked(rig.post(&turn(0, 1))).await, ("large".to_owned(), "fallback".to_owned()));
+    assert_eq!(asked(rig.post(&turn(0, 2))).await, ("large".to_owned(), "affinity".to_owned()));
+    rig.stop().await;
+
+    let none = Settings { route: Some("policy = \"random\"\naffinity = \"none\""), ..Settings::default() };
+    let rig = Rig::start(&none).await;
+    for later in 0..4 {
+        assert_eq!(asked(rig.post(&turn(0, later))).await.1, "explore");
+    }
+    rig.stop().await;
+}
