@@ -1,6 +1,7 @@
 //! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
 
 mod features;
+mod keys;
 mod raw;
 mod read;
 mod resolve;
@@ -19,6 +20,8 @@ use slarouter_core::{Price, RouteSpec};
 use slarouter_text::LocalEncoder;
 
 use crate::embedding::EmbeddingConfig;
+use crate::keys::Grants;
+use crate::limits::Limits;
 
 /// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
 #[derive(Clone, Debug)]
@@ -33,6 +36,10 @@ pub struct Config {
     pub feedback_window_ms: u64,
     /// What makes features of the requests.
     pub features: FeaturesConfig,
+    /// Keys of clients.
+    pub keys: Vec<ClientKey>,
+    /// Limits of tenants, by name.
+    pub tenants: BTreeMap<String, Limits>,
     /// The models, in the order of the file.
     pub models: Vec<Model>,
     /// The routes by name.
@@ -50,6 +57,10 @@ pub struct Server {
     pub admin_listen: Option<SocketAddr>,
     /// Keys that clients may use; none means that anybody may call.
     pub api_keys: Vec<SecretString>,
+    /// Keys of administrators.
+    pub admin_keys: Vec<SecretString>,
+    /// Whether anybody may call while there are no keys, also on an address that others reach.
+    pub allow_unauthenticated: bool,
     /// Largest request body.
     pub max_body_bytes: usize,
     /// Until the first byte of an answer, retries included.
@@ -62,6 +73,17 @@ pub struct Server {
     pub max_connections: usize,
     /// Seed of all draws.
     pub seed: u64,
+}
+
+/// `[[keys]]`
+#[derive(Clone, Debug)]
+pub struct ClientKey {
+    /// Whose it is: its limits and budget are counted under this name.
+    pub name: Arc<str>,
+    /// The key.
+    pub key: SecretString,
+    /// What it may do.
+    pub grants: Grants,
 }
 
 /// `[store]`

@@ -12,11 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::{self, App};
-use crate::auth::Keys;
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::features::{EncoderError, Features, LoggedRoute};
+use crate::keys::KeyBook;
 use crate::learning::{self, Learning, LearningError, Snapshot};
+use crate::limits::Meters;
 use crate::metrics::Metrics;
 use crate::server::{self, Limits};
 use crate::sla::SlaWatch;
@@ -67,6 +69,15 @@ pub enum StartError {
     /// The database cannot be opened or written.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
+    /// Anybody who reaches the address could spend the operator's money. The configuration is at fault.
+    #[error(
+        "anybody who reaches {addr} could spend your money: set server.api_keys or [[keys]], make a key with `slarouter keys \
+         create`, or set server.allow_unauthenticated = true"
+    )]
+    Open {
+        /// The address.
+        addr: SocketAddr,
+    },
     /// What was learnt cannot be loaded.
     #[error("the saved state: {0}")]
     Learning(#[from] LearningError),
@@ -96,6 +107,15 @@ impl Gateway {
         let clock = Arc::new(Clock::default());
         let started = clock.now();
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
+        let taken = config.keys.iter().map(|key| key.name.clone()).collect();
+        let book = KeyBook::with_clock(store.clone(), taken, clock.clone());
+        let auth = Auth::new(&config, &store.keys().await?, started);
+        auth.meters.restore(store.spending(Meters::since(started)).await?, started);
+        let server = &config.server;
+        if auth.is_open() && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
+            store.close().await;
+            return Err(StartError::Open { addr: server.listen });
+        }
         let mut learning = Learning::load(store.as_ref()).await?;
         for (route, settings) in &config.routes {
             let logged = LoggedRoute { spec: settings.spec.clone(), features: features.id().clone() };
@@ -106,7 +126,9 @@ impl Gateway {
         let published = learning::publish(&learning);
 
         let app = Arc::new(App {
-            keys: Keys::new(&config.server.api_keys),
+            auth,
+            book,
+            loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Upstream::new(config.upstream.clone())?,
             features,
             metrics: Metrics::new(),

@@ -4,6 +4,7 @@
 //! call the upstream (retry, fallback), pass the bytes through while metering them, log the outcome. Life of a feedback:
 //! check, append durably, answer; the learner task then reads it from the log and publishes a new snapshot.
 
+mod admin;
 mod app;
 mod audits;
 mod auth;
@@ -17,7 +18,9 @@ mod error;
 mod features;
 mod feedback;
 mod gateway;
+pub mod keys;
 mod learning;
+mod limits;
 mod metrics;
 mod models;
 mod openapi;
@@ -33,3 +36,4 @@ pub use embedding::{EmbeddingConfig, EmbeddingError, RemoteEncoder};
 pub use features::{EncoderError, FeaturesId, identify};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};
+pub use limits::Limits;

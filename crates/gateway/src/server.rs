@@ -3,6 +3,7 @@
 //! Our own rather than `axum::serve`, which at 0.8 sets no timer, so that hyper's header timeout is inert and a half-sent
 //! request line holds a connection for ever.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tower::util::MapRequest;
 
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where a connection comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Limits of a listener.
 #[derive(Clone, Copy)]
@@ -43,8 +49,8 @@ pub(crate) async fn serve(listener: TcpListener, paths: Router, limits: Limits, 
             _ = stop.changed() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -53,7 +59,11 @@ pub(crate) async fn serve(listener: TcpListener, paths: Router, limits: Limits, 
         };
         // Small events must go out at once; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(paths.clone());
+        let with_peer = move |mut request: hyper::Request<_>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            request
+        };
+        let service = TowerToHyperService::new(MapRequest::new(paths.clone(), with_peer));
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
         connections.spawn(async move {
             if let Err(error) = connection.await {

@@ -120,7 +120,7 @@ policy = "best"
 v = -1
 "#;
     let expected = r#"slarouter.toml:3:19: must be from 1 to 1099511627776, not 0
-slarouter.toml:4:1: unknown field `port`, expected one of `listen`, `admin_listen`, `api_keys`, `allow_unauthenticated`, `max_body_bytes`, `request_timeout_s`, `header_timeout_s`, `shutdown_grace_s`, `max_connections`, `seed`
+slarouter.toml:4:1: unknown field `port`, expected one of `listen`, `admin_listen`, `api_keys`, `admin_keys`, `allow_unauthenticated`, `max_body_bytes`, `request_timeout_s`, `header_timeout_s`, `shutdown_grace_s`, `max_connections`, `seed`
 slarouter.toml:6:18: must be a time from 0.001 to 100000000 seconds, not -1
 slarouter.toml:7:16: invalid type: a string, expected a whole number that is not negative
 slarouter.toml:9:8: a model's name must not be empty, "auto", or begin with "auto:"

@@ -23,7 +23,6 @@ const DAY_MS: f64 = 86_400_000.0;
 const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
 /// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
 const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
-const KEY_LENGTH: usize = 16;
 /// Ratings of one named rater that count per route and day.
 const RATER_LIMIT: u64 = 100;
 
@@ -106,7 +105,9 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     if !names.is_empty() && !names.contains(&default_route) {
         problems.absent(None, "with several routes, one must be called default: it is what model \"auto\" means");
     }
-    Config { server, store, upstream, feedback_window_ms, features, models, routes, default_route }
+    let keys = super::keys::keys(raw.keys, &models, &routes, env, problems);
+    let tenants = super::keys::tenants(raw.tenants, problems);
+    Config { server, store, upstream, feedback_window_ms, features, keys, tenants, models, routes, default_route }
 }
 
 fn check_name(name: &Text, whose: &str, problems: &mut Problems<'_>) {
@@ -141,25 +142,18 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server
     {
         problems.add(Some(place.span()), "admin_listen is the address of listen: choose another, or leave it out");
     }
-    let mut api_keys = Vec::new();
-    for key in &raw.api_keys {
-        let Some(value) = text(key, env, problems) else { continue };
-        if value.len() < KEY_LENGTH {
-            problems.add(Some(key.span()), format!("a client key must have at least {KEY_LENGTH} characters"));
-        }
-        api_keys.push(value.into());
-    }
-    if listen.is_some_and(|listen| !listen.ip().is_loopback()) && raw.api_keys.is_empty() && !raw.allow_unauthenticated
-    {
-        let place = raw.listen.as_ref().map(Text::span);
-        let what =
-            "anybody who reaches this address could spend your money: set api_keys, or allow_unauthenticated = true";
-        problems.absent(place, what);
-    }
+    let mut keys = |keys: &[Text], whose| {
+        let key = |key: &Text| super::keys::secret(key, whose, env, problems);
+        keys.iter().filter_map(key).collect::<Vec<_>>()
+    };
+    let api_keys = keys(&raw.api_keys, "a client");
+    let admin_keys = keys(&raw.admin_keys, "an admin");
     Server {
         listen: listen.unwrap_or(standard),
         admin_listen,
         api_keys,
+        admin_keys,
+        allow_unauthenticated: raw.allow_unauthenticated,
         max_body_bytes: count(raw.max_body_bytes, 16 << 20, problems) as usize,
         request_timeout: seconds(raw.request_timeout_s, 600.0, problems),
         header_timeout: seconds(raw.header_timeout_s, 10.0, problems),

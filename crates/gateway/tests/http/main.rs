@@ -6,6 +6,7 @@ mod audits;
 mod decisions;
 mod encoders;
 mod failures;
+mod keys;
 mod limits;
 mod protocols;
 mod setup;
