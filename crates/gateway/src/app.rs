@@ -27,13 +27,16 @@ use crate::metrics::Metrics;
 use crate::openapi::Description;
 use crate::protocol::Endpoint;
 use crate::server::Peer;
+use crate::token::Signer;
 use crate::upstream::Upstream;
-use crate::{admin, audits, chat, feedback, models, openapi, route};
+use crate::{admin, audits, browser, chat, feedback, models, openapi, route, token};
 
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) auth: Auth,
     pub(crate) book: KeyBook,
+    /// Of feedback tokens.
+    pub(crate) signer: Option<Signer>,
     /// Whether the address with the admin API is one that only this machine reaches.
     pub(crate) loopback: bool,
     pub(crate) clock: Arc<Clock>,
@@ -81,7 +84,7 @@ fn listing() -> OpenApiRouter<Arc<App>> {
 }
 
 fn rating() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(feedback::feedback))
+    OpenApiRouter::new().routes(routes!(feedback::feedback, browser::preflight))
 }
 
 fn auditing() -> OpenApiRouter<Arc<App>> {
@@ -117,7 +120,7 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
 pub(crate) fn public(app: Arc<App>) -> Router {
     let parts = [
         guarded(&app, inference(), Some(Scope::Inference)),
-        guarded(&app, rating(), Some(Scope::Feedback)),
+        guarded(&app, rating(), Some(Scope::Feedback)).layer(from_fn_with_state(app.clone(), browser::cors)),
         guarded(&app, auditing(), Some(Scope::Audit)),
         guarded(&app, listing(), None),
     ];
@@ -157,6 +160,8 @@ async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Ne
     let Guard { app, scope } = guard;
     let protocol = Endpoint::of_path(request.uri().path()).protocol();
     match admit(&app, &request, scope) {
+        // A preflight asks for leave alone; it has no key, and its handler does nothing.
+        Err(_) if scope == Some(Scope::Feedback) && request.method() == http::Method::OPTIONS => None,
         Ok(caller) => request.extensions_mut().insert(caller),
         Err(error) => return error.respond(protocol),
     };
@@ -180,6 +185,12 @@ fn admit(app: &App, request: &Request, scope: Option<Scope>) -> Result<Arc<Calle
         let message = "there is no key yet, and the first one is made on the gateway's own machine: run `slarouter keys \
              create` there, or set server.admin_keys";
         return Err(ApiError::invalid("", "no_admin_key", message).with_status(StatusCode::FORBIDDEN));
+    }
+    if let (Some(signer), Some(Scope::Feedback)) = (&app.signer, scope)
+        && let Some(token) = auth::token(request.headers()).filter(|token| token.starts_with(token::PREFIX.as_bytes()))
+    {
+        let id = signer.check(token, app.clock.now()).map_err(|error| auth::unauthorized(&error.to_string()))?;
+        return Ok(Arc::new(Caller::rater_of(id)));
     }
     app.auth.check(request.headers(), scope, app.clock.now())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
-use slarouter_core::Timestamp;
+use slarouter_core::{DecisionId, Timestamp};
 use slarouter_store::KeyRecord;
 use subtle::ConstantTimeEq;
 
@@ -28,6 +28,8 @@ pub(crate) struct Caller {
     models: Option<Vec<String>>,
     pub(crate) meters: Vec<Arc<Meter>>,
     expires: Option<Timestamp>,
+    /// The one decision that it may rate, shown by a token.
+    pub(crate) decision: Option<DecisionId>,
 }
 
 /// The keys as they stand. Found by the digest: a map's timing tells of digests, which nobody can steer, and its own hash has
@@ -138,7 +140,12 @@ impl Ring {
 
 impl Caller {
     fn plain(scopes: &[Scope]) -> Self {
-        Self { scopes: scopes.to_vec(), tenant: None, models: None, meters: Vec::new(), expires: None }
+        Self { scopes: scopes.to_vec(), tenant: None, models: None, meters: Vec::new(), expires: None, decision: None }
+    }
+
+    /// One who has a token for this decision.
+    pub(crate) fn rater_of(decision: DecisionId) -> Self {
+        Self { decision: Some(decision), ..Self::plain(&[Scope::Feedback]) }
     }
 
     fn new(
@@ -155,7 +162,7 @@ impl Caller {
             .chain([tenant.as_ref().map(|tenant| (format!("tenant:{tenant}"), tenant_limits(tenant)))]);
         let limited = accounts.flatten().filter(|(_, limits)| !limits.are_none());
         let meters = limited.map(|(account, limits)| meters.of(account, limits, now)).collect();
-        Self { scopes, tenant, models, meters, expires }
+        Self { scopes, tenant, models, meters, expires, decision: None }
     }
 
     /// One that may ask for everything, to look names up with.

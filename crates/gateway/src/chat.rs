@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::browser;
 use crate::clock::{new_id, prefixed_id};
 use crate::config::Model;
 use crate::error::{ApiError, SHOULD_RETRY};
@@ -355,6 +356,7 @@ fn describe(headers: &mut HeaderMap, ticket: &Ticket, upstream_id: Option<&str>)
         set(headers, ROUTE, ticket.route());
     }
     set(headers, DECISION, ticket.reason().as_str());
+    browser::give_token(ticket.app(), ticket.id(), headers);
     if ticket.is_drawn() {
         set(headers, AUDIT, "1");
     }

@@ -11,7 +11,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// How long after a decision its feedback is learnt from.
     pub feedback_window_ms: u64,
+    /// Feedback from browsers.
+    pub browser: BrowserFeedback,
     /// What makes features of the requests.
     pub features: FeaturesConfig,
     /// Keys of clients.
@@ -61,6 +63,10 @@ pub struct Server {
     pub admin_keys: Vec<SecretString>,
     /// Whether anybody may call while there are no keys, also on an address that others reach.
     pub allow_unauthenticated: bool,
+    /// Certificates, for HTTPS.
+    pub tls: Option<Tls>,
+    /// Largest head of a request.
+    pub max_header_bytes: usize,
     /// Largest request body.
     pub max_body_bytes: usize,
     /// Until the first byte of an answer, retries included.
@@ -73,6 +79,28 @@ pub struct Server {
     pub max_connections: usize,
     /// Seed of all draws.
     pub seed: u64,
+}
+
+/// `server.tls`
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate chain, a PEM file.
+    pub cert: PathBuf,
+    /// Its private key, a PEM file.
+    pub key: PathBuf,
+    /// Authorities of client certificates, a PEM file; with it, clients must have one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What `[feedback]` says of browsers.
+#[derive(Clone, Debug, Default)]
+pub struct BrowserFeedback {
+    /// Signs tokens for single decisions; without it there are none.
+    pub secret: Option<SecretString>,
+    /// How long a token works.
+    pub lifetime: Duration,
+    /// Origins of the pages that may send feedback.
+    pub origins: Vec<String>,
 }
 
 /// `[[keys]]`
@@ -110,6 +138,8 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// Largest answer that is not streamed.
     pub max_response_bytes: usize,
+    /// Longest stream of an answer.
+    pub max_stream_bytes: usize,
     /// Calls per request, retries and fallbacks together.
     pub max_attempts: u32,
 }

@@ -50,6 +50,20 @@ async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, Api
         let message = "audits need a key with the scope `audit`";
         return Err(ApiError::invalid("source", "insufficient_scope", message).with_status(StatusCode::FORBIDDEN));
     }
+    if let Some(only) = caller.decision {
+        // Nor can a page be many raters.
+        let wrong = if only != given.decision {
+            "id"
+        } else if given.rater != Rater(0) {
+            "rater"
+        } else {
+            ""
+        };
+        if !wrong.is_empty() {
+            let message = "a feedback token is for the one answer that it came with, without a `rater`";
+            return Err(ApiError::invalid(wrong, "token_mismatch", message).with_status(StatusCode::FORBIDDEN));
+        }
+    }
     let decision = given.decision;
     let record = FeedbackRecord {
         decision,

@@ -22,6 +22,8 @@ use crate::limits::Meters;
 use crate::metrics::Metrics;
 use crate::server::{self, Limits};
 use crate::sla::SlaWatch;
+use crate::tls::{self, TlsError};
+use crate::token::Signer;
 use crate::upstream::Upstream;
 
 /// A running gateway.
@@ -78,6 +80,9 @@ pub enum StartError {
         /// The address.
         addr: SocketAddr,
     },
+    /// The certificates cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsError),
     /// What was learnt cannot be loaded.
     #[error("the saved state: {0}")]
     Learning(#[from] LearningError),
@@ -104,6 +109,9 @@ impl Gateway {
             None => None,
         };
         let features = Features::start(&config.features)?;
+        let acceptor = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
+        let browser = &config.browser;
+        let signer = browser.secret.as_ref().and_then(|secret| Signer::new(secret, browser.lifetime));
         let clock = Arc::new(Clock::default());
         let started = clock.now();
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
@@ -128,6 +136,7 @@ impl Gateway {
         let app = Arc::new(App {
             auth,
             book,
+            signer,
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Upstream::new(config.upstream.clone())?,
             features,
@@ -149,13 +158,17 @@ impl Gateway {
         let learner = tokio::spawn(learner);
         let limits = Limits {
             connections: app.config.server.max_connections,
+            max_header_bytes: app.config.server.max_header_bytes,
             header_timeout: app.config.server.header_timeout,
             grace: app.config.server.shutdown_grace,
         };
         let addr = local_addr(&listener, app.config.server.listen);
         let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
-        let server = tokio::spawn(server::serve(listener, app::public(app.clone()), limits, serving));
-        let serve_operator = |admin| tokio::spawn(server::serve(admin, app::admin(app.clone()), limits, operating));
+        let server = tokio::spawn(server::serve(listener, acceptor.clone(), app::public(app.clone()), limits, serving));
+        // The administrator's keys travel there; within this machine they are seen by nobody.
+        let acceptor = acceptor.filter(|_| !app.loopback);
+        let serve_operator =
+            |admin| tokio::spawn(server::serve(admin, acceptor, app::admin(app.clone()), limits, operating));
         let operator = admin.map(serve_operator);
         Ok(Self {
             addr,

@@ -10,6 +10,7 @@ mod audits;
 mod auth;
 #[doc(hidden)]
 pub mod bench;
+mod browser;
 mod chat;
 mod clock;
 mod config;
@@ -28,6 +29,8 @@ mod protocol;
 mod route;
 mod server;
 mod sla;
+mod tls;
+mod token;
 mod upstream;
 mod wire;
 
@@ -37,3 +40,4 @@ pub use features::{EncoderError, FeaturesId, identify};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};
 pub use limits::Limits;
+pub use tls::TlsError;

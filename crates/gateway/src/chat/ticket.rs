@@ -99,6 +99,10 @@ impl Ticket {
         }
     }
 
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
     pub(crate) fn is_drawn(&self) -> bool {
         self.drawn
     }

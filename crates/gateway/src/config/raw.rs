@@ -45,12 +45,22 @@ pub(super) struct Server {
     pub(super) admin_keys: Vec<Text>,
     #[serde(default)]
     pub(super) allow_unauthenticated: bool,
+    pub(super) tls: Option<Tls>,
     pub(super) max_body_bytes: Option<Count>,
+    pub(super) max_header_bytes: Option<Count>,
     pub(super) request_timeout_s: Option<Number>,
     pub(super) header_timeout_s: Option<Number>,
     pub(super) shutdown_grace_s: Option<Number>,
     pub(super) max_connections: Option<Count>,
     pub(super) seed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Tls {
+    pub(super) cert: Text,
+    pub(super) key: Text,
+    pub(super) client_ca: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +91,7 @@ pub(super) struct Upstream {
     pub(super) response_timeout_s: Option<Number>,
     pub(super) idle_timeout_s: Option<Number>,
     pub(super) max_response_bytes: Option<Count>,
+    pub(super) max_stream_bytes: Option<Count>,
     pub(super) max_attempts: Option<Count>,
 }
 
@@ -90,6 +101,10 @@ pub(super) struct Feedback {
     pub(super) window_days: Option<Number>,
     pub(super) audit_rate: Option<Number>,
     pub(super) rater_limit: Option<u64>,
+    pub(super) token_secret: Option<Text>,
+    pub(super) token_lifetime_s: Option<Number>,
+    #[serde(default)]
+    pub(super) cors_origins: Vec<Text>,
 }
 
 #[derive(Default, Deserialize)]

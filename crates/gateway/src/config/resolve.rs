@@ -16,7 +16,7 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 use super::features::features;
 use super::raw::{self, Count, Number, Text};
 use super::substitute::substitute;
-use super::{Config, Model, ModelProtocol, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
+use super::{Config, Model, ModelProtocol, Problems, Route, Server, StoreConfig, Tls, UpstreamConfig, window};
 
 const DAY_MS: f64 = 86_400_000.0;
 /// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
@@ -44,8 +44,10 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         response_timeout: seconds(raw.upstream.response_timeout_s, 120.0, problems),
         idle_timeout: seconds(raw.upstream.idle_timeout_s, 60.0, problems),
         max_response_bytes: count(raw.upstream.max_response_bytes, 64 << 20, problems) as usize,
+        max_stream_bytes: count(raw.upstream.max_stream_bytes, 1 << 30, problems) as usize,
         max_attempts: count(raw.upstream.max_attempts, 3, problems).try_into().unwrap_or(u32::MAX),
     };
+    let browser = super::keys::browser(&raw.feedback, env, problems);
     let window = raw.feedback.window_days;
     let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
     let feedback_window_ms = (days * DAY_MS).max(1.0) as u64;
@@ -107,7 +109,19 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     }
     let keys = super::keys::keys(raw.keys, &models, &routes, env, problems);
     let tenants = super::keys::tenants(raw.tenants, problems);
-    Config { server, store, upstream, feedback_window_ms, features, keys, tenants, models, routes, default_route }
+    Config {
+        server,
+        store,
+        upstream,
+        feedback_window_ms,
+        browser,
+        features,
+        keys,
+        tenants,
+        models,
+        routes,
+        default_route,
+    }
 }
 
 fn check_name(name: &Text, whose: &str, problems: &mut Problems<'_>) {
@@ -148,7 +162,16 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server
     };
     let api_keys = keys(&raw.api_keys, "a client");
     let admin_keys = keys(&raw.admin_keys, "an admin");
+    let tls = raw.tls.as_ref().and_then(|tls| {
+        Some(Tls {
+            cert: text(&tls.cert, env, problems)?.into(),
+            key: text(&tls.key, env, problems)?.into(),
+            client_ca: tls.client_ca.as_ref().and_then(|path| text(path, env, problems)).map(Into::into),
+        })
+    });
     Server {
+        tls,
+        max_header_bytes: header_bytes(raw.max_header_bytes, problems),
         listen: listen.unwrap_or(standard),
         admin_listen,
         api_keys,
@@ -161,6 +184,16 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server
         max_connections: count(raw.max_connections, 10_000, problems) as usize,
         seed: raw.seed.unwrap_or(0),
     }
+}
+
+/// hyper takes no less than 8 KiB, and HTTP/2 no more than 32 bits.
+fn header_bytes(value: Option<Count>, problems: &mut Problems<'_>) -> usize {
+    let place = value.as_ref().map(|value| value.span());
+    let bytes = count(value, 64 << 10, problems);
+    if !(8 << 10..=16 << 20).contains(&bytes) {
+        problems.add(place, "max_header_bytes must be from 8192 to 16777216");
+    }
+    bytes as usize
 }
 
 fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {

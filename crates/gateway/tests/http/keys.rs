@@ -2,9 +2,11 @@
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use slarouter_gateway::keys::{KeyBook, NewKey};
+use slarouter_gateway::{Gateway, StartError};
 use slarouter_testkit::Script;
 
-use crate::setup::{Rig, Settings, chunk, error, question};
+use crate::setup::{Rig, Settings, chunk, detached, error, question};
 
 async fn admin(rig: &Rig, method: Method, path: &str, key: &str, body: Option<Value>) -> (u16, Value) {
     let request = rig.client.request(method, rig.url(&format!("/admin/keys{path}")));
@@ -276,4 +278,28 @@ async fn hanging_up_is_no_way_past_a_budget_and_failing_costs_nothing() {
     }
     assert_eq!(ask(false).await.unwrap().status(), 429);
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_for_all_needs_a_key_or_a_word() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let start = |server: &'static str| {
+        let mut config = detached(&Settings { server, ..Settings::default() }, &folder);
+        config.server.listen.set_ip([0, 0, 0, 0].into());
+        Gateway::start(config)
+    };
+    assert!(matches!(start("").await, Err(StartError::Open { .. })));
+    for server in
+        ["allow_unauthenticated = true", "admin_keys = [\"sixteen-letters-1\"]", "api_keys = [\"sixteen-letters-1\"]"]
+    {
+        start(server).await.unwrap().shutdown().await;
+    }
+    // A key in the database is one, whatever has become of it.
+    let store = slarouter_store::open(&detached(&Settings::default(), &folder).store.url).await.unwrap();
+    let book = KeyBook::new(store.clone(), Vec::new());
+    let new: NewKey = serde_json::from_value(new("web", &["inference"]).unwrap()).unwrap();
+    let made = book.create(new).await.unwrap();
+    book.revoke(made["id"].as_str().unwrap()).await.unwrap();
+    store.close().await;
+    start("").await.unwrap().shutdown().await;
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod audits;
+mod browser;
 mod decisions;
 mod encoders;
 mod failures;
@@ -12,3 +13,4 @@ mod protocols;
 mod setup;
 mod shutdown;
 mod timeouts;
+mod tls;

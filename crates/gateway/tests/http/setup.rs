@@ -142,16 +142,25 @@ pub(crate) fn error(body: &Value) -> &Value {
     error
 }
 
+/// A configuration whose upstream nobody asks.
+pub(crate) fn detached(settings: &Settings, folder: &TempDir) -> Config {
+    configured(settings, "http://127.0.0.1:1/v1", folder)
+}
+
 fn url(folder: &TempDir) -> String {
     format!("sqlite://{}", folder.path().join("log.db").display())
 }
 
 fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config {
+    configured(settings, &upstream.base_url(), folder)
+}
+
+fn configured(settings: &Settings, base_url: &str, folder: &TempDir) -> Config {
     let model = |name: &str, upstream_model: &str| {
         format!(
             "[[models]]\nname = \"{name}\"\nbase_url = \"{}\"\nupstream_model = \"{upstream_model}\"\n\
              price = {{ input = 1, output = 2 }}\n",
-            upstream.base_url()
+            base_url
         )
     };
     let text = format!(
@@ -162,7 +171,7 @@ fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config 
         settings.store,
         settings.upstream,
         settings.feedback,
-        settings.features.replace("UPSTREAM", &upstream.base_url()),
+        settings.features.replace("UPSTREAM", base_url),
         model("small", "a/ok"),
         model("large", "b/ok"),
         settings.route.unwrap_or("policy = \"fixed:small\""),
