@@ -48,6 +48,18 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
     writeln!(out, "ok: {} models, {} routes", config.models.len(), config.routes.len())?;
     let FeaturesId { encoder, version, dim } = features;
     writeln!(out, "  features: encoder {encoder}, version {version}, {dim} dimensions")?;
+    let server = &config.server;
+    let keys = server.api_keys.len() + server.admin_keys.len() + config.keys.len();
+    let reached = if server.listen.ip().is_loopback() { "this machine alone reaches it" } else { "others reach it" };
+    match keys {
+        0 if server.allow_unauthenticated || server.listen.ip().is_loopback() => {
+            writeln!(out, "  keys: none in this file: unless the database has one, anybody may call; {reached}")?;
+        }
+        0 => {
+            writeln!(out, "  keys: none in this file: `serve` refuses to start unless the database has one; {reached}")?
+        }
+        _ => writeln!(out, "  keys: {keys} in this file; {reached}")?,
+    }
     for (name, route) in &config.routes {
         let models: Vec<_> = route.spec.zoo.models().iter().map(|model| &*model.name).collect();
         let auto = if *name == config.default_route { " (auto)" } else { "" };

@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod demo;
+mod keys;
 mod replay;
 mod serve;
 mod train;
@@ -29,6 +30,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare the saved state with what replaying the whole log gives; the gateway must not be running.
     Verify(verify::VerifyArgs),
+    /// Make, list, rotate and revoke the keys of clients.
+    Keys(keys::KeysArgs),
     /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
     Replay(replay::ReplayArgs),
     /// Learn from judged answers, for a warm start of a route.
@@ -55,6 +58,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Check(args) => check::run(args),
         Command::Verify(args) => block_on(verify::run(args)),
+        Command::Keys(args) => block_on(keys::run(args)),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => train::run(args),
         Command::Compare(args) => compare::run(args).map(|()| ExitCode::SUCCESS),

@@ -16,23 +16,31 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::Keys;
+use crate::auth::{self, Auth, Caller};
 use crate::chat::affinity::Sessions;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::ApiError;
 use crate::features::Features;
 use crate::health::Health;
+use crate::keys::{KeyBook, KeyError, Scope};
 use crate::learning::Snapshot;
 use crate::metrics::Metrics;
 use crate::openapi::Description;
 use crate::protocol::Endpoint;
+use crate::server::Peer;
+use crate::token::Signer;
 use crate::upstream::Upstream;
-use crate::{audits, chat, feedback, models, openapi, route};
+use crate::{admin, audits, browser, chat, feedback, models, openapi, route, token};
 
 pub(crate) struct App {
     pub(crate) config: Config,
-    pub(crate) keys: Keys,
+    pub(crate) auth: Auth,
+    pub(crate) book: KeyBook,
+    /// Of feedback tokens.
+    pub(crate) signer: Option<Signer>,
+    /// Whether the address with the admin API is one that only this machine reaches.
+    pub(crate) loopback: bool,
     pub(crate) clock: Arc<Clock>,
     pub(crate) started: Timestamp,
     pub(crate) store: Arc<dyn Store>,
@@ -62,10 +70,17 @@ impl App {
             tracing::error!(%error, "not logged: this request will not be learnt from");
         }
     }
+
+    /// Takes changed keys into force.
+    pub(crate) async fn reload_keys(&self) -> Result<(), KeyError> {
+        let stored = self.book.records().await?;
+        self.auth.reload(&self.config, &stored, self.clock.now());
+        Ok(())
+    }
 }
 
-/// The paths that want a key.
-fn guarded() -> OpenApiRouter<Arc<App>> {
+/// The paths to ask at.
+fn inference() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(chat::handlers::completions))
         .routes(routes!(chat::handlers::responses))
@@ -74,10 +89,27 @@ fn guarded() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(chat::handlers::embeddings))
         .routes(routes!(route::route))
         .routes(routes!(route::outcomes))
-        .routes(routes!(feedback::feedback))
-        .routes(routes!(audits::list))
-        .routes(routes!(models::list))
-        .routes(routes!(models::retrieve))
+}
+
+/// The paths for any key.
+fn listing() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(models::list)).routes(routes!(models::retrieve))
+}
+
+fn rating() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(feedback::feedback, browser::preflight))
+}
+
+fn auditing() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(audits::list))
+}
+
+/// The administrator's paths.
+fn administration() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::list, admin::create))
+        .routes(routes!(admin::rotate))
+        .routes(routes!(admin::revoke))
 }
 
 /// The paths for all.
@@ -87,7 +119,8 @@ fn open() -> OpenApiRouter<Arc<App>> {
 
 /// The description of all paths, made from the router's own parts.
 pub(crate) fn description() -> utoipa::openapi::OpenApi {
-    let parts = [guarded(), open(), OpenApiRouter::new().routes(routes!(metrics))];
+    let metrics = OpenApiRouter::new().routes(routes!(metrics));
+    let parts = [inference(), rating(), auditing(), listing(), open(), metrics, administration()];
     let whole = OpenApiRouter::with_openapi(Description::openapi());
     let mut whole = parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi();
     // The router's mark for a name that may hold slashes is none of OpenAPI's.
@@ -98,19 +131,22 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
 
 /// The paths of the public listener.
 pub(crate) fn public(app: Arc<App>) -> Router {
-    let api = guarded()
-        .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))
-        .layer(from_fn_with_state(app.clone(), authenticate));
-    let mut paths = api.merge(open());
+    let parts = [
+        guarded(&app, inference(), Some(Scope::Inference)),
+        guarded(&app, rating(), Some(Scope::Feedback)).layer(from_fn_with_state(app.clone(), browser::cors)),
+        guarded(&app, auditing(), Some(Scope::Audit)),
+        guarded(&app, listing(), None),
+    ];
+    let mut paths = parts.into_iter().fold(open(), OpenApiRouter::merge);
     if app.config.server.admin_listen.is_none() {
-        paths = paths.routes(routes!(metrics));
+        paths = paths.routes(routes!(metrics)).merge(guarded(&app, administration(), Some(Scope::Admin)));
     }
     Router::from(paths).fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(app)
 }
 
 /// The paths of the operator's listener, if there is one.
 pub(crate) fn admin(app: Arc<App>) -> Router {
-    Router::new()
+    Router::from(guarded(&app, administration(), Some(Scope::Admin)))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -119,11 +155,29 @@ pub(crate) fn admin(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// What a group of paths asks of its callers.
+#[derive(Clone)]
+struct Guard {
+    app: Arc<App>,
+    /// `None`: any known key.
+    scope: Option<Scope>,
+}
+
+fn guarded(app: &Arc<App>, paths: OpenApiRouter<Arc<App>>, scope: Option<Scope>) -> OpenApiRouter<Arc<App>> {
+    paths
+        .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))
+        .layer(from_fn_with_state(Guard { app: app.clone(), scope }, authenticate))
+}
+
+async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let Guard { app, scope } = guard;
     let protocol = Endpoint::of_path(request.uri().path()).protocol();
-    if let Err(error) = app.keys.check(request.headers()) {
-        return error.respond(protocol);
-    }
+    match admit(&app, &request, scope) {
+        // A preflight asks for leave alone; it has no key, and its handler does nothing.
+        Err(_) if scope == Some(Scope::Feedback) && request.method() == http::Method::OPTIONS => None,
+        Ok(caller) => request.extensions_mut().insert(caller),
+        Err(error) => return error.respond(protocol),
+    };
     let response = next.run(request).await;
     // The extractor's own answer is bare text; clients expect the error object.
     if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
@@ -132,6 +186,26 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
         return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).respond(protocol);
     }
     response
+}
+
+fn admit(app: &App, request: &Request, scope: Option<Scope>) -> Result<Arc<Caller>, ApiError> {
+    // Before there is any key, whoever sits at this machine makes the first one.
+    if scope == Some(Scope::Admin) && app.auth.is_fresh() {
+        let peer = request.extensions().get::<Peer>();
+        if app.loopback && peer.is_some_and(|peer| auth::is_local(peer.0, request.headers())) {
+            return Ok(Arc::new(Caller::unlimited()));
+        }
+        let message = "there is no key yet, and the first one is made on the gateway's own machine: run `slarouter keys \
+             create` there, or set server.admin_keys";
+        return Err(ApiError::invalid("", "no_admin_key", message).with_status(StatusCode::FORBIDDEN));
+    }
+    if let (Some(signer), Some(Scope::Feedback)) = (&app.signer, scope)
+        && let Some(token) = auth::token(request.headers()).filter(|token| token.starts_with(token::PREFIX.as_bytes()))
+    {
+        let id = signer.check(token, app.clock.now()).map_err(|error| auth::unauthorized(&error.to_string()))?;
+        return Ok(Arc::new(Caller::rater_of(id)));
+    }
+    app.auth.check(request.headers(), scope, app.clock.now())
 }
 
 /// Whether the process lives

@@ -3,6 +3,7 @@
 pub(crate) mod affinity;
 mod call;
 mod eligible;
+mod estimate;
 mod fallible;
 pub(crate) mod handlers;
 mod passage;
@@ -19,9 +20,12 @@ use slarouter_text::Conversation;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::auth::Caller;
+use crate::browser;
 use crate::clock::{new_id, prefixed_id};
 use crate::config::Model;
 use crate::error::{ApiError, SHOULD_RETRY};
+use crate::limits::{self, Hold};
 use crate::models::unknown;
 use crate::protocol::Endpoint;
 use crate::protocol::bridge::{Bridge, Terms};
@@ -31,8 +35,11 @@ use crate::upstream::{Answer, Failure};
 use crate::wire::request::Request;
 use crate::wire::stream;
 
+pub(crate) use estimate::AnswerLength;
+
 use call::call;
 use eligible::excluded;
+use estimate::estimate;
 use fallible::{Choice, choose};
 use ticket::Ticket;
 
@@ -63,15 +70,18 @@ pub(crate) struct Asked<'a> {
     pub(crate) outline: Outline<'a>,
     /// Whether what is learnt of the answers counts for a route.
     pub(crate) routes: bool,
+    /// What the answer may be long.
+    pub(crate) answer: AnswerLength,
 }
 
 /// Answers a request at this endpoint, errors in its protocol's shape.
-async fn answer(app: &Arc<App>, endpoint: Endpoint, headers: &HeaderMap, body: Bytes) -> Response {
+async fn answer(app: &Arc<App>, caller: &Caller, endpoint: Endpoint, headers: &HeaderMap, body: Bytes) -> Response {
     let id = new_id();
-    let mut response = match serve(app, endpoint, id, headers, body).await {
+    let mut response = match serve(app, caller, endpoint, id, headers, body).await {
         Ok(response) => response,
         Err(error) => error.respond(endpoint.protocol()),
     };
+    limits::describe(response.headers_mut(), &caller.meters, app.clock.now());
     let public = prefixed_id(endpoint.id_prefix(), id);
     set(response.headers_mut(), REQUEST_ID, &public);
     if endpoint == Endpoint::Messages {
@@ -82,6 +92,7 @@ async fn answer(app: &Arc<App>, endpoint: Endpoint, headers: &HeaderMap, body: B
 
 async fn serve(
     app: &Arc<App>,
+    caller: &Caller,
     endpoint: Endpoint,
     id: DecisionId,
     headers: &HeaderMap,
@@ -90,9 +101,14 @@ async fn serve(
     let arrived = Instant::now();
     let request = Request::parse(endpoint, body)
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
-    let target = target(app, request.model()).ok_or_else(|| unknown(request.model()))?;
+    let target = allowed(app, caller, request.model())?;
     let excluded = excluded(app, &request, &target)?;
-    let asked = Asked { name: request.model(), outline: request.outline(), routes: endpoint.routes() };
+    let asked = Asked {
+        name: request.model(),
+        outline: request.outline(),
+        routes: endpoint.routes(),
+        answer: request.answer_length(),
+    };
     let session = match &target {
         Target::Route(route) if app.config.routes.get(route).is_some_and(|route| route.affinity) => {
             app.sessions.of(route, headers, &request)
@@ -101,7 +117,7 @@ async fn serve(
     };
     let held = session.filter(|session| session.goes_on).and_then(|session| app.sessions.model(session, arrived));
     let barred = barred(app, &target, &excluded);
-    let decided = decide(app, id, asked, &target, &barred, held.as_deref()).await?;
+    let decided = decide(app, caller, id, asked, &target, &barred, held.as_deref()).await?;
     // From here on an outcome follows, whatever happens.
     let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived);
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
@@ -126,12 +142,25 @@ async fn serve(
     }
 }
 
-pub(crate) fn target<'a>(app: &'a App, name: &str) -> Option<Target<'a>> {
+/// What the name means to this caller.
+///
+/// # Errors
+/// 404 for what is not there, or is another tenant's; 403 for what the key may not ask for.
+pub(crate) fn allowed<'a>(app: &'a App, caller: &Caller, name: &str) -> Result<Target<'a>, ApiError> {
+    let target = target(app, caller, name).ok_or_else(|| unknown(name))?;
+    if !caller.may_ask(name, &app.config.default_route) {
+        let message = format!("this key may not ask for {name:?}: GET /v1/models lists what it may");
+        return Err(ApiError::invalid("model", "model_not_allowed", message).with_status(StatusCode::FORBIDDEN));
+    }
+    Ok(target)
+}
+
+pub(crate) fn target<'a>(app: &'a App, caller: &Caller, name: &str) -> Option<Target<'a>> {
     if name == "auto" {
-        return Some(Target::Route(app.config.default_route.clone()));
+        return caller.route(&app.config, &app.config.default_route).map(Target::Route);
     }
     if let Some(route) = name.strip_prefix("auto:") {
-        return app.config.routes.get_key_value(route).map(|(route, _)| Target::Route(route.clone()));
+        return caller.route(&app.config, route).map(Target::Route);
     }
     model(app, name).map(Target::Model)
 }
@@ -164,21 +193,30 @@ pub(crate) struct Decided {
     pub(crate) audited: bool,
     /// What was wrong with the learning.
     pub(crate) degraded: Option<&'static str>,
+    /// Of the caller's limits.
+    pub(crate) hold: Option<Hold>,
 }
 
 /// Makes the decision and logs it. `held` is the model that the request's conversation is with. That the learning is in trouble
 /// fails no request.
 pub(crate) async fn decide(
     app: &Arc<App>,
+    caller: &Caller,
     id: DecisionId,
     asked: Asked<'_>,
     target: &Target<'_>,
     excluded: &[&str],
     held: Option<&str>,
 ) -> Result<Decided, ApiError> {
-    let Asked { name, outline, routes } = asked;
+    let Asked { name, outline, routes, answer } = asked;
     let conversation = Conversation::from_messages(&outline.messages, outline.tools)
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
+    let hold = match &*caller.meters {
+        [] => None,
+        meters => {
+            Some(limits::admit(app, meters, &estimate(app, target, f64::from(conversation.input_tokens()), answer))?)
+        }
+    };
     // Nobody decides on a pinned request, so it does not wait for a slow encoder.
     let free_only = matches!(target, Target::Model(_));
     let mut features = app.features.of(&conversation, free_only, &app.metrics).await;
@@ -224,7 +262,7 @@ pub(crate) async fn decide(
         audit,
     };
     app.log(Entry::Decision(record));
-    Ok(Decided { route, decision, input_tokens, audited: audit.drawn, degraded })
+    Ok(Decided { route, decision, input_tokens, audited: audit.drawn, degraded, hold })
 }
 
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
@@ -367,6 +405,7 @@ fn describe(headers: &mut HeaderMap, ticket: &Ticket, upstream_id: Option<&str>)
     if let Some(reason) = ticket.degraded() {
         set(headers, DEGRADED, reason);
     }
+    browser::give_token(ticket.app(), ticket.id(), headers);
     if ticket.is_drawn() {
         set(headers, AUDIT, "1");
     }

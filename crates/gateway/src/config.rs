@@ -1,6 +1,7 @@
 //! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
 
 mod features;
+mod keys;
 mod raw;
 mod read;
 mod resolve;
@@ -19,6 +20,8 @@ use slarouter_core::{Price, RouteSpec};
 use slarouter_text::LocalEncoder;
 
 use crate::embedding::EmbeddingConfig;
+use crate::keys::Grants;
+use crate::limits::Limits;
 
 /// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
 #[derive(Clone, Debug)]
@@ -31,8 +34,14 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// How long after a decision its feedback is learnt from.
     pub feedback_window_ms: u64,
+    /// Feedback from browsers.
+    pub browser: BrowserFeedback,
     /// What makes features of the requests.
     pub features: FeaturesConfig,
+    /// Keys of clients.
+    pub keys: Vec<ClientKey>,
+    /// Limits of tenants, by name.
+    pub tenants: BTreeMap<String, Limits>,
     /// The models, in the order of the file.
     pub models: Vec<Model>,
     /// The routes by name.
@@ -50,6 +59,14 @@ pub struct Server {
     pub admin_listen: Option<SocketAddr>,
     /// Keys that clients may use; none means that anybody may call.
     pub api_keys: Vec<SecretString>,
+    /// Keys of administrators.
+    pub admin_keys: Vec<SecretString>,
+    /// Whether anybody may call while there are no keys, also on an address that others reach.
+    pub allow_unauthenticated: bool,
+    /// Certificates, for HTTPS.
+    pub tls: Option<Tls>,
+    /// Largest head of a request.
+    pub max_header_bytes: usize,
     /// Largest request body.
     pub max_body_bytes: usize,
     /// Until the first byte of an answer, retries included.
@@ -62,6 +79,39 @@ pub struct Server {
     pub max_connections: usize,
     /// Seed of all draws.
     pub seed: u64,
+}
+
+/// `server.tls`
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate chain, a PEM file.
+    pub cert: PathBuf,
+    /// Its private key, a PEM file.
+    pub key: PathBuf,
+    /// Authorities of client certificates, a PEM file; with it, clients must have one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What `[feedback]` says of browsers.
+#[derive(Clone, Debug, Default)]
+pub struct BrowserFeedback {
+    /// Signs tokens for single decisions; without it there are none.
+    pub secret: Option<SecretString>,
+    /// How long a token works.
+    pub lifetime: Duration,
+    /// Origins of the pages that may send feedback.
+    pub origins: Vec<String>,
+}
+
+/// `[[keys]]`
+#[derive(Clone, Debug)]
+pub struct ClientKey {
+    /// Whose it is: its limits and budget are counted under this name.
+    pub name: Arc<str>,
+    /// The key.
+    pub key: SecretString,
+    /// What it may do.
+    pub grants: Grants,
 }
 
 /// `[store]`
@@ -90,6 +140,8 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// Largest answer that is not streamed.
     pub max_response_bytes: usize,
+    /// Longest stream of an answer.
+    pub max_stream_bytes: usize,
     /// Calls per request, retries and fallbacks together.
     pub max_attempts: u32,
     /// Retries of a call to the same model.
@@ -118,6 +170,7 @@ impl Default for UpstreamConfig {
             first_token_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(60),
             max_response_bytes: 64 << 20,
+            max_stream_bytes: 1 << 30,
             max_attempts: 3,
             retries: 1,
             backoff: Duration::from_millis(100),

@@ -52,6 +52,12 @@ impl ApiError {
         }
     }
 
+    /// 429: over a limit of the key or the tenant.
+    pub(crate) fn limited(code: &'static str, message: String, retry_after: Option<u64>) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self { status, kind: "rate_limit_error", code, param: None, place: None, message, retry_after }
+    }
+
     pub(crate) fn upstream(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { status, kind: "upstream_error", code, param: None, place: None, message, retry_after: None }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -13,8 +13,10 @@ use slarouter_core::{DecisionId, Rater, Rating, Source};
 use slarouter_store::{FeedbackRecord, StoreError};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::clock::{parse_id, public_id};
 use crate::error::ApiError;
+use crate::keys::Scope;
 
 const MAX_COMMENT: usize = 8_192;
 const MAX_RATER: usize = 256;
@@ -31,15 +33,37 @@ const MAX_RATER: usize = 256;
         (status = 503, body = crate::openapi::ErrorBody),
     ),
 )]
-pub(crate) async fn feedback(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    match record(&app, &body).await {
+pub(crate) async fn feedback(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    body: Bytes,
+) -> Response {
+    match record(&app, &caller, &body).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
 }
 
-async fn record(app: &App, body: &[u8]) -> Result<Response, ApiError> {
+async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, ApiError> {
     let given = parse(body)?;
+    if given.source == Source::Audit && !caller.has(Scope::Audit) {
+        let message = "audits need a key with the scope `audit`";
+        return Err(ApiError::invalid("source", "insufficient_scope", message).with_status(StatusCode::FORBIDDEN));
+    }
+    if let Some(only) = caller.decision {
+        // Nor can a page be many raters.
+        let wrong = if only != given.decision {
+            "id"
+        } else if given.rater != Rater(0) {
+            "rater"
+        } else {
+            ""
+        };
+        if !wrong.is_empty() {
+            let message = "a feedback token is for the one answer that it came with, without a `rater`";
+            return Err(ApiError::invalid(wrong, "token_mismatch", message).with_status(StatusCode::FORBIDDEN));
+        }
+    }
     let decision = given.decision;
     let record = FeedbackRecord {
         decision,

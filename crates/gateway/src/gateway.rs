@@ -12,16 +12,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::{self, App};
-use crate::auth::Keys;
+use crate::auth::Auth;
 use crate::chat::affinity::Sessions;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::features::{EncoderError, Features, LoggedRoute};
 use crate::health::Health;
+use crate::keys::KeyBook;
 use crate::learning::{self, Learning, LearningError, Snapshot};
+use crate::limits::Meters;
 use crate::metrics::Metrics;
 use crate::server::{self, Limits};
 use crate::sla::SlaWatch;
+use crate::tls::{self, TlsError};
+use crate::token::Signer;
 use crate::upstream::Upstream;
 use crate::warm::{WarmStart, WarmStartError};
 
@@ -70,6 +74,18 @@ pub enum StartError {
     /// The database cannot be opened or written.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
+    /// Anybody who reaches the address could spend the operator's money. The configuration is at fault.
+    #[error(
+        "anybody who reaches {addr} could spend your money: set server.api_keys or [[keys]], make a key with `slarouter keys \
+         create`, or set server.allow_unauthenticated = true"
+    )]
+    Open {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The certificates cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsError),
     /// What was learnt cannot be loaded.
     #[error("the saved state: {0}")]
     Learning(#[from] LearningError),
@@ -99,9 +115,21 @@ impl Gateway {
             None => None,
         };
         let features = Features::start(&config.features)?;
+        let acceptor = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
+        let browser = &config.browser;
+        let signer = browser.secret.as_ref().and_then(|secret| Signer::new(secret, browser.lifetime));
         let clock = Arc::new(Clock::default());
         let started = clock.now();
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
+        let taken = config.keys.iter().map(|key| key.name.clone()).collect();
+        let book = KeyBook::with_clock(store.clone(), taken, clock.clone());
+        let auth = Auth::new(&config, &store.keys().await?, started);
+        auth.meters.restore(store.spending(Meters::since(started)).await?, started);
+        let server = &config.server;
+        if auth.is_open() && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
+            store.close().await;
+            return Err(StartError::Open { addr: server.listen });
+        }
         let mut learning = Learning::load(store.as_ref()).await?;
         for (route, settings) in &config.routes {
             let warm_start =
@@ -114,7 +142,10 @@ impl Gateway {
         let published = learning::publish(&learning);
 
         let app = Arc::new(App {
-            keys: Keys::new(&config.server.api_keys),
+            auth,
+            book,
+            signer,
+            loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Upstream::new(config.upstream.clone())?,
             features,
             metrics: Metrics::new(),
@@ -140,13 +171,17 @@ impl Gateway {
         let learner = tokio::spawn(learning::watched(learner, stuck));
         let limits = Limits {
             connections: app.config.server.max_connections,
+            max_header_bytes: app.config.server.max_header_bytes,
             header_timeout: app.config.server.header_timeout,
             grace: app.config.server.shutdown_grace,
         };
         let addr = local_addr(&listener, app.config.server.listen);
         let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
-        let server = tokio::spawn(server::serve(listener, app::public(app.clone()), limits, serving));
-        let serve_operator = |admin| tokio::spawn(server::serve(admin, app::admin(app.clone()), limits, operating));
+        let server = tokio::spawn(server::serve(listener, acceptor.clone(), app::public(app.clone()), limits, serving));
+        // The administrator's keys travel there; within this machine they are seen by nobody.
+        let acceptor = acceptor.filter(|_| !app.loopback);
+        let serve_operator =
+            |admin| tokio::spawn(server::serve(admin, acceptor, app::admin(app.clone()), limits, operating));
         let operator = admin.map(serve_operator);
         Ok(Self {
             addr,

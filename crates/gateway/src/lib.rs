@@ -4,11 +4,13 @@
 //! call the upstream (retry, fallback), pass the bytes through while metering them, log the outcome. Life of a feedback:
 //! check, append durably, answer; the learner task then reads it from the log and publishes a new snapshot.
 
+mod admin;
 mod app;
 mod audits;
 mod auth;
 #[doc(hidden)]
 pub mod bench;
+mod browser;
 mod chat;
 mod clock;
 mod config;
@@ -18,7 +20,9 @@ mod features;
 mod feedback;
 mod gateway;
 mod health;
+pub mod keys;
 mod learning;
+mod limits;
 mod metrics;
 mod models;
 mod openapi;
@@ -26,6 +30,8 @@ mod protocol;
 mod route;
 mod server;
 mod sla;
+mod tls;
+mod token;
 mod upstream;
 mod warm;
 mod wire;
@@ -35,4 +41,6 @@ pub use embedding::{EmbeddingConfig, EmbeddingError, RemoteEncoder};
 pub use features::{EncoderError, FeaturesId, identify};
 pub use gateway::{Gateway, RouteView, StartError};
 pub use learning::{Learning, LearningError, SavedStates};
+pub use limits::Limits;
+pub use tls::TlsError;
 pub use warm::{WarmStart, WarmStartError};

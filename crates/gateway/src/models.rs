@@ -2,30 +2,32 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::ApiError;
 
 fn entry(app: &App, id: &str) -> Value {
     json!({ "id": id, "object": "model", "created": app.started.0 / 1000, "owned_by": "slarouter" })
 }
 
-fn names(app: &App) -> Vec<String> {
+fn names(app: &App, caller: &Caller) -> Vec<String> {
     // Who the tenants are is not for everybody to read.
     let routes = app.config.routes.keys().filter(|name| !name.contains('/')).map(|route| format!("auto:{route}"));
     let models = app.config.models.iter().map(|model| model.name.to_string());
-    std::iter::once("auto".to_owned()).chain(routes).chain(models).collect()
+    let all = std::iter::once("auto".to_owned()).chain(routes).chain(models);
+    all.filter(|name| caller.may_ask(name, &app.config.default_route)).collect()
 }
 
 /// Lists the models and routes
 #[utoipa::path(get, path = "/v1/models", tag = "Models", responses((status = 200, body = crate::openapi::ModelList)))]
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
-    let data: Vec<_> = names(&app).iter().map(|name| entry(&app, name)).collect();
+pub(crate) async fn list(State(app): State<Arc<App>>, Extension(caller): Extension<Arc<Caller>>) -> Response {
+    let data: Vec<_> = names(&app, &caller).iter().map(|name| entry(&app, name)).collect();
     Json(json!({ "object": "list", "data": data })).into_response()
 }
 
@@ -35,8 +37,12 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
     params(("id" = String, Path, description = "As `/v1/models` lists it")),
     responses((status = 200, body = crate::openapi::ModelBody), (status = 404, body = crate::openapi::ErrorBody)),
 )]
-pub(crate) async fn retrieve(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    if names(&app).contains(&id) {
+pub(crate) async fn retrieve(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Path(id): Path<String>,
+) -> Response {
+    if names(&app, &caller).contains(&id) {
         return Json(entry(&app, &id)).into_response();
     }
     unknown(&id).into_response()

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,13 +15,13 @@ use slarouter_store::{OutcomeRecord, StoreError, StoredDecision};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::chat::ticket::{Prices, candidates};
-use crate::chat::{self, Asked, Target};
+use crate::chat::{self, AnswerLength, Asked, Target};
 use crate::clock::{is_route_id, new_route_id, parse_id, prefixed_id};
 use crate::config::Model;
 use crate::error::ApiError;
 use crate::metrics::Served;
-use crate::models::unknown;
 use crate::openapi::Candidate;
 use crate::protocol::outline::outline;
 use crate::protocol::{Endpoint, Refusal, messages, responses};
@@ -116,14 +116,18 @@ pub(crate) struct ReportReceipt {
     request_body = RouteRequest,
     responses((status = 200, body = RouteResponse), (status = "4XX", body = crate::openapi::ErrorBody)),
 )]
-pub(crate) async fn route(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    match decide(&app, &body).await {
+pub(crate) async fn route(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    body: Bytes,
+) -> Response {
+    match decide(&app, &caller, &body).await {
         Ok(response) => Json(response).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-async fn decide(app: &Arc<App>, body: &[u8]) -> Result<RouteResponse, ApiError> {
+async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteResponse, ApiError> {
     let request: RouteRequest = serde_json::from_slice(body)
         .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body cannot be read: {error}")))?;
     let raw = |value: Option<Box<RawValue>>| value.map(|raw| raw.get().to_owned()).filter(|raw| raw != "null");
@@ -143,11 +147,14 @@ async fn decide(app: &Arc<App>, body: &[u8]) -> Result<RouteResponse, ApiError> 
         return Err(ApiError::invalid(param, "empty_array", format!("`{param}` must not be empty")));
     }
     let name = request.model.as_deref().unwrap_or("auto");
-    let target = chat::target(app, name).ok_or_else(|| unknown(name))?;
+    let target = chat::allowed(app, caller, name)?;
     let outline = outline(endpoint, &question, preface.as_deref(), tools.as_deref());
     let id = new_route_id();
     let barred = chat::barred(app, &target, &[]);
-    let decided = chat::decide(app, id, Asked { name, outline, routes: true }, &target, &barred, None).await?;
+    let asked = Asked { name, outline, routes: true, answer: AnswerLength::None };
+    let mut decided = chat::decide(app, caller, id, asked, &target, &barred, None).await?;
+    // It counts as a request; what the caller spends elsewhere is not the gateway's to limit.
+    drop(decided.hold.take());
     let decision = &decided.decision;
     let model = &*decision.choice().model;
     let upstream_model = match target {

@@ -3,6 +3,7 @@
 //! Everything in the log has one number, `seq`, given by one writer; reading the events in that order and applying them gives
 //! the learner's state. Ids and times are made by the caller and stored as they are given.
 
+mod keys;
 mod records;
 mod sqlite;
 
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::watch;
 
+pub use keys::{KeyChange, KeyRecord, Spending};
 pub use records::{
     Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
     StoredDecision,
@@ -100,6 +102,24 @@ pub trait Store: Send + Sync {
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<PendingAudit>, StoreError>;
+
+    /// All keys that there ever were, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// Makes these changes to the keys, all or none. Durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be written.
+    async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError>;
+
+    /// What each account has spent per day, from the day `since` (days since 1970, UTC).
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError>;
 
     /// How much there is.
     ///

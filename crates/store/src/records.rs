@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::keys::Spending;
 use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 
 /// A decision, with all that is needed to learn from its feedback later and to evaluate other policies on it.
@@ -93,6 +94,8 @@ pub enum Entry {
     },
     /// The end of a request.
     Outcome(OutcomeRecord),
+    /// Something is spent, reserved or given back. No event of the log: it has no number, and nothing is learnt from it.
+    Spend(Spending),
 }
 
 /// An event of the log, as the learner reads it.

@@ -2,6 +2,7 @@
 
 mod audits;
 mod insert;
+mod keys;
 mod read;
 mod write;
 
@@ -20,7 +21,8 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::{
-    Counts, Entry, Event, FeedbackRecord, OutcomeRecord, PendingAudit, Snapshot, Store, StoreError, StoredDecision,
+    Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
+    StoreError, StoredDecision,
 };
 use write::{Command, Writer};
 
@@ -169,6 +171,18 @@ impl Store for SqliteStore {
         audits::pending(&self.readers, after, since, limit).await
     }
 
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        keys::list(&self.readers).await
+    }
+
+    async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError> {
+        self.ask(|reply| Command::ChangeKeys { changes, reply }).await
+    }
+
+    async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError> {
+        keys::spending(&self.readers, since).await
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         read::counts(&self.readers).await
     }
@@ -223,7 +237,7 @@ fn check(entry: &Entry) -> Result<(), StoreError> {
             let known = [record.input_tokens, record.cached_tokens, record.output_tokens, record.ttft_ms];
             record.cost.is_finite() && record.latency_ms.is_finite() && known.into_iter().flatten().all(f64::is_finite)
         }
-        Entry::Reroute { .. } => true,
+        Entry::Reroute { .. } | Entry::Spend(_) => true,
     };
     if sound { Ok(()) } else { Err(StoreError::Entry) }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
@@ -9,6 +10,7 @@ use http::HeaderMap;
 
 use super::answer;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::openapi::{
     AnthropicErrorBody, ChatBody, CompletionsBody, EmbeddingsBody, ErrorBody, MessagesBody, ResponsesBody,
 };
@@ -26,8 +28,13 @@ use crate::protocol::Endpoint;
         (status = "5XX", body = ErrorBody),
     ),
 )]
-pub(crate) async fn completions(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&app, Endpoint::Chat, &headers, body).await
+pub(crate) async fn completions(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&app, &caller, Endpoint::Chat, &headers, body).await
 }
 
 /// Answers a responses request
@@ -42,8 +49,13 @@ pub(crate) async fn completions(State(app): State<Arc<App>>, headers: HeaderMap,
         (status = "5XX", body = ErrorBody),
     ),
 )]
-pub(crate) async fn responses(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&app, Endpoint::Responses, &headers, body).await
+pub(crate) async fn responses(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&app, &caller, Endpoint::Responses, &headers, body).await
 }
 
 /// Answers in Anthropic's protocol
@@ -58,8 +70,13 @@ pub(crate) async fn responses(State(app): State<Arc<App>>, headers: HeaderMap, b
         (status = "5XX", body = AnthropicErrorBody),
     ),
 )]
-pub(crate) async fn messages(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&app, Endpoint::Messages, &headers, body).await
+pub(crate) async fn messages(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&app, &caller, Endpoint::Messages, &headers, body).await
 }
 
 /// Completes a text with the model named
@@ -74,8 +91,13 @@ pub(crate) async fn messages(State(app): State<Arc<App>>, headers: HeaderMap, bo
         (status = "5XX", body = ErrorBody),
     ),
 )]
-pub(crate) async fn text_completions(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&app, Endpoint::Completions, &headers, body).await
+pub(crate) async fn text_completions(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&app, &caller, Endpoint::Completions, &headers, body).await
 }
 
 /// Embeds texts with the model named
@@ -88,6 +110,11 @@ pub(crate) async fn text_completions(State(app): State<Arc<App>>, headers: Heade
         (status = "5XX", body = ErrorBody),
     ),
 )]
-pub(crate) async fn embeddings(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&app, Endpoint::Embeddings, &headers, body).await
+pub(crate) async fn embeddings(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&app, &caller, Endpoint::Embeddings, &headers, body).await
 }

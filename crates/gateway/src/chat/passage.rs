@@ -21,6 +21,8 @@ struct Passage {
     relay: Option<Box<dyn Relay>>,
     idle: Duration,
     metadata: bool,
+    /// Bytes that may still come.
+    left: usize,
 }
 
 /// Costs and metadata of the stream, asked for when its usage is known.
@@ -50,7 +52,8 @@ pub(super) fn stream(
     metadata: bool,
     idle: Duration,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + use<> {
-    let passage = Passage { ticket, status, first: Some(first), rest, relay: Some(relay), idle, metadata };
+    let left = ticket.app().config.upstream.max_stream_bytes;
+    let passage = Passage { ticket, status, first: Some(first), rest, relay: Some(relay), idle, metadata, left };
     stream::unfold(passage, |mut passage| async move {
         let bytes = passage.next().await?;
         Some((Ok(bytes), passage))
@@ -68,6 +71,16 @@ impl Passage {
                     Err(_) => Err(format!("nothing came for {} s", self.idle.as_secs_f64())),
                     Ok(chunk) => chunk.transpose(),
                 },
+            };
+            let chunk = match chunk {
+                Ok(Some(bytes)) => match self.left.checked_sub(bytes.len()) {
+                    Some(left) => {
+                        self.left = left;
+                        Ok(Some(bytes))
+                    }
+                    None => Err("the stream is longer than upstream.max_stream_bytes allows".to_owned()),
+                },
+                other => other,
             };
             let closing = Closing { ticket: &self.ticket, metadata: self.metadata };
             let end = match chunk {

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::clock::prefixed_id;
 use crate::config::{Model, ModelProtocol};
 use crate::health::Admission;
+use crate::limits::{Hold, Spent};
 use crate::metrics::Served;
 use crate::protocol::Endpoint;
 use crate::wire::request::Request;
@@ -53,6 +54,8 @@ pub(crate) struct Ticket {
     degraded: Option<&'static str>,
     /// The call under way.
     admission: Option<Admission>,
+    /// Of the caller's limits, until the end.
+    hold: Option<Hold>,
 }
 
 impl Prices {
@@ -77,7 +80,7 @@ impl Prices {
 
 impl Ticket {
     pub(crate) fn new(app: Arc<App>, id: DecisionId, decided: Decided, request: &Request, arrived: Instant) -> Self {
-        let Decided { route, decision, input_tokens, audited, degraded } = decided;
+        let Decided { route, decision, input_tokens, audited, degraded, hold } = decided;
         let model = decision.choice().model.clone();
         Self {
             app,
@@ -99,7 +102,12 @@ impl Ticket {
             finished: false,
             degraded,
             admission: None,
+            hold,
         }
+    }
+
+    pub(crate) fn app(&self) -> &App {
+        &self.app
     }
 
     pub(crate) fn is_drawn(&self) -> bool {
@@ -227,6 +235,7 @@ impl Ticket {
         }
         let usage = usage.filter(Usage::is_plausible);
         let cost = self.cost(usage.as_ref());
+        self.release(status, usage.as_ref(), cost);
         let elapsed = self.arrived.elapsed();
         self.app.metrics.served(&Served {
             route: &self.route,
@@ -267,6 +276,20 @@ impl Ticket {
             ttft_ms: self.first_byte.map(|first| first.duration_since(self.arrived).as_secs_f64() * 1e3),
             error,
         }));
+    }
+}
+
+impl Ticket {
+    /// Settles what the caller's limits held. Without a report, what a provider may have billed counts in full: else hanging
+    /// up before the end would be a way past every budget.
+    fn release(&mut self, status: u16, usage: Option<&Usage>, usd: f64) {
+        let Some(hold) = self.hold.take() else { return };
+        let cut_short = status == CLIENT_CLOSED || status == StatusCode::GATEWAY_TIMEOUT.as_u16();
+        hold.settle(match usage {
+            Some(usage) => Spent::Known { tokens: (usage.input_tokens + usage.output_tokens) as f64, usd },
+            None if self.answered || (cut_short && self.attempts > 0) => Spent::Unknown,
+            None => Spent::Known { tokens: 0.0, usd: 0.0 },
+        });
     }
 }
 

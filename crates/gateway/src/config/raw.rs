@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::limits::Limits;
+
 pub(super) type Text = Spanned<String>;
 pub(super) type Number = Spanned<f64>;
 pub(super) type Count = Spanned<u64>;
@@ -23,6 +25,10 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) features: Features,
     #[serde(default)]
+    pub(super) keys: Vec<Key>,
+    #[serde(default)]
+    pub(super) tenants: BTreeMap<Text, Spanned<Limits>>,
+    #[serde(default)]
     pub(super) models: Vec<Spanned<Model>>,
     #[serde(default)]
     pub(super) routes: BTreeMap<Text, Spanned<Route>>,
@@ -36,13 +42,36 @@ pub(super) struct Server {
     #[serde(default)]
     pub(super) api_keys: Vec<Text>,
     #[serde(default)]
+    pub(super) admin_keys: Vec<Text>,
+    #[serde(default)]
     pub(super) allow_unauthenticated: bool,
+    pub(super) tls: Option<Tls>,
     pub(super) max_body_bytes: Option<Count>,
+    pub(super) max_header_bytes: Option<Count>,
     pub(super) request_timeout_s: Option<Number>,
     pub(super) header_timeout_s: Option<Number>,
     pub(super) shutdown_grace_s: Option<Number>,
     pub(super) max_connections: Option<Count>,
     pub(super) seed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Tls {
+    pub(super) cert: Text,
+    pub(super) key: Text,
+    pub(super) client_ca: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Key {
+    pub(super) name: Text,
+    pub(super) key: Text,
+    pub(super) scopes: Spanned<Vec<Text>>,
+    pub(super) tenant: Option<Text>,
+    pub(super) models: Option<Spanned<Vec<Text>>>,
+    pub(super) limits: Option<Spanned<Limits>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,6 +91,7 @@ pub(super) struct Upstream {
     pub(super) response_timeout_s: Option<Number>,
     pub(super) idle_timeout_s: Option<Number>,
     pub(super) max_response_bytes: Option<Count>,
+    pub(super) max_stream_bytes: Option<Count>,
     pub(super) max_attempts: Option<Count>,
     pub(super) first_token_timeout_s: Option<Number>,
     pub(super) retries: Option<u32>,
@@ -82,6 +112,10 @@ pub(super) struct Feedback {
     pub(super) rater_limit: Option<u64>,
     #[serde(default)]
     pub(super) failures_count: bool,
+    pub(super) token_secret: Option<Text>,
+    pub(super) token_lifetime_s: Option<Number>,
+    #[serde(default)]
+    pub(super) cors_origins: Vec<Text>,
 }
 
 #[derive(Default, Deserialize)]

@@ -17,7 +17,7 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 use super::features::features;
 use super::raw::{self, Count, Number, Text};
 use super::substitute::substitute;
-use super::{Config, Model, ModelProtocol, Problems, Route, Server, StoreConfig, UpstreamConfig, window};
+use super::{Config, Model, ModelProtocol, Problems, Route, Server, StoreConfig, Tls, UpstreamConfig, window};
 
 const DAY_MS: f64 = 86_400_000.0;
 /// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
@@ -25,7 +25,6 @@ const SECONDS: RangeInclusive<f64> = 1e-3..=1e8;
 /// A byte at least, a tebibyte at most: beyond it a limit is none, and the runtime's own counters overflow.
 const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
 const MOST_CONCURRENCY: usize = 1 << 20;
-const KEY_LENGTH: usize = 16;
 /// Ratings of one named rater that count per route and day.
 const RATER_LIMIT: u64 = 100;
 
@@ -44,6 +43,7 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let server = server(raw.server, env, problems);
     let store = store(raw.store, env, problems);
     let upstream = upstream(raw.upstream, problems);
+    let browser = super::keys::browser(&raw.feedback, env, problems);
     let window = raw.feedback.window_days;
     let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
     let feedback_window_ms = (days * DAY_MS).max(1.0) as u64;
@@ -104,7 +104,21 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     if !names.is_empty() && !names.contains(&default_route) {
         problems.absent(None, "with several routes, one must be called default: it is what model \"auto\" means");
     }
-    Config { server, store, upstream, feedback_window_ms, features, models, routes, default_route }
+    let keys = super::keys::keys(raw.keys, &models, &routes, env, problems);
+    let tenants = super::keys::tenants(raw.tenants, problems);
+    Config {
+        server,
+        store,
+        upstream,
+        feedback_window_ms,
+        browser,
+        features,
+        keys,
+        tenants,
+        models,
+        routes,
+        default_route,
+    }
 }
 
 fn upstream(raw: raw::Upstream, problems: &mut Problems<'_>) -> UpstreamConfig {
@@ -126,6 +140,7 @@ fn upstream(raw: raw::Upstream, problems: &mut Problems<'_>) -> UpstreamConfig {
     let positive = |share: f64| share > 0.0 && share <= 1.0;
     UpstreamConfig {
         max_response_bytes: count(raw.max_response_bytes, times.max_response_bytes as u64, problems) as usize,
+        max_stream_bytes: count(raw.max_stream_bytes, times.max_stream_bytes as u64, problems) as usize,
         max_attempts: count(raw.max_attempts, times.max_attempts.into(), problems).try_into().unwrap_or(u32::MAX),
         retries: raw.retries.unwrap_or(times.retries),
         retry_budget: number(raw.retry_budget, times.retry_budget, share, "from 0 to 1", problems),
@@ -169,25 +184,27 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server
     {
         problems.add(Some(place.span()), "admin_listen is the address of listen: choose another, or leave it out");
     }
-    let mut api_keys = Vec::new();
-    for key in &raw.api_keys {
-        let Some(value) = text(key, env, problems) else { continue };
-        if value.len() < KEY_LENGTH {
-            problems.add(Some(key.span()), format!("a client key must have at least {KEY_LENGTH} characters"));
-        }
-        api_keys.push(value.into());
-    }
-    if listen.is_some_and(|listen| !listen.ip().is_loopback()) && raw.api_keys.is_empty() && !raw.allow_unauthenticated
-    {
-        let place = raw.listen.as_ref().map(Text::span);
-        let what =
-            "anybody who reaches this address could spend your money: set api_keys, or allow_unauthenticated = true";
-        problems.absent(place, what);
-    }
+    let mut keys = |keys: &[Text], whose| {
+        let key = |key: &Text| super::keys::secret(key, whose, env, problems);
+        keys.iter().filter_map(key).collect::<Vec<_>>()
+    };
+    let api_keys = keys(&raw.api_keys, "a client");
+    let admin_keys = keys(&raw.admin_keys, "an admin");
+    let tls = raw.tls.as_ref().and_then(|tls| {
+        Some(Tls {
+            cert: text(&tls.cert, env, problems)?.into(),
+            key: text(&tls.key, env, problems)?.into(),
+            client_ca: tls.client_ca.as_ref().and_then(|path| text(path, env, problems)).map(Into::into),
+        })
+    });
     Server {
+        tls,
+        max_header_bytes: header_bytes(raw.max_header_bytes, problems),
         listen: listen.unwrap_or(standard),
         admin_listen,
         api_keys,
+        admin_keys,
+        allow_unauthenticated: raw.allow_unauthenticated,
         max_body_bytes: count(raw.max_body_bytes, 16 << 20, problems) as usize,
         request_timeout: seconds(raw.request_timeout_s, 600.0, problems),
         header_timeout: seconds(raw.header_timeout_s, 10.0, problems),
@@ -195,6 +212,16 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server
         max_connections: count(raw.max_connections, 10_000, problems) as usize,
         seed: raw.seed.unwrap_or(0),
     }
+}
+
+/// hyper takes no less than 8 KiB, and HTTP/2 no more than 32 bits.
+fn header_bytes(value: Option<Count>, problems: &mut Problems<'_>) -> usize {
+    let place = value.as_ref().map(|value| value.span());
+    let bytes = count(value, 64 << 10, problems);
+    if !(8 << 10..=16 << 20).contains(&bytes) {
+        problems.add(place, "max_header_bytes must be from 8192 to 16777216");
+    }
+    bytes as usize
 }
 
 fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {

@@ -17,6 +17,8 @@ const AUDITED: Settings = Settings {
     route: Some("policy = \"certified\""),
 };
 
+const AUDITOR: &str = "[[keys]]\nname = \"judge\"\nkey = \"sixteen-letters-1\"\nscopes = [\"audit\"]\n";
+
 fn id(answer: &Response) -> String {
     answer.headers()["x-request-id"].to_str().unwrap().to_owned()
 }
@@ -127,7 +129,7 @@ async fn what_was_not_drawn_takes_no_audit() {
 
 #[tokio::test]
 async fn mistakes_are_named_and_a_stranger_learns_nothing() {
-    let settings = Settings { server: "api_keys = [\"sixteen-letters-1\"]", ..AUDITED };
+    let settings = Settings { server: AUDITOR, ..AUDITED };
     let rig = Rig::start(&settings).await;
     let (status, body) = list(&rig, "").await;
     assert_eq!((status, &error(&body)["code"]), (401, &json!("invalid_api_key")));

@@ -4,14 +4,17 @@
 mod affinity;
 mod answers;
 mod audits;
+mod browser;
 mod decisions;
 mod degraded;
 mod encoders;
 mod failures;
 mod faults;
 mod health;
+mod keys;
 mod limits;
 mod protocols;
 mod setup;
 mod shutdown;
 mod timeouts;
+mod tls;

@@ -150,18 +150,26 @@ pub(crate) fn error(body: &Value) -> &Value {
     error
 }
 
+/// A configuration whose upstream nobody asks.
+pub(crate) fn detached(settings: &Settings, folder: &TempDir) -> Config {
+    configured(settings, "http://127.0.0.1:1/v1", folder)
+}
+
 pub(crate) fn url(folder: &TempDir) -> String {
     format!("sqlite://{}", folder.path().join("log.db").display())
 }
 
 fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config {
+    configured(settings, &upstream.base_url(), folder)
+}
+
+fn configured(settings: &Settings, base_url: &str, folder: &TempDir) -> Config {
     let model = |name: &str, upstream_model: &str, base_url: &str, more: &str| {
         format!(
             "[[models]]\nname = \"{name}\"\nbase_url = \"{base_url}\"\nupstream_model = \"{upstream_model}\"\n\
              price = {{ input = 1, output = 2 }}\n{more}\n"
         )
     };
-    let base_url = upstream.base_url();
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = '{}'\n{}\n[upstream]\n{}\n[feedback]\n{}\n[features]\n{}\n{}{}\
          [routes.default]\nmodels = [\"small\", \"large\"]\nsla = {{ satisfaction = 0.9 }}\n{}\n",
@@ -170,9 +178,9 @@ fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config 
         settings.store,
         settings.upstream,
         settings.feedback,
-        settings.features.replace("UPSTREAM", &base_url),
-        model("small", "a/ok", settings.small_url.as_deref().unwrap_or(&base_url), settings.small),
-        model("large", "b/ok", &base_url, ""),
+        settings.features.replace("UPSTREAM", base_url),
+        model("small", "a/ok", settings.small_url.as_deref().unwrap_or(base_url), settings.small),
+        model("large", "b/ok", base_url, ""),
         settings.route.unwrap_or("policy = \"fixed:small\""),
     );
     Config::parse(&text, &|_| None).unwrap()

@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::keys::spend;
 use super::read::blob;
 use crate::{DecisionRecord, Entry, OutcomeRecord};
 
@@ -17,13 +18,19 @@ pub(super) async fn insert(
 ) -> Result<(), sqlx::Error> {
     let (mut decisions, mut outcomes, mut reroutes) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
+        if matches!(entry, Entry::Spend(_)) {
+            continue;
+        }
         *seq += 1;
         match entry {
             Entry::Decision(record) => decisions.push((*seq as i64, record)),
             Entry::Outcome(record) => outcomes.push((*seq as i64, record)),
             Entry::Reroute { decision, model } => reroutes.push((*seq as i64, *decision, &**model)),
+            Entry::Spend(_) => {}
         }
     }
+    let spent = entries.iter().filter_map(|entry| if let Entry::Spend(spent) = entry { Some(spent) } else { None });
+    spend(connection, spent).await?;
     for rows in decisions.chunks(ROWS) {
         insert_decisions(connection, rows).await?;
     }

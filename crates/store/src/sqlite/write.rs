@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::insert::insert;
 use super::read::{blob, last_seq};
-use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
+use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, StoreError};
 
 /// Commands in one transaction.
 const BATCH: usize = 512;
@@ -30,6 +30,7 @@ pub(super) enum Command {
     Configure { time: Timestamp, route: String, spec: String, reply: Reply<()> },
     Rate { feedback: FeedbackRecord, window_ms: u64, reply: Reply<Receipt> },
     Report { outcome: Box<OutcomeRecord>, rerouted: bool, reply: Reply<Receipt> },
+    ChangeKeys { changes: Vec<KeyChange>, reply: Reply<()> },
     Save { seq: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
     Flush { reply: Reply<()> },
 }
@@ -220,9 +221,10 @@ impl Answer {
             Command::Rate { reply, .. } | Command::Report { reply, .. } => {
                 Self::Receipt(reply, Err(StoreError::Closed))
             }
-            Command::Configure { reply, .. } | Command::Save { reply, .. } | Command::Flush { reply } => {
-                Self::Done(reply)
-            }
+            Command::Configure { reply, .. }
+            | Command::ChangeKeys { reply, .. }
+            | Command::Save { reply, .. }
+            | Command::Flush { reply } => Self::Done(reply),
             Command::Log(_) => Self::Done(oneshot::channel().0),
         }
     }
@@ -261,6 +263,10 @@ async fn apply(
         Command::Configure { time, route, spec, reply } => {
             answers.push(Answer::Done(reply));
             configure(connection, time, &route, &spec, seq).await
+        }
+        Command::ChangeKeys { changes, reply } => {
+            answers.push(Answer::Done(reply));
+            super::keys::change(connection, &changes).await
         }
         Command::Save { seq: at, time, states, reply } => {
             answers.push(Answer::Done(reply));

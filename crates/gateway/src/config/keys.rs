@@ -1,0 +1,121 @@
+//! `[[keys]]`, `[tenants]`, and what `[feedback]` says of browsers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use secrecy::SecretString;
+use toml::Spanned;
+
+use super::raw::{self, Text};
+use super::resolve::{Env, seconds, text};
+use super::{BrowserFeedback, ClientKey, Model, Problems, Route};
+use crate::keys::{Grants, Scope, check_name};
+use crate::limits::Limits;
+
+const KEY_LENGTH: usize = 16;
+
+/// A key that is long enough, as a header can hold it.
+pub(super) fn secret(value: &Text, whose: &str, env: Env<'_>, problems: &mut Problems<'_>) -> Option<SecretString> {
+    let key = text(value, env, problems)?;
+    if key.len() < KEY_LENGTH {
+        problems.add(Some(value.span()), format!("{whose} key must have at least {KEY_LENGTH} characters"));
+    }
+    Some(key.into())
+}
+
+pub(super) fn keys(
+    raw: Vec<raw::Key>,
+    models: &[Model],
+    routes: &BTreeMap<Arc<str>, Route>,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<ClientKey> {
+    let mut keys: Vec<ClientKey> = Vec::new();
+    for entry in raw {
+        let Some(name) = text(&entry.name, env, problems) else { continue };
+        if let Err(what) = check_name(&name, "a key's") {
+            problems.add(Some(entry.name.span()), what);
+        }
+        if keys.iter().any(|other| *other.name == *name) {
+            problems.add(Some(entry.name.span()), "another key has this name: give each one of its own");
+        }
+        let mut scopes = Vec::new();
+        for word in entry.scopes.get_ref() {
+            match Scope::parse(word.get_ref()) {
+                Some(scope) => scopes.push(scope),
+                None => problems.add(Some(word.span()), "a scope is inference, feedback, audit or admin"),
+            }
+        }
+        if let Some(names) = &entry.models {
+            for asked in names.get_ref() {
+                let Some(value) = text(asked, env, problems) else { continue };
+                let known = match value.strip_prefix("auto") {
+                    Some("") => true,
+                    Some(rest) if rest.starts_with(':') => routes.contains_key(&rest[1..]),
+                    _ => models.iter().any(|model| *model.name == *value),
+                };
+                if !known {
+                    problems.absent(Some(asked.span()), format!("there is no model or route {:?}", asked.get_ref()));
+                }
+            }
+        }
+        let limits = entry.limits.map(Spanned::into_inner).unwrap_or_default();
+        let tenant = entry.tenant.as_ref().and_then(|tenant| text(tenant, env, problems));
+        let names = entry.models.as_ref().map(Spanned::get_ref);
+        let allowed = names.map(|names| names.iter().filter_map(|name| text(name, env, problems)).collect());
+        let grants = Grants { scopes, tenant, models: allowed, limits };
+        if let Err(what) = grants.check() {
+            problems.absent(Some(entry.scopes.span()), what);
+        }
+        if let Some(key) = secret(&entry.key, "a client", env, problems) {
+            keys.push(ClientKey { name: name.into(), key, grants });
+        }
+    }
+    keys
+}
+
+pub(super) fn tenants(raw: BTreeMap<Text, Spanned<Limits>>, problems: &mut Problems<'_>) -> BTreeMap<String, Limits> {
+    let mut tenants = BTreeMap::new();
+    for (name, limits) in raw {
+        let place = name.span();
+        let checked = check_name(name.get_ref(), "a tenant's").and_then(|()| limits.get_ref().check());
+        if let Err(what) = checked {
+            problems.add(Some(place), what);
+        }
+        tenants.insert(name.into_inner(), limits.into_inner());
+    }
+    tenants
+}
+
+/// A day: as long as a page stays open.
+const TOKEN_LIFETIME_S: f64 = 86_400.0;
+/// Of the digest that it keys: shorter ones could be tried out on one token.
+const SECRET_LENGTH: usize = 32;
+
+pub(super) fn browser(raw: &raw::Feedback, env: Env<'_>, problems: &mut Problems<'_>) -> BrowserFeedback {
+    let secret = raw.token_secret.as_ref().and_then(|place| {
+        let secret = text(place, env, problems)?;
+        if secret.len() < SECRET_LENGTH {
+            problems.add(Some(place.span()), format!("token_secret must have at least {SECRET_LENGTH} characters"));
+        }
+        Some(secret.into())
+    });
+    let mut origins = Vec::new();
+    for place in &raw.cors_origins {
+        let Some(origin) = text(place, env, problems) else { continue };
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let sound = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']));
+        if !sound || HeaderValue::from_str(&origin).is_err() {
+            problems.add(
+                Some(place.span()),
+                "an origin is https://host or https://host:port, without a path; there is no *",
+            );
+        }
+        origins.push(origin);
+    }
+    if let (None, Some(first)) = (&raw.token_secret, raw.cors_origins.first()) {
+        problems.absent(Some(first.span()), "cors_origins need a token_secret: pages have no key to send");
+    }
+    BrowserFeedback { secret, lifetime: seconds(raw.token_lifetime_s.clone(), TOKEN_LIFETIME_S, problems), origins }
+}

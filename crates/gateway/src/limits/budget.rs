@@ -1,0 +1,122 @@
+//! What has been spent today and this month, in whole 10⁻⁹ USD.
+
+const DAY_MS: u64 = 86_400_000;
+
+/// Days since 1970 (UTC).
+pub(super) fn day(now_ms: u64) -> u64 {
+    now_ms / DAY_MS
+}
+
+/// 10⁻⁹ USD, rounded up: what is spent is never less than counted.
+pub(super) fn nano(usd: f64) -> i64 {
+    (usd * 1e9).ceil().clamp(0.0, 9e18) as i64
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Budget {
+    today: u64,
+    /// Of the month of `today`.
+    first: u64,
+    spent_day: i64,
+    spent_month: i64,
+    /// Part of both: held by requests that have not ended.
+    pub(super) reserved: i64,
+}
+
+impl Budget {
+    /// Begins a new day, and a new month, if there is one.
+    pub(super) fn turn(&mut self, day: u64) {
+        if day <= self.today {
+            return;
+        }
+        let first = month(day).0;
+        if first != self.first {
+            self.spent_month = 0;
+        }
+        (self.today, self.first, self.spent_day) = (day, first, 0);
+    }
+
+    /// Adds to what was spent on `day`.
+    pub(super) fn spend(&mut self, day: u64, nano: i64) {
+        self.turn(day);
+        if day == self.today {
+            self.spent_day = self.spent_day.saturating_add(nano);
+        }
+        if day >= self.first {
+            self.spent_month = self.spent_month.saturating_add(nano);
+        }
+    }
+
+    pub(super) fn spent(&self) -> (i64, i64) {
+        (self.spent_day, self.spent_month)
+    }
+}
+
+/// The first days of the month that this day is in, and of the next one.
+pub(super) fn month(day: u64) -> (u64, u64) {
+    let mut first = 0;
+    // From the leap cycle's beginning that is next before; 146,097 days are 400 years.
+    let (mut year, mut left) = (1970 + day / 146_097 * 400, day % 146_097);
+    first += day - left;
+    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    while left >= 365 + u64::from(leap(year)) {
+        let length = 365 + u64::from(leap(year));
+        (left, first, year) = (left - length, first + length, year + 1);
+    }
+    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if left < length {
+            return (first, first + length);
+        }
+        (left, first) = (left - length, first + length);
+    }
+    (first, first + 31)
+}
+
+/// Milliseconds until the day, or the month, is over.
+pub(super) fn until_next(now_ms: u64, month_too: bool) -> u64 {
+    let next = if month_too { month(day(now_ms)).1 } else { day(now_ms) + 1 };
+    next * DAY_MS - now_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_of_the_calendar() {
+        // From `date -u -d … +%s` / 86400.
+        for (day, first, next) in [
+            (0, 0, 31),
+            (30, 0, 31),
+            (31, 31, 59),
+            (11_016, 10_988, 11_017),
+            (19_782, 19_754, 19_783),
+            (20_781, 20_758, 20_788),
+        ] {
+            assert_eq!(month(day), (first, next), "{day}");
+        }
+        // Every month begins where the one before ends.
+        let mut first = 0;
+        for _ in 0..12 * 500 {
+            let (begin, next) = month(first);
+            assert_eq!((begin, month(next - 1).0), (first, first));
+            assert!((28..=31).contains(&(next - begin)));
+            first = next;
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_yesterday_stays_there() {
+        let mut budget = Budget::default();
+        budget.spend(58, 10);
+        assert_eq!(budget.spent(), (10, 10));
+        budget.spend(59, 5);
+        assert_eq!(budget.spent(), (5, 5), "March is another month than February");
+        budget.spend(58, -10);
+        assert_eq!(budget.spent(), (5, 5));
+        budget.turn(60);
+        assert_eq!(budget.spent(), (0, 5));
+        budget.spend(59, -1);
+        assert_eq!(budget.spent(), (0, 4));
+    }
+}
