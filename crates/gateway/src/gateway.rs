@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::features::{EncoderError, Features, LoggedRoute};
 use crate::health::Health;
 use crate::keys::KeyBook;
-use crate::learning::{self, Learning, LearningError, Snapshot};
+use crate::learning::{self, Learning, LearningError, Sight, Snapshot};
 use crate::limits::Meters;
 use crate::metrics::Metrics;
 use crate::server::{self, Limits};
@@ -163,11 +163,10 @@ impl Gateway {
         let (stop_operating, operating) = watch::channel(false);
         let (stop_learning, learning_stops) = watch::channel(false);
         let snapshot_every = app.config.store.snapshot_every;
-        let published_too = published.clone();
         let sla = SlaWatch::new(app.config.routes.keys());
         let stuck = app.stuck.clone();
-        let learner =
-            learning::run(learning, store, published_too, clock, snapshot_every, sla, stuck.clone(), learning_stops);
+        let sight = Sight { published: published.clone(), stuck: stuck.clone() };
+        let learner = learning::run(learning, store, sight, clock, snapshot_every, sla, learning_stops);
         let learner = tokio::spawn(learning::watched(learner, stuck));
         let limits = Limits {
             connections: app.config.server.max_connections,

@@ -304,15 +304,21 @@ pub enum LearningError {
     Observe(#[from] ObserveError),
 }
 
+/// What requests see of the learner.
+pub(crate) struct Sight {
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+    /// It cannot go on for now.
+    pub(crate) stuck: Arc<AtomicBool>,
+}
+
 /// Runs until `stop` says so, then saves what was learnt.
 pub(crate) async fn run(
     mut learning: Learning,
     store: Arc<dyn Store>,
-    published: Arc<ArcSwap<Snapshot>>,
+    Sight { published, stuck }: Sight,
     clock: Arc<Clock>,
     snapshot_every: u64,
     mut sla: SlaWatch,
-    stuck: Arc<AtomicBool>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut committed = store.committed();

@@ -298,7 +298,7 @@ async fn a_database_of_release_0_1_opens_and_reads() {
     assert_eq!(store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap(), Receipt::Duplicate);
     assert_eq!(store.load_snapshots().await.unwrap()[0].state, [1, 2, 3]);
     // Before there were audits nothing was drawn, and all feedback was the users'.
-    assert!(matches!(&events[3], Event::Rated { rated, .. } if rated.source == Source::User));
+    assert!(matches!(&events[4], Event::Rated { rated, .. } if rated.source == Source::User));
     assert!(store.pending_audits(None, Timestamp(0), 10).await.unwrap().is_empty());
     let audit = FeedbackRecord { source: Source::Audit, ..thumb(7, Some(0.5)) };
     assert!(matches!(store.rate(audit, HOUR).await, Err(StoreError::NotDrawn)));

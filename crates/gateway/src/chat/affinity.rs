@@ -65,19 +65,27 @@ impl Sessions {
     pub(crate) fn answered(&self, session: Session, model: &str, now: Instant) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.age(now);
+        if held.young.len() >= GENERATION {
+            held.turn(now);
+        }
         held.young.insert(session.key, model.into());
     }
 }
 
 impl Generations {
     fn age(&mut self, now: Instant) {
-        let since = *self.since.get_or_insert(now);
-        let age = now.saturating_duration_since(since);
-        if age >= LIFETIME || self.young.len() >= GENERATION {
-            self.old = if age >= 2 * LIFETIME { HashMap::new() } else { std::mem::take(&mut self.young) };
-            self.young = HashMap::new();
-            self.since = Some(now);
+        let age = now.saturating_duration_since(*self.since.get_or_insert(now));
+        if age >= 2 * LIFETIME {
+            self.young.clear();
         }
+        if age >= LIFETIME {
+            self.turn(now);
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.old = std::mem::take(&mut self.young);
+        self.since = Some(now);
     }
 }
 
