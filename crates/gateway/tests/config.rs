@@ -9,6 +9,7 @@ use slarouter_gateway::{Config, EncoderConfig, identify};
 const EXAMPLE: &str = include_str!("../../../slarouter.example.toml");
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 const RAW: &str = include_str!("../src/config/raw.rs");
+const LIMITS: &str = include_str!("../src/limits.rs");
 
 fn none(_: &str) -> Option<String> {
     None
@@ -70,7 +71,9 @@ fn audits_and_the_limit_are_part_of_every_route() {
 
 /// The fields of the structs that the file is read into.
 fn keys() -> Vec<&'static str> {
-    RAW.lines().filter_map(|line| Some(line.trim().strip_prefix("pub(super) ")?.split_once(": ")?.0)).collect()
+    let raw = RAW.lines().filter_map(|line| Some(line.trim().strip_prefix("pub(super) ")?.split_once(": ")?.0));
+    let limits = LIMITS.lines().filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(": Option<")?.0));
+    raw.chain(limits).collect()
 }
 
 #[test]

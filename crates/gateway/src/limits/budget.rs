@@ -58,7 +58,7 @@ pub(super) fn month(day: u64) -> (u64, u64) {
     // From the leap cycle's beginning that is next before; 146,097 days are 400 years.
     let (mut year, mut left) = (1970 + day / 146_097 * 400, day % 146_097);
     first += day - left;
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     while left >= 365 + u64::from(leap(year)) {
         let length = 365 + u64::from(leap(year));
         (left, first, year) = (left - length, first + length, year + 1);
