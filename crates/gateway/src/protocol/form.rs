@@ -1,7 +1,7 @@
 //! The common form: what a request, an answer and a stream say, whichever protocol says it.
 
 use super::Protocol;
-use super::fields::{NOT_CARRIED, Refusal};
+use super::fields::{Fields, NOT_CARRIED, Refusal};
 use crate::wire::response::Usage as Tokens;
 
 /// A request for one answer.
@@ -190,6 +190,16 @@ pub(crate) struct Envelope {
 // === impl Request ===
 
 impl Request {
+    /// Who asks and on which terms: the same members in both of OpenAI's protocols.
+    pub(crate) fn read_caller(&mut self, fields: &mut Fields<'_>) -> Result<(), Refusal> {
+        let (old, new) = (fields.text("user")?, fields.text("safety_identifier")?);
+        self.user = new.or(old);
+        self.metadata = fields.take("metadata").filter(|metadata| *metadata != "{}").map(str::to_owned);
+        self.cache_key = fields.text("prompt_cache_key")?;
+        self.tier = fields.text("service_tier")?;
+        Ok(())
+    }
+
     /// An empty request.
     pub(crate) fn new(origin: Protocol) -> Self {
         Self {

@@ -54,11 +54,7 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
         request.show_reasoning = summary.iter().any(Option::is_some);
         reasoning.done()?;
     }
-    let (old, new) = (fields.text("user")?, fields.text("safety_identifier")?);
-    request.user = new.or(old);
-    request.metadata = fields.take("metadata").filter(|metadata| *metadata != "{}").map(str::to_owned);
-    request.cache_key = fields.text("prompt_cache_key")?;
-    request.tier = fields.text("service_tier")?;
+    request.read_caller(&mut fields)?;
     fields.done()?;
     Ok(request)
 }
