@@ -1,5 +1,4 @@
 //! Looking at a database from outside.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use slarouter_store::{StoreError, inspect, open};
 use sqlx::sqlite::SqliteConnectOptions;
