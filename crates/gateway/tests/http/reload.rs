@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use slarouter_gateway::{Config, Gateway, ReloadError, Reloaded};
 use slarouter_store::Event;
 use slarouter_testkit::{Script, Upstream};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::setup::{error, question, read, url, verified};
@@ -503,4 +505,47 @@ async fn renewed_certificates_are_served_to_new_connections() {
     assert!(matches!(refused, ReloadError::Tls(_)), "{refused}");
     assert_eq!(ask(&trusting(&new.pem())).await.unwrap().status(), 200);
     rig.gateway.shutdown().await;
+}
+
+/// The log is locked before the reload, and the reload is what finds out.
+#[tokio::test]
+async fn while_the_log_cannot_be_written_the_old_configuration_stays_and_learns_on() {
+    let open = File { server: "allow_unauthenticated = true", ..FIRST };
+    let rig = Rig::start(open).await;
+    let answer = rig.ask("auto").await;
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    answer.bytes().await.unwrap();
+    let rate = async || {
+        let rating = json!({ "id": id, "rating": "up" });
+        let url = format!("http://{}/v1/feedback", rig.gateway.addr());
+        rig.client.post(url).json(&rating).send().await.unwrap().status().as_u16()
+    };
+    // Its outcome too is on disk before the lock.
+    assert_eq!(rate().await, 202);
+    let options: SqliteConnectOptions = url(&rig.folder).parse().unwrap();
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let changed = File { alpha: 0.5, ..open };
+    for _ in 0..2 {
+        let (status, body) = rig.reload(changed).await;
+        assert_eq!((status, &error(&body)["code"]), (503, &json!("store_unavailable")), "{body}");
+    }
+    assert_eq!(rig.ask("auto").await.status(), 200);
+    assert!(rig.shows("slarouter_satisfaction_target_ratio{route=\"default\"} 0.9").await);
+
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let answer = rig.ask("auto").await;
+    let second = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    answer.bytes().await.unwrap();
+    let rating = json!({ "id": second, "rating": "up" });
+    let url = format!("http://{}/v1/feedback", rig.gateway.addr());
+    assert_eq!(rig.client.post(url).json(&rating).send().await.unwrap().status(), 202);
+    // What is learnt reaches the requests of the configuration that has stayed.
+    while !rig.shows("slarouter_labelled_decisions{route=\"default\"} 2").await {}
+    assert!(rig.shows("slarouter_satisfaction_target_ratio{route=\"default\"} 0.9").await);
+    assert_eq!(rig.reload(changed).await.0, 200);
+    assert!(rig.shows("slarouter_satisfaction_target_ratio{route=\"default\"} 0.5").await);
+    rig.gateway.shutdown().await;
+    verified(&rig.folder).await;
 }
