@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod demo;
+mod doctor;
 mod keys;
 mod replay;
 mod serve;
@@ -28,6 +29,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check a configuration file and report everything that is wrong with it at once.
     Check(check::CheckArgs),
+    /// Check a configuration against the world: files, database, ports, upstreams. Changes nothing, asks no model anything.
+    Doctor(doctor::DoctorArgs),
     /// Compare the saved state with what replaying the whole log gives; the gateway must not be running.
     Verify(verify::VerifyArgs),
     /// Make, list, rotate and revoke the keys of clients.
@@ -57,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Check(args) => check::run(args),
+        Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slarouter_gateway::{Config, Gateway};
+use clap::ValueEnum;
+use slarouter_gateway::{Config, Gateway, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +17,15 @@ pub(crate) struct ServeArgs {
     /// Which log lines to write to standard error: error, warn, info, debug, or a tracing filter.
     #[arg(long, value_name = "FILTER", default_value = "info", env = "SLAROUTER_LOG")]
     log: String,
+    /// How to write them; as server.log_format says if left out, and without that text on a terminal and JSON elsewhere.
+    #[arg(long, value_name = "FORMAT", env = "SLAROUTER_LOG_FORMAT")]
+    log_format: Option<Format>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Text,
 }
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -24,14 +34,17 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         Err(errors) => return crate::check::refuse(&errors),
     };
     let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&args.log)?).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        logs.init();
-    } else {
+    let asked = args.log_format.map(|format| matches!(format, Format::Json));
+    let configured = config.server.log_format.map(|format| format == LogFormat::Json);
+    if asked.or(configured).unwrap_or_else(|| !std::io::stderr().is_terminal()) {
         logs.json().flatten_event(true).init();
+    } else {
+        logs.with_ansi(std::io::stderr().is_terminal()).init();
     }
     // Registered before anything is promised to anybody, so that an early signal is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let gateway = Gateway::start(config).await?;
     let mut ready = serde_json::json!({ "listening": gateway.addr().to_string() });
     if let Some(admin) = gateway.admin_addr() {
@@ -39,9 +52,18 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     writeln!(std::io::stdout(), "{ready}")?;
     tracing::info!(addr = %gateway.addr(), "listening");
+    let reloads = gateway.reloads();
+    let reloading = async {
+        while hangup.recv().await.is_some() {
+            // The gateway itself logs how it went.
+            let _ = reloads.reload().await;
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         _ = terminate.recv() => {},
         _ = interrupt.recv() => {},
+        () = reloading => {},
     }
     tracing::info!("stopping: open requests may finish");
     gateway.shutdown().await;

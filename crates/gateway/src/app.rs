@@ -12,6 +12,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use slarouter_core::Timestamp;
 use slarouter_store::{Entry, Store};
+use tokio::sync::Mutex;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,14 +29,19 @@ use crate::learning::Snapshot;
 use crate::metrics::Metrics;
 use crate::openapi::Description;
 use crate::protocol::Endpoint;
+use crate::reload::Reloads;
 use crate::server::Peer;
 use crate::token::Signer;
 use crate::upstream::Upstream;
-use crate::{admin, audits, browser, chat, feedback, models, openapi, route, token};
+use crate::{admin, audits, browser, chat, feedback, models, openapi, reload, route, token};
 
+/// What answers requests under one configuration. A reload makes another one, which takes over what outlives configurations; a
+/// request keeps the one that it began with.
 pub(crate) struct App {
-    pub(crate) config: Config,
-    pub(crate) auth: Auth,
+    pub(crate) config: Arc<Config>,
+    pub(crate) auth: Arc<Auth>,
+    /// The configuration whose keys are in force; held while keys are read and taken into force.
+    pub(crate) keyed: Arc<Mutex<Arc<Config>>>,
     pub(crate) book: KeyBook,
     /// Of feedback tokens.
     pub(crate) signer: Option<Signer>,
@@ -46,14 +52,15 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
     pub(crate) upstream: Upstream,
-    pub(crate) features: Features,
-    pub(crate) metrics: Metrics,
+    pub(crate) features: Arc<Features>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,
     /// Which model each conversation is with.
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: Arc<Sessions>,
     /// The learner cannot read the log, or has stopped.
     pub(crate) stuck: Arc<AtomicBool>,
-    pub(crate) draining: AtomicBool,
+    pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) reloads: Reloads,
 }
 
 impl App {
@@ -73,8 +80,9 @@ impl App {
 
     /// Takes changed keys into force.
     pub(crate) async fn reload_keys(&self) -> Result<(), KeyError> {
+        let keyed = self.keyed.lock().await;
         let stored = self.book.records().await?;
-        self.auth.reload(&self.config, &stored, self.clock.now());
+        self.auth.reload(&keyed, &stored, self.clock.now());
         Ok(())
     }
 }
@@ -110,6 +118,7 @@ fn administration() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::list, admin::create))
         .routes(routes!(admin::rotate))
         .routes(routes!(admin::revoke))
+        .routes(routes!(reload::reload))
 }
 
 /// The paths for all.

@@ -59,6 +59,11 @@ impl Auth {
         self.ring.store(Arc::new(Ring::new(config, stored, &self.meters, now)));
     }
 
+    /// Whether with these keys anybody might ask.
+    pub(crate) fn opens(config: &Config, stored: &[KeyRecord]) -> bool {
+        openness(config, stored).open
+    }
+
     /// Whether anybody may ask.
     pub(crate) fn is_open(&self) -> bool {
         self.ring.load().anybody.is_some()
@@ -100,6 +105,18 @@ impl Auth {
     }
 }
 
+struct Openness {
+    fresh: bool,
+    open: bool,
+}
+
+fn openness(config: &Config, stored: &[KeyRecord]) -> Openness {
+    let server = &config.server;
+    let clients = !server.api_keys.is_empty() || !config.keys.is_empty() || !stored.is_empty();
+    let fresh = !clients && server.admin_keys.is_empty();
+    Openness { fresh, open: fresh || (!clients && server.allow_unauthenticated) }
+}
+
 impl Ring {
     fn new(config: &Config, stored: &[KeyRecord], meters: &Meters, now: Timestamp) -> Self {
         let server = &config.server;
@@ -125,9 +142,7 @@ impl Ring {
                 Err(error) => tracing::error!(key = key.id, %error, "a key's grants cannot be read: it does not work"),
             }
         }
-        let clients = !server.api_keys.is_empty() || !config.keys.is_empty() || !stored.is_empty();
-        let fresh = !clients && server.admin_keys.is_empty();
-        let open = fresh || (!clients && server.allow_unauthenticated);
+        let Openness { fresh, open } = openness(config, stored);
         Self { callers, anybody: open.then(|| Arc::new(Caller::plain(&ANYBODY))), fresh }
     }
 

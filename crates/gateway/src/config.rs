@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use slarouter_core::{Price, RouteSpec};
 use slarouter_text::LocalEncoder;
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub routes: BTreeMap<Arc<str>, Route>,
     /// What `auto` means.
     pub default_route: Arc<str>,
+    /// Where it was read from, to be read again; `None` if it was no file.
+    pub file: Option<PathBuf>,
 }
 
 /// `[server]`
@@ -73,16 +75,29 @@ pub struct Server {
     pub request_timeout: Duration,
     /// For a client to send its request's head.
     pub header_timeout: Duration,
-    /// For open requests to finish at shutdown.
+    /// From `/readyz` saying no at shutdown until new connections are refused.
+    pub shutdown_delay: Duration,
+    /// For open requests to finish after that.
     pub shutdown_grace: Duration,
     /// Open connections; more wait.
     pub max_connections: usize,
     /// Seed of all draws.
     pub seed: u64,
+    /// How log lines are written; `None` for text on a terminal and JSON elsewhere.
+    pub log_format: Option<LogFormat>,
+}
+
+/// `server.log_format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
 }
 
 /// `server.tls`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// The certificate chain, a PEM file.
     pub cert: PathBuf,
@@ -230,6 +245,22 @@ pub struct Model {
     pub cache_write: Option<f64>,
 }
 
+impl Model {
+    /// Whether calls go to the same model at the same provider, with the same key.
+    #[must_use]
+    pub fn is_asked_like(&self, other: &Self) -> bool {
+        self.protocol == other.protocol
+            && self.base_url == other.base_url
+            && self.upstream_model == other.upstream_model
+            && same_secret(self.api_key.as_ref(), other.api_key.as_ref())
+    }
+}
+
+/// Whether both hold the same, or both nothing. Not for what a stranger sends: its time tells of both.
+pub(crate) fn same_secret(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
+}
+
 /// `models.protocol`: what a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ModelProtocol {
@@ -300,7 +331,10 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse_file(&file, &text, &|name| std::env::var(name).ok()),
+            Ok(text) => {
+                let config = Self::parse_file(&file, &text, &|name| std::env::var(name).ok())?;
+                Ok(Self { file: Some(path.to_owned()), ..config })
+            }
             Err(error) => {
                 let what = format!("cannot be read: {error}");
                 Err(ConfigErrors { file, errors: vec![Problem { place: None, what }] })

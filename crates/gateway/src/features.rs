@@ -9,10 +9,10 @@ use slarouter_core::RouteSpec;
 use slarouter_text::{Conversation, Encoder, LocalError, Worker, WorkerError};
 use tokio::time::timeout;
 
-use crate::config::{EncoderConfig, FeaturesConfig};
+use crate::config::{EncoderConfig, FeaturesConfig, Route};
 use crate::embedding::{EmbeddingError, RemoteEncoder};
 use crate::metrics::Metrics;
-use crate::warm::WarmStart;
+use crate::warm::{WarmStart, WarmStartError};
 
 /// Conversations that may wait for a slow encoder; more are decided without features at once.
 const QUEUE: usize = 256;
@@ -40,6 +40,23 @@ pub(crate) struct LoggedRoute {
     /// What it begins with, if it knows nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm_start: Option<WarmStart>,
+}
+
+/// Why a route cannot be written to the log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogRouteError {
+    #[error(transparent)]
+    WarmStart(#[from] WarmStartError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl LoggedRoute {
+    /// What the log is to hold of a route with these features. Reads the file of its warm start.
+    pub(crate) fn of(route: &Route, features: &FeaturesId) -> Result<String, LogRouteError> {
+        let warm_start = route.warm_start.as_deref().map(|path| WarmStart::read(path, features)).transpose()?;
+        Ok(serde_json::to_string(&Self { spec: route.spec.clone(), features: features.clone(), warm_start })?)
+    }
 }
 
 impl Default for FeaturesId {

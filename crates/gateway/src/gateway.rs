@@ -8,33 +8,34 @@ use arc_swap::ArcSwap;
 use slarouter_core::{Account, Certificate, Policy};
 use slarouter_store::{Store, StoreError};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-use crate::app::{self, App};
+use crate::app::App;
 use crate::auth::Auth;
-use crate::chat::affinity::Sessions;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::features::{EncoderError, Features, LoggedRoute};
+use crate::features::{EncoderError, Features, LogRouteError, LoggedRoute};
 use crate::health::Health;
 use crate::keys::KeyBook;
-use crate::learning::{self, Learning, LearningError, Sight, Snapshot};
+use crate::learning::{self, Learning, LearningError, Sight, Target};
 use crate::limits::Meters;
 use crate::metrics::Metrics;
-use crate::server::{self, Limits};
+use crate::reload::{self, Reloader, Reloads};
+use crate::server;
 use crate::sla::SlaWatch;
 use crate::tls::{self, TlsError};
 use crate::token::Signer;
 use crate::upstream::Upstream;
-use crate::warm::{WarmStart, WarmStartError};
+use crate::warm::WarmStartError;
 
 /// A running gateway.
 pub struct Gateway {
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
-    app: Arc<App>,
-    published: Arc<ArcSwap<Snapshot>>,
+    /// Of the configuration in force.
+    live: Arc<ArcSwap<App>>,
+    stop_reloading: watch::Sender<bool>,
     stop_serving: watch::Sender<bool>,
     stop_operating: watch::Sender<bool>,
     stop_learning: watch::Sender<bool>,
@@ -42,6 +43,7 @@ pub struct Gateway {
     /// The operator's, if there is one.
     operator: Option<JoinHandle<()>>,
     learner: JoinHandle<()>,
+    reloader: JoinHandle<()>,
 }
 
 /// A route as it stands.
@@ -103,6 +105,15 @@ pub enum StartError {
     Json(#[from] serde_json::Error),
 }
 
+impl From<LogRouteError> for StartError {
+    fn from(error: LogRouteError) -> Self {
+        match error {
+            LogRouteError::WarmStart(error) => error.into(),
+            LogRouteError::Json(error) => error.into(),
+        }
+    }
+}
+
 impl Gateway {
     /// Opens the store, learns what the log holds, and listens. Ready for requests on return.
     ///
@@ -132,67 +143,71 @@ impl Gateway {
         }
         let mut learning = Learning::load(store.as_ref()).await?;
         for (route, settings) in &config.routes {
-            let warm_start =
-                settings.warm_start.as_deref().map(|path| WarmStart::read(path, features.id())).transpose()?;
-            let logged = LoggedRoute { spec: settings.spec.clone(), features: features.id().clone(), warm_start };
-            store.configure(started, route, &serde_json::to_string(&logged)?).await?;
+            store.configure(started, route, &LoggedRoute::of(settings, features.id())?).await?;
         }
         let replayed = learning.catch_up(store.as_ref()).await?;
         tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
         let published = learning::publish(&learning);
+        let target = Target::new(published.clone(), config.routes.keys().cloned().collect());
+        let (target, targets) = watch::channel(target);
+        let (reloads, orders) = Reloads::channel();
+        let config = Arc::new(config);
 
         let app = Arc::new(App {
-            auth,
+            auth: Arc::new(auth),
+            keyed: Arc::new(Mutex::new(config.clone())),
             book,
             signer,
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Upstream::new(config.upstream.clone())?,
-            features,
-            metrics: Metrics::new(),
+            features: Arc::new(features),
+            metrics: Arc::new(Metrics::new()),
             health: Health::new(&config.models, &config.upstream),
-            sessions: Sessions::default(),
+            sessions: Arc::default(),
             stuck: Arc::new(AtomicBool::new(false)),
-            draining: AtomicBool::new(false),
+            draining: Arc::default(),
+            reloads,
             store: store.clone(),
-            published: published.clone(),
+            published,
             clock: clock.clone(),
             started,
             config,
         });
+        app.metrics.configured(started);
+        let (stop_reloading, reloading) = watch::channel(false);
         let (stop_serving, serving) = watch::channel(false);
         let (stop_operating, operating) = watch::channel(false);
         let (stop_learning, learning_stops) = watch::channel(false);
         let snapshot_every = app.config.store.snapshot_every;
         let sla = SlaWatch::new(app.config.routes.keys());
         let stuck = app.stuck.clone();
-        let sight = Sight { published: published.clone(), stuck: stuck.clone() };
+        let sight = Sight { target: targets, stuck: stuck.clone() };
         let learner = learning::run(learning, store, sight, clock, snapshot_every, sla, learning_stops);
         let learner = tokio::spawn(learning::watched(learner, stuck));
-        let limits = Limits {
-            connections: app.config.server.max_connections,
-            max_header_bytes: app.config.server.max_header_bytes,
-            header_timeout: app.config.server.header_timeout,
-            grace: app.config.server.shutdown_grace,
-        };
         let addr = local_addr(&listener, app.config.server.listen);
         let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
-        let server = tokio::spawn(server::serve(listener, acceptor.clone(), app::public(app.clone()), limits, serving));
-        // The administrator's keys travel there; within this machine they are seen by nobody.
-        let acceptor = acceptor.filter(|_| !app.loopback);
-        let serve_operator =
-            |admin| tokio::spawn(server::serve(admin, acceptor, app::admin(app.clone()), limits, operating));
-        let operator = admin.map(serve_operator);
+        let public = Arc::new(ArcSwap::from_pointee(reload::public(&app, acceptor.clone())));
+        let server = tokio::spawn(server::serve(listener, public.clone(), serving));
+        let operating = admin.map(|admin| {
+            let front = Arc::new(ArcSwap::from_pointee(reload::operator(&app, acceptor)));
+            (front.clone(), tokio::spawn(server::serve(admin, front, operating)))
+        });
+        let (operator_front, operator) = operating.unzip();
+        let live = Arc::new(ArcSwap::new(app));
+        let reloader = Reloader { live: live.clone(), target, public, operator: operator_front };
+        let reloader = tokio::spawn(reloader.run(orders, reloading));
         Ok(Self {
             addr,
             admin_addr,
-            app,
-            published,
+            live,
+            stop_reloading,
             stop_serving,
             stop_operating,
             stop_learning,
             server,
             operator,
             learner,
+            reloader,
         })
     }
 
@@ -211,8 +226,9 @@ impl Gateway {
     /// The configured routes as of the last published snapshot.
     #[must_use]
     pub fn routes(&self) -> Vec<RouteView> {
-        let snapshot = self.published.load();
-        let configured = |name: &Arc<str>| self.app.config.routes.contains_key(name);
+        let app = self.live.load();
+        let snapshot = app.published.load();
+        let configured = |name: &Arc<str>| app.config.routes.contains_key(name);
         let view = |(name, router): (&Arc<str>, &slarouter_core::Router)| RouteView {
             name: name.clone(),
             alpha: router.alpha(),
@@ -223,10 +239,21 @@ impl Gateway {
         snapshot.routes.iter().filter(|(name, _)| configured(name)).map(view).collect()
     }
 
-    /// Stops accepting, lets open requests and streams finish within the grace period and cuts off what is left, stops the
+    /// Asks for reloads of the configuration, as on SIGHUP.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.live.load().reloads.clone()
+    }
+
+    /// Says on `/readyz` that it goes away, serves on for the delay of the configuration, then stops accepting, lets open requests and streams finish within the grace period and cuts off what is left, stops the
     /// operator's listener, learns the rest of the log, saves the state and closes the store.
     pub async fn shutdown(self) {
-        self.app.draining.store(true, Ordering::Relaxed);
+        self.live.load().draining.store(true, Ordering::Relaxed);
+        let _ = self.stop_reloading.send(true);
+        let _ = self.reloader.await;
+        let app = self.live.load_full();
+        // Load balancers are to see it first.
+        tokio::time::sleep(app.config.server.shutdown_delay).await;
         // The receivers may be gone already; then there is nothing to stop.
         let _ = self.stop_serving.send(true);
         let _ = self.server.await;
@@ -236,7 +263,7 @@ impl Gateway {
             let _ = operator.await;
         }
         // Settles the last outcomes in the log before the learner takes its final look.
-        let store: Arc<dyn Store> = self.app.store.clone();
+        let store: Arc<dyn Store> = app.store.clone();
         if let Err(error) = store.flush().await {
             tracing::error!(%error, "the log could not be flushed");
         }

@@ -23,9 +23,9 @@ pub(crate) struct Health {
 
 /// The health of one model, shared by its calls.
 pub(crate) struct ModelHealth {
-    name: Arc<str>,
+    model: Model,
     config: UpstreamConfig,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     /// `None` without a limit.
     places: Option<Arc<Semaphore>>,
     most_waiting: usize,
@@ -57,18 +57,27 @@ pub(crate) enum Refused {
 impl Health {
     pub(crate) fn new(models: &[Model], config: &UpstreamConfig) -> Self {
         let health = |model: &Model| {
-            let most = model.max_concurrency;
-            let health = ModelHealth {
-                name: model.name.clone(),
-                config: config.clone(),
-                state: Mutex::new(State { breaker: Breaker::default(), retries: SAVED_RETRIES }),
-                places: most.map(|most| Arc::new(Semaphore::new(most))),
-                most_waiting: most.unwrap_or_default(),
-                waiting: AtomicUsize::new(0),
-            };
+            let state = State { breaker: Breaker::default(), retries: SAVED_RETRIES };
+            let places = model.max_concurrency.map(|most| Arc::new(Semaphore::new(most)));
+            let health = ModelHealth::new(model, config, Arc::new(Mutex::new(state)), places);
             (model.name.clone(), Arc::new(health))
         };
         Self { models: models.iter().map(health).collect() }
+    }
+
+    /// For another configuration: models that are asked as before keep their circuits, places and retries, shared with the calls
+    /// that are under way.
+    pub(crate) fn reconfigured(&self, models: &[Model], config: &UpstreamConfig) -> Self {
+        let mut next = Self::new(models, config);
+        for health in next.models.values_mut() {
+            if let Some(before) = self.of(&health.model.name)
+                && before.model.is_asked_like(&health.model)
+            {
+                let places = before.places(health.model.max_concurrency);
+                *health = Arc::new(ModelHealth::new(&health.model, config, before.state.clone(), places));
+            }
+        }
+        next
     }
 
     pub(crate) fn of(&self, model: &str) -> Option<&Arc<ModelHealth>> {
@@ -87,6 +96,30 @@ impl Health {
 }
 
 impl ModelHealth {
+    fn new(model: &Model, config: &UpstreamConfig, state: Arc<Mutex<State>>, places: Option<Arc<Semaphore>>) -> Self {
+        let most_waiting = model.max_concurrency.unwrap_or_default();
+        Self { model: model.clone(), config: config.clone(), state, places, most_waiting, waiting: AtomicUsize::new(0) }
+    }
+
+    /// The same places, more or fewer of them. Those too many go as the calls that hold them end.
+    fn places(&self, most: Option<usize>) -> Option<Arc<Semaphore>> {
+        let most = most?;
+        let Some((places, before)) = self.places.clone().zip(self.model.max_concurrency) else {
+            return Some(Arc::new(Semaphore::new(most)));
+        };
+        if most > before {
+            places.add_permits(most - before);
+        } else if let Some(fewer) = u32::try_from(before - most).ok().filter(|fewer| *fewer > 0) {
+            let leaving = places.clone();
+            tokio::spawn(async move {
+                if let Ok(left) = leaving.acquire_many_owned(fewer).await {
+                    left.forget();
+                }
+            });
+        }
+        Some(places)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics, and half a change is no worse than any other state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -145,7 +178,7 @@ impl Admission {
     pub(crate) fn answered(&mut self) {
         if std::mem::take(&mut self.probe) {
             self.model.state().breaker.close();
-            tracing::info!(model = %self.model.name, "circuit closed: the model answers again");
+            tracing::info!(model = %self.model.model.name, "circuit closed: the model answers again");
         }
     }
 
@@ -156,10 +189,10 @@ impl Admission {
         let change = self.model.state().breaker.ended(ok, probe, now, config);
         match change {
             Some(Circuit::Closed) => {
-                tracing::info!(model = %self.model.name, "circuit closed: the model answers again")
+                tracing::info!(model = %self.model.model.name, "circuit closed: the model answers again")
             }
             Some(_) => {
-                tracing::warn!(model = %self.model.name, "circuit open: the model keeps failing and is left alone")
+                tracing::warn!(model = %self.model.model.name, "circuit open: the model keeps failing and is left alone")
             }
             None => {}
         }

@@ -74,7 +74,7 @@ impl Learning {
         }
     }
 
-    fn restore(saved: Vec<slarouter_store::Snapshot>) -> Result<Self, LearningError> {
+    pub(crate) fn restore(saved: Vec<slarouter_store::Snapshot>) -> Result<Self, LearningError> {
         let mut learning = Self::empty();
         let mut shared = None;
         for saved in saved {
@@ -304,9 +304,37 @@ pub enum LearningError {
     Observe(#[from] ObserveError),
 }
 
+/// Where snapshots go. One per configuration, so that the requests of each see only states that fit it: during a reload those of
+/// the old one go on from their last snapshot.
+pub(crate) struct Target {
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+    /// The routes of the configuration.
+    routes: Vec<Arc<str>>,
+    /// The last event that has gone into what was published.
+    seq: watch::Sender<u64>,
+}
+
+impl Target {
+    pub(crate) fn new(published: Arc<ArcSwap<Snapshot>>, routes: Vec<Arc<str>>) -> Arc<Self> {
+        Arc::new(Self { published, routes, seq: watch::Sender::new(0) })
+    }
+
+    fn publish(&self, snapshot: Arc<Snapshot>) {
+        let seq = snapshot.seq;
+        self.published.store(snapshot);
+        self.seq.send_replace(seq);
+    }
+
+    /// Waits until the learner has published what it knew at event `seq` or later.
+    pub(crate) async fn reached(&self, seq: u64) {
+        // The sender is `self`'s own, so it does not go away.
+        let _ = self.seq.subscribe().wait_for(|published| *published >= seq).await;
+    }
+}
+
 /// What requests see of the learner.
 pub(crate) struct Sight {
-    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+    pub(crate) target: watch::Receiver<Arc<Target>>,
     /// It cannot go on for now.
     pub(crate) stuck: Arc<AtomicBool>,
 }
@@ -315,7 +343,7 @@ pub(crate) struct Sight {
 pub(crate) async fn run(
     mut learning: Learning,
     store: Arc<dyn Store>,
-    Sight { published, stuck }: Sight,
+    Sight { mut target, stuck }: Sight,
     clock: Arc<Clock>,
     snapshot_every: u64,
     mut sla: SlaWatch,
@@ -323,11 +351,14 @@ pub(crate) async fn run(
 ) {
     let mut committed = store.committed();
     let mut saved = learning.seq;
-    sla.look(&published.load());
+    let begun = target.borrow().clone();
+    sla.look(&begun.published.load());
+    drop(begun);
     while !*stop.borrow() {
         tokio::select! {
             _ = stop.changed() => break,
             changed = committed.changed() => if changed.is_err() { break },
+            Ok(()) = target.changed() => {}
         }
         let caught_up = learning.catch_up(store.as_ref()).await;
         stuck.store(caught_up.is_err(), Ordering::Relaxed);
@@ -336,8 +367,11 @@ pub(crate) async fn run(
             tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => committed.mark_changed() }
         }
         let snapshot = Arc::new(learning.snapshot());
+        // Looked up after the reading: what was logged since the target changed goes to the new one.
+        let target = target.borrow_and_update().clone();
+        sla.watch(&target.routes);
         sla.look(&snapshot);
-        published.store(snapshot);
+        target.publish(snapshot);
         if learning.seq - saved >= snapshot_every {
             saved = learning.seq;
             save(&learning, store.as_ref(), clock.now()).await;

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use slarouter_core::{AnyPolicy, Policy, Receipt, Source};
+use slarouter_core::{AnyPolicy, Policy, Receipt, Source, Timestamp};
 use tokio::time::Instant;
 
 use crate::health::Health;
@@ -65,6 +65,11 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
 /// How one request went, for the counters.
 pub(crate) struct Served<'a> {
     pub(crate) route: &'a str,
@@ -107,6 +112,8 @@ pub(crate) struct Metrics {
     upper: Family<RouteLabel, FloatGauge>,
     estimate: Family<RouteLabel, FloatGauge>,
     feasible: Family<RouteLabel, Gauge>,
+    reloads: Family<ResultLabel, Counter>,
+    reloaded: FloatGauge,
 }
 
 impl Metrics {
@@ -141,6 +148,8 @@ impl Metrics {
             upper: Family::default(),
             estimate: Family::default(),
             feasible: Family::default(),
+            reloads: Family::default(),
+            reloaded: FloatGauge::default(),
         };
         let r = &mut metrics.registry;
         r.register("requests", "Requests answered", metrics.requests.clone());
@@ -179,7 +188,29 @@ impl Metrics {
         r.register("certificate_upper", "Satisfaction is at most this, with the assurance", metrics.upper.clone());
         r.register("certificate_estimate", "Estimated mean satisfaction of all answers", metrics.estimate.clone());
         r.register("sla_feasible", "1 if by what is known the models can reach α", metrics.feasible.clone());
+        r.register("config_reloads", "Reloads of the configuration", metrics.reloads.clone());
+        r.register_with_unit(
+            "config_last_reload_success_timestamp",
+            "When the configuration in force was read, since 1970",
+            Unit::Seconds,
+            metrics.reloaded.clone(),
+        );
+        // There before the first one, so that an alarm on their growth sees it.
+        for result in ["success", "failure"] {
+            drop(metrics.reloads.get_or_create(&ResultLabel { result }));
+        }
         metrics
+    }
+
+    /// A configuration came into force.
+    pub(crate) fn configured(&self, now: Timestamp) {
+        self.reloaded.set(now.0 as f64 / 1e3);
+        // Models that are gone have no circuit.
+        self.circuits.clear();
+    }
+
+    pub(crate) fn reloaded(&self, ok: bool) {
+        self.reloads.get_or_create(&ResultLabel { result: if ok { "success" } else { "failure" } }).inc();
     }
 
     pub(crate) fn served(&self, served: &Served<'_>) {
@@ -285,6 +316,8 @@ impl Metrics {
     }
 }
 
+#[cfg(test)]
+mod contract;
 #[cfg(test)]
 mod tests {
     use slarouter_core::{Alpha, Learner, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};

@@ -7,16 +7,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tower::util::MapRequest;
+use tower::ServiceExt;
 
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -28,25 +30,24 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 /// Limits of a listener.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
+    /// As they were when the listener began.
     pub(crate) connections: usize,
     pub(crate) max_header_bytes: usize,
     pub(crate) header_timeout: Duration,
     pub(crate) grace: Duration,
 }
 
+/// What answers at a listener; a reload puts another in its place.
+pub(crate) struct Front {
+    pub(crate) paths: Router,
+    /// For connections to come.
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) limits: Limits,
+}
+
 /// Serves until `stop` says so, then lets open requests finish for as long as the grace period lasts.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    paths: Router,
-    limits: Limits,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    let header_bytes = limits.max_header_bytes;
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(header_bytes);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(header_bytes.try_into().unwrap_or(u32::MAX));
-    let places = Arc::new(Semaphore::new(limits.connections));
+pub(crate) async fn serve(listener: TcpListener, front: Arc<ArcSwap<Front>>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(front.load().limits.connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     while !*stop.borrow() {
@@ -68,12 +69,14 @@ pub(crate) async fn serve(
         };
         // Small events must go out at once; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
-        let with_peer = move |mut request: hyper::Request<_>| {
+        let (limits, tls) = (front.load().limits, front.load().tls.clone());
+        let front = front.clone();
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip()));
-            request
-        };
-        let service = TowerToHyperService::new(MapRequest::new(paths.clone(), with_peer));
-        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
+            // Looked up for each request: connections outlive configurations.
+            front.load().paths.clone().oneshot(request)
+        });
+        let (builder, watcher) = (builder(&limits), graceful.watcher());
         connections.spawn(async move {
             let ended = match tls {
                 None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
@@ -93,9 +96,17 @@ pub(crate) async fn serve(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(front.load().limits.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("the grace period is over: open requests are cut off");
         // Waited for, so that their outcomes are in the log before it closes.
         connections.shutdown().await;
     }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    let header_bytes = limits.max_header_bytes;
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(header_bytes);
+    builder.http2().timer(TokioTimer::new()).max_header_list_size(header_bytes.try_into().unwrap_or(u32::MAX));
+    builder
 }

@@ -47,6 +47,15 @@ impl SlaWatch {
         Self { routes: routes.map(|route| (route.clone(), Standing::default())).collect() }
     }
 
+    /// Watches these and no others from now on.
+    pub(crate) fn watch(&mut self, routes: &[Arc<str>]) {
+        if !routes.iter().eq(self.routes.keys()) {
+            let held = std::mem::take(&mut self.routes);
+            let standing = |route: &Arc<str>| held.get(route).copied().unwrap_or_default();
+            self.routes = routes.iter().map(|route| (route.clone(), standing(route))).collect();
+        }
+    }
+
     /// Compares with the last look and logs what has changed. Tens of microseconds per route.
     pub(crate) fn look(&mut self, snapshot: &Snapshot) {
         for (route, before) in &mut self.routes {

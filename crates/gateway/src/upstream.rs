@@ -61,13 +61,15 @@ pub(crate) enum Next {
 
 impl Upstream {
     pub(crate) fn new(config: UpstreamConfig) -> Result<Self, reqwest::Error> {
-        // No redirects: upstreams are those of the configuration and no others.
-        let client = reqwest::Client::builder()
-            .connect_timeout(config.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("slarouter/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client, config })
+        Ok(Self { client: client(config.connect_timeout).build()?, config })
+    }
+
+    /// For another configuration. Connections are kept, unless how they are made has changed.
+    pub(crate) fn reconfigured(&self, config: UpstreamConfig) -> Result<Self, reqwest::Error> {
+        if config.connect_timeout != self.config.connect_timeout {
+            return Self::new(config);
+        }
+        Ok(Self { client: self.client.clone(), config })
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
@@ -155,6 +157,15 @@ impl Upstream {
             Ok(Some(Err(error))) => Err(Failure::Broken(error)),
         }
     }
+}
+
+/// What upstreams are called with.
+pub(crate) fn client(connect_timeout: Duration) -> reqwest::ClientBuilder {
+    // No redirects: upstreams are those of the configuration and no others.
+    reqwest::Client::builder()
+        .connect_timeout(connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("slarouter/", env!("CARGO_PKG_VERSION")))
 }
 
 impl Failure {

@@ -3,6 +3,7 @@
 //! Everything in the log has one number, `seq`, given by one writer; reading the events in that order and applying them gives
 //! the learner's state. Ids and times are made by the caller and stored as they are given.
 
+mod inspect;
 mod keys;
 mod records;
 mod sqlite;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::watch;
 
+pub use inspect::{Content, Inspection, inspect};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use records::{
     Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,

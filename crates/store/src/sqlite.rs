@@ -24,6 +24,7 @@ use crate::{
     Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
     StoreError, StoredDecision,
 };
+pub(crate) use read::snapshots;
 use write::{Command, Writer};
 
 #[cfg(test)]
@@ -208,10 +209,7 @@ impl Store for SqliteStore {
 /// the process ends. It lies on a file of its own, `<database>.lock`, which stays: opening and closing the database itself
 /// once more would lose SQLite its own locks on it.
 fn lock(database: &Path) -> Result<File, StoreError> {
-    let resolved = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    let mut path = resolved.into_os_string();
-    path.push(".lock");
-    let path = PathBuf::from(path);
+    let path = lock_path(database);
     let refuse = |source| StoreError::Lock { path: path.display().to_string(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(refuse)?;
     match file.try_lock() {
@@ -219,6 +217,19 @@ fn lock(database: &Path) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.display().to_string())),
         Err(TryLockError::Error(source)) => Err(refuse(source)),
     }
+}
+
+/// The file that says who uses the database.
+pub(crate) fn lock_path(database: &Path) -> PathBuf {
+    let resolved = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+    let mut path = resolved.into_os_string();
+    path.push(".lock");
+    PathBuf::from(path)
+}
+
+/// The newest version of the tables.
+pub(crate) fn newest_migration() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 /// Refuses what could not be written or read back: one such entry would fail every batch that it is in.

@@ -3,12 +3,14 @@
 //! [`Upstream`] is a real server on a real socket. What it answers comes from a queue of [`Script`]s, or, when that is
 //! empty, from the *scenario* that the request's `model` names. [`Daemon`] runs a binary of ours until it is killed.
 
+mod exposition;
 mod process;
 mod scenario;
 mod script;
 mod upstream;
 mod wire;
 
+pub use exposition::{Metric, documented, exposition};
 pub use process::Daemon;
 pub use script::Script;
 pub use upstream::Upstream;

@@ -86,8 +86,20 @@ impl Daemon {
     /// # Errors
     /// If the process is gone already.
     pub async fn terminate(&self) -> io::Result<()> {
+        self.signal("-TERM").await
+    }
+
+    /// Sends SIGHUP and returns at once.
+    ///
+    /// # Errors
+    /// If the process is gone already.
+    pub async fn hang_up(&self) -> io::Result<()> {
+        self.signal("-HUP").await
+    }
+
+    async fn signal(&self, signal: &str) -> io::Result<()> {
         let id = self.child.id().ok_or_else(|| io::Error::other("the process has ended"))?;
-        let sent = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await?;
+        let sent = Command::new("kill").arg(signal).arg(id.to_string()).status().await?;
         if sent.success() { Ok(()) } else { Err(io::Error::other(format!("kill: {sent}"))) }
     }
 

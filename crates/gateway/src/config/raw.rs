@@ -50,9 +50,11 @@ pub(super) struct Server {
     pub(super) max_header_bytes: Option<Count>,
     pub(super) request_timeout_s: Option<Number>,
     pub(super) header_timeout_s: Option<Number>,
+    pub(super) shutdown_delay_s: Option<Number>,
     pub(super) shutdown_grace_s: Option<Number>,
     pub(super) max_connections: Option<Count>,
     pub(super) seed: Option<u64>,
+    pub(super) log_format: Option<Text>,
 }
 
 #[derive(Deserialize)]

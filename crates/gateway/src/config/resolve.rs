@@ -17,7 +17,9 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 use super::features::features;
 use super::raw::{self, Count, Number, Text};
 use super::substitute::substitute;
-use super::{Config, Model, ModelProtocol, Problems, Route, Server, StoreConfig, Tls, UpstreamConfig, window};
+use super::{
+    Config, LogFormat, Model, ModelProtocol, Problems, Route, Server, StoreConfig, Tls, UpstreamConfig, window,
+};
 
 const DAY_MS: f64 = 86_400_000.0;
 /// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
@@ -118,6 +120,7 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         models,
         routes,
         default_route,
+        file: None,
     }
 }
 
@@ -197,6 +200,15 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server
             client_ca: tls.client_ca.as_ref().and_then(|path| text(path, env, problems)).map(Into::into),
         })
     });
+    let log_format = raw.log_format.as_ref().and_then(|word| match text(word, env, problems).as_deref() {
+        Some("json") => Some(LogFormat::Json),
+        Some("text") => Some(LogFormat::Text),
+        Some("auto") | None => None,
+        Some(_) => {
+            problems.add(Some(word.span()), "log_format must be \"auto\", \"json\" or \"text\"");
+            None
+        }
+    });
     Server {
         tls,
         max_header_bytes: header_bytes(raw.max_header_bytes, problems),
@@ -208,9 +220,17 @@ fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server
         max_body_bytes: count(raw.max_body_bytes, 16 << 20, problems) as usize,
         request_timeout: seconds(raw.request_timeout_s, 600.0, problems),
         header_timeout: seconds(raw.header_timeout_s, 10.0, problems),
+        shutdown_delay: Duration::from_secs_f64(number(
+            raw.shutdown_delay_s,
+            0.0,
+            |value| (0.0..=*SECONDS.end()).contains(&value),
+            "a time from 0 to 100000000 seconds",
+            problems,
+        )),
         shutdown_grace: seconds(raw.shutdown_grace_s, 30.0, problems),
         max_connections: count(raw.max_connections, 10_000, problems) as usize,
         seed: raw.seed.unwrap_or(0),
+        log_format,
     }
 }
 

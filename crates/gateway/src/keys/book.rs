@@ -72,6 +72,11 @@ impl KeyBook {
         Self { store, clock, taken: taken.into(), changing: Arc::default() }
     }
 
+    /// The same keys, with other names taken.
+    pub(crate) fn with_taken(&self, taken: Vec<Arc<str>>) -> Self {
+        Self { taken: taken.into(), ..self.clone() }
+    }
+
     pub(crate) async fn records(&self) -> Result<Vec<KeyRecord>, KeyError> {
         Ok(self.store.keys().await?)
     }

@@ -7,7 +7,7 @@ use slarouter_testkit::Script;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::setup::{Rig, Settings, chunk, read};
+use crate::setup::{Rig, Settings, chunk, question, read};
 
 /// Until nobody listens there any more; what was accepted last is closed at once.
 async fn refused(addr: SocketAddr) {
@@ -49,6 +49,35 @@ async fn an_open_stream_finishes_while_new_clients_are_refused() {
     let left = read(&folder).await;
     let [outcome] = &left.outcomes[..] else { panic!("{:?}", left.outcomes) };
     assert_eq!((outcome.status, outcome.ok), (200, true));
+}
+
+/// The delay never ends in this test: what happens in it does.
+#[tokio::test]
+async fn load_balancers_see_it_go_before_it_refuses_anybody() {
+    let rig = Rig::start(&Settings { server: "shutdown_delay_s = 100000", ..Settings::default() }).await;
+    let (client, ready) = (rig.client.clone(), rig.url("/readyz"));
+    let (alive, chat) = (rig.url("/healthz"), rig.url("/v1/chat/completions"));
+    let status = async |url: &str| client.get(url).send().await.unwrap().status().as_u16();
+    assert_eq!(status(&ready).await, 200);
+    let (_upstream, gateway, _folder) = rig.into_parts();
+    let stopping = tokio::spawn(gateway.shutdown());
+    while status(&ready).await != 503 {}
+    assert_eq!(status(&alive).await, 200, "nobody should kill what only drains");
+    let fresh = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert_eq!(fresh.post(&chat).json(&question(false)).send().await.unwrap().status(), 200);
+    assert!(!stopping.is_finished());
+    stopping.abort();
+}
+
+#[tokio::test]
+async fn after_the_delay_it_refuses_new_clients_and_ends() {
+    let rig = Rig::start(&Settings { server: "shutdown_delay_s = 0.05", ..Settings::default() }).await;
+    let (_upstream, gateway, folder) = rig.into_parts();
+    let addr = gateway.addr();
+    let stopping = tokio::spawn(gateway.shutdown());
+    refused(addr).await;
+    stopping.await.unwrap();
+    assert!(read(&folder).await.outcomes.is_empty());
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Row, SqliteExecutor};
 
 use crate::{Counts, DecisionRecord, Event, Failed, OutcomeRecord, Rated, Snapshot, StoreError, StoredDecision};
 
@@ -93,10 +93,10 @@ pub(super) async fn events_after(pool: &SqlitePool, seq: u64, limit: usize) -> R
     Ok(events)
 }
 
-pub(super) async fn snapshots(pool: &SqlitePool) -> Result<Vec<Snapshot>, StoreError> {
+pub(crate) async fn snapshots(reader: impl SqliteExecutor<'_>) -> Result<Vec<Snapshot>, StoreError> {
     let rows =
         sqlx::query("SELECT route, seq, time, state FROM snapshots WHERE seq = (SELECT MAX(seq) FROM snapshots)")
-            .fetch_all(pool)
+            .fetch_all(reader)
             .await?;
     let snapshot = |row: &SqliteRow| -> Result<Snapshot, StoreError> {
         let route: String = row.try_get("route")?;

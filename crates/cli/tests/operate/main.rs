@@ -1,0 +1,46 @@
+//! Operating the real binary: signals, logs, `doctor`, and the files of `deploy/`.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
+mod deploy;
+mod doctor;
+mod serve;
+
+use std::path::{Path, PathBuf};
+
+use slarouter_testkit::Daemon;
+
+const BIN: &str = env!("CARGO_BIN_EXE_slarouter");
+
+/// A configuration for `serve`, with these keys of `[server]` and one model per name at this upstream.
+fn configuration(folder: &Path, base_url: &str, server: &str, models: &[&str]) -> String {
+    let model = |(place, name): (usize, &&str)| {
+        format!(
+            "[[models]]\nname = \"{name}\"\nbase_url = \"{base_url}\"\nupstream_model = \"ok\"\n\
+             price = {{ input = {place}.5, output = 1 }}\n"
+        )
+    };
+    let names: Vec<_> = models.iter().map(|name| format!("\"{name}\"")).collect();
+    format!(
+        "[server]\n{server}\n[store]\nurl = 'sqlite://{}'\n{}[routes.default]\nmodels = [{}]\nsla = {{ satisfaction = 0.9 }}\n",
+        folder.join("log.db").display(),
+        models.iter().enumerate().map(model).collect::<String>(),
+        names.join(", "),
+    )
+}
+
+fn write(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("slarouter.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+async fn serve(config: &Path, more: &[&str]) -> Daemon {
+    let mut command = tokio::process::Command::new(BIN);
+    command.args(["serve", "--config"]).arg(config).args(more);
+    command.env_remove("SLAROUTER_LOG").env_remove("SLAROUTER_LOG_FORMAT");
+    Daemon::spawn(&mut command).await.unwrap()
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}

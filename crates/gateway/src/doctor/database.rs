@@ -1,0 +1,214 @@
+//! The database, the disk under it, and what was learnt so far.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
+use slarouter_store::{Content, Inspection};
+
+use super::Check;
+use crate::config::{Config, Route};
+use crate::learning::Learning;
+
+const MIB: u64 = 1 << 20;
+/// The log needs room to grow, and SQLite to merge its write-ahead log.
+const LITTLE: u64 = 1_024 * MIB;
+const TOO_LITTLE: u64 = 64 * MIB;
+const HOUR_MS: u64 = 3_600_000;
+
+/// The checks, and what was seen.
+pub(super) async fn checks(config: &Config, now: Timestamp) -> (Vec<Check>, Option<Inspection>) {
+    let name = "database";
+    let inspection = match slarouter_store::inspect(&config.store.url).await {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            let mend = "set store.url to a file of SLARouter, or restore it from a backup";
+            return (vec![Check::fail(name, format!("{}: {error}", config.store.url), mend)], None);
+        }
+    };
+    let folder = match inspection.path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let checks = vec![file(&inspection, &folder, now), space(&folder)];
+    (checks, Some(inspection))
+}
+
+fn file(inspection: &Inspection, folder: &Path, now: Timestamp) -> Check {
+    let (name, path) = ("database", inspection.path.display());
+    if let Err(error) = writable(inspection, folder) {
+        let mend = "make the folder and all in it writable for the user of the gateway, or set store.url elsewhere";
+        return Check::fail(name, format!("{path} cannot be written: {error}"), mend);
+    }
+    let used = if inspection.in_use { ", in use by a gateway" } else { "" };
+    match &inspection.content {
+        None => Check::ok(name, format!("{path} will be made at the start")),
+        Some(content) if content.version > inspection.newest => Check::fail(
+            name,
+            format!(
+                "{path} is of a newer release: version {}, and this one knows {}",
+                content.version, inspection.newest
+            ),
+            "run the release that wrote it, or newer",
+        ),
+        Some(content) if content.version < inspection.newest => {
+            let found =
+                format!("{path} is of version {}: the next start makes it {}", content.version, inspection.newest);
+            Check::warn(name, found, "back it up first: older releases cannot read it after that")
+        }
+        Some(Content { bytes, version, latest, .. }) => {
+            let since = latest.map_or_else(
+                || ", no decision yet".to_owned(),
+                |latest| format!(", last decision {} h ago", now.0.saturating_sub(latest.0) / HOUR_MS),
+            );
+            Check::ok(name, format!("{path}: version {version}, {} MiB{since}{used}", bytes.div_ceil(MIB)))
+        }
+    }
+}
+
+/// # Errors
+/// What the system says against it. Leaves nothing behind.
+fn writable(inspection: &Inspection, folder: &Path) -> std::io::Result<()> {
+    if inspection.content.is_some() {
+        OpenOptions::new().append(true).open(&inspection.path)?;
+    }
+    // SQLite makes files beside its own.
+    let probe = folder.join(format!(".slarouter-doctor-{}", std::process::id()));
+    OpenOptions::new().write(true).create_new(true).open(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+fn space(folder: &Path) -> Check {
+    let name = "disk";
+    match rustix::fs::statvfs(folder) {
+        Ok(disk) => room(disk.f_bavail.saturating_mul(disk.f_frsize), &folder.display().to_string()),
+        Err(error) => Check::warn(name, format!("{}: {error}", folder.display()), "see what `df` says"),
+    }
+}
+
+fn room(free: u64, folder: &str) -> Check {
+    let (name, found) = ("disk", format!("{} MiB free in {folder}", free / MIB));
+    let mend = "make room: without it nothing more is learnt, and ratings are refused";
+    match free {
+        ..TOO_LITTLE => Check::fail(name, found, mend),
+        TOO_LITTLE..LITTLE => Check::warn(name, found, mend),
+        _ => Check::ok(name, found),
+    }
+}
+
+/// Of each route: whether it can choose, who serves until it knows something, and whether α is in reach of what it knows.
+pub(super) fn routes(config: &Config, inspection: Option<Inspection>) -> Vec<Check> {
+    let saved = inspection.and_then(|held| held.content).map(|content| content.snapshots).unwrap_or_default();
+    let mut checks = Vec::new();
+    let learning = Learning::restore(saved).unwrap_or_else(|error| {
+        let mend = "nothing: the next start learns anew from the log, which takes a while; or restore a backup";
+        checks.push(Check::warn("state", error.to_string(), mend));
+        Learning::empty()
+    });
+    let learnt = learning.learners();
+    checks.extend(config.routes.iter().map(|(name, settings)| route(name, settings, learnt.get(name))));
+    checks
+}
+
+fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
+    let name = format!("route {route}");
+    let spec = &settings.spec;
+    let (alpha, models) = (spec.alpha.get(), spec.zoo.models());
+    if let [only] = models {
+        let found = format!("{} is its only model: there is nothing to choose", only.name);
+        return Check::warn(name, found, "add a cheaper or a better model to it");
+    }
+    let prices = || models.iter().map(|model| (model.price.input, model.price.output));
+    if prices().all(|price| Some(price) == prices().next()) {
+        let found = "all its models have the same price: nothing can be saved";
+        return Check::warn(name, found, "set models.price to what the provider bills, or what the machine costs");
+    }
+    let PolicySpec::Certified(params) = &spec.policy else {
+        return Check::ok(name, format!("policy {}, which promises nothing of α = {alpha}", spec.policy));
+    };
+    let fallback = params.fallback.as_deref().unwrap_or("the dearest model");
+    let labels = learner.map_or(0, |learner| learner.account().labels);
+    let Some(learner) = learner.filter(|_| labels > 0) else {
+        return Check::ok(name, format!("nothing learnt yet: {fallback} serves until there is feedback; α = {alpha}"));
+    };
+    let router = learner.router();
+    if router.spec() != spec {
+        // What is in reach was worked out for the route as it was.
+        let found =
+            format!("changed since its {labels} labels; fallback {fallback}; α = {alpha}, and was {}", router.alpha());
+        return Check::ok(name, found);
+    }
+    if router.policy().is_feasible() == Some(false) {
+        let found = format!("by {labels} labels its models cannot reach α = {alpha}");
+        return Check::warn(name, found, "add a better model, or lower sla.satisfaction");
+    }
+    if let Some(held) = router.certificate().filter(|held| held.upper < alpha) {
+        let found = format!("the SLA is broken: satisfaction is below {:.3}, and α = {alpha}", held.upper);
+        return Check::warn(name, found, "see docs/guarantees.md: what came before counts until the window is over");
+    }
+    Check::ok(name, format!("α = {alpha} is in reach by {labels} labels; fallback {fallback}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use slarouter_core::{Context, DecisionId, Feedback, Rater, Rating, Source, decision_rng};
+
+    use super::super::Level;
+    use super::*;
+
+    const FILE: &str = "[[models]]\nname = \"small\"\nbase_url = \"http://h/v1\"\nprice = { input = 0.1, output = 0.1 }\n\
+                        [[models]]\nname = \"large\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n\
+                        [routes.default]\nmodels = [\"small\", \"large\"]\nsla = { satisfaction = 0.9 }\n";
+
+    #[test]
+    fn what_was_learnt_is_held_against_the_alpha_of_the_file() {
+        let settings = |alpha: &str| {
+            let config = Config::parse(&FILE.replace("0.9", alpha), &|_| None).unwrap();
+            config.routes["default"].clone()
+        };
+        let looked = |alpha: &str, learner: &Learner| route("default", &settings(alpha), Some(learner));
+        // Two of three are satisfied.
+        let learnt = |alpha: &str| {
+            let mut learner = Learner::new(settings(alpha).spec, 1, 1).unwrap();
+            assert!(looked(alpha, &learner).found.starts_with("nothing learnt yet: large serves"));
+            for n in 0..1_200_u64 {
+                let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
+                let context = Context { features: &[1.0], input_tokens: 100.0, excluded: &[] };
+                let decision = learner.router().decide(&context, &mut decision_rng(1, id)).unwrap();
+                learner.decided(&decision, at);
+                let feedback = Feedback {
+                    decision: id,
+                    decided_at: at,
+                    model: &decision.choice().model,
+                    reason: decision.reason,
+                    features: &[1.0],
+                    predicted: decision.choice().satisfaction,
+                    source: Source::User,
+                    rater: Rater(0),
+                    rating: Some(Rating::new(if n % 3 == 0 { 0.0 } else { 1.0 }).unwrap()),
+                    order: n,
+                };
+                learner.observe(&feedback, at).unwrap();
+            }
+            learner
+        };
+        let beyond = learnt("0.9");
+        let found = looked("0.9", &beyond);
+        assert!(found.level == Level::Warn && found.found.contains("1200 labels"), "{found:?}");
+        let found = looked("0.5", &beyond);
+        assert!(found.level == Level::Ok && found.found.contains("α = 0.5, and was 0.9"), "{found:?}");
+        let found = looked("0.5", &learnt("0.5"));
+        assert!(found.level == Level::Ok && found.found.contains("in reach"), "{found:?}");
+        let mut same = settings("0.9");
+        same.spec.zoo = slarouter_core::Zoo::new(same.spec.zoo.models()[..1].to_vec()).unwrap();
+        assert!(route("default", &same, None).found.contains("only model"));
+    }
+
+    #[test]
+    fn a_full_disk_fails_before_the_log_does() {
+        let level = |free| room(free, "f").level;
+        assert_eq!([level(0), level(TOO_LITTLE - 1)], [Level::Fail; 2]);
+        assert_eq!([level(TOO_LITTLE), level(LITTLE - 1)], [Level::Warn; 2]);
+        assert_eq!([level(LITTLE), level(u64::MAX)], [Level::Ok; 2]);
+    }
+}

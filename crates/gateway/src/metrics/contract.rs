@@ -1,0 +1,81 @@
+//! Names, types, units and labels are what docs/metrics.md says, no more and no less.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use slarouter_core::{
+    Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec, Router, Zoo,
+    decision_rng,
+};
+use slarouter_testkit::{documented, exposition};
+
+use super::*;
+use crate::config::{Config, UpstreamConfig};
+
+/// A route that has learnt from one rating and one audit.
+fn learnt(policy: &str) -> Router {
+    let price = Price { input: 1.0, output: 1.0 };
+    let spec = RouteSpec {
+        alpha: Alpha::new(0.9).unwrap(),
+        zoo: Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap(),
+        policy: PolicySpec::parse(policy).unwrap(),
+        feedback_window_ms: 1_000,
+        audit_rate: 0.5,
+        rater_limit: 0,
+        alone: false,
+        failures_count: false,
+    };
+    let mut learner = Learner::new(spec, 1, 1).unwrap();
+    for (n, source) in [(1, Source::User), (2, Source::Audit)] {
+        let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
+        let context = Context { features: &[1.0], input_tokens: 1.0, excluded: &[] };
+        let decision = learner.router().decide(&context, &mut decision_rng(1, id)).unwrap();
+        learner.decided(&decision, at);
+        let feedback = Feedback {
+            decision: id,
+            decided_at: at,
+            model: "m",
+            reason: decision.reason,
+            features: &[1.0],
+            predicted: decision.choice().satisfaction,
+            source,
+            rater: Rater(0),
+            rating: Some(Rating::new(1.0).unwrap()),
+            order: n,
+        };
+        learner.observe(&feedback, at).unwrap();
+    }
+    learner.router().clone()
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_metric_is_there() {
+    let metrics = Metrics::new();
+    metrics.served(&Served { route: "r", model: "m", decision: "explore", status: 200, seconds: 0.1, cost: 0.1 });
+    metrics.failure("m", "timeout");
+    metrics.called("m");
+    metrics.retry_refused("m");
+    metrics.rerouted("r", "m", "n");
+    metrics.degraded("store");
+    metrics.drawn("r");
+    metrics.feedback(Source::User, Receipt::Recorded);
+    metrics.feedback(Source::Audit, Receipt::Recorded);
+    metrics.without_features("timeout");
+    metrics.unlogged();
+    metrics.configured(Timestamp(1));
+    metrics.reloaded(true);
+    let routes = [("certified".into(), learnt("certified")), ("queue".into(), learnt("slarouter"))];
+    let snapshot =
+        Snapshot { routes: routes.into(), set_aside: [("certified".into(), 1)].into(), ..Snapshot::default() };
+    let model = "[[models]]\nname = \"m\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n\
+                 [routes.default]\nmodels = [\"m\"]\nsla = { satisfaction = 0.9 }\n";
+    let models = Config::parse(model, &|_| None).unwrap().models;
+    let text = metrics.render(&snapshot, 0, 0, &Health::new(&models, &UpstreamConfig::default()));
+
+    let scraped = exposition(&text);
+    let shown: BTreeMap<String, (String, BTreeSet<String>)> =
+        scraped.iter().map(|(name, metric)| (name.clone(), (metric.kind.clone(), metric.labels.clone()))).collect();
+    assert_eq!(shown, documented(include_str!("../../../../docs/metrics.md")), "left: shown, right: docs/metrics.md");
+    for (name, metric) in &scraped {
+        assert_eq!(metric.unit.as_deref() == Some("seconds"), name.contains("_seconds"), "{name}: its unit");
+    }
+}

@@ -1,0 +1,312 @@
+//! Another configuration in the place of the one in force, without a request noticing.
+//!
+//! One task makes all reloads, one after the other; whoever asked for one may go away. The file is read and checked wholly before
+//! anything changes. Then the order is this:
+//!
+//! 1. The learner's snapshots go to the new configuration; requests go on with the old one and its last snapshot.
+//! 2. The routes are written to the log, as at a start. From the first one written there is no way back, only on.
+//! 3. The learner has read them: its snapshots fit the new configuration.
+//! 4. Keys, then listeners take the new configuration. Requests keep the [`App`] that they began with to their end.
+
+mod fixed;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::Serialize;
+use slarouter_store::StoreError;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsAcceptor;
+use utoipa::ToSchema;
+
+use crate::app::{self, App};
+use crate::auth::Auth;
+use crate::config::{Config, ConfigErrors};
+use crate::error::ApiError;
+use crate::features::{LogRouteError, LoggedRoute};
+use crate::learning::Target;
+use crate::server::{Front, Limits};
+use crate::tls::{self, TlsError};
+use crate::token::Signer;
+use crate::upstream::Upstream;
+
+/// Reloads that may wait for the one under way.
+const QUEUE: usize = 16;
+/// Pause before the log is tried again, once some of a configuration is in it.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the learner may take over the new routes; after that requests are decided as well as may be, and say so.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks for reloads.
+#[derive(Clone)]
+pub struct Reloads(mpsc::Sender<oneshot::Sender<Answer>>);
+
+type Answer = Result<Reloaded, ReloadError>;
+
+/// What is in force after a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Reloaded {
+    /// How many models there are.
+    pub models: usize,
+    /// How many routes there are, tenants' included.
+    pub routes: usize,
+}
+
+/// Why the old configuration is still in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// There is nothing to read again.
+    #[error("the gateway's configuration is from no file: restart it with another one")]
+    NoFile,
+    /// The file is wrong, or cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// Keys have changed that are read at the start only.
+    #[error("{} changed, which needs a restart: put the old value back, or restart the gateway", .0.join(", "))]
+    Restart(Vec<&'static str>),
+    /// Anybody could spend the operator's money.
+    #[error(
+        "without keys anybody who reaches the gateway could spend your money: keep a key, or set server.allow_unauthenticated = true"
+    )]
+    Open,
+    /// The certificates cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsError),
+    /// The HTTP client cannot be made; likely the system's TLS roots.
+    #[error("the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A route cannot be begun with; likely its warm start.
+    #[error("{0}")]
+    Route(String),
+    /// The learner or the log is in trouble, which has to be over first.
+    #[error("the {0} is in trouble, as the log says: mend that first, then reload again")]
+    Trouble(&'static str),
+    /// The database cannot be read or written.
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    /// The gateway shuts down.
+    #[error("the gateway is shutting down")]
+    Stopping,
+}
+
+impl Reloads {
+    pub(crate) fn channel() -> (Self, Orders) {
+        let (orders, waiting) = mpsc::channel(QUEUE);
+        (Self(orders), Orders(waiting))
+    }
+
+    /// Reads the configuration file again and puts it in force, or says why not. The result is also in the log and the metrics.
+    /// What has begun goes on when this future is dropped.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then everything is as it was.
+    pub async fn reload(&self) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(reply).await.map_err(|_| ReloadError::Stopping)?;
+        answer.await.map_err(|_| ReloadError::Stopping)?
+    }
+}
+
+/// Reloads that were asked for.
+pub(crate) struct Orders(mpsc::Receiver<oneshot::Sender<Answer>>);
+
+/// What a reload exchanges.
+pub(crate) struct Reloader {
+    pub(crate) live: Arc<ArcSwap<App>>,
+    /// Where the learner publishes.
+    pub(crate) target: watch::Sender<Arc<Target>>,
+    pub(crate) public: Arc<ArcSwap<Front>>,
+    pub(crate) operator: Option<Arc<ArcSwap<Front>>>,
+}
+
+/// A configuration that was found to be sound.
+struct Sound {
+    config: Config,
+    tls: Option<TlsAcceptor>,
+    upstream: Upstream,
+    /// As the log will have them.
+    routes: Vec<(Arc<str>, String)>,
+}
+
+impl Reloader {
+    /// Reloads as ordered, until `stop` says so.
+    pub(crate) async fn run(self, mut orders: Orders, mut stop: watch::Receiver<bool>) {
+        loop {
+            let reply = tokio::select! {
+                _ = stop.changed() => return,
+                order = orders.0.recv() => match order { Some(reply) => reply, None => return },
+            };
+            let done = tokio::select! {
+                _ = stop.changed() => return,
+                done = self.reload() => done,
+            };
+            let metrics = &self.live.load().metrics;
+            metrics.reloaded(done.is_ok());
+            match &done {
+                Ok(Reloaded { models, routes }) => tracing::info!(models, routes, "configuration reloaded"),
+                Err(error) => tracing::error!(%error, "configuration not reloaded: the old one stays in force"),
+            }
+            // Whoever asked may have gone.
+            let _ = reply.send(done);
+        }
+    }
+
+    async fn reload(&self) -> Answer {
+        let old = self.live.load_full();
+        let file = old.config.file.clone().ok_or(ReloadError::NoFile)?;
+        let reading = {
+            let old = old.clone();
+            move || prepare(&old, &file)
+        };
+        // Files may lie on slow disks.
+        let sound = tokio::task::spawn_blocking(reading).await.map_err(|_| ReloadError::Stopping)??;
+        if let Some(trouble) = old.trouble() {
+            return Err(ReloadError::Trouble(trouble));
+        }
+        let mut keyed = old.keyed.lock().await;
+        let stored = old.store.keys().await?;
+        let server = &sound.config.server;
+        if Auth::opens(&sound.config, &stored) && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
+            return Err(ReloadError::Open);
+        }
+        let published = Arc::new(ArcSwap::new(old.published.load_full()));
+        let target = Target::new(published.clone(), sound.config.routes.keys().cloned().collect());
+        let before = self.target.send_replace(target.clone());
+        if let Err(error) = self.configure(&old, &sound.routes).await {
+            self.target.send_replace(before);
+            return Err(error.into());
+        }
+        let logged = *old.store.committed().borrow();
+        if tokio::time::timeout(PATIENCE, target.reached(logged)).await.is_err() {
+            tracing::warn!(
+                "the learner is late: requests are decided as well as may be until it has read the new routes"
+            );
+        }
+        let app = Arc::new(next(&old, sound.config, sound.upstream, published));
+        app.auth.reload(&app.config, &stored, app.clock.now());
+        *keyed = app.config.clone();
+        self.public.store(Arc::new(public(&app, sound.tls.clone())));
+        if let Some(operator) = &self.operator {
+            operator.store(Arc::new(self::operator(&app, sound.tls)));
+        }
+        app.metrics.configured(app.clock.now());
+        let reloaded = Reloaded { models: app.config.models.len(), routes: app.config.routes.len() };
+        self.live.store(app);
+        Ok(reloaded)
+    }
+
+    /// Writes the routes to the log. Once one is there the others follow, however long the log takes: half a configuration is none.
+    async fn configure(&self, old: &App, routes: &[(Arc<str>, String)]) -> Result<(), StoreError> {
+        for (place, (route, spec)) in routes.iter().enumerate() {
+            while let Err(error) = old.store.configure(old.clock.now(), route, spec).await {
+                if place == 0 {
+                    return Err(error);
+                }
+                tracing::error!(%error, %route, "a new configuration is partly in the log: trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads and checks everything that a reload needs, changing nothing.
+fn prepare(old: &App, file: &Path) -> Result<Sound, ReloadError> {
+    let config = Config::load(file)?;
+    let fixed = fixed::changed(&old.config, &config);
+    if !fixed.is_empty() {
+        return Err(ReloadError::Restart(fixed));
+    }
+    let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
+    let upstream = old.upstream.reconfigured(config.upstream.clone())?;
+    let features = old.features.id();
+    let said = |error: LogRouteError| ReloadError::Route(error.to_string());
+    let mut routes = Vec::with_capacity(config.routes.len());
+    for (route, settings) in &config.routes {
+        routes.push((route.clone(), LoggedRoute::of(settings, features).map_err(said)?));
+    }
+    Ok(Sound { config, tls, upstream, routes })
+}
+
+/// The app of another configuration. Every field is named, so that a new one has to say what becomes of it.
+fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<crate::learning::Snapshot>>) -> App {
+    let browser = &config.browser;
+    App {
+        auth: old.auth.clone(),
+        keyed: old.keyed.clone(),
+        book: old.book.with_taken(config.keys.iter().map(|key| key.name.clone()).collect()),
+        signer: browser.secret.as_ref().and_then(|secret| Signer::new(secret, browser.lifetime)),
+        loopback: old.loopback,
+        clock: old.clock.clone(),
+        started: old.started,
+        store: old.store.clone(),
+        published,
+        upstream,
+        features: old.features.clone(),
+        metrics: old.metrics.clone(),
+        health: old.health.reconfigured(&config.models, &config.upstream),
+        sessions: old.sessions.clone(),
+        stuck: old.stuck.clone(),
+        draining: old.draining.clone(),
+        reloads: old.reloads.clone(),
+        config: Arc::new(config),
+    }
+}
+
+/// The public listener's side of a configuration.
+pub(crate) fn public(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Front {
+    Front { paths: app::public(app.clone()), tls, limits: limits(app) }
+}
+
+/// The operator's.
+pub(crate) fn operator(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Front {
+    // The administrator's keys travel there; within this machine they are seen by nobody.
+    Front { paths: app::admin(app.clone()), tls: tls.filter(|_| !app.loopback), limits: limits(app) }
+}
+
+fn limits(app: &App) -> Limits {
+    let server = &app.config.server;
+    Limits {
+        connections: server.max_connections,
+        max_header_bytes: server.max_header_bytes,
+        header_timeout: server.header_timeout,
+        grace: server.shutdown_grace,
+    }
+}
+
+/// Reads the configuration file again
+///
+/// Answers when it is in force. On an error the old one stays in force.
+#[utoipa::path(
+    post, path = "/admin/reload", tag = "Administration",
+    responses((status = 200, body = Reloaded), (status = "4XX", body = crate::openapi::ErrorBody)),
+)]
+pub(crate) async fn reload(State(app): State<Arc<App>>) -> Response {
+    match app.reloads.reload().await {
+        Ok(reloaded) => (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], Json(reloaded)).into_response(),
+        Err(error) => refusal(&error).into_response(),
+    }
+}
+
+fn refusal(error: &ReloadError) -> ApiError {
+    let invalid = |status, code| ApiError::invalid("", code, error.to_string()).with_status(status);
+    match error {
+        ReloadError::NoFile | ReloadError::Restart(_) => invalid(StatusCode::CONFLICT, "restart_required"),
+        ReloadError::Config(_)
+        | ReloadError::Open
+        | ReloadError::Tls(_)
+        | ReloadError::Client(_)
+        | ReloadError::Route(_) => invalid(StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration"),
+        ReloadError::Trouble(_) | ReloadError::Store(_) => {
+            ApiError::unavailable("store_unavailable", error.to_string())
+        }
+        ReloadError::Stopping => ApiError::unavailable("stopping", error.to_string()),
+    }
+}

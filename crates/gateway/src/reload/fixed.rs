@@ -1,0 +1,55 @@
+//! Keys that are read at the start only.
+
+use crate::config::{Config, EncoderConfig, FeaturesConfig, Server, StoreConfig, same_secret};
+
+/// The names of those that differ. The structs are taken apart whole, so that a new key has to say whether it is one of them.
+pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
+    let Server {
+        listen,
+        admin_listen,
+        tls,
+        max_connections,
+        log_format,
+        api_keys: _,
+        admin_keys: _,
+        allow_unauthenticated: _,
+        max_header_bytes: _,
+        max_body_bytes: _,
+        request_timeout: _,
+        header_timeout: _,
+        shutdown_delay: _,
+        shutdown_grace: _,
+        seed: _,
+    } = &old.server;
+    let StoreConfig { url, snapshot_every, queue, keep_prompts: _ } = &old.store;
+    let (server, store) = (&new.server, &new.store);
+    [
+        ("server.listen", *listen != server.listen),
+        ("server.admin_listen", *admin_listen != server.admin_listen),
+        ("server.tls", *tls != server.tls),
+        ("server.max_connections", *max_connections != server.max_connections),
+        ("server.log_format", *log_format != server.log_format),
+        ("store.url", *url != store.url),
+        ("store.snapshot_every", *snapshot_every != store.snapshot_every),
+        ("store.queue", *queue != store.queue),
+        ("[features]", !same_features(&old.features, &new.features)),
+    ]
+    .into_iter()
+    .filter_map(|(key, differs)| differs.then_some(key))
+    .collect()
+}
+
+fn same_features(old: &FeaturesConfig, new: &FeaturesConfig) -> bool {
+    let FeaturesConfig { encoder, timeout, threads } = old;
+    let encoder = match (encoder, &new.encoder) {
+        (EncoderConfig::Local(old), EncoderConfig::Local(new)) => old == new,
+        (EncoderConfig::Remote(old), EncoderConfig::Remote(new)) => {
+            let plain = |remote: &crate::embedding::EmbeddingConfig| {
+                (remote.base_url.clone(), remote.model.clone(), remote.dim, remote.width, remote.timeout)
+            };
+            plain(old) == plain(new) && same_secret(old.api_key.as_ref(), new.api_key.as_ref())
+        }
+        _ => false,
+    };
+    encoder && *timeout == new.timeout && *threads == new.threads
+}

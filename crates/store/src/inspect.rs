@@ -1,0 +1,90 @@
+//! A database from outside: read, never written, whether or not a process has it open.
+
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+
+use slarouter_core::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use crate::sqlite::{lock_path, newest_migration, snapshots};
+use crate::{Snapshot, StoreError};
+
+/// What a database looks like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// Its file.
+    pub path: PathBuf,
+    /// Another process has it open.
+    pub in_use: bool,
+    /// Of the newest version of its tables that this release knows.
+    pub newest: i64,
+    /// What is in the file; `None` if there is none yet.
+    pub content: Option<Content>,
+}
+
+/// What is in a database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    /// Size of the file.
+    pub bytes: u64,
+    /// Version of its tables.
+    pub version: i64,
+    /// When the last decision was made.
+    pub latest: Option<Timestamp>,
+    /// Whether there ever was a key.
+    pub has_keys: bool,
+    /// The newest saved states; none if the tables are of an older version.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// Looks at the store with this URL. Holds its lock for an instant if nobody has it: a gateway that starts just then is refused.
+///
+/// # Errors
+/// [`StoreError::Url`], and [`StoreError::Database`] if the file is no database or cannot be read.
+pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+    let path = match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() && path != ":memory:" => PathBuf::from(path),
+        _ => return Err(StoreError::Url(url.to_owned())),
+    };
+    let in_use = match File::open(lock_path(&path)) {
+        Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+        Err(_) => false,
+    };
+    let newest = newest_migration();
+    let Ok(file) = std::fs::metadata(&path) else {
+        return Ok(Inspection { path, in_use, newest, content: None });
+    };
+    let options = SqliteConnectOptions::new().filename(&path).read_only(true).disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let content = content(&mut connection, file.len(), newest).await;
+    // Whatever the reading gave, there is nothing to do about a bad end of it.
+    let _ = connection.close().await;
+    Ok(Inspection { path, in_use, newest, content: Some(content?) })
+}
+
+async fn content(connection: &mut SqliteConnection, bytes: u64, newest: i64) -> Result<Content, StoreError> {
+    let tables: i64 = sqlx::query("SELECT COUNT(*) AS n FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get("n")?;
+    let mut content = Content { bytes, version: 0, latest: None, has_keys: false, snapshots: Vec::new() };
+    if tables == 0 {
+        // Made and never used, or not ours; the gateway makes its tables at the start.
+        return Ok(content);
+    }
+    content.version = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM _sqlx_migrations WHERE success")
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get("version")?;
+    if content.version == newest {
+        let latest = sqlx::query("SELECT time FROM decisions ORDER BY seq DESC LIMIT 1");
+        let latest = latest.fetch_optional(&mut *connection).await?;
+        content.latest =
+            latest.map(|row| row.try_get::<i64, _>("time")).transpose()?.map(|time| Timestamp(time.max(0) as u64));
+        let keys = sqlx::query("SELECT 1 FROM api_keys LIMIT 1").fetch_optional(&mut *connection).await?;
+        content.has_keys = keys.is_some();
+        content.snapshots = snapshots(&mut *connection).await?;
+    }
+    Ok(content)
+}
