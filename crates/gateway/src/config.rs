@@ -2,6 +2,7 @@
 
 mod features;
 mod keys;
+mod latency;
 mod raw;
 mod read;
 mod resolve;
@@ -160,6 +161,43 @@ pub struct UpstreamConfig {
     pub breaker_open: Duration,
     /// How long a call waits for a place, where a model has `max_concurrency`.
     pub queue_timeout: Duration,
+    /// Second calls beside slow ones; none if not given.
+    pub hedge: Option<Hedge>,
+}
+
+/// `upstream.hedge`: when a call is slow, a second one runs beside it, and the first good answer counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hedge {
+    /// A call is slow beyond this quantile of the model's recent times to the first event or, without streaming, to the answer.
+    pub quantile: f64,
+    /// Who is called.
+    pub to: HedgeTo,
+    /// A call is not slow before this.
+    pub min: Duration,
+}
+
+/// Which model a second call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeTo {
+    /// The one that is slow.
+    Same,
+    /// The first that a failure would fall back to; the slow one where there is no other.
+    Next,
+}
+
+/// `models.health_check`: probes of the model's upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked, with GET.
+    pub url: String,
+    /// Mean time between two probes.
+    pub interval: Duration,
+    /// For the head of the answer.
+    pub timeout: Duration,
+    /// Failed probes in a row that open the circuit.
+    pub unhealthy_after: u32,
+    /// Passed probes in a row that close it.
+    pub healthy_after: u32,
 }
 
 impl Default for UpstreamConfig {
@@ -180,6 +218,7 @@ impl Default for UpstreamConfig {
             breaker_rate: 0.5,
             breaker_open: Duration::from_secs(5),
             queue_timeout: Duration::from_millis(100),
+            hedge: None,
         }
     }
 }
@@ -220,6 +259,8 @@ pub struct Model {
     pub api_key: Option<SecretString>,
     /// Calls that may be under way at once; no limit if not given.
     pub max_concurrency: Option<usize>,
+    /// Probes of its upstream.
+    pub health_check: Option<HealthCheck>,
     /// Most tokens of an answer where the request does not say and the protocol wants to know, as Anthropic's does.
     pub max_output_tokens: u64,
     /// USD per million tokens.

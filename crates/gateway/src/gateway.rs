@@ -17,7 +17,7 @@ use crate::chat::affinity::Sessions;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::features::{EncoderError, Features, LoggedRoute};
-use crate::health::Health;
+use crate::health::{Checks, Health};
 use crate::keys::KeyBook;
 use crate::learning::{self, Learning, LearningError, Sight, Snapshot};
 use crate::limits::Meters;
@@ -42,6 +42,7 @@ pub struct Gateway {
     /// The operator's, if there is one.
     operator: Option<JoinHandle<()>>,
     learner: JoinHandle<()>,
+    checks: Checks,
 }
 
 /// A route as it stands.
@@ -146,7 +147,7 @@ impl Gateway {
             book,
             signer,
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
-            upstream: Upstream::new(config.upstream.clone())?,
+            upstream: Upstream::new(config.upstream.clone(), clock.clone())?,
             features,
             metrics: Metrics::new(),
             health: Health::new(&config.models, &config.upstream),
@@ -168,6 +169,7 @@ impl Gateway {
         let sight = Sight { published: published.clone(), stuck: stuck.clone() };
         let learner = learning::run(learning, store, sight, clock, snapshot_every, sla, learning_stops);
         let learner = tokio::spawn(learning::watched(learner, stuck));
+        let checks = Checks::start(&app);
         let limits = Limits {
             connections: app.config.server.max_connections,
             max_header_bytes: app.config.server.max_header_bytes,
@@ -193,6 +195,7 @@ impl Gateway {
             server,
             operator,
             learner,
+            checks,
         })
     }
 
@@ -230,6 +233,7 @@ impl Gateway {
         // The receivers may be gone already; then there is nothing to stop.
         let _ = self.stop_serving.send(true);
         let _ = self.server.await;
+        self.checks.stop().await;
         // The operator sees the draining to its end: `/readyz` and `/metrics` answer until here.
         let _ = self.stop_operating.send(true);
         if let Some(operator) = self.operator {

@@ -19,6 +19,7 @@ mod error;
 mod features;
 mod feedback;
 mod gateway;
+mod head;
 mod health;
 pub mod keys;
 mod learning;
