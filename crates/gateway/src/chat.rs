@@ -122,6 +122,7 @@ async fn serve(
     let decided = decide(app, caller, id, asked, &target, &barred, held.as_deref()).await?;
     // From here on an outcome follows, whatever happens.
     let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived);
+    ticket.reserved().await;
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;

@@ -166,6 +166,13 @@ impl Ticket {
         if self.model == self.decision.choice().model { self.decision.reason } else { Reason::Fallback }
     }
 
+    /// Waits until what the caller's budget holds for the request is on disk.
+    pub(super) async fn reserved(&self) {
+        if let Some(hold) = &self.hold {
+            hold.written().await;
+        }
+    }
+
     /// Notes that a call to `model` begins.
     pub(crate) fn attempt(&mut self, model: &Model, admission: Admission) {
         self.attempts += 1;
