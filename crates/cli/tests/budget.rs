@@ -37,7 +37,7 @@ fn billed() -> i64 {
 
 fn body(number: u64) -> Value {
     let question = json!([{ "role": "user", "content": format!("question {number}") }]);
-    json!({ "model": "auto", "stream": number % 2 == 0, "max_tokens": MAX_TOKENS, "messages": question })
+    json!({ "model": "auto", "stream": number.is_multiple_of(2), "max_tokens": MAX_TOKENS, "messages": question })
 }
 
 /// Asks until the gateway is gone.

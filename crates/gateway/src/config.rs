@@ -23,6 +23,7 @@ use slarouter_text::LocalEncoder;
 use crate::embedding::EmbeddingConfig;
 use crate::keys::Grants;
 use crate::limits::Limits;
+pub(crate) use latency::{HealthCheck, Hedge, HedgeTo};
 
 /// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
 #[derive(Clone, Debug)]
@@ -163,41 +164,6 @@ pub struct UpstreamConfig {
     pub queue_timeout: Duration,
     /// Second calls beside slow ones; none if not given.
     pub hedge: Option<Hedge>,
-}
-
-/// `upstream.hedge`: when a call is slow, a second one runs beside it, and the first good answer counts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hedge {
-    /// A call is slow beyond this quantile of the model's recent times to the first event or, without streaming, to the answer.
-    pub quantile: f64,
-    /// Who is called.
-    pub to: HedgeTo,
-    /// A call is not slow before this.
-    pub min: Duration,
-}
-
-/// Which model a second call goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HedgeTo {
-    /// The one that is slow.
-    Same,
-    /// The first that a failure would fall back to; the slow one where there is no other.
-    Next,
-}
-
-/// `models.health_check`: probes of the model's upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// What is asked, with GET.
-    pub url: String,
-    /// Mean time between two probes.
-    pub interval: Duration,
-    /// For the head of the answer.
-    pub timeout: Duration,
-    /// Failed probes in a row that open the circuit.
-    pub unhealthy_after: u32,
-    /// Passed probes in a row that close it.
-    pub healthy_after: u32,
 }
 
 impl Default for UpstreamConfig {

@@ -2,7 +2,12 @@
 //! metrics, the clients and the upstream must agree, and nothing may be left over.
 //!
 //! 3,000 requests by default; `make soak` sends 200,000. `SOAK_REQUESTS` and `SOAK_SEED` change that.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, and says what it measured"
+)]
 
 mod clients;
 mod faults;

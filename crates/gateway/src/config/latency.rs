@@ -1,8 +1,45 @@
 //! `upstream.hedge` and `models.health_check`: what is done about upstreams that are slow or silent.
 
+use std::time::Duration;
+
+use super::Problems;
 use super::raw::{self, Text};
 use super::resolve::{Env, count, number, seconds, text};
-use super::{HealthCheck, Hedge, HedgeTo, Problems};
+
+/// `upstream.hedge`: when a call is slow, a second one runs beside it, and the first good answer counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hedge {
+    /// A call is slow beyond this quantile of the model's recent times to the first event or, without streaming, to the answer.
+    pub quantile: f64,
+    /// Who is called.
+    pub to: HedgeTo,
+    /// A call is not slow before this.
+    pub min: Duration,
+}
+
+/// Which model a second call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeTo {
+    /// The one that is slow.
+    Same,
+    /// The first that a failure would fall back to; the slow one where there is no other.
+    Next,
+}
+
+/// `models.health_check`: probes of the model's upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked, with GET.
+    pub url: String,
+    /// Mean time between two probes.
+    pub interval: Duration,
+    /// For the head of the answer.
+    pub timeout: Duration,
+    /// Failed probes in a row that open the circuit.
+    pub unhealthy_after: u32,
+    /// Passed probes in a row that close it.
+    pub healthy_after: u32,
+}
 
 pub(super) fn hedge(raw: raw::Hedge, env: Env<'_>, problems: &mut Problems<'_>) -> Hedge {
     // Below the median every other request would be sent twice.

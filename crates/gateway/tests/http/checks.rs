@@ -1,7 +1,7 @@
 //! Health checks: probes that open and close the circuit which the calls open and close too.
 
-use serde_json::Value;
-use slarouter_testkit::Upstream;
+use serde_json::{Value, json};
+use slarouter_testkit::{Script, Upstream};
 use tempfile::TempDir;
 
 use crate::setup::{Rig, Settings};
@@ -58,10 +58,21 @@ async fn probes_close_what_calls_have_opened() {
     // Left to itself the circuit would stay open for good.
     let upstream = "retries = 0\nbreaker_failures = 1\nbreaker_open_s = 100000";
     let rig = Rig::start(&Settings { small: CHECKED, upstream, ..Settings::default() }).await;
+    rig.upstream.script(Script::bare().cut());
+    assert_eq!(rig.ask(false).await.headers()["x-slarouter-model"], "large");
+    circuit(&rig, 0).await;
+    assert_eq!(rig.ask(false).await.headers()["x-slarouter-model"], "small");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn who_names_a_model_gets_it_whatever_its_probes_say() {
+    let rig = Rig::start(&Settings { small: CHECKED, ..Settings::default() }).await;
     rig.upstream.set_health(404);
     circuit(&rig, 2).await;
-    rig.upstream.set_health(204);
-    circuit(&rig, 0).await;
+    let named = json!({ "model": "small", "messages": [{ "role": "user", "content": "one" }] });
+    let answer = rig.post(&named).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["x-slarouter-model"]), (200, &"small".parse().unwrap()));
     rig.stop().await;
 }
 
