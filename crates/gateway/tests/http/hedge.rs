@@ -7,7 +7,7 @@ use slarouter_store::Event;
 use slarouter_testkit::Script;
 use tokio::sync::Semaphore;
 
-use crate::setup::{Rig, Settings, chunk, question};
+use crate::setup::{Rig, Settings, chunk, question, url};
 
 /// Longer than any sound call here takes.
 const SAME: &str = "hedge = { quantile = 0.9, min_s = 0.4 }";
@@ -58,6 +58,33 @@ async fn the_same_model_is_asked_again_and_the_slow_call_is_dropped_and_paid_for
         let dropped = outcome.cost - if streamed { usual[39].cost } else { cost };
         assert!((1e-6..30e-6).contains(&dropped), "the question of the dropped call, estimated: {dropped}");
     }
+}
+
+#[tokio::test]
+async fn what_was_dropped_counts_in_the_budget() {
+    let key = "sixteen-letters-1";
+    let server = "[[keys]]\nname = \"a\"\nkey = \"sixteen-letters-1\"\nscopes = [\"inference\"]\n\
+                  limits = { usd_per_month = 1000.0, tokens_per_minute = 1000000 }\n";
+    let rig = Rig::start(&Settings { server, upstream: SAME, ..Settings::default() }).await;
+    let ask = async || {
+        let answer = rig.post(&question(false)).bearer_auth(key).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.headers()["x-slarouter-cost-usd"].to_str().unwrap().parse::<f64>().unwrap()
+    };
+    let mut told = 0.0;
+    for _ in 0..20 {
+        told += ask().await;
+    }
+    rig.upstream.script(Script::bare().stall());
+    let hedged = ask().await;
+    assert!(hedged > told / 20.0 + 0.5e-6, "{hedged}");
+    let (_upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    let store = slarouter_store::open(&url(&folder)).await.unwrap();
+    let spent: i64 = store.spending(0).await.unwrap().iter().map(|spent| spent.nano_usd).sum();
+    store.close().await;
+    // Each is rounded up to 10⁻⁹ USD, and headers are rounded to the nearest.
+    assert!((spent as f64 - (told + hedged) * 1e9).abs() <= 42.0, "{spent} of {}", told + hedged);
 }
 
 #[tokio::test]
