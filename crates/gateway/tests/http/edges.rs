@@ -47,6 +47,16 @@ async fn a_head_over_the_limit_gets_an_error_of_its_protocol_and_one_far_over_it
         assert!(answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
         assert!(answer.contains("content-length: 0\r\n") && answer.contains("connection: close\r\n"), "{answer}");
     }
+    // HTTP/2 does likewise.
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    for (bytes, code) in [(9_000, Some("headers_too_large")), (40_000, None)] {
+        let request = client.post(rig.url("/v1/chat/completions")).header("x-long", "x".repeat(bytes));
+        let answer = request.json(&question(false)).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (431, reqwest::Version::HTTP_2));
+        let text = answer.text().await.unwrap();
+        assert_eq!(text.is_empty(), code.is_none(), "{text}");
+        assert!(text.contains(code.unwrap_or_default()), "{text}");
+    }
     assert_eq!(rig.stop().await.outcomes.len(), 1);
 }
 
