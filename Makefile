@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo test lint bench fmt setup-test setup-lint
+.PHONY: demo test soak lint bench fmt setup-test setup-lint
 
 demo:
 	cargo run --release --locked --bin slarouter -- demo
@@ -13,6 +13,10 @@ test: setup-test
 	cargo test --workspace --locked
 	cargo test -p slarouter-text --features bert --locked --lib --test bert
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run
+
+# SOAK_REQUESTS (200000) and SOAK_SEED (1) change the run; some minutes.
+soak:
+	SOAK_REQUESTS=$${SOAK_REQUESTS:-200000} cargo test --release -p slarouter-cli --locked --test soak -- --nocapture
 
 # Builds cargo-deny if it is not there.
 setup-lint:

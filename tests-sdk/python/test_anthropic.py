@@ -147,3 +147,17 @@ def test_own_errors_have_the_shape(claude):
 def test_feedback(claude):
     id = ask(claude, "auto:mixed").id
     assert claude.post("/v1/feedback", body={"id": id, "rating": "up"}, cast_to=object) == {"id": id, "status": "recorded"}
+
+
+@pytest.mark.parametrize(("model", "whose"), [("anthropic/ok", "provider"), ("auto:mixed", "provider"), ("chat/ok", "estimate")])
+def test_tokens_are_counted(claude, upstream, model, whose):
+    question = {"system": BASICS["system"], "messages": BASICS["messages"], "tools": TOOLS}
+    raw = claude.messages.with_raw_response.count_tokens(model=model, **question)
+    assert raw.headers["x-slarouter-token-count"] == whose
+    tokens = raw.parse().input_tokens
+    if whose == "provider":
+        assert tokens == 12
+        assert [request["path"] for request in upstream.requests()] == ["/v1/messages/count_tokens"]
+    else:
+        assert 10 < tokens < 100
+        assert upstream.requests() == []

@@ -1,5 +1,6 @@
-//! `/admin/keys`: making, listing, rotating and revoking keys while the gateway runs.
+//! `/admin/keys`: making, listing, rotating and revoking keys while the gateway runs. `/admin/health`: how the models are doing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,12 +11,14 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::chat;
 use crate::error::ApiError;
+use crate::health::Circuit;
 use crate::keys::{KeyError, NewKey, Scope};
 
 const GRACE_HOURS: f64 = 24.0;
@@ -33,6 +36,19 @@ pub(crate) struct Rotation {
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
     let listed = app.book.list().await.map(|data| json!({ "object": "list", "data": data }));
     respond(StatusCode::OK, listed.map_err(refusal))
+}
+
+/// How the models are doing: their circuits, and why the last health check failed
+#[utoipa::path(get, path = "/admin/health", tag = "Administration", responses((status = 200, body = Object), (status = "4XX", body = crate::openapi::ErrorBody)))]
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
+    let models = app.config.models.iter().map(|model| (&*model.name, model.health_check.is_some()));
+    let checked: BTreeMap<_, _> = models.collect();
+    let view = |(name, circuit, error): (&str, Circuit, Option<String>)| {
+        let checked = checked.get(name).copied().unwrap_or_default();
+        json!({ "id": name, "circuit": circuit.as_str(), "health_check": checked, "error": error })
+    };
+    let data: Vec<_> = app.health.view(Instant::now()).map(view).collect();
+    Json(json!({ "object": "list", "data": data })).into_response()
 }
 
 /// Makes a key

@@ -33,7 +33,7 @@ use crate::reload::Reloads;
 use crate::server::Peer;
 use crate::token::Signer;
 use crate::upstream::Upstream;
-use crate::{admin, audits, browser, chat, feedback, models, openapi, reload, route, token};
+use crate::{admin, audits, browser, chat, feedback, head, models, openapi, reload, route, token};
 
 /// What answers requests under one configuration. A reload makes another one, which takes over what outlives configurations; a
 /// request keeps the one that it began with.
@@ -93,6 +93,7 @@ fn inference() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(chat::handlers::completions))
         .routes(routes!(chat::handlers::responses))
         .routes(routes!(chat::handlers::messages))
+        .routes(routes!(chat::count::count_tokens))
         .routes(routes!(chat::handlers::text_completions))
         .routes(routes!(chat::handlers::embeddings))
         .routes(routes!(route::route))
@@ -119,6 +120,7 @@ fn administration() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::rotate))
         .routes(routes!(admin::revoke))
         .routes(routes!(reload::reload))
+        .routes(routes!(admin::health))
 }
 
 /// The paths for all.
@@ -150,7 +152,11 @@ pub(crate) fn public(app: Arc<App>) -> Router {
     if app.config.server.admin_listen.is_none() {
         paths = paths.routes(routes!(metrics)).merge(guarded(&app, administration(), Some(Scope::Admin)));
     }
-    Router::from(paths).fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(app)
+    Router::from(paths)
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), head::limit))
+        .with_state(app)
 }
 
 /// The paths of the operator's listener, if there is one.
@@ -161,6 +167,7 @@ pub(crate) fn admin(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), head::limit))
         .with_state(app)
 }
 

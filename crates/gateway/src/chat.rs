@@ -2,10 +2,12 @@
 
 pub(crate) mod affinity;
 mod call;
+pub(crate) mod count;
 mod eligible;
 mod estimate;
 mod fallible;
 pub(crate) mod handlers;
+mod hedge;
 mod passage;
 pub(crate) mod ticket;
 
@@ -27,10 +29,10 @@ use crate::config::Model;
 use crate::error::{ApiError, SHOULD_RETRY};
 use crate::limits::{self, Hold};
 use crate::models::unknown;
-use crate::protocol::Endpoint;
 use crate::protocol::bridge::{Bridge, Terms};
 use crate::protocol::form::Envelope;
 use crate::protocol::outline::Outline;
+use crate::protocol::{Endpoint, Protocol};
 use crate::upstream::{Answer, Failure};
 use crate::wire::request::Request;
 use crate::wire::stream;
@@ -120,6 +122,7 @@ async fn serve(
     let decided = decide(app, caller, id, asked, &target, &barred, held.as_deref()).await?;
     // From here on an outcome follows, whatever happens.
     let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived);
+    ticket.reserved().await;
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
@@ -298,13 +301,26 @@ fn lone(model: &Model, context: &Context<'_>) -> (Arc<str>, Decision) {
 fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
     let bridge = Bridge { endpoint: ticket.endpoint(), upstream: ticket.upstream() };
     let protocol = ticket.endpoint().protocol();
-    let mut response = match &failure {
-        Failure::Status { status, headers, body, .. } => {
+    let mut response = failed(&failure, bridge, protocol);
+    describe(response.headers_mut(), &ticket, None);
+    ticket.finish(response.status(), false, None, Some(failure.to_string()));
+    response
+}
+
+/// The answer to a call that failed, as the upstream put it where it did.
+fn failed(failure: &Failure, bridge: Bridge, protocol: Protocol) -> Response {
+    let mut response = match failure {
+        Failure::Status { status, headers, body, retry_after, .. } => {
             let mut response = (*status, bridge.error(*status, body)).into_response();
-            for name in [header::CONTENT_TYPE, header::RETRY_AFTER, RETRY_AFTER_MS] {
+            for name in [header::CONTENT_TYPE, RETRY_AFTER_MS] {
                 if let Some(value) = headers.get(&name) {
                     response.headers_mut().insert(name, value.clone());
                 }
+            }
+            // In seconds, as the client does not see the clock that a date was written by.
+            if let Some(wait) = retry_after {
+                let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             response
         }
@@ -321,8 +337,6 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
     if !matches!(failure, Failure::Busy) {
         response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
-    describe(response.headers_mut(), &ticket, None);
-    ticket.finish(response.status(), false, None, Some(failure.to_string()));
     response
 }
 

@@ -2,6 +2,7 @@
 
 mod features;
 mod keys;
+mod latency;
 mod raw;
 mod read;
 mod resolve;
@@ -22,6 +23,7 @@ use slarouter_text::LocalEncoder;
 use crate::embedding::EmbeddingConfig;
 use crate::keys::Grants;
 use crate::limits::Limits;
+pub(crate) use latency::{HealthCheck, Hedge, HedgeTo};
 
 /// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
 #[derive(Clone, Debug)]
@@ -175,6 +177,8 @@ pub struct UpstreamConfig {
     pub breaker_open: Duration,
     /// How long a call waits for a place, where a model has `max_concurrency`.
     pub queue_timeout: Duration,
+    /// Second calls beside slow ones; none if not given.
+    pub hedge: Option<Hedge>,
 }
 
 impl Default for UpstreamConfig {
@@ -195,6 +199,7 @@ impl Default for UpstreamConfig {
             breaker_rate: 0.5,
             breaker_open: Duration::from_secs(5),
             queue_timeout: Duration::from_millis(100),
+            hedge: None,
         }
     }
 }
@@ -235,6 +240,8 @@ pub struct Model {
     pub api_key: Option<SecretString>,
     /// Calls that may be under way at once; no limit if not given.
     pub max_concurrency: Option<usize>,
+    /// Probes of its upstream.
+    pub health_check: Option<HealthCheck>,
     /// Most tokens of an answer where the request does not say and the protocol wants to know, as Anthropic's does.
     pub max_output_tokens: u64,
     /// USD per million tokens.
@@ -246,12 +253,13 @@ pub struct Model {
 }
 
 impl Model {
-    /// Whether calls go to the same model at the same provider, with the same key.
+    /// Whether calls go to the same model at the same provider, with the same key, and its health is checked alike.
     #[must_use]
     pub fn is_asked_like(&self, other: &Self) -> bool {
         self.protocol == other.protocol
             && self.base_url == other.base_url
             && self.upstream_model == other.upstream_model
+            && self.health_check == other.health_check
             && same_secret(self.api_key.as_ref(), other.api_key.as_ref())
     }
 }

@@ -16,7 +16,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::features::{EncoderError, Features, LogRouteError, LoggedRoute};
-use crate::health::Health;
+use crate::health::{Checks, Health};
 use crate::keys::KeyBook;
 use crate::learning::{self, Learning, LearningError, Sight, Target};
 use crate::limits::Meters;
@@ -159,7 +159,7 @@ impl Gateway {
             book,
             signer,
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
-            upstream: Upstream::new(config.upstream.clone())?,
+            upstream: Upstream::new(config.upstream.clone(), clock.clone())?,
             features: Arc::new(features),
             metrics: Arc::new(Metrics::new()),
             health: Health::new(&config.models, &config.upstream),
@@ -193,8 +193,9 @@ impl Gateway {
             (front.clone(), tokio::spawn(server::serve(admin, front, operating)))
         });
         let (operator_front, operator) = operating.unzip();
+        let checks = Checks::start(&app);
         let live = Arc::new(ArcSwap::new(app));
-        let reloader = Reloader { live: live.clone(), target, public, operator: operator_front };
+        let reloader = Reloader { live: live.clone(), target, public, operator: operator_front, checks };
         let reloader = tokio::spawn(reloader.run(orders, reloading));
         Ok(Self {
             addr,

@@ -1,6 +1,9 @@
-//! How the models' upstreams are doing: circuits, places, retry budgets. Fed by the calls themselves.
+//! How the models' upstreams are doing: circuits, places, retry budgets. Fed by the calls themselves, and by health checks where
+//! there are any.
 
 mod breaker;
+mod checks;
+mod latency;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +15,8 @@ use tokio::time::{Duration, Instant, timeout};
 use crate::config::{Model, UpstreamConfig};
 use breaker::Breaker;
 pub(crate) use breaker::Circuit;
+pub(crate) use checks::Checks;
+use latency::Latencies;
 
 /// Retries that may be saved up, and that a model starts with.
 const SAVED_RETRIES: f64 = 10.0;
@@ -36,6 +41,10 @@ struct State {
     breaker: Breaker,
     /// Retries that may still be made: a token bucket filled by first calls.
     retries: f64,
+    /// How fast answers came, plain and streamed.
+    latencies: [Latencies; 2],
+    /// Why the last health check failed; `None` if it passed, or there was none.
+    check_error: Option<String>,
 }
 
 /// A call under way. What became of it is to be said; a call that is dropped without says nothing of the model.
@@ -57,7 +66,12 @@ pub(crate) enum Refused {
 impl Health {
     pub(crate) fn new(models: &[Model], config: &UpstreamConfig) -> Self {
         let health = |model: &Model| {
-            let state = State { breaker: Breaker::default(), retries: SAVED_RETRIES };
+            let state = State {
+                breaker: Breaker::default(),
+                retries: SAVED_RETRIES,
+                latencies: Default::default(),
+                check_error: None,
+            };
             let places = model.max_concurrency.map(|most| Arc::new(Semaphore::new(most)));
             let health = ModelHealth::new(model, config, Arc::new(Mutex::new(state)), places);
             (model.name.clone(), Arc::new(health))
@@ -92,6 +106,14 @@ impl Health {
     /// Every model's circuit.
     pub(crate) fn circuits(&self, now: Instant) -> impl Iterator<Item = (&str, Circuit)> {
         self.models.iter().map(move |(name, model)| (&**name, model.state().breaker.circuit(now)))
+    }
+
+    /// Every model's circuit, and why its last health check failed.
+    pub(crate) fn view(&self, now: Instant) -> impl Iterator<Item = (&str, Circuit, Option<String>)> {
+        self.models.iter().map(move |(name, model)| {
+            let state = model.state();
+            (&**name, state.breaker.circuit(now), state.check_error.clone())
+        })
     }
 }
 
@@ -167,6 +189,16 @@ impl ModelHealth {
         may
     }
 
+    /// An answer, streamed or not, took so long to come, or was given up after so long because another was faster.
+    pub(crate) fn took(&self, streamed: bool, time: Duration) {
+        self.state().latencies[usize::from(streamed)].add(time);
+    }
+
+    /// The quantile of how long answers took lately; `None` where too few are known.
+    pub(crate) fn quantile(&self, streamed: bool, quantile: f64) -> Option<Duration> {
+        self.state().latencies[usize::from(streamed)].quantile(quantile)
+    }
+
     /// The upstream asked to be left alone for so long.
     pub(crate) fn rest(&self, now: Instant, pause: Duration) {
         self.state().breaker.rest(now + pause.min(self.config.retry_after_max));
@@ -195,6 +227,17 @@ impl Admission {
                 tracing::warn!(model = %self.model.model.name, "circuit open: the model keeps failing and is left alone")
             }
             None => {}
+        }
+    }
+}
+
+impl Circuit {
+    /// The word for views.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
         }
     }
 }

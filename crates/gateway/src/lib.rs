@@ -20,6 +20,7 @@ mod error;
 mod features;
 mod feedback;
 mod gateway;
+mod head;
 mod health;
 pub mod keys;
 mod learning;

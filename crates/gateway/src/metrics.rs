@@ -38,6 +38,12 @@ struct ModelLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModelResult {
+    model: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct MoveLabels {
     route: String,
     from: String,
@@ -89,6 +95,10 @@ pub(crate) struct Metrics {
     calls: Family<ModelLabel, Counter>,
     retries_refused: Family<ModelLabel, Counter>,
     circuits: Family<ModelLabel, Gauge>,
+    checks: Family<ModelResult, Counter>,
+    hedges: Family<ModelResult, Counter>,
+    in_flight: Gauge,
+    tasks: Gauge,
     rerouted: Family<MoveLabels, Counter>,
     degraded: Family<ReasonLabel, Counter>,
     cost: Family<RouteModel, FloatCounter>,
@@ -126,6 +136,10 @@ impl Metrics {
             calls: Family::default(),
             retries_refused: Family::default(),
             circuits: Family::default(),
+            checks: Family::default(),
+            hedges: Family::default(),
+            in_flight: Gauge::default(),
+            tasks: Gauge::default(),
             rerouted: Family::default(),
             degraded: Family::default(),
             cost: Family::default(),
@@ -163,6 +177,10 @@ impl Metrics {
         r.register("upstream_failures", "Calls to upstreams that failed", metrics.failures.clone());
         r.register("retries_refused", "Retries that the budget did not allow", metrics.retries_refused.clone());
         r.register("circuit_state", "0 closed, 1 half-open, 2 open", metrics.circuits.clone());
+        r.register("health_checks", "Probes of upstreams by whether they passed", metrics.checks.clone());
+        r.register("hedges", "Second calls beside slow ones by how they ended", metrics.hedges.clone());
+        r.register("in_flight", "Requests whose outcome is not logged yet", metrics.in_flight.clone());
+        r.register("tasks", "Tasks of the process that have not ended", metrics.tasks.clone());
         r.register("rerouted", "Answers by another model than the chosen one", metrics.rerouted.clone());
         r.register("degraded", "Requests decided while the learning was in trouble", metrics.degraded.clone());
         r.register("cost_usd", "USD charged by the model that answered", metrics.cost.clone());
@@ -238,6 +256,21 @@ impl Metrics {
         self.retries_refused.get_or_create(&ModelLabel { model: model.to_owned() }).inc();
     }
 
+    pub(crate) fn checked(&self, model: &str, ok: bool) {
+        let result = if ok { "passed" } else { "failed" };
+        self.checks.get_or_create(&ModelResult { model: model.to_owned(), result }).inc();
+    }
+
+    /// A second call beside a slow one of `model` ended so.
+    pub(crate) fn hedged(&self, model: &str, result: &'static str) {
+        self.hedges.get_or_create(&ModelResult { model: model.to_owned(), result }).inc();
+    }
+
+    /// A request begins (1), or its outcome is logged (−1).
+    pub(crate) fn in_flight(&self, change: i64) {
+        self.in_flight.inc_by(change);
+    }
+
     /// `to` answered in place of `from`.
     pub(crate) fn rerouted(&self, route: &str, from: &str, to: &str) {
         let labels = MoveLabels { route: route.to_owned(), from: from.to_owned(), to: to.to_owned() };
@@ -274,6 +307,9 @@ impl Metrics {
     pub(crate) fn render(&self, snapshot: &Snapshot, committed: u64, dropped: u64, health: &Health) -> String {
         for (model, circuit) in health.circuits(Instant::now()) {
             self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit as i64);
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.tasks.set(runtime.metrics().num_alive_tasks() as i64);
         }
         // Two scrapes at once add each loss only once.
         let before = self.dropped.fetch_max(dropped, Ordering::Relaxed);

@@ -29,6 +29,7 @@ use crate::app::{self, App};
 use crate::auth::Auth;
 use crate::config::{Config, ConfigErrors};
 use crate::error::ApiError;
+use crate::health::Checks;
 use crate::features::{LogRouteError, LoggedRoute};
 use crate::learning::Target;
 use crate::server::{Front, Limits};
@@ -124,6 +125,8 @@ pub(crate) struct Reloader {
     pub(crate) target: watch::Sender<Arc<Target>>,
     pub(crate) public: Arc<ArcSwap<Front>>,
     pub(crate) operator: Option<Arc<ArcSwap<Front>>>,
+    /// Of the configuration in force.
+    pub(crate) checks: Checks,
 }
 
 /// A configuration that was found to be sound.
@@ -137,7 +140,7 @@ struct Sound {
 
 impl Reloader {
     /// Reloads as ordered, until `stop` says so.
-    pub(crate) async fn run(self, mut orders: Orders, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(mut self, mut orders: Orders, mut stop: watch::Receiver<bool>) {
         loop {
             let reply = tokio::select! {
                 _ = stop.changed() => return,
@@ -158,7 +161,7 @@ impl Reloader {
         }
     }
 
-    async fn reload(&self) -> Answer {
+    async fn reload(&mut self) -> Answer {
         let old = self.live.load_full();
         let file = old.config.file.clone().ok_or(ReloadError::NoFile)?;
         let reading = {
@@ -198,6 +201,7 @@ impl Reloader {
         }
         app.metrics.configured(app.clock.now());
         let reloaded = Reloaded { models: app.config.models.len(), routes: app.config.routes.len() };
+        self.checks = Checks::start(&app);
         self.live.store(app);
         Ok(reloaded)
     }

@@ -1,5 +1,8 @@
 //! One call to one upstream.
 
+mod retry_after;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,7 +12,8 @@ use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{Model, ModelProtocol, UpstreamConfig};
+use crate::clock::Clock;
+use crate::config::{HealthCheck, Model, ModelProtocol, UpstreamConfig};
 use crate::protocol::messages;
 
 /// Which version of Anthropic's protocol a request speaks.
@@ -19,6 +23,7 @@ pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
 pub(crate) struct Upstream {
     client: reqwest::Client,
     config: UpstreamConfig,
+    clock: Arc<Clock>,
 }
 
 /// A 2xx answer whose first bytes have arrived.
@@ -43,6 +48,8 @@ pub(crate) enum Failure {
         status: StatusCode,
         headers: HeaderMap,
         body: Bytes,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
         /// It said so in the body of an answer with status 200.
         under_200: bool,
     },
@@ -60,16 +67,17 @@ pub(crate) enum Next {
 }
 
 impl Upstream {
-    pub(crate) fn new(config: UpstreamConfig) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: client(config.connect_timeout).build()?, config })
+    pub(crate) fn new(config: UpstreamConfig, clock: Arc<Clock>) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: client(config.connect_timeout).build()?, config, clock })
     }
 
     /// For another configuration. Connections are kept, unless how they are made has changed.
     pub(crate) fn reconfigured(&self, config: UpstreamConfig) -> Result<Self, reqwest::Error> {
+        let clock = self.clock.clone();
         if config.connect_timeout != self.config.connect_timeout {
-            return Self::new(config);
+            return Self::new(config, clock);
         }
-        Ok(Self { client: self.client.clone(), config })
+        Ok(Self { client: self.client.clone(), config, clock })
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
@@ -86,18 +94,8 @@ impl Upstream {
         body: Vec<u8>,
     ) -> Result<Answer, Failure> {
         let url = format!("{}/{path}", model.base_url.trim_end_matches('/'));
-        let mut request =
-            self.client.post(url).header(header::CONTENT_TYPE, "application/json").headers(headers.clone());
-        if let Some(key) = &model.api_key {
-            request = match model.protocol {
-                ModelProtocol::Anthropic => request.header("x-api-key", key.expose_secret()),
-                _ => request.bearer_auth(key.expose_secret()),
-            };
-        }
-        if model.protocol == ModelProtocol::Anthropic && !headers.contains_key(ANTHROPIC_VERSION) {
-            request = request.header(ANTHROPIC_VERSION, messages::VERSION);
-        }
-        let request = request.body(body);
+        let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").headers(headers.clone());
+        let request = signed(request, model, !headers.contains_key(ANTHROPIC_VERSION)).body(body);
         let response = match timeout(self.config.response_timeout, request.send()).await {
             Err(_) => return Err(Failure::Timeout("response headers")),
             Ok(Err(error)) if error.is_connect() && error.is_timeout() => return Err(Failure::Timeout("connect")),
@@ -123,8 +121,25 @@ impl Upstream {
         if status.is_success() {
             Ok(Answer::Plain { status, headers, body })
         } else {
-            Err(Failure::Status { status, headers, body, under_200: false })
+            Err(self.refusal(status, headers, body, false))
         }
+    }
+
+    /// Asks whether it lives; only a 2xx will do. The answer's body is not read.
+    pub(crate) async fn probe(&self, model: &Model, check: &HealthCheck) -> Result<(), String> {
+        let request = signed(self.client.get(&check.url), model, true);
+        match timeout(check.timeout, request.send()).await {
+            Err(_) => Err(format!("no answer within {} s", check.timeout.as_secs_f64())),
+            Ok(Err(error)) => Err(causes(&error)),
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
+            Ok(Ok(answer)) => Err(format!("the upstream answered {}", answer.status())),
+        }
+    }
+
+    /// That the upstream said no.
+    pub(crate) fn refusal(&self, status: StatusCode, headers: HeaderMap, body: Bytes, under_200: bool) -> Failure {
+        let retry_after = retry_after::wait(&headers, self.clock.now());
+        Failure::Status { status, headers, body, retry_after, under_200 }
     }
 
     /// Waits for a whole event, so that a stream that breaks before it can still be tried elsewhere.
@@ -188,9 +203,9 @@ impl Failure {
         match self {
             Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) => Some(false),
             Self::Busy => None,
-            Self::Status { status, headers, .. } => match status.as_u16() {
+            Self::Status { status, retry_after, .. } => match status.as_u16() {
                 // It says itself how long to leave it alone.
-                429 if retry_after(headers).is_some() => None,
+                429 if retry_after.is_some() => None,
                 401 | 402 | 408 | 429 | 500..=599 => Some(false),
                 // A filter or a wrong id: who asks must not be able to take a model away from all others.
                 403 | 404 => None,
@@ -201,19 +216,18 @@ impl Failure {
 
     /// How long the upstream asks to be left alone.
     pub(crate) fn pause(&self) -> Option<Duration> {
-        let Self::Status { status, headers, .. } = self else { return None };
-        retry_after(headers).filter(|_| status.as_u16() == 429 || status.is_server_error())
+        let Self::Status { status, retry_after, .. } = self else { return None };
+        retry_after.filter(|_| status.as_u16() == 429 || status.is_server_error())
     }
 
     pub(crate) fn next(&self) -> Next {
         if matches!(self, Self::Busy) {
             return Next::OtherModel;
         }
-        let Self::Status { status, headers, .. } = self else { return Next::Retry };
-        // An upstream that says when to come back means it: only another model can help before that.
-        let waits = headers.contains_key(header::RETRY_AFTER);
+        let Self::Status { status, retry_after, .. } = self else { return Next::Retry };
         match status.as_u16() {
-            408 | 429 | 500 | 502 | 503 | 504 | 529 if !waits => Next::Retry,
+            // An upstream that says when to come back means it: only another model can help before that.
+            408 | 429 | 500 | 502 | 503 | 504 | 529 if retry_after.is_none() => Next::Retry,
             // Keys, quotas, model names and outages are the operator's or the upstream's affair, not the client's.
             401..=404 | 408 | 429 | 500..=599 => Next::OtherModel,
             _ => Next::GiveUp,
@@ -236,10 +250,14 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// The pause that the header asks for, in seconds; a date is not understood, as it says nothing without the sender's clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+/// With the model's key and, if `version`, the version of the protocol where that wants one.
+fn signed(mut request: reqwest::RequestBuilder, model: &Model, version: bool) -> reqwest::RequestBuilder {
+    let anthropic = model.protocol == ModelProtocol::Anthropic;
+    if let Some(key) = &model.api_key {
+        let key = key.expose_secret();
+        request = if anthropic { request.header("x-api-key", key) } else { request.bearer_auth(key) };
+    }
+    if anthropic && version { request.header(ANTHROPIC_VERSION, messages::VERSION) } else { request }
 }
 
 /// Whether a line of data is followed by a blank line, in any of the three line ends; comments alone do not count.
@@ -276,18 +294,15 @@ mod tests {
 
     #[test]
     fn failures_allow_what_they_should() {
-        let status = |code: u16, retry_after: Option<u32>| {
-            let mut headers = HeaderMap::new();
-            if let Some(seconds) = retry_after {
-                headers.insert(header::RETRY_AFTER, seconds.into());
-            }
-            Failure::Status {
+        let status = |code: u16, retry_after: Option<u64>| {
+            let failure = Failure::Status {
                 status: StatusCode::from_u16(code).unwrap(),
-                headers,
+                headers: HeaderMap::new(),
                 body: Bytes::new(),
+                retry_after: retry_after.map(Duration::from_secs),
                 under_200: false,
-            }
-            .next()
+            };
+            failure.next()
         };
         assert_eq!(status(500, None), Next::Retry);
         assert_eq!(status(429, None), Next::Retry);

@@ -181,6 +181,50 @@ fn encoders_and_their_keys() {
 }
 
 #[test]
+fn hedges_and_health_checks() {
+    let hedged = |hedge: &str| format!("[upstream]\nhedge = {hedge}\n{}", minimal("", "", ""));
+    let config = Config::parse(&hedged("{ quantile = 0.95 }"), &none).unwrap();
+    assert_eq!(format!("{:?}", config.upstream.hedge), "Some(Hedge { quantile: 0.95, to: Same, min: 100ms })");
+    for (hedge, expected) in [
+        ("{}", "missing field `quantile`"),
+        ("{ quantile = 1 }", "must be from 0.5 to below 1, not 1"),
+        ("{ quantile = 0.1 }", "must be from 0.5 to below 1, not 0.1"),
+        ("{ quantile = nan }", "must be from 0.5 to below 1, not NaN"),
+        ("{ quantile = 0.9, to = \"other\" }", "to must be \"same\" or \"next\""),
+        ("{ quantile = 0.9, min_s = -1 }", "must be a time from 0.001 to 100000000 seconds, not -1"),
+        ("{ quantile = 0.9, max_s = 1 }", "unknown field `max_s`"),
+        ("0.95", "invalid type: floating point `0.95`, expected a table"),
+    ] {
+        let text = refusal(&hedged(hedge));
+        assert!(text.starts_with("slarouter.toml:2:") && text.contains(expected), "{hedge}: {text}");
+    }
+
+    let checked = |check: &str| minimal("", &format!("health_check = {check}"), "");
+    let path = |path: &str| {
+        let config =
+            Config::parse(&checked(&format!("{{ path = \"{path}\" }}")), &none).map_err(|error| error.to_string())?;
+        Ok::<_, String>(config.models[0].health_check.clone().unwrap().url)
+    };
+    assert_eq!(path("/health").unwrap(), "http://127.0.0.1:1/health");
+    assert_eq!(path("models").unwrap(), "http://127.0.0.1:1/v1/models");
+    assert_eq!(path("models?all=1").unwrap(), "http://127.0.0.1:1/v1/models?all=1");
+    // The model's key goes with it.
+    for wrong in ["", "http://elsewhere/health", "//elsewhere/health", "http://user@127.0.0.1:1/x", "#x"] {
+        let text = path(wrong).unwrap_err();
+        assert!(text.contains("path must be a path at the model's base_url"), "{wrong}: {text}");
+    }
+    for (check, expected) in [
+        ("{}", "missing field `path`"),
+        ("{ path = \"/x\", interval_s = 0 }", "must be a time from 0.001 to 100000000 seconds, not 0"),
+        ("{ path = \"/x\", timeout_s = \"1\" }", "invalid type"),
+        ("{ path = \"/x\", unhealthy_after = 0 }", "must be from 1 to"),
+        ("{ path = \"/x\", healthy_after = 0 }", "must be from 1 to"),
+    ] {
+        assert!(refusal(&checked(check)).contains(expected), "{check}: {}", refusal(&checked(check)));
+    }
+}
+
+#[test]
 fn bert_needs_a_folder_and_a_build_that_has_it() {
     let bert = with_features("encoder = \"bert\"\npath = \"/no/such/folder\"");
     if cfg!(feature = "bert") {

@@ -62,6 +62,11 @@ impl Daemon {
         self.addr
     }
 
+    /// Its process id; `None` once it has ended and was waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// The whole object it printed.
     pub fn ready(&self) -> &Value {
         &self.ready

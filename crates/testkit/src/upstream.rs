@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -32,7 +32,8 @@ use crate::wire::{Connection, Received};
 /// | `once…` | the first request as `err…` (for digits) or as the scenario named, all later ones as `ok` |
 ///
 /// Paths that end in `/messages` and `/responses` get the same answers in the protocols of Anthropic and of OpenAI's
-/// responses (`ok`, `tools`, `reasoning`, `split`, `cut`, `eof`, `error_event`, `err…`), `/embeddings` a vector.
+/// responses (`ok`, `tools`, `reasoning`, `split`, `cut`, `eof`, `error_event`, `err…`), `/embeddings` a vector, `/count_tokens` a count.
+/// A `GET` is a health check: it gets the status of [`set_health`](Self::set_health), and is not among the requests.
 ///
 /// For tests in other languages: `GET /testkit/requests`, `DELETE /testkit/requests` (forgets counters too),
 /// `POST /testkit/open`.
@@ -43,9 +44,17 @@ pub struct Upstream {
     server: JoinHandle<()>,
 }
 
-#[derive(Debug)]
+/// Makes an answer to a request.
+type Answering = dyn Fn(&Received) -> Script + Send + Sync;
+
 pub(crate) struct Shared {
     queue: Mutex<VecDeque<Script>>,
+    /// In place of queue and scenarios.
+    answering: Option<Box<Answering>>,
+    health: AtomicU16,
+    checked: watch::Sender<usize>,
+    /// Changes when all connections are to be closed.
+    closing: watch::Sender<()>,
     requests: Mutex<Vec<Received>>,
     seen_by_model: Mutex<HashMap<String, u64>>,
     ids: AtomicU64,
@@ -59,12 +68,28 @@ impl Upstream {
     ///
     /// # Panics
     /// If there is no loopback interface to listen on.
-    #[expect(clippy::expect_used, reason = "a test cannot go on without its upstream")]
     pub async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    /// Starts listening; every answer is what `answering` makes of the request, and no request is kept.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn answering(answering: impl Fn(&Received) -> Script + Send + Sync + 'static) -> Self {
+        Self::with(Some(Box::new(answering))).await
+    }
+
+    #[expect(clippy::expect_used, reason = "a test cannot go on without its upstream")]
+    async fn with(answering: Option<Box<Answering>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on 127.0.0.1");
         let addr = listener.local_addr().expect("the port just bound");
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
+            answering,
+            health: AtomicU16::new(200),
+            checked: watch::Sender::new(0),
+            closing: watch::Sender::new(()),
             requests: Mutex::default(),
             seen_by_model: Mutex::default(),
             ids: AtomicU64::new(0),
@@ -107,9 +132,30 @@ impl Upstream {
         reached(&self.shared.hung_up, clients).await;
     }
 
+    /// The status of answers to health checks from now on; 200 at first, and 0 for no answer.
+    pub fn set_health(&self, status: u16) {
+        self.shared.health.store(status, Ordering::Relaxed);
+    }
+
+    /// Waits until so many health checks have come in all.
+    pub async fn checked(&self, checks: usize) {
+        reached(&self.shared.checked, checks).await;
+    }
+
+    /// Closes all connections, whatever they are at; new ones are served.
+    pub fn disconnect(&self) {
+        self.shared.closing.send_replace(());
+    }
+
     /// Lets one stream of the scenario `gated` go on.
     pub fn open(&self) {
         self.shared.gate.add_permits(1);
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("arrived", &*self.arrived.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -136,6 +182,17 @@ impl Shared {
     fn answer(&self, request: Received) -> Script {
         if let Some(command) = request.path.strip_prefix("/testkit/") {
             return self.control(&request.method, command);
+        }
+        if request.method == "GET" {
+            self.checked.send_modify(|count| *count += 1);
+            return match self.health.load(Ordering::Relaxed) {
+                0 => Script::bare().stall(),
+                status => Script::json(status, &json!({})),
+            };
+        }
+        if let Some(answering) = &self.answering {
+            self.arrived.send_modify(|count| *count += 1);
+            return answering(&request);
         }
         let script = locked(&self.queue).pop_front();
         let script = script.unwrap_or_else(|| scenario::answer(self, &request));
@@ -175,7 +232,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, shared.clone()));
+                    let (shared, mut closing) = (shared.clone(), shared.closing.subscribe());
+                    connections.spawn(async move {
+                        tokio::select! {
+                            () = serve(stream, shared) => {}
+                            // An error would mean that the upstream is gone, and this task with it.
+                            _ = closing.changed() => {}
+                        }
+                    });
                 }
             }
             Some(_) = connections.join_next() => {}

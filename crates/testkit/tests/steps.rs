@@ -133,6 +133,37 @@ async fn a_client_that_leaves_is_noticed() {
 }
 
 #[tokio::test]
+async fn health_checks_are_counted_apart() {
+    let upstream = Upstream::start().await;
+    for status in [200, 503] {
+        upstream.set_health(status);
+        let mut stream = connect(&upstream).await;
+        stream.write_all(b"GET /health HTTP/1.1\r\n\r\n").await.unwrap();
+        let answer = until(&mut stream, "{}").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    upstream.checked(2).await;
+    upstream.set_health(0);
+    let mut stream = connect(&upstream).await;
+    stream.write_all(b"GET /health HTTP/1.1\r\n\r\n").await.unwrap();
+    upstream.checked(3).await;
+    upstream.disconnect();
+    assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap_or_default(), 0);
+    assert!(upstream.requests().is_empty());
+    assert!(ask(&upstream, "ok", false).await.contains("one two"), "new connections are served");
+}
+
+#[tokio::test]
+async fn answers_may_be_made_from_the_request() {
+    let upstream = Upstream::answering(|request| Script::json(200, &json!({ "model": request.json()["model"] }))).await;
+    for model in ["a", "b"] {
+        assert_eq!(json_body(&ask(&upstream, model, false).await)["model"], model);
+    }
+    assert!(upstream.requests().is_empty(), "none is kept");
+    upstream.arrived(2).await;
+}
+
+#[tokio::test]
 async fn dropping_the_upstream_closes_everything() {
     let upstream = Upstream::start().await;
     let mut stream = connect(&upstream).await;

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_core::{Reason, decision_rng, uniform};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::hedge::{Asked, call_hedged};
 use super::model;
 use super::ticket::Ticket;
 use crate::app::App;
@@ -11,7 +12,7 @@ use crate::config::Model;
 use crate::health::Refused;
 use crate::protocol::Endpoint;
 use crate::protocol::bridge::Bridge;
-use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next};
+use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next, Upstream};
 use crate::wire::request::Request;
 use crate::wire::{response, stream};
 
@@ -62,9 +63,12 @@ pub(super) async fn call(
                     }
                 }
                 app.metrics.called(name);
-                let answer = match ask(app, model, request, headers).await {
-                    Ok(answer) => sound(answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol }),
-                    failure => failure,
+                let asked = Asked { model, health };
+                // What is slow a second time is the retries' affair.
+                let hedge = app.config.upstream.hedge.filter(|_| ticket.attempts() == 1);
+                let answer = match hedge {
+                    Some(hedge) => call_hedged(app, ticket, asked, &order[place + 1..], request, headers, hedge).await,
+                    None => ask(app, asked, request, headers).await,
                 };
                 let failure = match answer {
                     Ok(answer) => {
@@ -73,12 +77,8 @@ pub(super) async fn call(
                     }
                     Err(failure) => failure,
                 };
-                app.metrics.failure(name, failure.kind());
-                tracing::warn!(request_id = ticket.public_id(), model = %name, %failure, "attempt failed");
+                fail(app, ticket.public_id(), asked, &failure);
                 ticket.attempt_failed(failure.blames());
-                if let Some(pause) = failure.pause() {
-                    health.rest(Instant::now(), pause);
-                }
                 let next = failure.next();
                 last = failure;
                 match next {
@@ -100,13 +100,43 @@ fn backoff(first: Duration, retry: u32) -> Duration {
     first.saturating_mul(1 << (retry - 1).min(16)).min(LONGEST_BACKOFF.max(first))
 }
 
-async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Answer, Failure> {
+/// Takes note of a failed call, but for the circuit.
+pub(super) fn fail(app: &App, request_id: String, Asked { model, health }: Asked<'_>, failure: &Failure) {
+    app.metrics.failure(&model.name, failure.kind());
+    tracing::warn!(request_id, model = %model.name, %failure, "attempt failed");
+    if let Some(pause) = failure.pause() {
+        health.rest(Instant::now(), pause);
+    }
+}
+
+/// One call: an answer that is one, or its first events.
+pub(super) async fn ask(
+    app: &App,
+    Asked { model, health }: Asked<'_>,
+    request: &Request,
+    headers: &HeaderMap,
+) -> Result<Answer, Failure> {
+    let began = Instant::now();
+    let answer = send(app, model, request, headers).await?;
+    let answer = sound(&app.upstream, answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol })?;
+    if app.config.upstream.hedge.is_some() {
+        health.took(request.stream(), began.elapsed());
+    }
+    Ok(answer)
+}
+
+async fn send(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Answer, Failure> {
     let endpoint = request.endpoint();
     let Some(path) = endpoint.upstream_path(model.protocol) else {
         return Err(Failure::Broken("the provider has nothing like this".to_owned()));
     };
     // Such a model is not asked in the first place.
     let body = request.upstream_body(model).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    app.upstream.call(model, path, &forwarded(headers, endpoint, model), body).await
+}
+
+/// Those of the client's headers that go to the upstream.
+pub(super) fn forwarded(headers: &HeaderMap, endpoint: Endpoint, model: &Model) -> HeaderMap {
     let mut forwarded = HeaderMap::new();
     if endpoint == Endpoint::Messages && endpoint.passes(model.protocol) {
         for name in [ANTHROPIC_VERSION, "anthropic-beta"] {
@@ -115,11 +145,11 @@ async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -
             }
         }
     }
-    app.upstream.call(model, path, &forwarded, body).await
+    forwarded
 }
 
 /// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
-fn sound(answer: Answer, bridge: Bridge) -> Result<Answer, Failure> {
+fn sound(upstream: &Upstream, answer: Answer, bridge: Bridge) -> Result<Answer, Failure> {
     let (headers, error) = match &answer {
         Answer::Plain { headers, body, .. } => {
             let error = response::error_status(body).map(|status| (status, body.clone()));
@@ -135,5 +165,5 @@ fn sound(answer: Answer, bridge: Bridge) -> Result<Answer, Failure> {
     let Some((status, body)) = error else { return Ok(answer) };
     let mut headers = headers.clone();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Err(Failure::Status { status, headers, body, under_200: true })
+    Err(upstream.refusal(status, headers, body, true))
 }

@@ -1,5 +1,7 @@
 //! The account of one request, from its decision to its outcome.
 
+mod second;
+
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -17,6 +19,7 @@ use crate::metrics::Served;
 use crate::protocol::Endpoint;
 use crate::wire::request::Request;
 use crate::wire::response::Usage;
+use second::{Dropped, Second};
 
 /// nginx's customary status for a client that went away.
 const CLIENT_CLOSED: u16 = 499;
@@ -54,6 +57,9 @@ pub(crate) struct Ticket {
     degraded: Option<&'static str>,
     /// The call under way.
     admission: Option<Admission>,
+    /// Another beside it.
+    second: Option<Second>,
+    dropped: Dropped,
     /// Of the caller's limits, until the end.
     hold: Option<Hold>,
 }
@@ -82,6 +88,7 @@ impl Ticket {
     pub(crate) fn new(app: Arc<App>, id: DecisionId, decided: Decided, request: &Request, arrived: Instant) -> Self {
         let Decided { route, decision, input_tokens, audited, degraded, hold } = decided;
         let model = decision.choice().model.clone();
+        app.metrics.in_flight(1);
         Self {
             app,
             id,
@@ -102,6 +109,8 @@ impl Ticket {
             finished: false,
             degraded,
             admission: None,
+            second: None,
+            dropped: Dropped::default(),
             hold,
         }
     }
@@ -157,6 +166,13 @@ impl Ticket {
         if self.model == self.decision.choice().model { self.decision.reason } else { Reason::Fallback }
     }
 
+    /// Waits until what the caller's budget holds for the request is on disk.
+    pub(super) async fn reserved(&self) {
+        if let Some(hold) = &self.hold {
+            hold.written().await;
+        }
+    }
+
     /// Notes that a call to `model` begins.
     pub(crate) fn attempt(&mut self, model: &Model, admission: Admission) {
         self.attempts += 1;
@@ -193,13 +209,15 @@ impl Ticket {
         }
     }
 
-    /// USD of this answer; without a usage report, or with one beyond reason, that of the estimated input.
+    /// USD of this answer; without a usage report, or with one beyond reason, that of the estimated input. With what is known of
+    /// calls that were dropped because another answered first.
     pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
-        match usage.filter(|usage| usage.is_plausible()) {
+        let answer = match usage.filter(|usage| usage.is_plausible()) {
             Some(usage) => self.prices.cost(usage),
             None if self.answered => self.prices.base.cost(self.input_tokens, 0.0),
             None => 0.0,
-        }
+        };
+        answer + self.dropped.usd
     }
 
     /// The `slarouter` object of the body, as JSON.
@@ -235,6 +253,7 @@ impl Ticket {
         }
         let usage = usage.filter(Usage::is_plausible);
         let cost = self.cost(usage.as_ref());
+        self.app.metrics.in_flight(-1);
         self.release(status, usage.as_ref(), cost);
         let elapsed = self.arrived.elapsed();
         self.app.metrics.served(&Served {
@@ -286,7 +305,10 @@ impl Ticket {
         let Some(hold) = self.hold.take() else { return };
         let cut_short = status == CLIENT_CLOSED || status == StatusCode::GATEWAY_TIMEOUT.as_u16();
         hold.settle(match usage {
-            Some(usage) => Spent::Known { tokens: (usage.input_tokens + usage.output_tokens) as f64, usd },
+            Some(usage) => {
+                let tokens = (usage.input_tokens + usage.output_tokens) as f64 + self.dropped.tokens;
+                Spent::Known { tokens, usd }
+            }
             None if self.answered || (cut_short && self.attempts > 0) => Spent::Unknown,
             None => Spent::Known { tokens: 0.0, usd: 0.0 },
         });

@@ -104,6 +104,15 @@ pub(super) struct Upstream {
     pub(super) breaker_rate: Option<Number>,
     pub(super) breaker_open_s: Option<Number>,
     pub(super) queue_timeout_s: Option<Number>,
+    pub(super) hedge: Option<Hedge>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Hedge {
+    pub(super) quantile: Number,
+    pub(super) to: Option<Text>,
+    pub(super) min_s: Option<Number>,
 }
 
 #[derive(Default, Deserialize)]
@@ -144,8 +153,19 @@ pub(super) struct Model {
     pub(super) api_key: Option<Text>,
     pub(super) max_output_tokens: Option<Count>,
     pub(super) max_concurrency: Option<Count>,
+    pub(super) health_check: Option<HealthCheck>,
     pub(super) price: Spanned<Price>,
     pub(super) prior: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct HealthCheck {
+    pub(super) path: Text,
+    pub(super) interval_s: Option<Number>,
+    pub(super) timeout_s: Option<Number>,
+    pub(super) unhealthy_after: Option<Count>,
+    pub(super) healthy_after: Option<Count>,
 }
 
 #[derive(Deserialize)]

@@ -44,7 +44,7 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Config {
     let server = server(raw.server, env, problems);
     let store = store(raw.store, env, problems);
-    let upstream = upstream(raw.upstream, problems);
+    let upstream = upstream(raw.upstream, env, problems);
     let browser = super::keys::browser(&raw.feedback, env, problems);
     let window = raw.feedback.window_days;
     let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
@@ -124,8 +124,9 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     }
 }
 
-fn upstream(raw: raw::Upstream, problems: &mut Problems<'_>) -> UpstreamConfig {
+fn upstream(raw: raw::Upstream, env: Env<'_>, problems: &mut Problems<'_>) -> UpstreamConfig {
     let held = UpstreamConfig::default();
+    let hedge = raw.hedge.map(|hedge| super::latency::hedge(hedge, env, problems));
     let mut time = |given: Option<Number>, held: Duration| seconds(given, held.as_secs_f64(), problems);
     let response_timeout = time(raw.response_timeout_s, held.response_timeout);
     let times = UpstreamConfig {
@@ -137,6 +138,7 @@ fn upstream(raw: raw::Upstream, problems: &mut Problems<'_>) -> UpstreamConfig {
         retry_after_max: time(raw.retry_after_max_s, held.retry_after_max),
         breaker_open: time(raw.breaker_open_s, held.breaker_open),
         queue_timeout: time(raw.queue_timeout_s, held.queue_timeout),
+        hedge,
         ..held
     };
     let share = |share: f64| (0.0..=1.0).contains(&share);
@@ -283,6 +285,8 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
         protocol
     });
     let base_url = base_url(&raw.base_url, env, problems);
+    let check = raw.health_check.zip(base_url.as_deref());
+    let health_check = check.and_then(|(check, base_url)| super::latency::health_check(check, base_url, env, problems));
     let upstream_model = match &raw.upstream_model {
         Some(name) => text(name, env, problems),
         None => name.clone(),
@@ -303,6 +307,7 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
         base_url: base_url.unwrap_or_default(),
         upstream_model: upstream_model.unwrap_or_default(),
         api_key,
+        health_check,
         max_concurrency: raw.max_concurrency.map(|most| {
             // Above what a semaphore can hold, a limit is none.
             usize::try_from(count(Some(most), 1, problems)).unwrap_or(usize::MAX).min(MOST_CONCURRENCY)
@@ -498,7 +503,7 @@ fn address(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<So
     address.map_err(|_| problems.add(Some(value.span()), "not an address: write ip:port, as in 127.0.0.1:8080")).ok()
 }
 
-fn count(value: Option<Count>, default: u64, problems: &mut Problems<'_>) -> u64 {
+pub(super) fn count(value: Option<Count>, default: u64, problems: &mut Problems<'_>) -> u64 {
     let Some(value) = value else { return default };
     if !COUNTS.contains(value.get_ref()) {
         let what = format!("must be from {} to {}, not {}", COUNTS.start(), COUNTS.end(), value.get_ref());
@@ -517,7 +522,7 @@ fn share(value: Option<Number>, default: f64, problems: &mut Problems<'_>) -> f6
     number(value, default, |value| value > 0.0 && value < 1.0, "strictly between 0 and 1", problems)
 }
 
-fn number(
+pub(super) fn number(
     value: Option<Number>,
     default: f64,
     sound: impl Fn(f64) -> bool,

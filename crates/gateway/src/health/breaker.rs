@@ -2,7 +2,7 @@
 
 use tokio::time::{Duration, Instant};
 
-use crate::config::UpstreamConfig;
+use crate::config::{HealthCheck, UpstreamConfig};
 
 /// Calls that the rate of failures is taken over.
 const RECENT: u32 = 20;
@@ -19,7 +19,8 @@ pub(crate) enum Circuit {
 }
 
 /// Closed: all calls pass, and failures are counted. Open: none does, until a time. Then half-open: one call at a time
-/// passes; its success closes the circuit, its failure opens it for twice as long.
+/// passes; its success closes the circuit, its failure opens it for twice as long. Health checks open and close it too; while they
+/// hold it open no call is spent on trying.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// Failures since the last success.
@@ -29,6 +30,10 @@ pub(super) struct Breaker {
     /// How many of them there are.
     calls: u32,
     open: Option<Open>,
+    /// Health checks in a row that failed.
+    failed_checks: u32,
+    /// Health checks in a row that passed, since the circuit opened.
+    passed_checks: u32,
     /// The upstream asked to be left alone until then; says nothing of the circuit.
     rest: Option<Instant>,
 }
@@ -39,6 +44,8 @@ struct Open {
     /// Probes that failed.
     failed: u32,
     probing: bool,
+    /// Health checks fail.
+    held: bool,
 }
 
 impl Breaker {
@@ -46,7 +53,7 @@ impl Breaker {
         match &self.open {
             _ if self.rests(now) => Circuit::Open,
             None => Circuit::Closed,
-            Some(open) if now < open.until => Circuit::Open,
+            Some(open) if open.held || now < open.until => Circuit::Open,
             Some(_) => Circuit::HalfOpen,
         }
     }
@@ -87,17 +94,51 @@ impl Breaker {
         match &mut self.open {
             Some(open) if probe => {
                 open.failed = (open.failed + 1).min(DOUBLINGS);
-                *open = Open { until: now + pause(config, open.failed), failed: open.failed, probing: false };
+                open.until = now + pause(config, open.failed);
+                open.probing = false;
                 Some(Circuit::Open)
             }
             // Stragglers from before it opened change nothing.
             Some(_) => None,
             None if broken => {
-                self.open = Some(Open { until: now + pause(config, 0), failed: 0, probing: false });
+                self.open(now + pause(config, 0), false);
                 Some(Circuit::Open)
             }
             None => None,
         }
+    }
+
+    /// A health check ended; the circuit's new state if that changed it.
+    pub(super) fn checked(&mut self, ok: bool, now: Instant, check: &HealthCheck) -> Option<Circuit> {
+        if ok {
+            self.failed_checks = 0;
+            self.passed_checks = self.passed_checks.saturating_add(1);
+            let closes = self.open.is_some() && self.passed_checks >= check.healthy_after;
+            return closes.then(|| {
+                self.close();
+                Circuit::Closed
+            });
+        }
+        self.passed_checks = 0;
+        self.failed_checks = self.failed_checks.saturating_add(1);
+        if self.failed_checks < check.unhealthy_after {
+            return None;
+        }
+        match &mut self.open {
+            Some(open) => {
+                open.held = true;
+                None
+            }
+            None => {
+                self.open(now, true);
+                Some(Circuit::Open)
+            }
+        }
+    }
+
+    fn open(&mut self, until: Instant, held: bool) {
+        self.passed_checks = 0;
+        self.open = Some(Open { until, failed: 0, probing: false, held });
     }
 
     pub(super) fn close(&mut self) {
@@ -181,6 +222,54 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(breaker.ended(false, false, now, &off), None);
         }
+    }
+
+    fn check() -> HealthCheck {
+        HealthCheck { url: String::new(), interval: SECOND, timeout: SECOND, unhealthy_after: 3, healthy_after: 2 }
+    }
+
+    #[test]
+    fn health_checks_open_it_hold_it_open_and_close_it() {
+        let (check, now) = (check(), Instant::now());
+        let mut breaker = Breaker::default();
+        for ok in [false, false, true, false, false] {
+            assert_eq!(breaker.checked(ok, now, &check), None, "not three in a row");
+        }
+        assert_eq!(breaker.checked(false, now, &check), Some(Circuit::Open));
+        assert_eq!(breaker.checked(false, now, &check), None);
+        assert_eq!(breaker.circuit(now + 1_000 * SECOND), Circuit::Open, "no call tries what the checks know");
+        for ok in [true, false, true] {
+            assert_eq!(breaker.checked(ok, now, &check), None);
+        }
+        assert_eq!(breaker.checked(true, now, &check), Some(Circuit::Closed));
+        assert_eq!(breaker.enter(now), Some(false));
+        for _ in 0..2 {
+            assert_eq!(breaker.checked(false, now, &check), None, "it starts afresh");
+        }
+    }
+
+    #[test]
+    fn calls_and_health_checks_share_one_circuit() {
+        let (config, check, now) = (config(), check(), Instant::now());
+        let mut breaker = Breaker::default();
+        for _ in 0..10 {
+            assert_eq!(breaker.checked(true, now, &check), None);
+        }
+        for failed in 1..=3 {
+            assert_eq!(breaker.ended(false, false, now, &config).is_some(), failed == 3);
+        }
+        assert_eq!(breaker.checked(true, now, &check), None, "what passed before it opened proves nothing");
+        assert_eq!(breaker.checked(true, now, &check), Some(Circuit::Closed));
+
+        for failed in 1..=3 {
+            assert_eq!(breaker.ended(false, false, now, &config).is_some(), failed == 3);
+        }
+        for _ in 0..3 {
+            assert_eq!(breaker.checked(false, now, &check), None, "open it is already");
+        }
+        assert_eq!(breaker.circuit(now + SECOND), Circuit::Open, "held open");
+        assert_eq!(breaker.ended(true, false, now, &config), Some(Circuit::Closed), "a real answer proves more");
+        assert_eq!(breaker.circuit(now), Circuit::Closed);
     }
 
     #[test]

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use slarouter_core::Timestamp;
 use slarouter_store::{Entry, Spending};
+use tokio::time::{Duration, timeout};
 
 use super::budget::nano;
 use super::meter::{Meter, Standing, Taken};
 use crate::app::App;
 use crate::error::ApiError;
+
+/// What a request waits for its reservation to be on disk, at most.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a request may use at most.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +82,20 @@ fn log(app: &App, meter: &Meter, part: &Taken, nano_usd: i64) {
 }
 
 impl Hold {
+    /// Waits until money that is reserved is so on disk: once the call goes out, a kill of the process must not give it back. A
+    /// disk in trouble holds no request up for long; then the money is counted in memory alone.
+    pub(crate) async fn written(&self) {
+        let money = self.taken.iter().any(|(_, part)| part.logged && part.nano != 0);
+        if !money || self.app.store.is_failing() {
+            return;
+        }
+        match timeout(PATIENCE, self.app.store.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "money was reserved in memory alone"),
+            Err(_) => tracing::warn!("the disk is slow: money was reserved in memory alone"),
+        }
+    }
+
     /// Ends it with what was really used.
     pub(crate) fn settle(mut self, spent: Spent) {
         self.end(spent);

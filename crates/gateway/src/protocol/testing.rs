@@ -17,6 +17,7 @@ pub(super) fn model(protocol: ModelProtocol) -> Model {
         max_output_tokens: 4_096,
         price: slarouter_core::Price::default(),
         max_concurrency: None,
+        health_check: None,
         cached_input: None,
         cache_write: None,
     }

@@ -1,39 +1,224 @@
-//! Trouble of the log fails no request.
+//! Trouble of the log and of the learner fails no request, loses nothing in silence, and passes.
 
 use serde_json::json;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tempfile::TempDir;
 
-use crate::setup::{Rig, Settings, url};
+use crate::setup::{Rig, Settings, read, url, verified};
+
+/// A policy whose fallback is not the model that the others would choose.
+const ROUTE: &str = "policy = \"certified\"\nfallback = \"large\"\nexploration = 0";
+
+/// Another program at the gateway's database.
+async fn intruder(folder: &TempDir) -> SqliteConnection {
+    let options: SqliteConnectOptions = url(folder).parse().unwrap();
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+async fn run(connection: &mut SqliteConnection, statements: &[&'static str]) {
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *connection).await.unwrap();
+    }
+}
+
+/// The id of an answer, and what it says of the learning.
+async fn asked(rig: &Rig, stream: bool) -> (String, Option<String>) {
+    let answer = rig.ask(stream).await;
+    assert_eq!(answer.status(), 200);
+    let header = |name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let asked = (header("x-request-id").unwrap(), header("x-slarouter-degraded"));
+    answer.bytes().await.unwrap();
+    asked
+}
+
+fn rate(rig: &Rig, id: &str) -> impl Future<Output = reqwest::Response> + Send + use<> {
+    let rating = rig.client.post(rig.url("/v1/feedback")).json(&json!({ "id": id, "rating": "up" }));
+    async { rating.send().await.unwrap() }
+}
 
 #[tokio::test]
 async fn while_the_database_is_locked_requests_are_answered_and_say_so() {
     let rig = Rig::start(&Settings::default()).await;
-    let options: SqliteConnectOptions = url(rig.folder()).parse().unwrap();
-    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let mut other = intruder(rig.folder()).await;
+    run(&mut other, &["BEGIN IMMEDIATE"]).await;
 
-    let answer = rig.ask(false).await;
-    assert_eq!(answer.status(), 200);
-    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let rate = || {
-        let rating = json!({ "id": id, "rating": "up" });
-        rig.client.post(rig.url("/v1/feedback")).json(&rating).send()
-    };
+    let (id, _) = asked(&rig, false).await;
     // A rating is acknowledged only when it is on disk; by its refusal the log has failed.
-    let refused = rate().await.unwrap();
+    let refused = rate(&rig, &id).await;
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
     for stream in [false, true] {
-        let answer = rig.ask(stream).await;
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["x-slarouter-degraded"], "store");
-        answer.bytes().await.unwrap();
+        assert_eq!(asked(&rig, stream).await.1.as_deref(), Some("store"));
     }
     assert!(rig.metrics().await.contains("slarouter_degraded_total{reason=\"store\"} 2"));
 
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    run(&mut other, &["ROLLBACK"]).await;
     other.close().await.unwrap();
-    assert_eq!(rate().await.unwrap().status(), 202, "what was logged meanwhile is there");
-    assert!(!rig.ask(false).await.headers().contains_key("x-slarouter-degraded"));
-    assert_eq!(rig.stop().await.outcomes.len(), 4, "nothing was lost");
+    assert_eq!(rate(&rig, &id).await.status(), 202, "what was logged meanwhile is there");
+    assert_eq!(asked(&rig, false).await.1, None);
+    let (_upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    assert_eq!(read(&folder).await.outcomes.len(), 4, "nothing was lost");
+    assert_eq!(
+        verified(&folder).await.learners()["default"].router().account().labels,
+        1,
+        "what was refused counts for nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_disk_delays_the_acknowledgement_and_no_request() {
+    let rig = Rig::start(&Settings::default()).await;
+    let (id, _) = asked(&rig, false).await;
+    let mut other = intruder(rig.folder()).await;
+    // Shorter than what the gateway waits for a lock, so that to it the disk is slow and not broken.
+    run(&mut other, &["BEGIN IMMEDIATE"]).await;
+    let rated = tokio::spawn(rate(&rig, &id));
+    for stream in [false, true, false] {
+        assert_eq!(asked(&rig, stream).await.1, None);
+    }
+    assert!(!rated.is_finished(), "nothing is acknowledged that is not on disk");
+    run(&mut other, &["ROLLBACK"]).await;
+    assert_eq!(rated.await.unwrap().status(), 202);
+    let metrics = rig.metrics().await;
+    assert!(
+        metrics.contains("slarouter_unlogged_total 0") && !metrics.contains("slarouter_degraded_total{"),
+        "{metrics}"
+    );
+    assert_eq!(rig.stop().await.outcomes.len(), 4);
+}
+
+#[tokio::test]
+async fn what_the_queue_cannot_hold_is_counted_and_no_request_fails() {
+    let rig = Rig::start(&Settings { store: "queue = 4", ..Settings::default() }).await;
+    let (id, _) = asked(&rig, false).await;
+    assert_eq!(rate(&rig, &id).await.status(), 202);
+    let mut other = intruder(rig.folder()).await;
+    run(&mut other, &["BEGIN IMMEDIATE"]).await;
+    for request in 0..12 {
+        asked(&rig, request % 2 == 0).await;
+    }
+    run(&mut other, &["ROLLBACK"]).await;
+    let metrics = rig.metrics().await;
+    let lost = metrics.lines().find_map(|line| line.strip_prefix("slarouter_unlogged_total ")?.parse::<u64>().ok());
+    let lost = lost.unwrap();
+    assert!((1..=24).contains(&lost), "{lost}");
+    // Ratings are never dropped: they wait for a place.
+    assert_eq!(rate(&rig, &id).await.status(), 202);
+    let (last, _) = asked(&rig, false).await;
+    assert_eq!(rate(&rig, &last).await.status(), 202, "all is well again");
+    let left = rig.stop().await;
+    let decided = left.events.iter().filter(|event| matches!(event, slarouter_store::Event::Decided { .. })).count();
+    let logged = decided + left.outcomes.len();
+    // An outcome whose decision was lost is not among the events.
+    assert!(logged < 28 && logged as u64 + lost <= 28, "{logged} logged, {lost} lost");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_stops_the_learning_alone_and_it_goes_on_where_it_was() {
+    let rig = Rig::start(&Settings { route: Some(ROUTE), ..Settings::default() }).await;
+    let (id, _) = asked(&rig, false).await;
+    let mut other = intruder(rig.folder()).await;
+    run(
+        &mut other,
+        &[
+            "CREATE TABLE kept (seq INTEGER PRIMARY KEY, decision TEXT)",
+            "CREATE TRIGGER spoil AFTER INSERT ON decisions BEGIN INSERT INTO kept VALUES (NEW.seq, NEW.decision); \
+             UPDATE decisions SET decision = 'spoilt' WHERE seq = NEW.seq; END",
+        ],
+    )
+    .await;
+    while asked(&rig, false).await.1.is_none() {}
+    for stream in [false, true] {
+        assert_eq!(asked(&rig, stream).await.1.as_deref(), Some("learner"));
+    }
+    assert_eq!(rate(&rig, &id).await.status(), 202, "ratings need the log alone");
+    assert!(rig.metrics().await.contains("slarouter_degraded_total{reason=\"learner\"}"));
+
+    run(
+        &mut other,
+        &[
+            "DROP TRIGGER spoil",
+            "UPDATE decisions SET decision = kept.decision FROM kept WHERE kept.seq = decisions.seq",
+            "DROP TABLE kept",
+        ],
+    )
+    .await;
+    let seq = |metrics: &str, name: &str| {
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap()
+    };
+    // It looks again by itself.
+    loop {
+        let metrics = rig.metrics().await;
+        if seq(&metrics, "slarouter_learner_seq") == seq(&metrics, "slarouter_log_seq") {
+            break;
+        }
+    }
+    assert_eq!(asked(&rig, false).await.1, None);
+    let (_upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    let learning = verified(&folder).await;
+    let certificate = learning.learners()["default"].router().certificate().unwrap();
+    let answered = read(&folder).await.outcomes.len() as u64;
+    assert_eq!((certificate.requests, certificate.labels), (answered, 1), "nothing was passed over");
+}
+
+#[tokio::test]
+async fn where_what_was_learnt_cannot_be_used_the_fallback_serves() {
+    let settings = Settings { route: Some(ROUTE), small: "prior = 0.99", ..Settings::default() };
+    let rig = Rig::start(&settings).await;
+    let (upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    let mut other = intruder(&folder).await;
+    // No route can be learnt from what the log will say of it.
+    run(
+        &mut other,
+        &[
+            "DELETE FROM snapshots",
+            "UPDATE route_configs SET spec = '{}'",
+            "CREATE TRIGGER spoil AFTER INSERT ON route_configs BEGIN UPDATE route_configs SET spec = '{}' WHERE seq = NEW.seq; END",
+        ],
+    )
+    .await;
+    let rig = Rig::resume(&settings, upstream, folder).await;
+    for stream in [false, true] {
+        let answer = rig.ask(stream).await;
+        assert_eq!(answer.status(), 200);
+        for (name, value) in
+            [("x-slarouter-degraded", "state"), ("x-slarouter-model", "large"), ("x-slarouter-decision", "fallback")]
+        {
+            assert_eq!(answer.headers()[name], value);
+        }
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        answer.bytes().await.unwrap();
+        assert_eq!(rate(&rig, &id).await.status(), 202, "it is in the log for whoever can learn from it");
+    }
+    assert!(rig.metrics().await.contains("slarouter_degraded_total{reason=\"state\"} 2"));
+    let (upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    run(&mut other, &["DROP TRIGGER spoil", "DELETE FROM route_configs"]).await;
+    let rig = Rig::resume(&settings, upstream, folder).await;
+    assert_eq!(asked(&rig, false).await.1, None);
+    assert_eq!(rig.stop().await.outcomes.len(), 3);
+}
+
+#[tokio::test]
+async fn a_damaged_saved_state_is_made_again_from_the_log() {
+    for damage in [
+        "UPDATE snapshots SET state = x'00ff00'",
+        "UPDATE snapshots SET state = substr(state, 1, length(state) / 2)",
+        "UPDATE snapshots SET state = zeroblob(length(state))",
+    ] {
+        let settings = Settings { route: Some(ROUTE), ..Settings::default() };
+        let rig = Rig::start(&settings).await;
+        let (id, _) = asked(&rig, false).await;
+        assert_eq!(rate(&rig, &id).await.status(), 202);
+        let (upstream, gateway, folder) = rig.into_parts();
+        gateway.shutdown().await;
+        run(&mut intruder(&folder).await, &[damage]).await;
+        let rig = Rig::resume(&settings, upstream, folder).await;
+        assert_eq!(rig.gateway.routes()[0].account.labels, 1, "{damage}");
+        assert_eq!(asked(&rig, false).await.1, None, "{damage}");
+        assert_eq!(rig.stop().await.outcomes.len(), 2);
+    }
 }

@@ -88,6 +88,56 @@ async fn retry_after_is_obeyed() {
 }
 
 #[tokio::test]
+async fn retry_after_may_be_a_date_by_the_upstreams_own_clock() {
+    const NOON: &str = "Thu, 26 Nov 2026 12:00:00 GMT";
+    let dated = |until: &str| down().header("date", NOON).header("retry-after", until);
+    for (until, waits) in [
+        ("Thu, 26 Nov 2026 12:00:30 GMT", true),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", true),
+        ("99999999999999999999999", true),
+        ("Thu, 26 Nov 2026 11:00:00 GMT", false),
+        ("0", false),
+        ("-5", false),
+        ("soon", false),
+    ] {
+        let rig = Rig::start(&Settings { upstream: "backoff_s = 0.001", ..Settings::default() }).await;
+        rig.upstream.script(dated(until));
+        assert_eq!(model(&rig).await, if waits { "large" } else { "small" }, "{until}");
+        assert_eq!(model(&rig).await, if waits { "large" } else { "small" }, "{until}");
+        assert_eq!(rig.called()[..2], if waits { ["a/ok", "b/ok"] } else { ["a/ok", "a/ok"] }, "{until}");
+        let circuit = format!("slarouter_circuit_state{{model=\"small\"}} {}", if waits { 2 } else { 0 });
+        assert!(rig.metrics().await.contains(&circuit), "{until}");
+        rig.stop().await;
+    }
+
+    // However far off, it is obeyed no longer than is configured.
+    let rig = Rig::start(&Settings { upstream: "retry_after_max_s = 0.001", ..Settings::default() }).await;
+    rig.upstream.script(dated("Fri, 31 Dec 9999 23:59:59 GMT"));
+    assert_eq!(model(&rig).await, "large");
+    while model(&rig).await == "large" {}
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn retry_after_is_passed_on_in_seconds() {
+    for (until, told) in [
+        ("7", Some("7")),
+        ("1.2", Some("2")),
+        ("Thu, 26 Nov 2026 12:00:30 GMT", Some("30")),
+        ("Thu, 26 Nov 2026 11:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some("31536000")),
+        ("soon", None),
+    ] {
+        let rig = Rig::start(&Settings { upstream: "max_attempts = 1", ..Settings::default() }).await;
+        rig.upstream.script(down().header("date", "Thu, 26 Nov 2026 12:00:00 GMT").header("retry-after", until));
+        let answer = rig.ask(false).await;
+        let header = answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
+        assert_eq!((answer.status().as_u16(), header), (503, told), "{until}");
+        rig.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn retries_end_with_their_budget() {
     let upstream = "retry_budget = 0\nbreaker_failures = 0\nbackoff_s = 0.001";
     let rig = Rig::start(&Settings { upstream, ..Settings::default() }).await;
