@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::openapi::Description;
 use crate::protocol::Endpoint;
 use crate::server::Peer;
+use crate::telemetry::Telemetry;
 use crate::token::Signer;
 use crate::upstream::Upstream;
 use crate::{admin, audits, browser, chat, feedback, models, openapi, route, token};
@@ -46,6 +47,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
     pub(crate) upstream: Upstream,
+    pub(crate) telemetry: Option<Telemetry>,
     pub(crate) features: Features,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,

@@ -40,6 +40,9 @@ pub(crate) struct LoggedRoute {
     /// What it begins with, if it knows nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm_start: Option<WarmStart>,
+    /// Models whose price stands for one that nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unpriced: Vec<Arc<str>>,
 }
 
 impl Default for FeaturesId {
@@ -203,9 +206,12 @@ mod tests {
             failures_count: false,
         };
         let old: LoggedRoute = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
-        assert_eq!(old, LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None });
+        assert_eq!(
+            old,
+            LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None, unpriced: vec![] }
+        );
         let features = FeaturesId { encoder: "bert".to_owned(), version: u32::MAX, dim: 96 };
-        let logged = LoggedRoute { spec: spec.clone(), features, warm_start: None };
+        let logged = LoggedRoute { spec: spec.clone(), features, warm_start: None, unpriced: vec!["m".into()] };
         let text = serde_json::to_string(&logged).unwrap();
         assert_eq!(serde_json::from_str::<LoggedRoute>(&text).unwrap(), logged);
         assert_eq!(serde_json::from_str::<RouteSpec>(&text).unwrap(), spec, "earlier releases read it too");

@@ -22,8 +22,10 @@ use crate::keys::KeyBook;
 use crate::learning::{self, Learning, LearningError, Sight, Snapshot};
 use crate::limits::Meters;
 use crate::metrics::Metrics;
+use crate::price;
 use crate::server::{self, Limits};
 use crate::sla::SlaWatch;
+use crate::telemetry::{Telemetry, TelemetryError};
 use crate::tls::{self, TlsError};
 use crate::token::Signer;
 use crate::upstream::Upstream;
@@ -42,6 +44,8 @@ pub struct Gateway {
     /// The operator's, if there is one.
     operator: Option<JoinHandle<()>>,
     learner: JoinHandle<()>,
+    /// Puts prices into force that have a date.
+    pricing: JoinHandle<()>,
 }
 
 /// A route as it stands.
@@ -98,6 +102,9 @@ pub enum StartError {
     /// The file of a warm start.
     #[error(transparent)]
     WarmStart(#[from] WarmStartError),
+    /// Traces cannot be sent.
+    #[error("[telemetry]: {0}")]
+    Telemetry(#[from] TelemetryError),
     /// A route cannot be written down.
     #[error("a route cannot be logged: {0}")]
     Json(#[from] serde_json::Error),
@@ -131,24 +138,29 @@ impl Gateway {
             return Err(StartError::Open { addr: server.listen });
         }
         let mut learning = Learning::load(store.as_ref()).await?;
+        let mut priced = Vec::new();
         for (route, settings) in &config.routes {
             let warm_start =
                 settings.warm_start.as_deref().map(|path| WarmStart::read(path, features.id())).transpose()?;
-            let logged = LoggedRoute { spec: settings.spec.clone(), features: features.id().clone(), warm_start };
+            let (spec, unpriced) = (config.spec_at(settings, started), config.unpriced(settings));
+            let logged = LoggedRoute { spec, features: features.id().clone(), warm_start, unpriced };
             store.configure(started, route, &serde_json::to_string(&logged)?).await?;
+            priced.push((route.clone(), logged));
         }
         let replayed = learning.catch_up(store.as_ref()).await?;
         tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
         let published = learning::publish(&learning);
 
+        let metrics = Metrics::new();
         let app = Arc::new(App {
+            telemetry: Telemetry::start(&config.telemetry, metrics.spans.clone())?,
             auth,
             book,
             signer,
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Upstream::new(config.upstream.clone())?,
             features,
-            metrics: Metrics::new(),
+            metrics,
             health: Health::new(&config.models, &config.upstream),
             sessions: Sessions::default(),
             stuck: Arc::new(AtomicBool::new(false)),
@@ -168,6 +180,13 @@ impl Gateway {
         let sight = Sight { published: published.clone(), stuck: stuck.clone() };
         let learner = learning::run(learning, store, sight, clock, snapshot_every, sla, learning_stops);
         let learner = tokio::spawn(learning::watched(learner, stuck));
+        let pricing = tokio::spawn(price::keep_in_force(app.clone(), priced, serving.clone()));
+        for model in &app.config.models {
+            app.metrics.price_known(&model.name, model.prices.is_known());
+            if !model.prices.is_known() {
+                tracing::warn!(model = %model.name, "its price is unknown: it is taken to be as dear as the dearest");
+            }
+        }
         let limits = Limits {
             connections: app.config.server.max_connections,
             max_header_bytes: app.config.server.max_header_bytes,
@@ -193,6 +212,7 @@ impl Gateway {
             server,
             operator,
             learner,
+            pricing,
         })
     }
 
@@ -234,6 +254,10 @@ impl Gateway {
         let _ = self.stop_operating.send(true);
         if let Some(operator) = self.operator {
             let _ = operator.await;
+        }
+        let _ = self.pricing.await;
+        if let Some(telemetry) = &self.app.telemetry {
+            telemetry.shutdown().await;
         }
         // Settles the last outcomes in the log before the learner takes its final look.
         let store: Arc<dyn Store> = self.app.store.clone();

@@ -11,6 +11,7 @@ use crate::config::Model;
 use crate::health::Refused;
 use crate::protocol::Endpoint;
 use crate::protocol::bridge::Bridge;
+use crate::telemetry::{self, RequestTrace};
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next};
 use crate::wire::request::Request;
 use crate::wire::{response, stream};
@@ -62,13 +63,16 @@ pub(super) async fn call(
                     }
                 }
                 app.metrics.called(name);
-                let answer = match ask(app, model, request, headers).await {
+                let answer = match ask(app, model, request, headers, ticket.trace()).await {
                     Ok(answer) => sound(answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol }),
                     failure => failure,
                 };
                 let failure = match answer {
                     Ok(answer) => {
                         ticket.answered();
+                        if let Some(trace) = ticket.trace() {
+                            trace.answered(matches!(answer, Answer::Stream { .. }));
+                        }
                         return Ok(answer);
                     }
                     Err(failure) => failure,
@@ -76,6 +80,9 @@ pub(super) async fn call(
                 app.metrics.failure(name, failure.kind());
                 tracing::warn!(request_id = ticket.public_id(), model = %name, %failure, "attempt failed");
                 ticket.attempt_failed(failure.blames());
+                if let Some(trace) = ticket.trace() {
+                    trace.attempt_failed(&failure);
+                }
                 if let Some(pause) = failure.pause() {
                     health.rest(Instant::now(), pause);
                 }
@@ -100,7 +107,13 @@ fn backoff(first: Duration, retry: u32) -> Duration {
     first.saturating_mul(1 << (retry - 1).min(16)).min(LONGEST_BACKOFF.max(first))
 }
 
-async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Answer, Failure> {
+async fn ask(
+    app: &App,
+    model: &Model,
+    request: &Request,
+    headers: &HeaderMap,
+    trace: Option<&mut RequestTrace>,
+) -> Result<Answer, Failure> {
     let endpoint = request.endpoint();
     let Some(path) = endpoint.upstream_path(model.protocol) else {
         return Err(Failure::Broken("the provider has nothing like this".to_owned()));
@@ -114,6 +127,11 @@ async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -
                 forwarded.append(HeaderName::from_static(name), value.clone());
             }
         }
+    }
+    match trace {
+        Some(trace) => trace.inject(&mut forwarded),
+        None if app.config.telemetry.propagate => telemetry::forward(headers, &mut forwarded),
+        None => {}
     }
     app.upstream.call(model, path, &forwarded, body).await
 }
