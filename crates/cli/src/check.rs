@@ -48,6 +48,9 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
     writeln!(out, "ok: {} models, {} routes", config.models.len(), config.routes.len())?;
     let FeaturesId { encoder, version, dim } = features;
     writeln!(out, "  features: encoder {encoder}, version {version}, {dim} dimensions")?;
+    if let Some(export) = &config.telemetry.export {
+        writeln!(out, "  traces: to {} as {}", export.url, export.service_name)?;
+    }
     let server = &config.server;
     let keys = server.api_keys.len() + server.admin_keys.len() + config.keys.len();
     let reached = if server.listen.ip().is_loopback() { "this machine alone reaches it" } else { "others reach it" };

@@ -1,5 +1,4 @@
 //! A prompt that a provider still has in its cache costs less there, and the decision knows it.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/route.rs"]
 mod route;

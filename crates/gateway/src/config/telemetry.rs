@@ -64,15 +64,16 @@ fn url(endpoint: Option<&Text>, env: Env<'_>, problems: &mut Problems<'_>) -> Op
     } else {
         (below(&filled("OTEL_EXPORTER_OTLP_ENDPOINT")?), "OTEL_EXPORTER_OTLP_ENDPOINT", None)
     };
-    let sound = reqwest::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !sound {
-        problems.add(
-            place,
-            format!("{name} must be http(s)://host[:port][/path] of a collector that takes OTLP over HTTP"),
-        );
-        return None;
-    }
-    Some(url)
+    let form = "must be http(s)://host[:port][/path] of a collector that takes OTLP over HTTP";
+    let what = match reqwest::Url::parse(&url) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "must hold no user or password: it is shown; use headers"
+        }
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => return Some(url.into()),
+        _ => form,
+    };
+    problems.add(place, format!("{name} {what}"));
+    None
 }
 
 /// The path of traces below a collector's base URL.
@@ -88,4 +89,78 @@ fn header(name: &Text, value: &Text, env: Env<'_>, problems: &mut Problems<'_>) 
         return None;
     }
     Some((name.get_ref().clone(), filled.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::Config;
+    use crate::telemetry::TelemetryConfig;
+
+    fn parse(keys: &str, env: &[(&str, &str)]) -> Result<TelemetryConfig, String> {
+        let text = format!(
+            "[telemetry]\n{keys}\n[[models]]\nname = \"m\"\nbase_url = \"http://h/v1\"\nprice = {{ input = 1, output = 1 }}\n\
+             [routes.default]\nmodels = [\"m\"]\nsla = {{ satisfaction = 0.9 }}\n"
+        );
+        let find = |name: &str| env.iter().find(|(held, _)| *held == name).map(|(_, value)| (*value).to_owned());
+        Config::parse(&text, &find).map(|config| config.telemetry).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn file_and_variables_say_where_traces_go() {
+        let url = |keys: &str, env: &[(&str, &str)]| parse(keys, env).unwrap().export.map(|export| export.url);
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4318/");
+        let exact = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://env:1/here");
+        for (keys, env, expected) in [
+            ("", &[][..], None),
+            ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], None),
+            ("endpoint = \"http://file:4318\"", &[], Some("http://file:4318/v1/traces")),
+            ("endpoint = \"https://file/otlp/v1/traces/\"", &[], Some("https://file/otlp/v1/traces")),
+            ("endpoint = \"http://file:4318\"", &[base, exact], Some("http://file:4318/v1/traces")),
+            ("", &[base], Some("http://env:4318/v1/traces")),
+            ("", &[base, exact], Some("http://env:1/here")),
+            ("", &[base, ("OTEL_SDK_DISABLED", "true")], None),
+            ("", &[base, ("OTEL_TRACES_EXPORTER", "none")], None),
+        ] {
+            assert_eq!(url(keys, env).as_deref(), expected, "{keys} {env:?}");
+        }
+    }
+
+    #[test]
+    fn settings_have_defaults_and_limits() {
+        let endpoint = "endpoint = \"http://h:4318\"";
+        let export = |env: &[(&str, &str)]| parse(endpoint, env).unwrap().export.unwrap();
+        let plain = export(&[]);
+        assert_eq!(
+            (&*plain.service_name, plain.queue, plain.batch, plain.sample_ratio),
+            ("slarouter", 2_048, 512, None)
+        );
+        assert_eq!((plain.delay, plain.timeout), (Duration::from_secs(5), Duration::from_secs(10)));
+        let told = export(&[
+            ("OTEL_SERVICE_NAME", "router"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ]);
+        assert_eq!((&*told.service_name, told.queue, told.batch), ("router", 100, 100));
+        assert_eq!((told.delay, told.timeout), (Duration::from_millis(20), Duration::from_secs(10)));
+        for (keys, expected) in [
+            ("endpoint = \"h:4318\"", "slarouter.toml:2:12: endpoint must be http(s)"),
+            ("endpoint = \"http://me:word@h\"", "slarouter.toml:2:12: endpoint must hold no user or password"),
+            ("sample_ratio = 1.1", "slarouter.toml:2:16: must be from 0 to 1, not 1.1"),
+            ("sample_ratio = nan", "slarouter.toml:2:16: must be from 0 to 1"),
+            ("queue = 0", "slarouter.toml:2:9: must be from 1"),
+            ("headers = { \"a b\" = \"x\" }", "slarouter.toml:2:13: no header"),
+            ("headers = { a = \"x\\ny\" }", "slarouter.toml:2:13: no header"),
+            ("propagate = 1", "slarouter.toml:2:13: invalid type"),
+        ] {
+            let found = parse(keys, &[]).unwrap_err();
+            assert!(found.starts_with(expected) && !found.contains("me:word"), "{keys}: {found}");
+        }
+        let bad = parse("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector")]).unwrap_err();
+        assert!(bad.contains("OTEL_EXPORTER_OTLP_ENDPOINT must be http(s)"), "{bad}");
+        let secret = parse(&format!("{endpoint}\nheaders = {{ a = \"sesame\" }}"), &[]).unwrap();
+        assert!(!format!("{secret:?}").contains("sesame"));
+    }
 }

@@ -9,7 +9,7 @@ use slarouter_gateway::{Learning, utc};
 use slarouter_store::Event;
 use slarouter_testkit::Script;
 
-use crate::setup::{Rig, Settings, question, url, verified};
+use crate::setup::{Rig, Settings, question, read, url, verified};
 
 fn with_price(price: &str) -> Settings {
     Settings { small: format!("price = {price}").leak(), ..Settings::default() }
@@ -155,7 +155,14 @@ async fn every_kind_of_token_is_billed_at_its_price() {
         let found = cost(&rig.ask(false).await).unwrap();
         assert!((found - expected / 1e6).abs() < 1e-9, "{usage}: {found}, not {expected} / 1e6");
     }
-    rig.stop().await;
+    let metrics = rig.metrics().await;
+    let name = "slarouter_cost_usd_total{route=\"default\",model=\"small\"} ";
+    let counted: f64 = metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap();
+    let (_upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    let sum: f64 = read(&folder).await.outcomes.iter().map(|outcome| outcome.cost).sum();
+    let account = verified(&folder).await.learners()["default"].account().clone();
+    assert!(near(counted, sum) && near(account.cost, sum) && near(account.models["small"].cost, sum) && sum > 1e-3);
 }
 
 fn turn(talk: usize, turn: usize) -> Value {

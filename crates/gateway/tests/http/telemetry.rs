@@ -76,11 +76,11 @@ impl Seen {
             any_value::Value::ArrayValue(list) => {
                 let text = |value: &AnyValue| match value.value.as_ref().unwrap() {
                     any_value::Value::StringValue(text) => json!(text),
-                    other => panic!("{other:?}"),
+                    other => json!(format!("{other:?}")),
                 };
                 list.values.iter().map(text).collect()
             }
-            other => panic!("{other:?}"),
+            other => json!(format!("{other:?}")),
         };
         let pair = |pair: &opentelemetry_proto::tonic::common::v1::KeyValue| {
             (pair.key.clone(), plain(pair.value.as_ref().unwrap()))
