@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slarouter_core::PolicySpec;
-use slarouter_gateway::{Config, ConfigErrors, FeaturesId, WarmStart};
+use slarouter_core::{PolicySpec, Timestamp};
+use slarouter_gateway::{Config, ConfigErrors, FeaturesId, WarmStart, utc};
 
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
 const BAD_CONFIG: u8 = 64;
@@ -48,6 +48,9 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
     writeln!(out, "ok: {} models, {} routes", config.models.len(), config.routes.len())?;
     let FeaturesId { encoder, version, dim } = features;
     writeln!(out, "  features: encoder {encoder}, version {version}, {dim} dimensions")?;
+    if let Some(export) = &config.telemetry.export {
+        writeln!(out, "  traces: to {} as {}", export.url, export.service_name)?;
+    }
     let server = &config.server;
     let keys = server.api_keys.len() + server.admin_keys.len() + config.keys.len();
     let reached = if server.listen.ip().is_loopback() { "this machine alone reaches it" } else { "others reach it" };
@@ -59,6 +62,16 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
             writeln!(out, "  keys: none in this file: `serve` refuses to start unless the database has one; {reached}")?
         }
         _ => writeln!(out, "  keys: {keys} in this file; {reached}")?,
+    }
+    for model in &config.models {
+        if !model.prices.is_known() {
+            writeln!(out, "  price of {} unknown: it is taken to be as dear as the dearest that is known", model.name)?;
+        }
+        let changes = std::iter::successors(model.prices.next_change(Timestamp(0)), |at| model.prices.next_change(*at));
+        for at in changes.filter(|_| model.prices.is_known()) {
+            let (name, prices) = (&model.name, model.prices.at(at));
+            writeln!(out, "  price of {name} from {} on: {} in, {} out", utc(at), prices.input, prices.output)?;
+        }
     }
     for (name, route) in &config.routes {
         let models: Vec<_> = route.spec.zoo.models().iter().map(|model| &*model.name).collect();

@@ -17,8 +17,17 @@ pub struct Context<'a> {
     pub excluded: &'a [&'a str],
 }
 
+/// What a request costs less on one model than its list prices say, as the provider still has a part of the prompt in its cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Saving<'a> {
+    /// Name of the model.
+    pub model: &'a str,
+    /// USD; negative where reading from the cache is dearer.
+    pub usd: f64,
+}
+
 /// One model as the decision saw it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Name of the model.
     pub model: Arc<str>,
@@ -30,6 +39,17 @@ pub struct Candidate {
     pub cost: f64,
     /// The policy's objective, lower is better.
     pub score: f64,
+    /// USD by which `cost` is below that of a prompt in no cache. Logged, as it is an input of the decision.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub saving: f64,
+    /// Whether it was on the list of [`Context::excluded`]. Logged for the same reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excluded: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// Why a model was chosen.

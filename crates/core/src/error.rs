@@ -71,6 +71,9 @@ pub enum DecideError {
     /// The token estimate is NaN, negative, or above [`CostModel::MAX_INPUT_TOKENS`](crate::CostModel::MAX_INPUT_TOKENS).
     #[error("the input token estimate {0} does not lie between 0 and 1e9")]
     Tokens(f64),
+    /// A saving that is NaN or beyond [`CostModel::MAX_COST`](crate::CostModel::MAX_COST).
+    #[error("the saving of {0} USD does not lie between -1e10 and 1e10")]
+    Saving(f64),
 }
 
 /// An outcome or a rating that cannot be learnt from; nothing has changed. The caller is at fault.

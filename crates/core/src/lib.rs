@@ -33,7 +33,7 @@ pub use assurance::{SatisfactionAccount, Span, Standing};
 pub use audit::AuditDraw;
 pub use certificate::Certificate;
 pub use cost::CostModel;
-pub use decision::{Candidate, Context, Decision, Reason};
+pub use decision::{Candidate, Context, Decision, Reason, Saving};
 pub use error::{DecideError, ObserveError, SpecError, StateError};
 pub use feedback::{DecisionId, Feedback, Outcome, Rater, Rating, Receipt, Source, Timestamp};
 pub use head::LogisticHead;

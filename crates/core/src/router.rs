@@ -7,7 +7,7 @@ use crate::policy::View;
 use crate::rng::uniform;
 use crate::{
     Account, Alpha, AnyPolicy, AuditDraw, Candidate, Certificate, Context, CostModel, DecideError, Decision,
-    DecisionId, Policy, PolicySpec, Reason, SpecError, Zoo,
+    DecisionId, Policy, PolicySpec, Reason, Saving, SpecError, Zoo,
 };
 
 /// How far the prediction for a conversation's model may fall behind before the conversation moves: noise must not move it.
@@ -73,11 +73,34 @@ impl<P: Policy> Router<P> {
     /// # Errors
     /// [`DecideError`] if the features or the token estimate are not finite, do not fit or are beyond reason.
     pub fn decide(&self, context: &Context<'_>, rng: &mut dyn Rng) -> Result<Decision, DecideError> {
+        self.decide_with(context, None, rng)
+    }
+
+    /// [`Router::decide`] where one model has a part of the prompt in its cache. No cost gets below 0.
+    ///
+    /// # Errors
+    /// As [`Router::decide`], and [`DecideError::Saving`] for one that is no number of USD.
+    pub fn decide_with(
+        &self,
+        context: &Context<'_>,
+        saving: Option<Saving<'_>>,
+        rng: &mut dyn Rng,
+    ) -> Result<Decision, DecideError> {
         check_context(context, self.dim)?;
         let mut candidates = self.candidates(context.input_tokens);
-        let mut allowed: Vec<usize> = (0..candidates.len())
-            .filter(|&i| !context.excluded.iter().any(|name| *name == &*candidates[i].model))
-            .collect();
+        for candidate in &mut candidates {
+            candidate.excluded = context.excluded.iter().any(|name| *name == &*candidate.model);
+        }
+        if let Some(Saving { model, usd }) = saving {
+            if !(-CostModel::MAX_COST..=CostModel::MAX_COST).contains(&usd) {
+                return Err(DecideError::Saving(usd));
+            }
+            if let Some(candidate) = candidates.iter_mut().find(|candidate| &*candidate.model == model) {
+                candidate.saving = usd.min(candidate.cost);
+                candidate.cost -= candidate.saving;
+            }
+        }
+        let mut allowed: Vec<usize> = (0..candidates.len()).filter(|&i| !candidates[i].excluded).collect();
         if allowed.is_empty() {
             allowed = (0..candidates.len()).collect();
         }
@@ -103,12 +126,14 @@ impl<P: Policy> Router<P> {
 
     /// `decision` as it stands once the conversation stays on `model`, which answered its earlier turns: nothing is drawn,
     /// propensity 1. `None` where there is a reason to move: it is not in the zoo or excluded, or the prediction for it is
-    /// more than 0.05 below both α and the choice of `decision`.
+    /// more than 0.05 below both α and the choice of `decision`, and by the policy's objective, which knows what its prompt cache
+    /// saves, the choice is still the better one.
     #[must_use]
     pub fn stay(&self, decision: &Decision, model: &str, excluded: &[&str]) -> Option<Decision> {
         let held = self.spec.zoo.position(model).filter(|_| !excluded.contains(&model))?;
-        let enough = decision.choice().satisfaction.min(self.alpha()) - RESTLESS;
-        if held != decision.chosen && decision.candidates.get(held)?.satisfaction < enough {
+        let (staying, moving) = (decision.candidates.get(held)?, decision.choice());
+        let enough = moving.satisfaction.min(self.alpha()) - RESTLESS;
+        if held != decision.chosen && staying.satisfaction < enough && moving.score < staying.score {
             return None;
         }
         let mut candidates = decision.candidates.clone();
@@ -173,7 +198,7 @@ impl<P: Policy> Router<P> {
             probability: 0.0,
             satisfaction: 0.5,
             cost: self.costs.predict(model, input_tokens),
-            score: 0.0,
+            ..Candidate::default()
         };
         self.spec.zoo.models().iter().map(candidate).collect()
     }

@@ -13,7 +13,7 @@ fn decision(candidates: &[(&str, f64, f64)]) -> Decision {
         probability: 0.25,
         satisfaction,
         cost,
-        score: 0.0,
+        ..Candidate::default()
     };
     Decision { candidates: candidates.iter().map(candidate).collect(), chosen: 0, reason: Reason::Exploit }
 }
@@ -87,11 +87,19 @@ fn more_failures_than_answers_leave_an_empty_account() {
 fn a_conversation_stays_unless_there_is_a_reason_to_move() {
     let learner = learner(false);
     let router = learner.router();
-    let made = |held: f64| decision(&[("a", 0.9, 1.0), ("b", held, 2.0)]);
+    let made = |held: f64| {
+        let mut made = decision(&[("a", 0.9, 1.0), ("b", held, 2.0)]);
+        // As a policy would put it that pays 10 USD for a satisfied answer.
+        made.candidates.iter_mut().for_each(|c| c.score = c.cost - 10.0 * c.satisfaction);
+        made
+    };
     let stays = router.stay(&made(0.78), "b", &[]).unwrap();
     assert_eq!((&*stays.choice().model, stays.propensity(), stays.reason), ("b", 1.0, Reason::Affinity));
     assert_eq!(stays.candidates[0].probability, 0.0);
     assert_eq!(router.stay(&made(0.74), "b", &[]), None, "it has fallen far behind α and the choice");
+    let mut cached = made(0.74);
+    cached.candidates[1].score = cached.candidates[0].score;
+    assert!(router.stay(&cached, "b", &[]).is_some(), "its prompt cache makes up for it");
     assert_eq!(router.stay(&made(0.9), "b", &["b"]), None, "it cannot be asked");
     assert_eq!(router.stay(&made(0.9), "c", &[]), None, "it has left the zoo");
     assert_eq!(router.stay(&made(0.9), "a", &[]).unwrap().reason, Reason::Affinity);

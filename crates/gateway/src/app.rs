@@ -31,6 +31,7 @@ use crate::openapi::Description;
 use crate::protocol::Endpoint;
 use crate::reload::Reloads;
 use crate::server::Peer;
+use crate::telemetry::Telemetry;
 use crate::token::Signer;
 use crate::upstream::Upstream;
 use crate::{admin, audits, browser, chat, feedback, head, models, openapi, reload, route, token};
@@ -52,6 +53,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
     pub(crate) upstream: Upstream,
+    pub(crate) telemetry: Option<Arc<Telemetry>>,
     pub(crate) features: Arc<Features>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,

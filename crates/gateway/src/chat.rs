@@ -1,6 +1,7 @@
 //! A request for an answer, in whichever protocol it comes: decide, log, call, pass through or translate.
 
 pub(crate) mod affinity;
+mod cached;
 mod call;
 pub(crate) mod count;
 mod eligible;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use slarouter_core::{AuditDraw, Candidate, Context, Decision, DecisionId, Reason};
+use slarouter_core::{AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, Reason, Saving, Timestamp};
 use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
 use tokio::time::Instant;
@@ -33,12 +34,14 @@ use crate::protocol::bridge::{Bridge, Terms};
 use crate::protocol::form::Envelope;
 use crate::protocol::outline::Outline;
 use crate::protocol::{Endpoint, Protocol};
+use crate::telemetry::RequestTrace;
 use crate::upstream::{Answer, Failure};
 use crate::wire::request::Request;
 use crate::wire::stream;
 
 pub(crate) use estimate::AnswerLength;
 
+use affinity::{Talk, Turn};
 use call::call;
 use eligible::excluded;
 use estimate::estimate;
@@ -79,10 +82,15 @@ pub(crate) struct Asked<'a> {
 /// Answers a request at this endpoint, errors in its protocol's shape.
 async fn answer(app: &Arc<App>, caller: &Caller, endpoint: Endpoint, headers: &HeaderMap, body: Bytes) -> Response {
     let id = new_id();
-    let mut response = match serve(app, caller, endpoint, id, headers, body).await {
+    let https = app.config.server.tls.is_some();
+    let mut trace = app.telemetry.as_ref().map(|telemetry| Box::new(telemetry.request(endpoint, headers, https)));
+    let mut response = match serve(app, caller, endpoint, id, headers, body, &mut trace).await {
         Ok(response) => response,
         Err(error) => error.respond(endpoint.protocol()),
     };
+    if let Some(trace) = trace {
+        trace.refused(response.status());
+    }
     limits::describe(response.headers_mut(), &caller.meters, app.clock.now());
     let public = prefixed_id(endpoint.id_prefix(), id);
     set(response.headers_mut(), REQUEST_ID, &public);
@@ -99,6 +107,7 @@ async fn serve(
     id: DecisionId,
     headers: &HeaderMap,
     body: Bytes,
+    trace: &mut Option<Box<RequestTrace>>,
 ) -> Result<Response, ApiError> {
     let arrived = Instant::now();
     let request = Request::parse(endpoint, body)
@@ -117,22 +126,24 @@ async fn serve(
         }
         _ => None,
     };
-    let held = session.filter(|session| session.goes_on).and_then(|session| app.sessions.model(session, arrived));
+    let held = session.filter(|session| session.goes_on).and_then(|session| app.sessions.talk(session, arrived));
     let barred = barred(app, &target, &excluded);
-    let decided = decide(app, caller, id, asked, &target, &barred, held.as_deref()).await?;
+    let decided = decide(app, caller, id, asked, &target, &barred, held.as_ref()).await?;
     // From here on an outcome follows, whatever happens.
-    let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived);
+    let mut trace = trace.take();
+    if let Some(trace) = &mut trace {
+        trace.decided(prefixed_id(endpoint.id_prefix(), id), &decided);
+    }
+    let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived, trace);
+    if let Some(session) = session {
+        ticket.follow(Turn { session, before: held, arrived });
+    }
     ticket.reserved().await;
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
     match tokio::time::timeout(deadline, call(app, &mut ticket, &request, headers, &excluded)).await {
-        Ok(Ok(answer)) => {
-            if let Some(session) = session {
-                app.sessions.answered(session, ticket.model(), Instant::now());
-            }
-            Ok(answer_client(app, ticket, answer, &request, metadata))
-        }
+        Ok(Ok(answer)) => Ok(answer_client(app, ticket, answer, &request, metadata)),
         Ok(Err(failure)) => Ok(refuse(ticket, failure)),
         Err(_) => {
             let message = format!("no model answered within {} s", deadline.as_secs_f64());
@@ -188,19 +199,22 @@ pub(crate) fn barred<'a>(app: &'a App, target: &Target<'a>, excluded: &[&'a str]
 
 /// A decision that has been logged.
 pub(crate) struct Decided {
+    pub(crate) time: Timestamp,
     pub(crate) route: Arc<str>,
     pub(crate) decision: Decision,
     /// Estimated.
     pub(crate) input_tokens: f64,
     /// Whether it was drawn for audit.
     pub(crate) audited: bool,
+    /// USD that a satisfied answer is worth, where the policy has such a price.
+    pub(crate) satisfaction_price: Option<f64>,
     /// What was wrong with the learning.
     pub(crate) degraded: Option<&'static str>,
     /// Of the caller's limits.
     pub(crate) hold: Option<Hold>,
 }
 
-/// Makes the decision and logs it. `held` is the model that the request's conversation is with. That the learning is in trouble
+/// Makes the decision and logs it. `held` is the conversation that the request goes on with. That the learning is in trouble
 /// fails no request.
 pub(crate) async fn decide(
     app: &Arc<App>,
@@ -209,7 +223,7 @@ pub(crate) async fn decide(
     asked: Asked<'_>,
     target: &Target<'_>,
     excluded: &[&str],
-    held: Option<&str>,
+    held: Option<&Talk>,
 ) -> Result<Decided, ApiError> {
     let Asked { name, outline, routes, answer } = asked;
     let conversation = Conversation::from_messages(&outline.messages, outline.tools)
@@ -227,22 +241,28 @@ pub(crate) async fn decide(
     let context = Context { features: &features, input_tokens, excluded };
     let snapshot = app.published.load();
     let mut degraded = app.trouble();
+    let time = app.clock.now();
     let (route, decision, audit) = match target {
         Target::Route(route) => {
-            let spec = &app.config.routes.get(route).ok_or_else(|| unknown(name))?.spec;
-            let Choice { decision, audit, failed } = choose(app, &snapshot, route, spec, id, &context);
+            let settings = app.config.routes.get(route).ok_or_else(|| unknown(name))?;
+            let saving = held.and_then(|talk| {
+                let tokens = app.sessions.cached(talk, input_tokens, Instant::now());
+                let usd = model(app, &talk.model)?.prices.at(time).saving(tokens);
+                Some(Saving { model: &talk.model, usd })
+            });
+            let Choice { decision, audit, failed } = choose(app, &snapshot, (route, settings), id, &context, saving);
             if failed {
                 degraded = Some("state");
                 // They may be what is wrong.
                 features.clear();
             }
             let router = snapshot.routes.get(route).filter(|_| !failed);
-            let stays = held.and_then(|held| router?.stay(&decision, held, excluded));
+            let stays = held.and_then(|held| router?.stay(&decision, &held.model, excluded));
             (route.clone(), stays.unwrap_or(decision), audit)
         }
         Target::Model(model) => {
             let (route, decision) =
-                if routes { pinned(app, &snapshot, model, &context) } else { lone(model, &context) };
+                if routes { pinned(app, &snapshot, model, &context, time) } else { lone(model, &context, time) };
             (route, decision, AuditDraw::default())
         }
     };
@@ -252,9 +272,13 @@ pub(crate) async fn decide(
     if audit.drawn {
         app.metrics.drawn(&route);
     }
+    let satisfaction_price = snapshot.routes.get(&route).and_then(|router| match router.policy() {
+        AnyPolicy::Certified(policy) => Some(policy.satisfaction_price()),
+        _ => None,
+    });
     let record = DecisionRecord {
         id,
-        time: app.clock.now(),
+        time,
         route: route.clone(),
         decision: decision.clone(),
         features,
@@ -265,7 +289,7 @@ pub(crate) async fn decide(
         audit,
     };
     app.log(Entry::Decision(record));
-    Ok(Decided { route, decision, input_tokens, audited: audit.drawn, degraded, hold })
+    Ok(Decided { time, route, decision, input_tokens, audited: audit.drawn, satisfaction_price, degraded, hold })
 }
 
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
@@ -274,6 +298,7 @@ fn pinned(
     snapshot: &crate::learning::Snapshot,
     model: &Model,
     context: &Context<'_>,
+    time: Timestamp,
 ) -> (Arc<str>, Decision) {
     let routes = std::iter::once(&app.config.default_route).chain(app.config.routes.keys());
     for route in routes {
@@ -282,17 +307,17 @@ fn pinned(
             return (route.clone(), decision);
         }
     }
-    lone(model, context)
+    lone(model, context, time)
 }
 
 /// The decision for a model in no route, or for what says nothing of its answers: embeddings, bare completions.
-fn lone(model: &Model, context: &Context<'_>) -> (Arc<str>, Decision) {
+fn lone(model: &Model, context: &Context<'_>, time: Timestamp) -> (Arc<str>, Decision) {
     let candidate = Candidate {
         model: model.name.clone(),
         probability: 1.0,
         satisfaction: 0.5,
-        cost: model.price.cost(context.input_tokens, 0.0),
-        score: 0.0,
+        cost: model.prices.at(time).list().cost(context.input_tokens, 0.0),
+        ..Candidate::default()
     };
     ("".into(), Decision { candidates: vec![candidate], chosen: 0, reason: Reason::Pinned })
 }
@@ -354,8 +379,11 @@ fn answer_client(app: &Arc<App>, mut ticket: Ticket, answer: Answer, request: &R
     };
     match answer {
         Answer::Plain { status, headers, body } => {
+            if let Some(trace) = ticket.trace() {
+                trace.whole(&body);
+            }
             let written = bridge.plain(&body, &terms, |usage| {
-                let cost = ticket.cost(usage);
+                let cost = ticket.shown_cost(usage);
                 (cost, metadata.then(|| ticket.metadata(cost)))
             });
             match written {
@@ -363,7 +391,9 @@ fn answer_client(app: &Arc<App>, mut ticket: Ticket, answer: Answer, request: &R
                     let mut response = (status, written.body).into_response();
                     keep(response.headers_mut(), &headers);
                     describe(response.headers_mut(), &ticket, written.id.as_deref());
-                    set(response.headers_mut(), COST, &format!("{:.9}", written.cost));
+                    if let Some(cost) = written.cost {
+                        set(response.headers_mut(), COST, &format!("{cost:.9}"));
+                    }
                     ticket.finish(status, true, written.usage, None);
                     response
                 }

@@ -3,10 +3,12 @@
 mod features;
 mod keys;
 mod latency;
+mod prices;
 mod raw;
 mod read;
 mod resolve;
 mod substitute;
+mod telemetry;
 mod window;
 
 use std::collections::BTreeMap;
@@ -17,12 +19,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use slarouter_core::{Price, RouteSpec};
+use slarouter_core::RouteSpec;
 use slarouter_text::LocalEncoder;
+
+pub use prices::utc;
 
 use crate::embedding::EmbeddingConfig;
 use crate::keys::Grants;
 use crate::limits::Limits;
+use crate::price::PriceTable;
+use crate::telemetry::TelemetryConfig;
 pub(crate) use latency::{HealthCheck, Hedge, HedgeTo};
 
 /// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
@@ -40,6 +46,8 @@ pub struct Config {
     pub browser: BrowserFeedback,
     /// What makes features of the requests.
     pub features: FeaturesConfig,
+    /// Traces.
+    pub telemetry: TelemetryConfig,
     /// Keys of clients.
     pub keys: Vec<ClientKey>,
     /// Limits of tenants, by name.
@@ -244,12 +252,8 @@ pub struct Model {
     pub health_check: Option<HealthCheck>,
     /// Most tokens of an answer where the request does not say and the protocol wants to know, as Anthropic's does.
     pub max_output_tokens: u64,
-    /// USD per million tokens.
-    pub price: Price,
-    /// USD per million input tokens read from the provider's cache; as fresh ones if not given.
-    pub cached_input: Option<f64>,
-    /// USD per million input tokens written to the provider's cache; as fresh ones if not given.
-    pub cache_write: Option<f64>,
+    /// What it asks, over time.
+    pub prices: PriceTable,
 }
 
 impl Model {

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slarouter_core::RouteSpec;
+use slarouter_core::{RouteSpec, Timestamp};
 use slarouter_text::{Conversation, Encoder, LocalError, Worker, WorkerError};
 use tokio::time::timeout;
 
-use crate::config::{EncoderConfig, FeaturesConfig, Route};
+use crate::config::{Config, EncoderConfig, FeaturesConfig, Route};
 use crate::embedding::{EmbeddingError, RemoteEncoder};
 use crate::metrics::Metrics;
 use crate::warm::{WarmStart, WarmStartError};
@@ -40,6 +40,9 @@ pub(crate) struct LoggedRoute {
     /// What it begins with, if it knows nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm_start: Option<WarmStart>,
+    /// Models whose price stands for one that nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unpriced: Vec<Arc<str>>,
 }
 
 /// Why a route cannot be written to the log.
@@ -52,10 +55,21 @@ pub(crate) enum LogRouteError {
 }
 
 impl LoggedRoute {
-    /// What the log is to hold of a route with these features. Reads the file of its warm start.
-    pub(crate) fn of(route: &Route, features: &FeaturesId) -> Result<String, LogRouteError> {
+    /// What the log is to hold of a route with these features and the prices in force. Reads the file of its warm start.
+    pub(crate) fn of(
+        config: &Config,
+        route: &Route,
+        features: &FeaturesId,
+        at: Timestamp,
+    ) -> Result<Self, LogRouteError> {
         let warm_start = route.warm_start.as_deref().map(|path| WarmStart::read(path, features)).transpose()?;
-        Ok(serde_json::to_string(&Self { spec: route.spec.clone(), features: features.clone(), warm_start })?)
+        let (spec, unpriced) = (config.spec_at(route, at), config.unpriced(route));
+        Ok(Self { spec, features: features.clone(), warm_start, unpriced })
+    }
+
+    /// As the log holds it.
+    pub(crate) fn json(&self) -> Result<String, LogRouteError> {
+        Ok(serde_json::to_string(self)?)
     }
 }
 
@@ -220,9 +234,12 @@ mod tests {
             failures_count: false,
         };
         let old: LoggedRoute = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
-        assert_eq!(old, LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None });
+        assert_eq!(
+            old,
+            LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None, unpriced: vec![] }
+        );
         let features = FeaturesId { encoder: "bert".to_owned(), version: u32::MAX, dim: 96 };
-        let logged = LoggedRoute { spec: spec.clone(), features, warm_start: None };
+        let logged = LoggedRoute { spec: spec.clone(), features, warm_start: None, unpriced: vec!["m".into()] };
         let text = serde_json::to_string(&logged).unwrap();
         assert_eq!(serde_json::from_str::<LoggedRoute>(&text).unwrap(), logged);
         assert_eq!(serde_json::from_str::<RouteSpec>(&text).unwrap(), spec, "earlier releases read it too");

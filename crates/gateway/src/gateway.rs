@@ -21,9 +21,11 @@ use crate::keys::KeyBook;
 use crate::learning::{self, Learning, LearningError, Sight, Target};
 use crate::limits::Meters;
 use crate::metrics::Metrics;
+use crate::price::{self, LoggedRoutes};
 use crate::reload::{self, Reloader, Reloads};
 use crate::server;
 use crate::sla::SlaWatch;
+use crate::telemetry::{Telemetry, TelemetryError};
 use crate::tls::{self, TlsError};
 use crate::token::Signer;
 use crate::upstream::Upstream;
@@ -44,6 +46,8 @@ pub struct Gateway {
     operator: Option<JoinHandle<()>>,
     learner: JoinHandle<()>,
     reloader: JoinHandle<()>,
+    /// Puts prices into force that have a date.
+    pricing: JoinHandle<()>,
 }
 
 /// A route as it stands.
@@ -100,6 +104,9 @@ pub enum StartError {
     /// The file of a warm start.
     #[error(transparent)]
     WarmStart(#[from] WarmStartError),
+    /// Traces cannot be sent.
+    #[error("[telemetry]: {0}")]
+    Telemetry(#[from] TelemetryError),
     /// A route cannot be written down.
     #[error("a route cannot be logged: {0}")]
     Json(#[from] serde_json::Error),
@@ -142,8 +149,11 @@ impl Gateway {
             return Err(StartError::Open { addr: server.listen });
         }
         let mut learning = Learning::load(store.as_ref()).await?;
+        let mut logged = Vec::new();
         for (route, settings) in &config.routes {
-            store.configure(started, route, &LoggedRoute::of(settings, features.id())?).await?;
+            let route_logged = LoggedRoute::of(&config, settings, features.id(), started)?;
+            store.configure(started, route, &route_logged.json()?).await?;
+            logged.push((route.clone(), route_logged));
         }
         let replayed = learning.catch_up(store.as_ref()).await?;
         tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
@@ -153,7 +163,9 @@ impl Gateway {
         let (reloads, orders) = Reloads::channel();
         let config = Arc::new(config);
 
+        let metrics = Arc::new(Metrics::new());
         let app = Arc::new(App {
+            telemetry: Telemetry::start(&config.telemetry, metrics.spans.clone())?.map(Arc::new),
             auth: Arc::new(auth),
             keyed: Arc::new(Mutex::new(config.clone())),
             book,
@@ -161,7 +173,7 @@ impl Gateway {
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Upstream::new(config.upstream.clone(), clock.clone())?,
             features: Arc::new(features),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             health: Health::new(&config.models, &config.upstream),
             sessions: Arc::default(),
             stuck: Arc::new(AtomicBool::new(false)),
@@ -184,9 +196,11 @@ impl Gateway {
         let sight = Sight { target: targets, stuck: stuck.clone() };
         let learner = learning::run(learning, store, sight, clock, snapshot_every, sla, learning_stops);
         let learner = tokio::spawn(learning::watched(learner, stuck));
+        price::tell(&app);
         let addr = local_addr(&listener, app.config.server.listen);
         let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
         let public = Arc::new(ArcSwap::from_pointee(reload::public(&app, acceptor.clone())));
+        let pricing_stops = serving.clone();
         let server = tokio::spawn(server::serve(listener, public.clone(), serving));
         let operating = admin.map(|admin| {
             let front = Arc::new(ArcSwap::from_pointee(reload::operator(&app, acceptor)));
@@ -195,7 +209,9 @@ impl Gateway {
         let (operator_front, operator) = operating.unzip();
         let checks = Checks::start(&app);
         let live = Arc::new(ArcSwap::new(app));
-        let reloader = Reloader { live: live.clone(), target, public, operator: operator_front, checks };
+        let logged = Arc::new(LoggedRoutes::new(logged));
+        let pricing = tokio::spawn(price::keep_in_force(live.clone(), logged.clone(), pricing_stops));
+        let reloader = Reloader { live: live.clone(), target, public, operator: operator_front, checks, logged };
         let reloader = tokio::spawn(reloader.run(orders, reloading));
         Ok(Self {
             addr,
@@ -209,6 +225,7 @@ impl Gateway {
             operator,
             learner,
             reloader,
+            pricing,
         })
     }
 
@@ -262,6 +279,10 @@ impl Gateway {
         let _ = self.stop_operating.send(true);
         if let Some(operator) = self.operator {
             let _ = operator.await;
+        }
+        let _ = self.pricing.await;
+        if let Some(telemetry) = &app.telemetry {
+            telemetry.shutdown().await;
         }
         // Settles the last outcomes in the log before the learner takes its final look.
         let store: Arc<dyn Store> = app.store.clone();

@@ -106,15 +106,27 @@ impl Learning {
     /// # Errors
     /// If the store cannot be read; what was applied stays applied.
     pub async fn catch_up(&mut self, store: &dyn Store) -> Result<u64, LearningError> {
+        self.catch_up_to(store, u64::MAX).await
+    }
+
+    /// [`Learning::catch_up`] to the event of this number and no further: the state that a decision with this `state_seq` was
+    /// made from.
+    ///
+    /// # Errors
+    /// As [`Learning::catch_up`].
+    pub async fn catch_up_to(&mut self, store: &dyn Store, last: u64) -> Result<u64, LearningError> {
         let mut applied = 0;
         loop {
             let events = store.events_after(self.seq, BATCH).await?;
-            let count = events.len();
-            for event in events {
-                self.apply(&event);
+            let whole = events.len() == BATCH;
+            for event in &events {
+                if event.seq() > last {
+                    return Ok(applied);
+                }
+                self.apply(event);
+                applied += 1;
             }
-            applied += count as u64;
-            if count < BATCH {
+            if !whole {
                 return Ok(applied);
             }
         }
@@ -196,7 +208,7 @@ impl Learning {
     fn learn(&mut self, event: &Event) -> Result<(), LearningError> {
         match event {
             Event::Configured { route, spec, .. } => {
-                let LoggedRoute { spec, features, warm_start } = serde_json::from_str(spec)?;
+                let LoggedRoute { spec, features, warm_start, .. } = serde_json::from_str(spec)?;
                 let shared = self.shared();
                 if let Some(learner) = self.learner(route) {
                     learner.reconfigure(spec)?;

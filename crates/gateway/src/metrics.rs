@@ -76,6 +76,17 @@ struct ResultLabel {
     result: &'static str,
 }
 
+/// Spans of traces by what became of them; clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SpanCounts(Family<ResultLabel, Counter>);
+
+impl SpanCounts {
+    /// `exported`, `failed` or `dropped`.
+    pub(crate) fn add(&self, result: &'static str, count: u64) {
+        self.0.get_or_create(&ResultLabel { result }).inc_by(count);
+    }
+}
+
 /// How one request went, for the counters.
 pub(crate) struct Served<'a> {
     pub(crate) route: &'a str,
@@ -102,6 +113,9 @@ pub(crate) struct Metrics {
     rerouted: Family<MoveLabels, Counter>,
     degraded: Family<ReasonLabel, Counter>,
     cost: Family<RouteModel, FloatCounter>,
+    unpriced: Family<ModelLabel, Counter>,
+    price_known: Family<ModelLabel, Gauge>,
+    pub(crate) spans: SpanCounts,
     feedback: Family<ReceiptLabel, Counter>,
     drawn: Family<RouteLabel, Counter>,
     audits: Family<ReceiptLabel, Counter>,
@@ -143,6 +157,9 @@ impl Metrics {
             rerouted: Family::default(),
             degraded: Family::default(),
             cost: Family::default(),
+            unpriced: Family::default(),
+            price_known: Family::default(),
+            spans: SpanCounts::default(),
             feedback: Family::default(),
             drawn: Family::default(),
             audits: Family::default(),
@@ -184,6 +201,9 @@ impl Metrics {
         r.register("rerouted", "Answers by another model than the chosen one", metrics.rerouted.clone());
         r.register("degraded", "Requests decided while the learning was in trouble", metrics.degraded.clone());
         r.register("cost_usd", "USD charged by the model that answered", metrics.cost.clone());
+        r.register("unpriced", "Answers charged at a stand-in, as their price is unknown", metrics.unpriced.clone());
+        r.register("price_known", "0 for a model whose price is unknown", metrics.price_known.clone());
+        r.register("trace_spans", "Spans of traces by what became of them", metrics.spans.0.clone());
         r.register("feedback", "Ratings by what became of them", metrics.feedback.clone());
         r.register("audits_drawn", "Answers drawn for audit", metrics.drawn.clone());
         r.register("audits_given", "Audits by what became of them", metrics.audits.clone());
@@ -242,6 +262,16 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
         self.seconds.get_or_create(&RouteLabel { route: route.clone() }).observe(served.seconds);
         self.cost.get_or_create(&RouteModel { route, model }).inc_by(served.cost);
+    }
+
+    /// Nobody knows what this answer of the model cost.
+    pub(crate) fn unpriced(&self, model: &str) {
+        self.unpriced.get_or_create(&ModelLabel { model: model.to_owned() }).inc();
+    }
+
+    /// Whether the price of the model is known.
+    pub(crate) fn price_known(&self, model: &str, known: bool) {
+        self.price_known.get_or_create(&ModelLabel { model: model.to_owned() }).set(i64::from(known));
     }
 
     pub(crate) fn failure(&self, model: &str, kind: &'static str) {

@@ -10,10 +10,15 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::chat;
 use crate::error::ApiError;
 
 fn entry(app: &App, id: &str) -> Value {
-    json!({ "id": id, "object": "model", "created": app.started.0 / 1000, "owned_by": "slarouter" })
+    let mut entry = json!({ "id": id, "object": "model", "created": app.started.0 / 1000, "owned_by": "slarouter" });
+    if let Some(model) = chat::model(app, id) {
+        entry["price_known"] = model.prices.is_known().into();
+    }
+    entry
 }
 
 fn names(app: &App, caller: &Caller) -> Vec<String> {

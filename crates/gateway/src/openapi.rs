@@ -111,6 +111,8 @@ pub(crate) struct ModelBody {
     /// Seconds since 1970.
     created: u64,
     owned_by: String,
+    /// Of a model: whether the operator knows its price. Where not, no answer says what it cost.
+    price_known: Option<bool>,
 }
 
 #[derive(ToSchema)]

@@ -19,6 +19,8 @@ mod roundtrip;
 pub(crate) mod stream;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod usage_tests;
 
 pub(crate) use fields::Refusal;
 

@@ -29,9 +29,10 @@ use crate::app::{self, App};
 use crate::auth::Auth;
 use crate::config::{Config, ConfigErrors};
 use crate::error::ApiError;
-use crate::health::Checks;
 use crate::features::{LogRouteError, LoggedRoute};
+use crate::health::Checks;
 use crate::learning::Target;
+use crate::price::{self, LoggedRoutes};
 use crate::server::{Front, Limits};
 use crate::tls::{self, TlsError};
 use crate::token::Signer;
@@ -127,6 +128,7 @@ pub(crate) struct Reloader {
     pub(crate) operator: Option<Arc<ArcSwap<Front>>>,
     /// Of the configuration in force.
     pub(crate) checks: Checks,
+    pub(crate) logged: Arc<LoggedRoutes>,
 }
 
 /// A configuration that was found to be sound.
@@ -135,7 +137,7 @@ struct Sound {
     tls: Option<TlsAcceptor>,
     upstream: Upstream,
     /// As the log will have them.
-    routes: Vec<(Arc<str>, String)>,
+    routes: Vec<(Arc<str>, LoggedRoute, String)>,
 }
 
 impl Reloader {
@@ -179,6 +181,8 @@ impl Reloader {
         if Auth::opens(&sound.config, &stored) && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
             return Err(ReloadError::Open);
         }
+        let logged_routes = self.logged.clone();
+        let mut logged_routes = logged_routes.routes.lock().await;
         let published = Arc::new(ArcSwap::new(old.published.load_full()));
         let target = Target::new(published.clone(), sound.config.routes.keys().cloned().collect());
         let before = self.target.send_replace(target.clone());
@@ -186,6 +190,7 @@ impl Reloader {
             self.target.send_replace(before);
             return Err(error.into());
         }
+        *logged_routes = sound.routes.into_iter().map(|(name, route, _)| (name, route)).collect();
         let logged = *old.store.committed().borrow();
         if tokio::time::timeout(PATIENCE, target.reached(logged)).await.is_err() {
             tracing::warn!(
@@ -201,14 +206,16 @@ impl Reloader {
         }
         app.metrics.configured(app.clock.now());
         let reloaded = Reloaded { models: app.config.models.len(), routes: app.config.routes.len() };
+        price::tell(&app);
         self.checks = Checks::start(&app);
         self.live.store(app);
+        self.logged.changed.notify_one();
         Ok(reloaded)
     }
 
     /// Writes the routes to the log. Once one is there the others follow, however long the log takes: half a configuration is none.
-    async fn configure(&self, old: &App, routes: &[(Arc<str>, String)]) -> Result<(), StoreError> {
-        for (place, (route, spec)) in routes.iter().enumerate() {
+    async fn configure(&self, old: &App, routes: &[(Arc<str>, LoggedRoute, String)]) -> Result<(), StoreError> {
+        for (place, (route, _, spec)) in routes.iter().enumerate() {
             while let Err(error) = old.store.configure(old.clock.now(), route, spec).await {
                 if place == 0 {
                     return Err(error);
@@ -234,7 +241,9 @@ fn prepare(old: &App, file: &Path) -> Result<Sound, ReloadError> {
     let said = |error: LogRouteError| ReloadError::Route(error.to_string());
     let mut routes = Vec::with_capacity(config.routes.len());
     for (route, settings) in &config.routes {
-        routes.push((route.clone(), LoggedRoute::of(settings, features).map_err(said)?));
+        let logged = LoggedRoute::of(&config, settings, features, old.clock.now()).map_err(said)?;
+        let json = logged.json().map_err(said)?;
+        routes.push((route.clone(), logged, json));
     }
     Ok(Sound { config, tls, upstream, routes })
 }
@@ -253,6 +262,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<cr
         store: old.store.clone(),
         published,
         upstream,
+        telemetry: old.telemetry.clone(),
         features: old.features.clone(),
         metrics: old.metrics.clone(),
         health: old.health.reconfigured(&config.models, &config.upstream),

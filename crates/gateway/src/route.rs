@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::chat::ticket::{Prices, candidates};
+use crate::chat::ticket::candidates;
 use crate::chat::{self, AnswerLength, Asked, Target};
 use crate::clock::{is_route_id, new_route_id, parse_id, prefixed_id};
 use crate::config::Model;
@@ -218,8 +218,12 @@ async fn record(app: &App, body: &[u8]) -> Result<ReportReceipt, ApiError> {
     let outcome = outcome(app, &report, &held)?;
     let rerouted = outcome.model != held.record.decision.choice().model;
     let (model, status, cost, latency_ms) = (outcome.model.clone(), outcome.status, outcome.cost, outcome.latency_ms);
+    let priced = report.cost.is_some() || chat::model(app, &model).is_none_or(|model| model.prices.is_known());
     let receipt = app.store.report(outcome, rerouted).await.map_err(unavailable)?;
     if receipt == Receipt::Recorded {
+        if !priced {
+            app.metrics.unpriced(&model);
+        }
         app.metrics.served(&Served {
             route: &held.record.route,
             model: &model,
@@ -260,8 +264,9 @@ fn outcome(app: &App, report: &Report, held: &StoredDecision) -> Result<OutcomeR
     }
     let ok = report.ok.unwrap_or(true);
     let usage = report.usage.as_ref().map(usage).transpose()?;
-    let price = |usage: &Usage| Some(Prices::of(model?).cost(usage));
-    let estimated = || model.filter(|_| ok).map_or(0.0, |model| model.price.cost(held.record.input_tokens, 0.0));
+    let prices = model.map(|model| model.prices.at(held.record.time));
+    let price = |usage: &Usage| Some(prices?.cost(usage));
+    let estimated = || prices.filter(|_| ok).map_or(0.0, |prices| prices.list().cost(held.record.input_tokens, 0.0));
     let cost = report.cost.or_else(|| usage.as_ref().and_then(price)).unwrap_or_else(estimated);
     within("cost", cost, CostModel::MAX_COST)?;
     let now = app.clock.now();

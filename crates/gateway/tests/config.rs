@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use slarouter_core::policy::{CertifiedParams, Window};
-use slarouter_core::{PolicySpec, RouteSpec};
+use slarouter_core::{PolicySpec, RouteSpec, Timestamp};
 use slarouter_gateway::{Config, EncoderConfig, identify};
 
 const EXAMPLE: &str = include_str!("../../../slarouter.example.toml");
@@ -403,6 +403,82 @@ fn routes_in_the_log_of_an_older_release_load() {
     // Without the limit that is today's default: what was logged under none must give the same state again.
     assert_eq!(old, RouteSpec { rater_limit: 0, ..today.routes["default"].spec.clone() });
     assert_eq!(spec(r#"{"Certified":{}}"#).policy, PolicySpec::Certified(CertifiedParams::default()));
+}
+
+fn priced(price: &str) -> String {
+    minimal("", "", "").replace("{ input = 1, output = 1 }", price)
+}
+
+#[test]
+fn prices_of_all_forms() {
+    let at = |price: &str, ms: u64| {
+        let config = Config::parse(&priced(price), &none).unwrap();
+        config.models[0].prices.at(Timestamp(ms))
+    };
+    let flat = at("{ input = 1, output = 2 }", 0);
+    assert_eq!((flat.cached_input, flat.cache_write, flat.cache_write_1h), (1.0, 1.0, 1.0));
+    assert_eq!((flat.reasoning, flat.audio_input, flat.audio_output), (2.0, 1.0, 2.0));
+    let kinds = at("{ input = 1, output = 2, cache_write = 1.25, reasoning = 3 }", 0);
+    assert_eq!((kinds.cache_write_1h, kinds.reasoning), (1.25, 3.0));
+
+    let date = 1_796_083_200_000;
+    for dated in [
+        "[{ input = 1, output = 2 }, { from = \"2026-12-01\", input = 5, output = 2 }]",
+        "[{ from = 2026-12-01, input = 5, output = 2 }, { input = 1, output = 2 }]",
+        "[{ input = 1, output = 2 }, { from = \"2026-12-01T01:00:00+01:00\", input = 5, output = 2 }]",
+    ] {
+        assert_eq!((at(dated, date - 1).input, at(dated, date).input), (1.0, 5.0), "{dated}");
+    }
+    let table = priced("[]").replace("price = []\n", "")
+        + "[[models]]\nname = \"n\"\nbase_url = \"http://h/v1\"\n[[models.price]]\ninput = 1\noutput = 2\n\
+           [[models.price]]\nfrom = \"2026-12-01\"\ninput = 5\noutput = 2\n";
+    let table =
+        table.replacen("base_url = \"http://127.0.0.1:1/v1\"", "base_url = \"http://h/v1\"\nprice = \"unknown\"", 1);
+    let config = Config::parse(&table, &none).unwrap();
+    assert!(!config.models[0].prices.is_known() && config.models[1].prices.is_known());
+    assert_eq!(config.models[0].prices.at(Timestamp(date)), config.models[1].prices.at(Timestamp(date)));
+    assert_eq!(config.next_price_change(Timestamp(0)), Some(Timestamp(date)));
+}
+
+#[test]
+fn prices_that_are_none_are_refused_where_they_stand() {
+    for (price, expected) in [
+        ("\"cheap\"", "6:9: a price is a table of USD per million tokens, a list of such, or \"unknown\""),
+        ("3", "6:9: invalid type: integer `3`, expected a table of prices, a list of such tables, or \"unknown\""),
+        ("{ input = 1 }", "6:9: missing field `output`"),
+        ("{ input = 1, output = nan }", "6:9: a price must be from 0 to 1000000 USD per million tokens, not NaN"),
+        ("{ input = 1, output = 1, reasoning = -1 }", "6:9: a price must be from 0"),
+        ("{ input = 1, output = 1, cache_write_1h = inf }", "6:9: a price must be from 0"),
+        ("{ input = 1, output = 1, audio_output = 1e7 }", "6:9: a price must be from 0"),
+        ("{ input = 1, output = 1, inptu = 1 }", "6:34: unknown field `inptu`"),
+        ("[]", "6:9: one price must have no `from`"),
+        ("[{ from = \"2026-12-01\", input = 1, output = 1 }]", "6:9: one price must have no `from`"),
+        ("{ from = \"2026-12-01\", input = 1, output = 1 }", "6:9: one price must have no `from`"),
+        ("[{ input = 1, output = 1 }, { input = 1, output = 1 }]", "6:37: this model has two prices without a date"),
+        (
+            "[{ input = 1, output = 1 }, { from = 2026-12-01, input = 1, output = 1 }, \
+             { from = \"2026-12-01T00:00:00Z\", input = 1, output = 1 }]",
+            "6:92: this model has another price from the same moment on",
+        ),
+        ("[{ input = 1, output = 1 }, { from = \"soon\", input = 1, output = 1 }]", "6:46: from must be a date"),
+        ("[{ input = 1, output = 1 }, { from = 5, input = 1, output = 1 }]", "6:46: invalid type: integer `5`"),
+        ("[{ input = 1, output = 1 }, { from = 09:00:00, input = 1, output = 1 }]", "6:46: from must be a date"),
+        (
+            "[{ input = 1, output = 1 }, { from = 2026-12-01T09:00:00, input = 1, output = 1 }]",
+            "6:46: from must be a date",
+        ),
+        ("\"unknown\"", "6:9: no model has a known price"),
+    ] {
+        let found = refusal(&priced(price));
+        assert!(found.starts_with(&format!("slarouter.toml:{expected}")), "{price}: {found}");
+        assert_eq!(found.lines().count(), 1, "{found}");
+    }
+    let two = priced("\"unknown\"").replace("models = [\"m\"]", "models = [\"m\", \"n\"]")
+        + "[[models]]\nname = \"n\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n";
+    let trusted = certified(&two, "default").fallback;
+    assert_eq!(trusted.as_deref(), Some("n"), "no model is trusted for a price that nobody knows");
+    let found = refusal(&two.replace("satisfaction = 0.9 }", "satisfaction = 0.9 }\npolicy = \"dearest\""));
+    assert!(found.contains("policy dearest compares prices, and nobody knows that of \"m\""), "{found}");
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl Log {
             satisfaction: 0.1 + 0.2,
             cost: 1.0e-4 / 3.0,
             score: 0.7,
+            ..Candidate::default()
         };
         for id in self.next..self.next + count {
             let entry = Entry::Decision(DecisionRecord {

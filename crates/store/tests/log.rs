@@ -18,7 +18,8 @@ fn url(folder: &TempDir) -> String {
 fn candidate(model: &str, probability: f64) -> Candidate {
     // Values that survive only if every bit does.
     let (satisfaction, cost) = (0.1 + 0.2, 1.0e-7 / 3.0);
-    Candidate { model: model.into(), probability, satisfaction, cost, score: -f64::MIN_POSITIVE / 2.0 }
+    let score = -f64::MIN_POSITIVE / 2.0;
+    Candidate { model: model.into(), probability, satisfaction, cost, score, ..Candidate::default() }
 }
 
 fn record(id: u128) -> DecisionRecord {

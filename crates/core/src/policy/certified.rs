@@ -201,6 +201,13 @@ impl Certified {
         self.standing
     }
 
+    /// USD that a satisfied answer is worth now: the mean of the two prices that are chosen by. 0 before there is evidence.
+    #[must_use]
+    pub fn satisfaction_price(&self) -> f64 {
+        let (low, high, share) = self.steering.prices();
+        (1.0 - share) * low + share * high
+    }
+
     /// Learnt ln(φ₁/φ₀), where the satisfied rate with probability φ₁ and the others with φ₀; `None` without audits, as then
     /// nothing can be known of it.
     #[must_use]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Duration, Instant};
 
+use super::cached::CachedShares;
 use crate::wire::request::Request;
 
 const SESSION: HeaderName = HeaderName::from_static("x-slarouter-session");
@@ -23,13 +24,36 @@ const LIFETIME: Duration = Duration::from_secs(3_600);
 pub(crate) struct Sessions {
     hasher: RandomState,
     held: Mutex<Generations>,
+    shares: CachedShares,
+}
+
+/// What is known of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Talk {
+    /// The model that it is with.
+    pub(crate) model: Arc<str>,
+    /// Input tokens of its last turn, estimated.
+    sent: f64,
+    /// The same as the provider counted them, once it has.
+    counted: Option<f64>,
+    /// When it was answered last.
+    at: Instant,
+}
+
+/// A turn of a conversation that is being answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    pub(crate) session: Session,
+    /// The conversation before it.
+    pub(crate) before: Option<Talk>,
+    pub(crate) arrived: Instant,
 }
 
 #[derive(Default)]
 struct Generations {
     since: Option<Instant>,
-    young: HashMap<u64, Arc<str>>,
-    old: HashMap<u64, Arc<str>>,
+    young: HashMap<u64, Talk>,
+    old: HashMap<u64, Talk>,
 }
 
 /// A conversation, by a hash that nobody outside can aim at.
@@ -54,21 +78,44 @@ impl Sessions {
         Some(Session { key: self.hasher.hash_one((route, false, cache, opening)), goes_on })
     }
 
-    /// The model that the conversation is with.
-    pub(crate) fn model(&self, session: Session, now: Instant) -> Option<Arc<str>> {
+    /// The conversation so far.
+    pub(crate) fn talk(&self, session: Session, now: Instant) -> Option<Talk> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.age(now);
         held.young.get(&session.key).or_else(|| held.old.get(&session.key)).cloned()
     }
 
-    /// Notes which model answered.
-    pub(crate) fn answered(&self, session: Session, model: &str, now: Instant) {
+    /// Notes which model answered `sent` tokens.
+    pub(crate) fn answered(&self, session: Session, model: &str, sent: f64, now: Instant) {
+        let talk = Talk { model: model.into(), sent, counted: None, at: now };
+        self.note(session, talk);
+    }
+
+    fn note(&self, session: Session, talk: Talk) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = talk.at;
         held.age(now);
         if held.young.len() >= GENERATION {
             held.turn(now);
         }
-        held.young.insert(session.key, model.into());
+        held.young.insert(session.key, talk);
+    }
+
+    /// Learns from the usage report of a turn: `input` tokens, `read` of them from the cache.
+    pub(crate) fn reported(&self, turn: &Turn, model: &Arc<str>, sent: f64, input: f64, read: f64, now: Instant) {
+        if let Some(before) = turn.before.as_ref().filter(|before| before.model == *model)
+            && let Some(counted) = before.counted
+        {
+            let pause = turn.arrived.saturating_duration_since(before.at);
+            self.shares.observe(model, pause, read, counted.min(input));
+        }
+        self.note(turn.session, Talk { model: model.clone(), sent, counted: Some(input), at: now });
+    }
+
+    /// Of `input_tokens`, estimated, those that the conversation's model is expected to read from its cache.
+    pub(crate) fn cached(&self, talk: &Talk, input_tokens: f64, now: Instant) -> f64 {
+        let share = self.shares.expected(&talk.model, now.saturating_duration_since(talk.at));
+        share * talk.sent.min(input_tokens)
     }
 }
 
@@ -142,9 +189,9 @@ mod tests {
     fn the_memory_is_bounded_in_number_and_time() {
         let (sessions, now) = (Sessions::default(), Instant::now());
         let session = |key| Session { key, goes_on: true };
-        let model = |key, at| sessions.model(session(key), at);
+        let model = |key, at| sessions.talk(session(key), at).map(|talk| talk.model);
         for key in 0..3 * GENERATION as u64 {
-            sessions.answered(session(key), "small", now);
+            sessions.answered(session(key), "small", 1.0, now);
         }
         let held = sessions.held.lock().unwrap();
         assert!(held.young.len() + held.old.len() <= 2 * GENERATION);
@@ -153,7 +200,32 @@ mod tests {
         assert_eq!((model(0, now), model(last, now).as_deref()), (None, Some("small")));
         assert!(model(last, now + LIFETIME).is_some(), "it has grown old");
         assert!(model(last, now + 2 * LIFETIME).is_none());
-        sessions.answered(session(1), "large", now + 2 * LIFETIME);
+        sessions.answered(session(1), "large", 1.0, now + 2 * LIFETIME);
         assert!(model(1, now + 9 * LIFETIME).is_none(), "however long nobody looked");
+    }
+
+    #[test]
+    fn what_a_turn_reads_from_the_cache_is_expected_of_the_next() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let (session, small, large) = (Session { key: 1, goes_on: true }, Arc::from("small"), Arc::from("large"));
+        let turn = |arrived| Turn { session, before: sessions.talk(session, arrived), arrived };
+        let expected = |at| sessions.cached(&sessions.talk(session, at).unwrap(), 150.0, at);
+
+        // Estimates are of 100 tokens, the provider counts 120.
+        sessions.reported(&turn(now), &small, 100.0, 120.0, 60.0, now);
+        assert_eq!(expected(now), 0.0, "a first turn says nothing of the next");
+        sessions.reported(&turn(now), &small, 110.0, 140.0, 90.0, now);
+        assert_eq!(expected(now), 0.5 * 0.75 * 110.0, "90 of the 120 sent before, half believed");
+        assert_eq!(expected(now + Duration::from_secs(600)), 0.0, "nothing is known of so long a pause");
+
+        // Another model has none of it, and what it says is its own.
+        sessions.reported(&turn(now), &large, 120.0, 150.0, 150.0, now);
+        assert_eq!(expected(now), 0.0);
+        // An answer without a report leaves nothing to compare the next one with.
+        sessions.answered(session, "large", 130.0, now);
+        sessions.reported(&turn(now), &large, 140.0, 170.0, 170.0, now);
+        assert_eq!(expected(now), 0.0);
+        sessions.reported(&turn(now), &large, 140.0, 160.0, 160.0, now);
+        assert_eq!(expected(now), 0.5 * 140.0, "a shorter prompt: all of it is read");
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::hedge::{Asked, call_hedged};
 use super::model;
-use super::ticket::Ticket;
+use super::ticket::{Call, Ticket};
 use crate::app::App;
 use crate::config::Model;
 use crate::health::Refused;
@@ -68,17 +68,26 @@ pub(super) async fn call(
                 let hedge = app.config.upstream.hedge.filter(|_| ticket.attempts() == 1);
                 let answer = match hedge {
                     Some(hedge) => call_hedged(app, ticket, asked, &order[place + 1..], request, headers, hedge).await,
-                    None => ask(app, asked, request, headers).await,
+                    None => {
+                        let context = ticket.trace_context(headers, Call::First);
+                        ask(app, asked, request, headers, context).await
+                    }
                 };
                 let failure = match answer {
                     Ok(answer) => {
                         ticket.answered();
+                        if let Some(trace) = ticket.trace() {
+                            trace.answered(matches!(answer, Answer::Stream { .. }));
+                        }
                         return Ok(answer);
                     }
                     Err(failure) => failure,
                 };
                 fail(app, ticket.public_id(), asked, &failure);
                 ticket.attempt_failed(failure.blames());
+                if let Some(trace) = ticket.trace() {
+                    trace.attempt_failed(&failure);
+                }
                 let next = failure.next();
                 last = failure;
                 match next {
@@ -109,15 +118,16 @@ pub(super) fn fail(app: &App, request_id: String, Asked { model, health }: Asked
     }
 }
 
-/// One call: an answer that is one, or its first events.
+/// One call: an answer that is one, or its first events. `context` says which trace it belongs to.
 pub(super) async fn ask(
     app: &App,
     Asked { model, health }: Asked<'_>,
     request: &Request,
     headers: &HeaderMap,
+    context: HeaderMap,
 ) -> Result<Answer, Failure> {
     let began = Instant::now();
-    let answer = send(app, model, request, headers).await?;
+    let answer = send(app, model, request, headers, context).await?;
     let answer = sound(&app.upstream, answer, Bridge { endpoint: request.endpoint(), upstream: model.protocol })?;
     if app.config.upstream.hedge.is_some() {
         health.took(request.stream(), began.elapsed());
@@ -125,14 +135,22 @@ pub(super) async fn ask(
     Ok(answer)
 }
 
-async fn send(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Answer, Failure> {
+async fn send(
+    app: &App,
+    model: &Model,
+    request: &Request,
+    headers: &HeaderMap,
+    context: HeaderMap,
+) -> Result<Answer, Failure> {
     let endpoint = request.endpoint();
     let Some(path) = endpoint.upstream_path(model.protocol) else {
         return Err(Failure::Broken("the provider has nothing like this".to_owned()));
     };
     // Such a model is not asked in the first place.
     let body = request.upstream_body(model).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
-    app.upstream.call(model, path, &forwarded(headers, endpoint, model), body).await
+    let mut forwarded = forwarded(headers, endpoint, model);
+    forwarded.extend(context);
+    app.upstream.call(model, path, &forwarded, body).await
 }
 
 /// Those of the client's headers that go to the upstream.

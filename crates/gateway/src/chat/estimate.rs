@@ -19,15 +19,14 @@ pub(crate) enum AnswerLength {
 /// The most that any model in question may take. Tokens of the question are an estimate themselves.
 pub(super) fn estimate(app: &App, target: &Target<'_>, input: f64, answer: AnswerLength) -> Estimate {
     let mut estimate = Estimate { input, ..Estimate::default() };
+    let now = app.clock.now();
     let mut add = |model: &Model| {
         let output = match answer {
             AnswerLength::None => 0.0,
             AnswerLength::UpTo { answers, tokens } => answers * tokens.unwrap_or(model.max_output_tokens as f64),
         };
-        let written = model.cache_write.unwrap_or(model.price.input).max(model.price.input);
-        let usd = (input * written + output * model.price.output) / 1e6;
         estimate.output = estimate.output.max(output);
-        estimate.usd = estimate.usd.max(usd);
+        estimate.usd = estimate.usd.max(model.prices.at(now).most(input, output));
     };
     match target {
         Target::Model(model) => add(model),

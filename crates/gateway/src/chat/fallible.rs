@@ -3,10 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slarouter_core::{
-    AuditDraw, Candidate, Context, Decision, DecisionId, PolicySpec, Reason, RouteSpec, decision_rng,
+    AuditDraw, Candidate, Context, Decision, DecisionId, PolicySpec, Reason, RouteSpec, Saving, decision_rng,
 };
 
 use crate::app::App;
+use crate::config::Route;
 use crate::learning::Snapshot;
 
 /// What was decided, and what was wrong.
@@ -21,15 +22,16 @@ pub(super) struct Choice {
 pub(super) fn choose(
     app: &App,
     snapshot: &Snapshot,
-    route: &str,
-    spec: &RouteSpec,
+    (route, settings): (&str, &Route),
     id: DecisionId,
     context: &Context<'_>,
+    saving: Option<Saving<'_>>,
 ) -> Choice {
     let seed = app.config.server.seed;
     let learnt = || {
         let router = snapshot.routes.get(route).ok_or("the learner does not know the route")?;
-        let decision = router.decide(context, &mut decision_rng(seed, id)).map_err(|error| error.to_string())?;
+        let mut rng = decision_rng(seed, id);
+        let decision = router.decide_with(context, saving, &mut rng).map_err(|error| error.to_string())?;
         let audit = router.draw_audit(seed, id, &decision);
         Ok::<_, String>((decision, audit))
     };
@@ -40,7 +42,8 @@ pub(super) fn choose(
         Err(_) => "the decision panicked".to_owned(),
     };
     tracing::error!(route, error, "no decision can be made from what was learnt: the fallback serves");
-    Choice { decision: fallback(spec, context), audit: AuditDraw::default(), failed: true }
+    let spec = app.config.spec_at(settings, app.clock.now());
+    Choice { decision: fallback(&spec, context), audit: AuditDraw::default(), failed: true }
 }
 
 /// The fallback of the configuration, the dearest model if there is none, or another one if that cannot be asked.
@@ -59,7 +62,7 @@ fn fallback(spec: &RouteSpec, context: &Context<'_>) -> Decision {
         probability: if place == chosen { 1.0 } else { 0.0 },
         satisfaction: 0.5,
         cost: model.price.cost(context.input_tokens, 0.0),
-        score: 0.0,
+        ..Candidate::default()
     };
     Decision { candidates: models.iter().enumerate().map(candidate).collect(), chosen, reason: Reason::Fallback }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::call::{ask, fail};
 use super::model;
-use super::ticket::Ticket;
+use super::ticket::{Call, Ticket};
 use crate::app::App;
 use crate::config::{Hedge, HedgeTo, Model};
 use crate::health::ModelHealth;
@@ -34,7 +34,7 @@ pub(super) async fn call_hedged(
     headers: &HeaderMap,
     hedge: Hedge,
 ) -> Result<Answer, Failure> {
-    let first = ask(app, slow, request, headers);
+    let first = ask(app, slow, request, headers, ticket.trace_context(headers, Call::First));
     let Some(usual) = slow.health.quantile(request.stream(), hedge.quantile) else { return first.await };
     let began = Instant::now();
     let mut other = None;
@@ -42,7 +42,8 @@ pub(super) async fn call_hedged(
         let asked = begin(app, ticket, slow, fallbacks, hedge.to).await?;
         other = Some(asked);
         tracing::info!(request_id = ticket.public_id(), slow = %slow.model.name, model = %asked.model.name, "second call");
-        Some(ask(app, asked, request, headers).await)
+        let context = ticket.trace_context(headers, Call::Second);
+        Some(ask(app, asked, request, headers, context).await)
     };
     let raced = race(first, sleep(usual.max(hedge.min)), second).await;
     let name = &*slow.model.name;
@@ -51,7 +52,7 @@ pub(super) async fn call_hedged(
             if let (Some(failure), Some(other)) = (second_failure, other) {
                 app.metrics.hedged(name, "failed");
                 fail(app, ticket.public_id(), other, &failure);
-                ticket.second_failed(failure.blames());
+                ticket.second_failed(&failure);
             } else if ticket.drop_second() {
                 app.metrics.hedged(name, "lost");
             }
@@ -63,6 +64,9 @@ pub(super) async fn call_hedged(
                 Some(failure) => {
                     fail(app, ticket.public_id(), slow, failure);
                     ticket.attempt_failed(failure.blames());
+                    if let Some(trace) = ticket.trace() {
+                        trace.attempt_failed(failure);
+                    }
                 }
                 // As long at least: left out, slow answers would make the model look fast.
                 None => slow.health.took(request.stream(), began.elapsed()),

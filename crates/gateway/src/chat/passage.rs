@@ -33,11 +33,11 @@ struct Closing<'a> {
 
 impl Finish for Closing<'_> {
     fn cost(&self, usage: &Usage) -> Option<f64> {
-        Some(self.ticket.cost(Some(usage)))
+        self.ticket.shown_cost(Some(usage))
     }
 
     fn metadata(&self, cost: Option<f64>) -> Option<Vec<u8>> {
-        self.metadata.then(|| self.ticket.metadata(cost.unwrap_or_else(|| self.ticket.cost(None))))
+        self.metadata.then(|| self.ticket.metadata(cost.or_else(|| self.ticket.shown_cost(None))))
     }
 }
 
@@ -82,6 +82,9 @@ impl Passage {
                 },
                 other => other,
             };
+            if let (Some(trace), Ok(Some(bytes))) = (self.ticket.trace(), &chunk) {
+                trace.chunk(bytes);
+            }
             let closing = Closing { ticket: &self.ticket, metadata: self.metadata };
             let end = match chunk {
                 Ok(Some(chunk)) => {

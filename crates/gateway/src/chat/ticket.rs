@@ -4,33 +4,28 @@ mod second;
 
 use std::sync::Arc;
 
-use http::StatusCode;
-use slarouter_core::{Decision, DecisionId, Price, Reason};
+use http::{HeaderMap, StatusCode};
+use slarouter_core::{Decision, DecisionId, Reason, Timestamp};
 use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Instant;
 
 use super::Decided;
+use super::affinity::Turn;
 use crate::app::App;
 use crate::clock::prefixed_id;
 use crate::config::{Model, ModelProtocol};
 use crate::health::Admission;
 use crate::limits::{Hold, Spent};
 use crate::metrics::Served;
+use crate::price::Prices;
 use crate::protocol::Endpoint;
+use crate::telemetry::{self, Ending, RequestTrace};
 use crate::wire::request::Request;
 use crate::wire::response::Usage;
 use second::{Dropped, Second};
 
 /// nginx's customary status for a client that went away.
-const CLIENT_CLOSED: u16 = 499;
-
-/// A model's prices, in USD per million tokens.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Prices {
-    base: Price,
-    cache_read: f64,
-    cache_write: f64,
-}
+pub(crate) const CLIENT_CLOSED: u16 = 499;
 
 /// Follows a request and logs its outcome exactly once: when it is finished, or when it is dropped because the client has
 /// gone or the gateway's grace period is over.
@@ -50,7 +45,11 @@ pub(crate) struct Ticket {
     model: Arc<str>,
     upstream_model: String,
     upstream: ModelProtocol,
+    /// When it was decided: the prices of that moment count.
+    decided: Timestamp,
     prices: Prices,
+    /// Whether they are the model's own, or stand for unknown ones.
+    priced: bool,
     answered: bool,
     finished: bool,
     /// What was wrong with the learning when it was decided.
@@ -62,31 +61,29 @@ pub(crate) struct Ticket {
     dropped: Dropped,
     /// Of the caller's limits, until the end.
     hold: Option<Hold>,
+    /// The conversation that it is a turn of.
+    turn: Option<Turn>,
+    /// Its spans, where traces are made.
+    trace: Option<Box<RequestTrace>>,
 }
 
-impl Prices {
-    pub(crate) fn of(model: &Model) -> Self {
-        let fresh = model.price.input;
-        Self {
-            base: model.price,
-            cache_read: model.cached_input.unwrap_or(fresh),
-            cache_write: model.cache_write.unwrap_or(fresh),
-        }
-    }
-
-    /// USD of this usage.
-    pub(crate) fn cost(&self, usage: &Usage) -> f64 {
-        let read = usage.cached_tokens.min(usage.input_tokens);
-        let written = usage.cache_write_tokens.min(usage.input_tokens - read);
-        let fresh = (usage.input_tokens - read - written) as f64;
-        let cache = read as f64 * self.cache_read + written as f64 * self.cache_write;
-        self.base.cost(fresh, usage.output_tokens as f64) + cache / 1e6
-    }
+/// Of two calls beside each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    First,
+    Second,
 }
 
 impl Ticket {
-    pub(crate) fn new(app: Arc<App>, id: DecisionId, decided: Decided, request: &Request, arrived: Instant) -> Self {
-        let Decided { route, decision, input_tokens, audited, degraded, hold } = decided;
+    pub(crate) fn new(
+        app: Arc<App>,
+        id: DecisionId,
+        decided: Decided,
+        request: &Request,
+        arrived: Instant,
+        trace: Option<Box<RequestTrace>>,
+    ) -> Self {
+        let Decided { time, route, decision, input_tokens, audited, degraded, hold, .. } = decided;
         let model = decision.choice().model.clone();
         app.metrics.in_flight(1);
         Self {
@@ -104,7 +101,9 @@ impl Ticket {
             model,
             upstream_model: String::new(),
             upstream: ModelProtocol::default(),
+            decided: time,
             prices: Prices::default(),
+            priced: true,
             answered: false,
             finished: false,
             degraded,
@@ -112,7 +111,19 @@ impl Ticket {
             second: None,
             dropped: Dropped::default(),
             hold,
+            turn: None,
+            trace,
         }
+    }
+
+    /// The request is a turn of a conversation.
+    pub(crate) fn follow(&mut self, turn: Turn) {
+        self.turn = Some(turn);
+    }
+
+    /// Its spans, where traces are made.
+    pub(crate) fn trace(&mut self) -> Option<&mut RequestTrace> {
+        self.trace.as_deref_mut()
     }
 
     pub(crate) fn app(&self) -> &App {
@@ -176,11 +187,31 @@ impl Ticket {
     /// Notes that a call to `model` begins.
     pub(crate) fn attempt(&mut self, model: &Model, admission: Admission) {
         self.attempts += 1;
+        if let Some(trace) = &mut self.trace {
+            trace.attempt(model, self.attempts);
+        }
+        self.take_up(model, admission);
+    }
+
+    /// The call to `model` is the one under way.
+    fn take_up(&mut self, model: &Model, admission: Admission) {
         self.admission = Some(admission);
         self.model = model.name.clone();
         self.upstream_model.clone_from(&model.upstream_model);
         self.upstream = model.protocol;
-        self.prices = Prices::of(model);
+        self.prices = model.prices.at(self.decided);
+        self.priced = model.prices.is_known();
+    }
+
+    /// What tells an upstream which trace a call belongs to; `headers` are the client's.
+    pub(super) fn trace_context(&self, headers: &HeaderMap, call: Call) -> HeaderMap {
+        let mut context = HeaderMap::new();
+        match &self.trace {
+            Some(trace) => trace.inject(call, &mut context),
+            None if self.app.config.telemetry.propagate => telemetry::forward(headers, &mut context),
+            None => {}
+        }
+        context
     }
 
     /// The call under way came to nothing; `healthy` is what that says of the model.
@@ -203,6 +234,9 @@ impl Ticket {
         if let Some(admission) = &mut self.admission {
             admission.answered();
         }
+        if let Some(turn) = &self.turn {
+            self.app.sessions.answered(turn.session, &self.model, self.input_tokens, Instant::now());
+        }
         if self.model != self.decision.choice().model {
             self.app.metrics.rerouted(&self.route, &self.decision.choice().model, &self.model);
             self.app.log(Entry::Reroute { decision: self.id, model: self.model.clone() });
@@ -214,14 +248,19 @@ impl Ticket {
     pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
         let answer = match usage.filter(|usage| usage.is_plausible()) {
             Some(usage) => self.prices.cost(usage),
-            None if self.answered => self.prices.base.cost(self.input_tokens, 0.0),
+            None if self.answered => self.prices.list().cost(self.input_tokens, 0.0),
             None => 0.0,
         };
         answer + self.dropped.usd
     }
 
+    /// What the client is told of the cost: nothing where the price is unknown, as the figure would be none of its provider's.
+    pub(crate) fn shown_cost(&self, usage: Option<&Usage>) -> Option<f64> {
+        self.priced.then(|| self.cost(usage))
+    }
+
     /// The `slarouter` object of the body, as JSON.
-    pub(crate) fn metadata(&self, cost: f64) -> Vec<u8> {
+    pub(crate) fn metadata(&self, cost: Option<f64>) -> Vec<u8> {
         let alpha = self.app.config.routes.get(&self.route).map(|route| route.spec.alpha.get());
         let candidates = candidates(&self.decision);
         serde_json::json!({
@@ -255,7 +294,24 @@ impl Ticket {
         let cost = self.cost(usage.as_ref());
         self.app.metrics.in_flight(-1);
         self.release(status, usage.as_ref(), cost);
+        if let (Some(turn), Some(usage)) = (&self.turn, &usage) {
+            let (input, read) = (usage.input_tokens as f64, usage.cached_tokens as f64);
+            self.app.sessions.reported(turn, &self.model, self.input_tokens, input, read, Instant::now());
+        }
         let elapsed = self.arrived.elapsed();
+        let trace_id = self.trace.as_ref().and_then(|trace| trace.id());
+        if let Some(trace) = self.trace.take() {
+            trace.end(&Ending {
+                status,
+                ok,
+                answered: self.answered,
+                model: &self.model,
+                reason: self.reason().as_str(),
+                attempts: self.attempts,
+                usage: usage.as_ref(),
+                cost: self.priced.then_some(cost),
+            });
+        }
         self.app.metrics.served(&Served {
             route: &self.route,
             model: &self.model,
@@ -264,6 +320,9 @@ impl Ticket {
             seconds: elapsed.as_secs_f64(),
             cost,
         });
+        if !self.priced && self.answered {
+            self.app.metrics.unpriced(&self.model);
+        }
         tracing::info!(
             request_id = self.public_id(),
             route = %self.route,
@@ -274,8 +333,10 @@ impl Ticket {
             attempts = self.attempts,
             streamed = self.streamed,
             cost_usd = cost,
+            price_unknown = (!self.priced).then_some(true),
             latency_ms = elapsed.as_millis() as u64,
             degraded = self.degraded,
+            trace_id,
             error = error.as_deref(),
             "request"
         );
@@ -329,22 +390,5 @@ pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.settle(CLIENT_CLOSED, false, None, Some("the client went away, or the gateway stopped".to_owned()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_of_token_has_its_price_once() {
-        let prices = Prices { base: Price { input: 1.0, output: 8.0 }, cache_read: 0.25, cache_write: 2.0 };
-        let cost = |input_tokens, cached_tokens, cache_write_tokens, output_tokens| {
-            prices.cost(&Usage { input_tokens, cached_tokens, cache_write_tokens, output_tokens }) * 1e6
-        };
-        assert!((cost(10, 4, 2, 3) - (4.0 + 1.0 + 4.0 + 24.0)).abs() < 1e-9);
-        assert!((cost(10, 0, 0, 0) - 10.0).abs() < 1e-9);
-        // Reports that contradict themselves are not billed twice.
-        assert!((cost(4, 9, 9, 0) - 1.0).abs() < 1e-9);
     }
 }

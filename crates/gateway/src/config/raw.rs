@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::prices::{Date, Written};
 use crate::limits::Limits;
 
 pub(super) type Text = Spanned<String>;
@@ -24,6 +25,8 @@ pub(super) struct File {
     pub(super) feedback: Feedback,
     #[serde(default)]
     pub(super) features: Features,
+    #[serde(default)]
+    pub(super) telemetry: Telemetry,
     #[serde(default)]
     pub(super) keys: Vec<Key>,
     #[serde(default)]
@@ -143,6 +146,18 @@ pub(super) struct Features {
     pub(super) timeout_s: Option<Number>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Telemetry {
+    pub(super) endpoint: Option<Text>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<Text, Text>,
+    pub(super) sample_ratio: Option<Number>,
+    pub(super) service_name: Option<Text>,
+    pub(super) propagate: Option<bool>,
+    pub(super) queue: Option<Count>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Model {
@@ -154,7 +169,7 @@ pub(super) struct Model {
     pub(super) max_output_tokens: Option<Count>,
     pub(super) max_concurrency: Option<Count>,
     pub(super) health_check: Option<HealthCheck>,
-    pub(super) price: Spanned<Price>,
+    pub(super) price: Spanned<Written>,
     pub(super) prior: Option<Number>,
 }
 
@@ -175,6 +190,11 @@ pub(super) struct Price {
     pub(super) output: f64,
     pub(super) cached_input: Option<f64>,
     pub(super) cache_write: Option<f64>,
+    pub(super) cache_write_1h: Option<f64>,
+    pub(super) reasoning: Option<f64>,
+    pub(super) audio_input: Option<f64>,
+    pub(super) audio_output: Option<f64>,
+    pub(super) from: Option<Spanned<Date>>,
 }
 
 #[derive(Clone, Deserialize)]

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use slarouter_core::policy::{CertifiedParams, Window};
-use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
+use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Timestamp, Zoo};
 
 use super::features::features;
 use super::raw::{self, Count, Number, Text};
@@ -20,6 +20,7 @@ use super::substitute::substitute;
 use super::{
     Config, LogFormat, Model, ModelProtocol, Problems, Route, Server, StoreConfig, Tls, UpstreamConfig, window,
 };
+use crate::price::PriceTable;
 
 const DAY_MS: f64 = 86_400_000.0;
 /// Timers take no less than a millisecond and, so that sums cannot overflow, no more than three years.
@@ -36,6 +37,8 @@ struct Feedback {
     audit_rate: f64,
     rater_limit: u64,
     failures_count: bool,
+    /// Models whose price nobody knows.
+    unpriced: Vec<Arc<str>>,
 }
 
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -49,23 +52,26 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let window = raw.feedback.window_days;
     let days = number(window, 30.0, |days| days > 0.0 && days <= 36_500.0, "above 0 and at most 36500", problems);
     let feedback_window_ms = (days * DAY_MS).max(1.0) as u64;
-    let feedback = Feedback {
+    let mut feedback = Feedback {
         window_ms: feedback_window_ms,
         audit_rate: number(raw.feedback.audit_rate, 0.0, |rate| (0.0..=1.0).contains(&rate), "from 0 to 1", problems),
         rater_limit: raw.feedback.rater_limit.unwrap_or(RATER_LIMIT),
         failures_count: raw.feedback.failures_count,
+        unpriced: Vec::new(),
     };
 
     let features = features(raw.features, env, problems);
+    let telemetry = super::telemetry::telemetry(raw.telemetry, env, problems);
     if raw.models.is_empty() {
         problems.absent(None, "there is no model: add at least one [[models]]");
     }
     let mut models: Vec<Model> = Vec::new();
     let mut specs: Vec<ModelSpec> = Vec::new();
+    let mut unpriced = Vec::new();
     for entry in raw.models {
         let entry = entry.into_inner();
         let place = entry.name.span();
-        let Some((model, prior)) = model(entry, env, problems) else {
+        let Some((model, prior, unknown)) = model(entry, env, problems) else {
             problems.incomplete = true;
             continue;
         };
@@ -73,8 +79,22 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
             problems.add(Some(place), "another model has this name: give each one of its own");
             continue;
         }
-        specs.push(ModelSpec { name: model.name.clone(), price: model.price, prior });
+        unpriced.extend(unknown);
+        specs.push(ModelSpec { name: model.name.clone(), price: Price::default(), prior });
         models.push(model);
+    }
+    let known: Vec<_> = models.iter().map(|model| model.prices.clone()).filter(PriceTable::is_known).collect();
+    if let (true, [place, ..]) = (known.is_empty(), &*unpriced) {
+        let what = "no model has a known price, so that there is none to take for it: give the price of one at least, 0 if it \
+                    costs nothing";
+        problems.absent(Some(place.clone()), what);
+    }
+    for (model, spec) in models.iter_mut().zip(&mut specs) {
+        if !model.prices.is_known() {
+            model.prices = PriceTable::unknown(&known);
+            feedback.unpriced.push(model.name.clone());
+        }
+        spec.price = model.prices.at(Timestamp(0)).list();
     }
 
     if raw.routes.is_empty() {
@@ -115,6 +135,7 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         feedback_window_ms,
         browser,
         features,
+        telemetry,
         keys,
         tenants,
         models,
@@ -266,7 +287,11 @@ fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreCon
 }
 
 /// The model and its prior; `None` if it has no name to go by.
-fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(Model, Option<f64>)> {
+fn model(
+    raw: raw::Model,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<(Model, Option<f64>, Option<Range<usize>>)> {
     let name = text(&raw.name, env, problems);
     if let Some(name) = &name {
         if name.is_empty() || name == "auto" || name.starts_with("auto:") {
@@ -292,14 +317,8 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
         None => name.clone(),
     };
     let api_key = raw.api_key.as_ref().and_then(|key| api_key(key, env, problems));
-    let (place, price) = (raw.price.span(), raw.price.into_inner());
-    let given = [Some(price.input), Some(price.output), price.cached_input, price.cache_write];
-    for value in given.into_iter().flatten() {
-        if !Price::allows(value) {
-            let what = format!("a price must be from 0 to {} USD per million tokens, not {value}", Price::MAX);
-            problems.add(Some(place.clone()), what);
-        }
-    }
+    let price_place = raw.price.span();
+    let prices = super::prices::table(raw.price, problems);
     let prior = raw.prior.map(|prior| share(Some(prior), 0.5, problems));
     let name = name?;
     let model = Model {
@@ -313,12 +332,10 @@ fn model(raw: raw::Model, env: Env<'_>, problems: &mut Problems<'_>) -> Option<(
             usize::try_from(count(Some(most), 1, problems)).unwrap_or(usize::MAX).min(MOST_CONCURRENCY)
         }),
         max_output_tokens: count(raw.max_output_tokens, 4_096, problems),
-        price: Price { input: price.input, output: price.output },
-        cached_input: price.cached_input,
-        cache_write: price.cache_write,
+        prices: prices.as_ref().ok().cloned().flatten().unwrap_or_else(|| PriceTable::unknown(&[])),
         name: name.into(),
     };
-    Some((model, prior))
+    Some((model, prior, prices.is_ok_and(|known| known.is_none()).then_some(price_place)))
 }
 
 fn route(
@@ -388,6 +405,13 @@ fn route(
         let what = format!("policy {:?}: there is no such model in the route", place.get_ref());
         problems.absent(Some(place.span()), what);
     }
+    if let (Some(place), Some(PolicySpec::Dearest)) = (&raw.policy, &policy)
+        && let Some(unknown) = zoo.iter().find(|spec| feedback.unpriced.contains(&spec.name))
+    {
+        let what =
+            format!("policy dearest compares prices, and nobody knows that of {:?}: use fixed:<model>", unknown.name);
+        problems.add(Some(place.span()), what);
+    }
     if let Some(name) = &raw.fallback
         && let Some(value) = text(name, env, problems)
     {
@@ -402,10 +426,10 @@ fn route(
         let Some((alpha, mut policy)) = alpha.zip(policy) else { return Ok(None) };
         if let PolicySpec::Certified(params) = &mut policy {
             // Named even where the file leaves it out, so that the log says which model served.
-            certified.fallback.get_or_insert_with(|| zoo.models()[zoo.by_price(true)].name.to_string());
+            certified.fallback.get_or_insert_with(|| dearest(&zoo, &feedback.unpriced).to_string());
             *params = certified;
         }
-        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit, failures_count } = *feedback;
+        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit, failures_count, .. } = *feedback;
         let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone, failures_count };
         spec.check()?;
         Ok(Some(Route { spec, warm_start, affinity }))
@@ -418,6 +442,13 @@ fn route(
         problems.add(Some(list_place), error.to_string());
     }
     made.ok().flatten()
+}
+
+/// The model with the highest list price, of those whose price is known, if any is.
+fn dearest<'a>(zoo: &'a Zoo, unpriced: &[Arc<str>]) -> &'a str {
+    let known = zoo.models().iter().filter(|model| !unpriced.contains(&model.name));
+    let dearest = known.reduce(|held, next| if next.price.blended() > held.price.blended() { next } else { held });
+    &dearest.unwrap_or(&zoo.models()[0]).name
 }
 
 fn policy(

@@ -153,7 +153,12 @@ fn judge(name: String, base_url: &str, wanted: &str, has_key: bool, answer: &Ans
 
 /// Nothing to say of a price that is one.
 fn price(model: &Model) -> Option<Check> {
-    let free = model.price.input == 0.0 && model.price.output == 0.0;
+    if !model.prices.is_known() {
+        let found = "unknown: it is taken to be as dear as the dearest, and answers carry no cost";
+        return Some(Check::warn(format!("price {}", model.name), found, "set models.price once it is known"));
+    }
+    let price = model.prices.at(Clock::default().now()).list();
+    let free = price.input == 0.0 && price.output == 0.0;
     free.then(|| {
         let found = "0: it counts as free, and will be preferred wherever it satisfies";
         Check::warn(

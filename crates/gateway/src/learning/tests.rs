@@ -192,7 +192,8 @@ fn the_log_alone_says_what_a_route_began_with() {
     let path = folder.path().join("warm.bin");
     std::fs::write(&path, knowledge.to_bytes().unwrap()).unwrap();
     let warm_start = Some(WarmStart::read(&path, &features).unwrap());
-    let logged = serde_json::to_string(&LoggedRoute { spec, features: features.clone(), warm_start }).unwrap();
+    let logged =
+        serde_json::to_string(&LoggedRoute { spec, features: features.clone(), warm_start, unpriced: vec![] }).unwrap();
 
     let (mut log, mut learning) = (Log::default(), Learning::empty());
     log.configure_as("x", &logged);

@@ -35,8 +35,8 @@ pub(crate) struct Written {
     pub(crate) usage: Option<Usage>,
     /// The upstream's own id.
     pub(crate) id: Option<String>,
-    /// USD.
-    pub(crate) cost: f64,
+    /// USD, where that is known.
+    pub(crate) cost: Option<f64>,
 }
 
 /// Reads a request of this protocol into the common form.
@@ -121,7 +121,7 @@ impl Bridge {
         self,
         body: &[u8],
         terms: &Terms,
-        close: impl FnOnce(Option<&Usage>) -> (f64, Option<Vec<u8>>),
+        close: impl FnOnce(Option<&Usage>) -> (Option<f64>, Option<Vec<u8>>),
     ) -> Result<Written, String> {
         let envelope = &terms.envelope;
         let (translated, usage, id);
@@ -132,7 +132,7 @@ impl Bridge {
         } else {
             let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
             let answer = read_answer(self.upstream.wire(), text).map_err(|error| error.to_string())?;
-            (usage, id) = (answer.usage.map(|usage| usage.tokens), answer.id.clone());
+            (usage, id) = (answer.usage, answer.id.clone());
             translated = write_answer(self.endpoint.protocol(), &answer, envelope).into_bytes();
             &translated
         };
@@ -141,7 +141,7 @@ impl Bridge {
             // An embedding has no id, and gets none.
             id: (self.endpoint != Endpoint::Embeddings).then_some(envelope.id.as_str()),
             model_if_missing: &envelope.model,
-            cost: usage.is_some().then_some(cost),
+            cost: cost.filter(|_| usage.is_some()),
             metadata: metadata.as_deref(),
         };
         let body = response::rewrite(body, &rewrite).map_err(|error| error.to_string())?;

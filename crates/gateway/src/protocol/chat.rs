@@ -10,7 +10,6 @@ pub(crate) use write::{answer as write_answer, request as write_request};
 
 use super::form::{Stop, Usage};
 use super::print::Object;
-use crate::wire::response::Usage as Tokens;
 
 /// Reads a `finish_reason`.
 fn stop(word: &str, sequence: Option<String>) -> Stop {
@@ -35,20 +34,16 @@ fn finish_reason(stop: &Stop) -> &'static str {
 
 /// Reads a `usage` object.
 fn read_usage(raw: &str) -> Option<Usage> {
-    let tokens = Tokens::read(raw.as_bytes())?;
-    let value: serde_json::Value = serde_json::from_str(raw).ok()?;
-    let reasoning = value["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap_or(0);
-    Some(Usage { tokens, reasoning })
+    Usage::read(raw.as_bytes())
 }
 
-fn write_usage(usage: &Usage) -> String {
-    let tokens = &usage.tokens;
+fn write_usage(tokens: &Usage) -> String {
     Object::new()
         .count("prompt_tokens", tokens.input_tokens)
         .count("completion_tokens", tokens.output_tokens)
         .count("total_tokens", tokens.input_tokens.saturating_add(tokens.output_tokens))
         .raw("prompt_tokens_details", &Object::new().count("cached_tokens", tokens.cached_tokens).end())
-        .raw("completion_tokens_details", &Object::new().count("reasoning_tokens", usage.reasoning).end())
+        .raw("completion_tokens_details", &Object::new().count("reasoning_tokens", tokens.reasoning_tokens).end())
         .end()
 }
 

@@ -2,7 +2,7 @@
 
 use super::Protocol;
 use super::fields::{Fields, NOT_CARRIED, Refusal};
-use crate::wire::response::Usage as Tokens;
+pub(crate) use crate::wire::response::Usage;
 
 /// A request for one answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,13 +141,6 @@ pub(crate) enum Stop {
     Tools,
     /// A filter of the provider's, or the model declined.
     Filter,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) tokens: Tokens,
-    /// Those of the output that were reasoning.
-    pub(crate) reasoning: u64,
 }
 
 /// A step of a streamed answer. One block is open at a time.

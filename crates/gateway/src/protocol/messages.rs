@@ -12,7 +12,6 @@ use super::fields::{Fields, elements};
 use super::form::{Stop, Usage};
 use super::print::{Object, list};
 use crate::wire::json::{Edit, splice};
-use crate::wire::response::Usage as Tokens;
 
 /// The version of the protocol that is written here.
 pub(crate) const VERSION: &str = "2023-06-01";
@@ -51,42 +50,50 @@ fn read_usage(raw: &str) -> Option<Usage> {
         return None;
     }
     let cached = count("cache_read_input_tokens").unwrap_or(0);
-    let writes = count("cache_creation_input_tokens").unwrap_or(0);
+    let kept = |name: &str| {
+        let count = crate::wire::json::count(usage.get("cache_creation")?.get(name)?.to_string().as_bytes());
+        count.filter(|count| *count > 0)
+    };
+    let (minutes, hour) = (kept("ephemeral_5m_input_tokens"), kept("ephemeral_1h_input_tokens").unwrap_or(0));
+    let split = minutes.unwrap_or(0).saturating_add(hour);
+    let writes = count("cache_creation_input_tokens").unwrap_or(split);
     let input = fresh.unwrap_or(0).saturating_add(cached).saturating_add(writes);
-    let tokens = Tokens {
+    Some(Usage {
         input_tokens: input,
         cached_tokens: cached,
         cache_write_tokens: writes,
+        cache_write_1h_tokens: hour,
         output_tokens: output.unwrap_or(0),
-    };
-    Some(Usage { tokens, reasoning: 0 })
+        ..Usage::default()
+    })
 }
 
 /// A later report says only what has changed since.
 fn merge(old: Option<Usage>, new: Usage) -> Usage {
     match old {
-        Some(mut usage) if new.tokens.input_tokens == 0 => {
-            usage.tokens.output_tokens = new.tokens.output_tokens;
+        Some(mut usage) if new.input_tokens == 0 => {
+            usage.output_tokens = new.output_tokens;
             usage
+        }
+        // How long the cache keeps what was written stands in the first report only.
+        Some(usage) if new.cache_write_1h_tokens == 0 => {
+            Usage { cache_write_1h_tokens: usage.cache_write_1h_tokens.min(new.cache_write_tokens), ..new }
         }
         _ => new,
     }
 }
 
 /// As [`merge`], of the billed tokens of a raw report.
-pub(crate) fn merge_tokens(old: Option<Tokens>, raw: &[u8]) -> Option<Tokens> {
-    let of = |tokens| Usage { tokens, ..Usage::default() };
-    let new = tokens(raw);
-    new.map(|new| merge(old.map(of), of(new)).tokens).or(old)
+pub(crate) fn merge_tokens(old: Option<Usage>, raw: &[u8]) -> Option<Usage> {
+    tokens(raw).map(|new| merge(old, new)).or(old)
 }
 
 /// The billed tokens of a raw `usage` object.
-pub(crate) fn tokens(raw: &[u8]) -> Option<Tokens> {
-    read_usage(std::str::from_utf8(raw).ok()?).map(|usage| usage.tokens)
+pub(crate) fn tokens(raw: &[u8]) -> Option<Usage> {
+    read_usage(std::str::from_utf8(raw).ok()?)
 }
 
-fn write_usage(usage: &Usage) -> String {
-    let tokens = &usage.tokens;
+fn write_usage(tokens: &Usage) -> String {
     let fresh = tokens.input_tokens.saturating_sub(tokens.cached_tokens).saturating_sub(tokens.cache_write_tokens);
     Object::new()
         .count("input_tokens", fresh)

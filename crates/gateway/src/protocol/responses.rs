@@ -11,7 +11,6 @@ pub(crate) use write::{ECHOED, answer as write_answer, request as write_request}
 use super::fields::{Fields, elements};
 use super::form::{Stop, Usage};
 use super::print::{Object, list};
-use crate::wire::response::Usage as Tokens;
 
 /// Reads a `usage` object.
 fn read_usage(raw: &str) -> Option<Usage> {
@@ -21,28 +20,30 @@ fn read_usage(raw: &str) -> Option<Usage> {
     if input.is_none() && output.is_none() {
         return None;
     }
-    let tokens = Tokens {
+    let (of_input, of_output) = (&usage["input_tokens_details"], &usage["output_tokens_details"]);
+    Some(Usage {
         input_tokens: input.unwrap_or(0),
-        cached_tokens: count(&usage["input_tokens_details"]["cached_tokens"]).unwrap_or(0),
-        cache_write_tokens: 0,
+        cached_tokens: count(&of_input["cached_tokens"]).unwrap_or(0),
+        cache_write_tokens: count(&of_input["cache_write_tokens"]).unwrap_or(0),
+        cache_write_1h_tokens: 0,
+        audio_input_tokens: count(&of_input["audio_tokens"]).unwrap_or(0),
         output_tokens: output.unwrap_or(0),
-    };
-    let reasoning = count(&usage["output_tokens_details"]["reasoning_tokens"]).unwrap_or(0);
-    Some(Usage { tokens, reasoning })
+        reasoning_tokens: count(&of_output["reasoning_tokens"]).unwrap_or(0),
+        audio_output_tokens: count(&of_output["audio_tokens"]).unwrap_or(0),
+    })
 }
 
 /// The billed tokens of a raw `usage` object.
-pub(crate) fn tokens(raw: &[u8]) -> Option<Tokens> {
-    read_usage(std::str::from_utf8(raw).ok()?).map(|usage| usage.tokens)
+pub(crate) fn tokens(raw: &[u8]) -> Option<Usage> {
+    read_usage(std::str::from_utf8(raw).ok()?)
 }
 
-fn write_usage(usage: &Usage) -> String {
-    let tokens = &usage.tokens;
+fn write_usage(tokens: &Usage) -> String {
     Object::new()
         .count("input_tokens", tokens.input_tokens)
         .raw("input_tokens_details", &Object::new().count("cached_tokens", tokens.cached_tokens).end())
         .count("output_tokens", tokens.output_tokens)
-        .raw("output_tokens_details", &Object::new().count("reasoning_tokens", usage.reasoning).end())
+        .raw("output_tokens_details", &Object::new().count("reasoning_tokens", tokens.reasoning_tokens).end())
         .count("total_tokens", tokens.input_tokens.saturating_add(tokens.output_tokens))
         .end()
 }

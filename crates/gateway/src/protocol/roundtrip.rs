@@ -10,7 +10,6 @@ use super::form::{Answer, Choice, Envelope, Format, Part, Request, Role, Source,
 use super::testing::model;
 use super::{Protocol, chat, messages, responses};
 use crate::config::ModelProtocol;
-use crate::wire::response::Usage as Tokens;
 
 const UPSTREAMS: [ModelProtocol; 3] =
     [ModelProtocol::OpenaiChat, ModelProtocol::OpenaiResponses, ModelProtocol::Anthropic];
@@ -104,18 +103,14 @@ fn answer() -> impl Strategy<Value = Answer> {
                 let arguments = json!({ "x": argument }).to_string();
                 parts.push(Part::Call { id: format!("call_{index}"), name: name.clone(), arguments });
             }
-            let tokens = Tokens {
-                input_tokens: fresh + cached,
-                cached_tokens: cached,
-                output_tokens: fresh,
-                cache_write_tokens: 0,
-            };
+            let usage =
+                Usage { input_tokens: fresh + cached, cached_tokens: cached, output_tokens: fresh, ..Usage::default() };
             Answer {
                 id: Some("ours".into()),
                 model: Some("up".into()),
                 parts,
                 stop: stop.or_tools(!calls.is_empty()),
-                usage: Some(Usage { tokens, reasoning: 0 }),
+                usage: Some(usage),
             }
         },
     )

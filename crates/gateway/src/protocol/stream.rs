@@ -211,7 +211,7 @@ impl State {
             events.insert(0, Event::Start { id: None, model: None });
         }
         self.write(&events, out);
-        let cost = self.usage.and_then(|usage| finish.cost(&usage.tokens));
+        let cost = self.usage.and_then(|usage| finish.cost(&usage));
         let metadata = finish.metadata(cost).and_then(|metadata| String::from_utf8(metadata).ok());
         let stop = self.stop.clone().unwrap_or(Stop::End);
         let last = Last { stop: &stop, usage: self.usage.as_ref(), cost, metadata: metadata.as_deref() };
@@ -241,7 +241,7 @@ impl State {
         }
         StreamSummary {
             complete: self.complete,
-            usage: self.usage.map(|usage| usage.tokens),
+            usage: self.usage,
             upstream_id: self.upstream_id,
             finish_reason_seen: self.stop.is_some(),
             done_seen: done,

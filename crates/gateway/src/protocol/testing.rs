@@ -15,11 +15,9 @@ pub(super) fn model(protocol: ModelProtocol) -> Model {
         upstream_model: "up".to_owned(),
         api_key: None,
         max_output_tokens: 4_096,
-        price: slarouter_core::Price::default(),
+        prices: crate::price::PriceTable::new(crate::price::Prices::default(), Vec::new()),
         max_concurrency: None,
         health_check: None,
-        cached_input: None,
-        cache_write: None,
     }
 }
 

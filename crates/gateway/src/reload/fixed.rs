@@ -1,6 +1,7 @@
 //! Keys that are read at the start only.
 
 use crate::config::{Config, EncoderConfig, FeaturesConfig, Server, StoreConfig, same_secret};
+use crate::telemetry::{ExportConfig, TelemetryConfig};
 
 /// The names of those that differ. The structs are taken apart whole, so that a new key has to say whether it is one of them.
 pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -32,11 +33,30 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("store.url", *url != store.url),
         ("store.snapshot_every", *snapshot_every != store.snapshot_every),
         ("store.queue", *queue != store.queue),
+        ("[telemetry]", !same_telemetry(&old.telemetry, &new.telemetry)),
         ("[features]", !same_features(&old.features, &new.features)),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))
     .collect()
+}
+
+/// Whether traces go to the same place in the same way.
+fn same_telemetry(old: &TelemetryConfig, new: &TelemetryConfig) -> bool {
+    let plain = |config: &TelemetryConfig| {
+        let export = config.export.as_ref()?;
+        let ExportConfig { url, headers, sample_ratio, service_name, queue, batch, delay, timeout } = export;
+        let names: Vec<_> = headers.iter().map(|(name, _)| name.clone()).collect();
+        Some((url.clone(), names, *sample_ratio, service_name.clone(), *queue, *batch, *delay, *timeout))
+    };
+    let secrets = |config: &TelemetryConfig| -> Vec<_> {
+        config.export.iter().flat_map(|export| export.headers.iter().map(|(_, secret)| secret.clone())).collect()
+    };
+    let pairs = secrets(old).into_iter().zip(secrets(new));
+    // The tracer of the start knows whether to propagate.
+    old.propagate == new.propagate
+        && plain(old) == plain(new)
+        && pairs.into_iter().all(|(old, new)| same_secret(Some(&old), Some(&new)))
 }
 
 fn same_features(old: &FeaturesConfig, new: &FeaturesConfig) -> bool {

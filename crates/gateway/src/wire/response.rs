@@ -17,8 +17,16 @@ pub(crate) struct Usage {
     pub(crate) cached_tokens: u64,
     /// Those of the input that were written to it, where that is reported.
     pub(crate) cache_write_tokens: u64,
+    /// Those written that it keeps for an hour.
+    pub(crate) cache_write_1h_tokens: u64,
+    /// Those of the input that were sound.
+    pub(crate) audio_input_tokens: u64,
     /// Output tokens, reasoning included.
     pub(crate) output_tokens: u64,
+    /// Those of the output that were reasoning.
+    pub(crate) reasoning_tokens: u64,
+    /// Those of the output that were sound.
+    pub(crate) audio_output_tokens: u64,
 }
 
 /// What an answer says about itself.
@@ -99,10 +107,11 @@ impl Usage {
     /// Whether one request can have so many tokens; others would spoil what is learnt of costs.
     pub(crate) fn is_plausible(&self) -> bool {
         let within = |tokens: u64, most: f64| tokens as f64 <= most;
-        within(self.input_tokens, CostModel::MAX_INPUT_TOKENS)
-            && within(self.cached_tokens, CostModel::MAX_INPUT_TOKENS)
-            && within(self.cache_write_tokens, CostModel::MAX_INPUT_TOKENS)
-            && within(self.output_tokens, CostModel::MAX_OUTPUT_TOKENS)
+        let input = [self.input_tokens, self.cached_tokens, self.cache_write_tokens];
+        let input = input.into_iter().chain([self.cache_write_1h_tokens, self.audio_input_tokens]);
+        let output = [self.output_tokens, self.reasoning_tokens, self.audio_output_tokens];
+        input.into_iter().all(|tokens| within(tokens, CostModel::MAX_INPUT_TOKENS))
+            && output.into_iter().all(|tokens| within(tokens, CostModel::MAX_OUTPUT_TOKENS))
     }
 
     /// Reads a `usage` object; `None` for anything without token counts.
@@ -113,15 +122,26 @@ impl Usage {
         if input.is_none() && output.is_none() {
             return None;
         }
-        let details = usage.get(raw, "prompt_tokens_details");
-        let cached =
-            details.and_then(|details| json::count(Object::scan(details).ok()?.get(details, "cached_tokens")?));
+        let detail = |group, name| {
+            let group = usage.get(raw, group)?;
+            json::count(Object::scan(group).ok()?.get(group, name)?)
+        };
+        let of_input = |name| detail("prompt_tokens_details", name);
+        let of_output = |name| detail("completion_tokens_details", name).unwrap_or(0);
+        let (input, answer, reasoning) = (input.unwrap_or(0), output.unwrap_or(0), of_output("reasoning_tokens"));
+        // Gemini and xAI leave the reasoning out of `completion_tokens`: it is in the total alone.
+        let beyond = number("total_tokens").unwrap_or(0).saturating_sub(input.saturating_add(answer));
         Some(Self {
-            input_tokens: input.unwrap_or(0),
+            input_tokens: input,
             // The second is DeepSeek's name for it.
-            cached_tokens: cached.or_else(|| number("prompt_cache_hit_tokens")).unwrap_or(0),
-            cache_write_tokens: 0,
-            output_tokens: output.unwrap_or(0),
+            cached_tokens: of_input("cached_tokens").or_else(|| number("prompt_cache_hit_tokens")).unwrap_or(0),
+            // OpenRouter's.
+            cache_write_tokens: of_input("cache_write_tokens").unwrap_or(0),
+            cache_write_1h_tokens: 0,
+            audio_input_tokens: of_input("audio_tokens").unwrap_or(0),
+            output_tokens: answer.saturating_add(beyond),
+            reasoning_tokens: reasoning.max(beyond),
+            audio_output_tokens: of_output("audio_tokens"),
         })
     }
 }
@@ -147,7 +167,7 @@ mod tests {
         assert_eq!(facts.id.as_deref(), Some("chatcmpl-1"));
         assert_eq!(
             facts.usage,
-            Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3, cache_write_tokens: 0 })
+            Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3, ..Usage::default() })
         );
         for none in
             ["{}", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, r#"{"usage":{"prompt_tokens":"1"}}"#]
@@ -155,10 +175,7 @@ mod tests {
             assert_eq!(read(Protocol::Chat, none.as_bytes()).usage, None, "{none}");
         }
         let deepseek = read(Protocol::Chat, br#"{"usage":{"prompt_tokens":5.0,"prompt_cache_hit_tokens":2}}"#);
-        assert_eq!(
-            deepseek.usage,
-            Some(Usage { input_tokens: 5, cached_tokens: 2, output_tokens: 0, cache_write_tokens: 0 })
-        );
+        assert_eq!(deepseek.usage, Some(Usage { input_tokens: 5, cached_tokens: 2, ..Usage::default() }));
     }
 
     #[test]

@@ -20,9 +20,9 @@ pub(crate) struct Settings {
     pub(crate) upstream: &'static str,
     pub(crate) store: &'static str,
     pub(crate) feedback: &'static str,
-    /// Keys of `[features]`; `UPSTREAM` stands for the base URL of the upstream.
+    /// Keys of `[features]`, and further sections; `UPSTREAM` stands for the base URL of the upstream.
     pub(crate) features: String,
-    /// Keys of the first model.
+    /// Keys of the first model; a `price` comes first.
     pub(crate) small: &'static str,
     /// Its base URL, if it is not the upstream's.
     pub(crate) small_url: Option<String>,
@@ -117,7 +117,7 @@ pub(crate) async fn verified(folder: &TempDir) -> Learning {
 /// The log, once no gateway has it open.
 pub(crate) async fn read(folder: &TempDir) -> Left {
     let store = slarouter_store::open(&url(folder)).await.unwrap();
-    let events = store.events_after(0, 1_000).await.unwrap();
+    let events = store.events_after(0, 1_000_000).await.unwrap();
     let outcome =
         |event: &Event| if let Event::Finished { outcome, .. } = event { Some(outcome.clone()) } else { None };
     let saved = store.load_snapshots().await.unwrap();
@@ -165,9 +165,10 @@ fn config(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> Config 
 
 fn configured(settings: &Settings, base_url: &str, folder: &TempDir) -> Config {
     let model = |name: &str, upstream_model: &str, base_url: &str, more: &str| {
+        let price = if more.starts_with("price") { "" } else { "price = { input = 1, output = 2 }" };
         format!(
             "[[models]]\nname = \"{name}\"\nbase_url = \"{base_url}\"\nupstream_model = \"{upstream_model}\"\n\
-             price = {{ input = 1, output = 2 }}\n{more}\n"
+             {price}\n{more}\n"
         )
     };
     let text = format!(

@@ -5,7 +5,7 @@ use slarouter_store::{DecisionRecord, Entry, FeedbackRecord};
 
 /// A decision at time 0 with one candidate.
 pub(crate) fn decision(id: u128, prompt: Option<String>) -> Entry {
-    let only = Candidate { model: "m".into(), probability: 1.0, satisfaction: 0.5, cost: 0.0, score: 0.0 };
+    let only = Candidate { model: "m".into(), probability: 1.0, satisfaction: 0.5, ..Candidate::default() };
     Entry::Decision(DecisionRecord {
         id: DecisionId(id),
         time: Timestamp(0),

@@ -2,9 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::{Prices, Ticket};
+use super::Ticket;
 use crate::config::Model;
 use crate::health::Admission;
+use crate::price::Prices;
+use crate::upstream::Failure;
 
 /// A call that runs beside the one under way.
 pub(super) struct Second {
@@ -23,12 +25,18 @@ impl Ticket {
     /// Notes that a call to `model` begins beside the one under way.
     pub(in crate::chat) fn second(&mut self, model: &Model, admission: Admission) {
         self.attempts += 1;
+        if let Some(trace) = &mut self.trace {
+            trace.second(model, self.attempts);
+        }
         self.second = Some(Second { model: model.clone(), admission });
     }
 
-    /// The second call came to nothing; `healthy` is what that says of its model.
-    pub(in crate::chat) fn second_failed(&mut self, healthy: Option<bool>) {
-        if let (Some(second), Some(healthy)) = (self.second.take(), healthy) {
+    /// The second call came to nothing.
+    pub(in crate::chat) fn second_failed(&mut self, failure: &Failure) {
+        if let Some(trace) = &mut self.trace {
+            trace.second_failed(failure);
+        }
+        if let (Some(second), Some(healthy)) = (self.second.take(), failure.blames()) {
             second.admission.ended(healthy, Instant::now());
         }
     }
@@ -39,22 +47,26 @@ impl Ticket {
         if dropped {
             self.count_dropped(self.prices);
         }
-        // It has been counted when it began.
-        self.attempts -= 1;
-        self.attempt(&model, admission);
+        if let Some(trace) = &mut self.trace {
+            trace.overtaken();
+        }
+        self.take_up(&model, admission);
     }
 
     /// The first call has an answer; a second one, if there still is one, is dropped. Whether there was.
     pub(in crate::chat) fn drop_second(&mut self) -> bool {
         let second = self.second.take();
         if let Some(second) = &second {
-            self.count_dropped(Prices::of(&second.model));
+            if let Some(trace) = &mut self.trace {
+                trace.drop_second();
+            }
+            self.count_dropped(second.model.prices.at(self.decided));
         }
         second.is_some()
     }
 
     fn count_dropped(&mut self, prices: Prices) {
         self.dropped.tokens += self.input_tokens;
-        self.dropped.usd += prices.base.cost(self.input_tokens, 0.0);
+        self.dropped.usd += prices.list().cost(self.input_tokens, 0.0);
     }
 }

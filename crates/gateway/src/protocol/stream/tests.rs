@@ -201,12 +201,12 @@ fn every_pair_says_the_same() {
             ];
             assert_eq!(blocks, expected, "{from:?} to {to:?}: {out}");
             assert_eq!(stop, Some(Stop::Tools), "{from:?} to {to:?}");
-            let tokens = Tokens { input_tokens: 10, cached_tokens: 3, output_tokens: 4, cache_write_tokens: 0 };
-            assert_eq!(usage.unwrap().tokens, tokens, "{from:?} to {to:?}");
-            let reasoning = if from == Protocol::Messages || to == Protocol::Messages { 0 } else { 2 };
-            assert_eq!(usage.unwrap().reasoning, reasoning, "{from:?} to {to:?}");
+            let tokens = Tokens { input_tokens: 10, cached_tokens: 3, output_tokens: 4, ..Tokens::default() };
+            let reasoning = |named: bool| Tokens { reasoning_tokens: if named { 2 } else { 0 }, ..tokens };
+            let [reads, writes] = [from, to].map(|protocol| protocol != Protocol::Messages);
+            assert_eq!(usage, Some(reasoning(reads && writes)), "{from:?} to {to:?}");
             assert!(summary.complete && summary.error.is_none(), "{summary:?}");
-            assert_eq!((summary.usage, summary.upstream_id.as_deref()), (Some(tokens), Some("up-1")));
+            assert_eq!((summary.usage, summary.upstream_id.as_deref()), (Some(reasoning(reads)), Some("up-1")));
             assert_eq!(out.matches("\"cost\":0.5").count(), 2, "in usage and in the metadata: {out}");
             assert!(!out.contains("up-1") && out.contains("\"ours\""), "{out}");
         }
@@ -424,8 +424,7 @@ proptest! {
         }
         let any_calls = expected.iter().any(|(block, _)| matches!(block, Block::Call { .. }));
         let stop = [Stop::End, Stop::Length, Stop::Filter][stop].clone().or_tools(any_calls);
-        let tokens = Tokens { input_tokens: 9, cached_tokens: 2, output_tokens: output, cache_write_tokens: 0 };
-        let usage = Usage { tokens, reasoning: 0 };
+        let usage = Usage { input_tokens: 9, cached_tokens: 2, output_tokens: output, ..Usage::default() };
         for protocol in ALL {
             let (mut writer, mut out) = (writer(protocol), String::new());
             let mut write = |event: Event| writer.event(&event, &envelope(), &mut out);

@@ -49,7 +49,7 @@ fn only_the_documented_bytes_change() {
             _ => expected.replace("{\"cached_tokens\":3}", "{\"cached_tokens\":3},\"cost\":1.0"),
         };
         assert_eq!(out, expected);
-        let usage = Usage { input_tokens: 10, cached_tokens: 3, output_tokens: 8, cache_write_tokens: 0 };
+        let usage = Usage { input_tokens: 10, cached_tokens: 3, output_tokens: 8, ..Usage::default() };
         assert_eq!((summary.usage, summary.upstream_id.as_deref()), (Some(usage), Some("up-1")));
         assert!(summary.complete && summary.error.is_none());
         let marked = run(protocol, &[stream.as_bytes()], true, End::Eof).0;
