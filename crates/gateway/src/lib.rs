@@ -18,6 +18,8 @@ mod embedding;
 mod error;
 mod features;
 mod feedback;
+#[doc(hidden)]
+pub mod fuzz;
 mod gateway;
 mod health;
 pub mod keys;
