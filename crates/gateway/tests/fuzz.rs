@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use slarouter_gateway::fuzz::{TARGETS, Target};
 
-/// Mutations of each target: some seconds in all.
+/// Mutations of each target, unless `FUZZ_MUTATIONS` says how many: some seconds in all.
 const MUTATIONS: usize = 20_000;
 const LONGEST: usize = 16_384;
 
@@ -121,6 +121,7 @@ fn every_target_has_a_corpus_and_a_fuzzer() {
 #[test]
 fn corpus_and_mutations() {
     let words = dictionary();
+    let mutations = std::env::var("FUZZ_MUTATIONS").map_or(MUTATIONS, |number| number.parse().unwrap());
     std::thread::scope(|threads| {
         for (seed, (name, target)) in TARGETS.into_iter().enumerate() {
             let words = &words;
@@ -128,7 +129,7 @@ fn corpus_and_mutations() {
                 let corpus = corpus(name);
                 corpus.iter().for_each(|input| run(name, target, input));
                 let mut random = Random(seed as u64);
-                for _ in 0..MUTATIONS {
+                for _ in 0..mutations {
                     let base = random.below(corpus.len());
                     let input = random.mutated(&corpus[base], &corpus, words);
                     run(name, target, &input);
