@@ -1,6 +1,8 @@
 //! The fuzz targets on the committed corpus, and on seeded mutations of it. `make fuzz` goes on from there with a fuzzer that sees
 //! which code is reached.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests; the input that fails is to be seen")]
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
