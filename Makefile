@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo test soak lint bench fmt setup-test setup-lint
+.PHONY: demo test soak lint bench bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
 
 demo:
 	cargo run --release --locked --bin slarouter -- demo
@@ -35,3 +35,28 @@ fmt:
 
 bench:
 	cargo bench --workspace --locked
+
+# Coverage-guided fuzzing of what comes from outside; docs: CONTRIBUTING.md. Seconds for each target, and which targets.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= request answer json stream config feedback credentials
+
+setup-fuzz:
+	scripts/setup-fuzz
+
+# What it finds goes to fuzz/artifacts; what reaches new code to target/fuzz/corpus, beside the committed corpus.
+fuzz: setup-fuzz
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$target && \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz --sanitizer none $$target \
+			target/fuzz/corpus/$$target fuzz/corpus/$$target -- \
+			-dict=fuzz/tokens.dict -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 || exit 1; \
+	done
+
+# What the comparison runs: nginx and other gateways, each left out where it cannot be installed.
+setup-bench:
+	scripts/setup-bench
+
+# Load on the gateway and its peers, side by side: docs/benchmarks.md. A quarter of an hour; BENCH_FLAGS=--quick for two minutes.
+bench-gateway: setup-bench
+	cargo build --release --locked -p slarouter-cli -p slarouter-bench
+	target/release/slarouter-bench run $(BENCH_FLAGS)

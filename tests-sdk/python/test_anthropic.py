@@ -1,10 +1,12 @@
 """The HTTP contract as a stock Anthropic Python SDK sees it, whatever protocol the model speaks."""
 
+import asyncio
 import json
 import uuid
 
 import anthropic
 import pytest
+from conftest import CLIENT_KEY, PATIENCE
 
 ANSWER = "You said: Hello there, gateway"
 PROTOCOLS = ["anthropic", "chat", "responses", "gemini"]
@@ -53,6 +55,40 @@ def test_stream(claude, protocol):
         answer = stream.get_final_message()
     assert_decision_id(answer.id)
     assert answer.stop_reason == "end_turn" and answer.usage.output_tokens == 5
+
+
+@pytest.mark.parametrize("scenario", ["ok", "tools", "reasoning"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_events_come_in_anthropics_order(claude, protocol, scenario):
+    events = list(ask(claude, f"{protocol}/{scenario}", tools=TOOLS, stream=True))
+    kinds = [event.type for event in events if event.type != "ping"]
+    assert kinds[0] == "message_start" and kinds[-2:] == ["message_delta", "message_stop"]
+    open_block = None
+    for event in events:
+        if event.type == "content_block_start":
+            assert open_block is None, "one block is open at a time"
+            open_block = event.index
+        elif event.type == "content_block_delta":
+            assert event.index == open_block
+        elif event.type == "content_block_stop":
+            assert event.index == open_block
+            open_block = None
+    indices = [event.index for event in events if event.type == "content_block_start"]
+    assert indices == list(range(len(indices))) and indices
+
+
+def test_many_at_once(base_url, upstream):
+    async def run():
+        url = base_url.removesuffix("/v1")
+        async with anthropic.AsyncAnthropic(base_url=url, api_key=CLIENT_KEY, timeout=PATIENCE) as client:
+
+            async def read(protocol):
+                async with client.messages.stream(model=f"{protocol}/ok", **BASICS) as stream:
+                    return (await stream.get_final_message()).content[0].text
+
+            return await asyncio.gather(*(read(protocol) for protocol in PROTOCOLS * 4))
+
+    assert set(asyncio.run(run())) == {ANSWER}
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -21,6 +21,7 @@ fn arrows_point_down_only() {
     let expected = BTreeMap::from([
         ("core", vec![]),
         ("text", vec![]),
+        ("bench", vec![]),
         ("testkit", vec![]),
         ("store", vec!["core"]),
         ("lab", vec!["core", "text"]),

@@ -96,17 +96,17 @@ async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, Api
     Ok((StatusCode::ACCEPTED, Json(json!({ "id": given.id, "status": receipt.as_str() }))).into_response())
 }
 
-struct Given {
+pub(crate) struct Given {
     /// As the client wrote it.
     id: String,
-    decision: DecisionId,
+    pub(crate) decision: DecisionId,
     source: Source,
     rater: Rater,
-    rating: Option<Rating>,
+    pub(crate) rating: Option<Rating>,
     comment: Option<String>,
 }
 
-fn parse(body: &[u8]) -> Result<Given, ApiError> {
+pub(crate) fn parse(body: &[u8]) -> Result<Given, ApiError> {
     let object: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body is no JSON object: {error}")))?;
     let id = object.get("id").or_else(|| object.get("inference_id"));

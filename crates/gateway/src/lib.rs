@@ -19,6 +19,8 @@ mod embedding;
 mod error;
 mod features;
 mod feedback;
+#[doc(hidden)]
+pub mod fuzz;
 mod gateway;
 mod head;
 mod health;

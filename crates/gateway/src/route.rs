@@ -306,7 +306,7 @@ fn within(param: &'static str, value: f64, most: f64) -> Result<(), ApiError> {
 }
 
 /// A usage report of any of the three protocols, told by its names.
-fn usage(value: &Value) -> Result<Usage, ApiError> {
+pub(crate) fn usage(value: &Value) -> Result<Usage, ApiError> {
     let raw = value.to_string().into_bytes();
     let anthropic =
         ["cache_read_input_tokens", "cache_creation_input_tokens"].iter().any(|name| value.get(name).is_some());

@@ -7,6 +7,9 @@ use crate::limits::Estimate;
 use crate::protocol::Endpoint;
 use crate::wire::request::Request;
 
+/// More answers or tokens than this nobody means; infinitely many times none would be no number, and no limit.
+const MOST: f64 = 1e9;
+
 /// How long the client lets the answer be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum AnswerLength {
@@ -42,7 +45,10 @@ pub(super) fn estimate(app: &App, target: &Target<'_>, input: f64, answer: Answe
 impl Request {
     /// How long the client lets the answer be: the longest of what it says, as upstreams differ in which name they read.
     pub(crate) fn answer_length(&self) -> AnswerLength {
-        let number = |name: &str| self.member(name)?.parse::<f64>().ok().filter(|number| *number >= 0.0);
+        let number = |name: &str| {
+            let number = self.member(name)?.parse::<f64>().ok()?;
+            (number >= 0.0).then_some(number.min(MOST))
+        };
         let most = |names: &[&'static str]| names.iter().filter_map(|name| number(name)).reduce(f64::max);
         let (tokens, answers) = match self.endpoint() {
             Endpoint::Embeddings => return AnswerLength::None,
@@ -66,6 +72,7 @@ mod tests {
             (Endpoint::Chat, r#","max_tokens":5"#, 1.0, Some(5.0)),
             (Endpoint::Chat, r#","max_tokens":5,"max_completion_tokens":70,"n":3"#, 3.0, Some(70.0)),
             (Endpoint::Chat, r#","max_tokens":1e3,"n":0"#, 1.0, Some(1_000.0)),
+            (Endpoint::Chat, r#","max_tokens":0,"n":1e999"#, 1e9, Some(0.0)),
             (Endpoint::Chat, r#","max_tokens":null"#, 1.0, None),
             (Endpoint::Chat, r#","max_tokens":-1"#, 1.0, None),
             (Endpoint::Messages, r#","max_tokens":9"#, 1.0, Some(9.0)),

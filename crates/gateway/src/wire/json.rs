@@ -136,6 +136,11 @@ impl Object {
 // === impl Member ===
 
 impl Member {
+    /// Its name as written, with the quotes.
+    pub(crate) fn key<'a>(&self, json: &'a [u8]) -> &'a [u8] {
+        &json[self.key.clone()]
+    }
+
     /// Whether this is the member's name, however it is written.
     pub(crate) fn is(&self, json: &[u8], name: &str) -> bool {
         let inner = &json[self.key.start + 1..self.key.end - 1];

@@ -181,8 +181,13 @@ impl State {
         if kind == "error" {
             return self.failed(event, data, out);
         }
-        let Some(response) = object.get_some(data, "response") else { return out.extend_from_slice(event.raw()) };
         let last = matches!(kind, "response.completed" | "response.incomplete" | "response.failed");
+        let Some(response) = object.get_some(data, "response") else {
+            if last {
+                return self.stop("stream_malformed", format!("the upstream sent {kind} without its response"), out);
+            }
+            return out.extend_from_slice(event.raw());
+        };
         let inner = Object::scan(response).ok();
         let usage = inner.as_ref().and_then(|inner| inner.get_some(response, "usage"));
         self.usage = usage.and_then(responses::tokens).or(self.usage);

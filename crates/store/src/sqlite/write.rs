@@ -9,6 +9,7 @@ use slarouter_core::{Rating, Receipt, Source, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::insert::insert;
 use super::read::{blob, last_seq};
@@ -18,6 +19,8 @@ use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, StoreError};
 const BATCH: usize = 512;
 /// Entries kept for another try while the log cannot be written; older ones are dropped and counted.
 const BACKLOG: usize = 16_384;
+/// How long log entries, for which nobody waits, are collected into one transaction.
+const GATHERING: Duration = Duration::from_millis(5);
 /// Pause before what could not be written is tried again, if no command comes first.
 const RETRY: Duration = Duration::from_secs(1);
 /// Saved states kept per route.
@@ -73,7 +76,12 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
-                received = commands.recv_many(&mut batch, BATCH) => if received == 0 { break },
+                received = commands.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        break;
+                    }
+                    gather(&mut batch, &mut commands).await;
+                }
                 // Readers and the learner wait for what is logged even when nothing else comes.
                 () = tokio::time::sleep(RETRY), if !self.backlog.is_empty() => {}
             }
@@ -191,6 +199,19 @@ impl Writer {
             // Dropping a transaction rolls it back.
             (_, Some(error)) => Err(error),
             (None, None) => Err(sqlx::Error::WorkerCrashed),
+        }
+    }
+}
+
+/// Takes what else comes while there are only log entries: each commit costs a wait for the disk, however little is in it.
+async fn gather(batch: &mut Vec<Command>, commands: &mut mpsc::Receiver<Command>) {
+    let until = Instant::now() + GATHERING;
+    let mut seen = 0;
+    while batch.len() < BATCH && batch[seen..].iter().all(|command| matches!(command, Command::Log(_))) {
+        seen = batch.len();
+        match timeout_at(until, commands.recv_many(batch, BATCH - seen)).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
         }
     }
 }

@@ -94,3 +94,14 @@ fn errors_of_the_upstream_pass_and_nothing_follows() {
         assert!(out.starts_with("event: error\n") && !summary.complete, "{out}");
     }
 }
+
+#[test]
+fn an_end_without_its_response_is_none() {
+    for kind in ["response.completed", "response.incomplete"] {
+        let stream = RESPONSES.split("event: response.completed").next().unwrap().to_owned();
+        let end = format!("data: {{\"type\":\"{kind}\",\"sequence_number\":2,\"response\":null}}\n\n");
+        let (out, summary) = run(Protocol::Responses, &[stream.as_bytes(), end.as_bytes()], false, End::Eof);
+        assert!(out.contains("\"stream_malformed\"") && !out.contains("response\":null"), "{out}");
+        assert!(!summary.complete);
+    }
+}
