@@ -15,10 +15,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// A request makes some hundred small objects on one thread and drops them on another, which the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Routes each LLM request to the cheapest model that keeps your satisfaction SLA.
 #[derive(Parser)]
 #[command(name = "slarouter", version, arg_required_else_help = true, max_term_width = 100)]
