@@ -19,7 +19,7 @@ const FIRST_LABELS: u64 = 3;
 const FIRST_EXPLORATION: f64 = 0.3;
 /// Standard errors of the account by which its surplus is to exceed zero. 1.645 would keep 95 % if the normal
 /// approximation and the tracking were perfect.
-const MARGIN: f64 = 2.1;
+const MARGIN: f64 = 2.2;
 /// Share of a horizon's own randomness that the margin covers as well.
 const TRACKING: f64 = 1.0;
 /// Requests in which a deficit is made good: so many, or this share of those served, whichever is more.
@@ -238,6 +238,7 @@ impl Certified {
             margin: MARGIN * (variance * (unseen * ahead + TRACKING * horizon)).sqrt(),
             horizon,
             longest: horizon + LONGEST_GROWTH * served,
+            slack: self.predictor.doubt().iter().copied().fold(1.0, f64::min),
         };
         let mut trust = vec![0.0; self.predictor.doubt().len()];
         trust[self.fallback] = PREFERENCE + TRUST * self.predictor.doubt()[self.fallback];

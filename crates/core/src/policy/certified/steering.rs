@@ -12,6 +12,9 @@ const ENOUGH: usize = 5;
 const PACE: u32 = 8;
 /// Requests over which the mean cost of a model, and of the policy, forgets.
 const COST_MEMORY: f64 = 500.0;
+/// Requests over which the loss by exploration forgets. What the start gave away is in the account and says nothing of what comes,
+/// so it is to be short; at 120 it swings where decisions are made from snapshots that are 500 requests old, and the SLA breaks.
+const LOSS_MEMORY: f64 = 300.0;
 /// Highest price to begin with, in answers of a typical model (the geometric mean of the costs).
 const FIRST_CEILING: f64 = 20.0;
 /// Growth per request of the highest price that may be paid, where it is asked for: e-fold in 333 requests.
@@ -21,9 +24,9 @@ const PRECISION: f64 = 1.0005;
 /// Prices are looked for from this share of the highest one up.
 const LOWEST: f64 = 1e-6;
 
-/// What the account asks for, as a function of the price at which it is to be had.
+/// What the account asks for, as a function of what it would cost.
 ///
-/// The dearer satisfaction is compared with what it usually costs (`r` times), the less certainty is bought and the longer
+/// The higher the bill is compared with that for the level alone (`r` times), the less certainty is bought and the longer
 /// a deficit may take to be made good. It keeps one unlucky label from moving the traffic to a model that costs fifty times as much.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
@@ -35,8 +38,10 @@ pub(super) struct Demand {
     pub(super) margin: f64,
     /// Requests in which to reach it.
     pub(super) horizon: f64,
-    /// The same, at the highest prices.
+    /// The same, where it costs most.
     pub(super) longest: f64,
+    /// By how much predictions may be too low: the bill to compare with is that for the level less this.
+    pub(super) slack: f64,
 }
 
 /// Finds the price and holds it between two solutions.
@@ -70,6 +75,15 @@ struct Row {
     cost: Vec<f64>,
 }
 
+/// What the best choices of the window give at some price: means per request.
+#[derive(Clone, Copy)]
+struct Supply {
+    price: f64,
+    /// Predicted, with trust.
+    satisfaction: f64,
+    spend: f64,
+}
+
 /// The two prices next to a solution, the weight of the higher one, and whether the demand is met.
 #[derive(Clone, Copy)]
 struct Solution {
@@ -80,10 +94,10 @@ struct Solution {
 }
 
 impl Demand {
-    /// Mean satisfaction asked for at `price`, where `usual` is what it costs to reach the level.
-    fn at(&self, price: f64, usual: f64) -> f64 {
-        let ratio = (price / usual).max(1.0);
-        let bought = (1.0 - 0.5 * libm::log10(ratio)).max(0.0);
+    /// Mean satisfaction asked for if it costs `spend` per request, where the level costs `usual`.
+    fn at(&self, spend: f64, usual: f64) -> f64 {
+        let ratio = (spend / usual).max(1.0);
+        let bought = (1.0 - libm::log10(ratio)).max(0.0);
         let horizon = (self.horizon * ratio).min(self.longest);
         self.level + (bought * self.margin - self.surplus) / horizon
     }
@@ -152,7 +166,9 @@ impl Steering {
         }
         let row = Row { satisfaction, cost };
         if self.high > 0.0 {
-            let planned = (1.0 - self.share) * self.choice(&row, self.low) + self.share * self.choice(&row, self.high);
+            let at = |price| self.satisfaction(&row, self.choice(&row, price));
+            let planned = (1.0 - self.share) * at(self.low) + self.share * at(self.high);
+            let rate = (1.0 / self.requests as f64).max(1.0 / LOSS_MEMORY);
             self.loss += rate * (planned - expected.1 - self.loss);
         }
         self.window.push_back(row);
@@ -168,7 +184,7 @@ impl Steering {
     }
 
     /// Finds the cheapest mix that meets `demand`. `trust` is the extra trust in each model if nothing known meets it.
-    /// O(window · models · 26).
+    /// O(window · models · 40).
     pub(super) fn solve(&mut self, demand: &Demand, trust: &[f64]) {
         self.since_solution = 0;
         let dearest = self.costs.iter().copied().fold(0.0, f64::max);
@@ -182,15 +198,14 @@ impl Steering {
         }
         let highest = 100.0 * dearest;
         self.trust.fill(0.0);
-        let basic = |_: f64| demand.level;
-        let mut usual = self.meet(highest, &basic);
-        self.feasible = usual.met;
-        if !usual.met {
+        let level = |level: f64| move |_: f64| level;
+        self.feasible = self.meet(highest, &level(demand.level)).met;
+        if !self.feasible {
             self.trust.copy_from_slice(trust);
-            usual = self.meet(highest, &basic);
         }
-        let reference = if usual.met { usual.high.max(f64::MIN_POSITIVE) } else { f64::INFINITY };
-        let found = self.meet(highest, &|price| demand.at(price, reference));
+        let basic = self.meet(highest, &level(demand.level - demand.slack));
+        let usual = if basic.met { self.supply(basic.high).spend } else { f64::INFINITY };
+        let found = self.meet(highest, &|spend| demand.at(spend, usual));
         self.settle(found);
     }
 
@@ -211,44 +226,53 @@ impl Steering {
         }
     }
 
-    /// Bisects for the smallest price at which the mean predicted satisfaction of the best choices meets `wanted`.
+    /// Bisects for the smallest price at which the mean predicted satisfaction of the best choices meets what is `wanted` for
+    /// their mean cost.
     fn meet(&self, highest: f64, wanted: &dyn Fn(f64) -> f64) -> Solution {
-        let mut low = (0.0, self.supply(0.0));
-        if low.1 >= wanted(0.0) {
+        let met = |supply: &Supply| supply.satisfaction >= wanted(supply.spend);
+        let mut low = self.supply(0.0);
+        if met(&low) {
             return Solution { low: 0.0, high: 0.0, share: 0.0, met: true };
         }
-        let mut high = (highest, self.supply(highest));
-        if high.1 < wanted(highest) {
+        let mut high = self.supply(highest);
+        if !met(&high) {
             return Solution { low: highest, high: highest, share: 1.0, met: false };
         }
         let mut first = highest * LOWEST;
-        while high.0 > low.0 * PRECISION {
-            let price = if low.0 > 0.0 { (low.0 * high.0).sqrt() } else { first };
+        while high.price > low.price * PRECISION {
+            let price = if low.price > 0.0 { (low.price * high.price).sqrt() } else { first };
             first *= 10.0;
-            if low.0 == 0.0 && price >= high.0 {
+            if low.price == 0.0 && price >= high.price {
                 break;
             }
             let supply = self.supply(price);
-            if supply >= wanted(price) {
-                high = (price, supply)
+            if met(&supply) {
+                high = supply
             } else {
-                low = (price, supply)
+                low = supply
             }
-            if high.0 <= highest * LOWEST {
+            if high.price <= highest * LOWEST {
                 break;
             }
         }
-        let share = if high.1 > low.1 { ((wanted(high.0) - low.1) / (high.1 - low.1)).clamp(0.0, 1.0) } else { 1.0 };
-        Solution { low: low.0, high: high.0, share, met: true }
+        let gain = high.satisfaction - low.satisfaction;
+        let share = if gain > 0.0 { ((wanted(high.spend) - low.satisfaction) / gain).clamp(0.0, 1.0) } else { 1.0 };
+        Solution { low: low.price, high: high.price, share, met: true }
     }
 
-    /// Mean predicted satisfaction over the window if satisfaction is worth `price`.
-    fn supply(&self, price: f64) -> f64 {
-        self.window.iter().map(|row| self.choice(row, price)).sum::<f64>() / self.window.len() as f64
+    fn supply(&self, price: f64) -> Supply {
+        let (mut satisfaction, mut spend) = (0.0, 0.0);
+        for row in &self.window {
+            let best = self.choice(row, price);
+            satisfaction += self.satisfaction(row, best);
+            spend += row.cost[best];
+        }
+        let count = self.window.len() as f64;
+        Supply { price, satisfaction: satisfaction / count, spend: spend / count }
     }
 
-    /// Predicted satisfaction, with trust, of the best choice for one request if satisfaction is worth `price`.
-    fn choice(&self, row: &Row, price: f64) -> f64 {
+    /// The best model for one request if satisfaction is worth `price`.
+    fn choice(&self, row: &Row, price: f64) -> usize {
         let (mut best, mut least) = (0, f64::INFINITY);
         for (i, ((cost, satisfaction), trust)) in row.cost.iter().zip(&row.satisfaction).zip(&self.trust).enumerate() {
             let score = cost - price * (satisfaction + trust);
@@ -256,7 +280,12 @@ impl Steering {
                 (best, least) = (i, score);
             }
         }
-        (row.satisfaction[best] + self.trust[best]).min(0.99)
+        best
+    }
+
+    /// Predicted, with trust.
+    fn satisfaction(&self, row: &Row, model: usize) -> f64 {
+        (row.satisfaction[model] + self.trust[model]).min(0.99)
     }
 }
 
