@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use slarouter_testkit::{Daemon, Upstream};
 
 const BIN: &str = env!("CARGO_BIN_EXE_slarouter");
-/// 512 KiB, in the shell's blocks. A write beyond it would be a signal that ends the process; ignored, it is an error.
-const CONFINED: &str = "trap '' XFSZ; ulimit -S -f 1024; exec \"$0\" \"$@\"";
+/// 1 MiB, in the shell's blocks. A write beyond it would be a signal that ends the process; ignored, it is an error.
+const CONFINED: &str = "trap '' XFSZ; ulimit -S -f 2048; exec \"$0\" \"$@\"";
 
 async fn ask(http: &Client, base: &str) -> (String, Option<String>) {
     let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "one two" }] });

@@ -117,6 +117,12 @@ impl<P: Policy> Learner<P> {
         true
     }
 
+    /// Whether it is what [`Learner::without_knowledge`] left: it cannot decide before it has adopted some.
+    #[must_use]
+    pub fn lacks_knowledge(&self) -> bool {
+        self.router().policy.predictor().is_some_and(|own| own.is_emptied())
+    }
+
     /// The rest, to be saved apart from the knowledge. [`Learner::adopt`] brings that back.
     #[must_use]
     pub fn without_knowledge(mut self) -> Self {

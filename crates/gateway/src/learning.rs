@@ -96,6 +96,10 @@ impl Learning {
             if let Some(shared) = &shared {
                 learner.adopt(shared);
             }
+            if learner.lacks_knowledge() {
+                tracing::warn!(%route, "the saved state of what the routes share is missing: learning anew from the log");
+                return Ok(Self::empty());
+            }
             learning.newest.get_or_insert_with(|| route.clone());
         }
         Ok(learning)

@@ -33,7 +33,7 @@ use crate::wire::{Connection, Received};
 ///
 /// Paths that end in `/messages` and `/responses` get the same answers in the protocols of Anthropic and of OpenAI's
 /// responses (`ok`, `tools`, `reasoning`, `split`, `cut`, `eof`, `error_event`, `err…`), `/embeddings` a vector, `/count_tokens` a count.
-/// A `GET` is a health check: it gets the status of [`set_health`](Self::set_health), and is not among the requests.
+/// A `GET` of `…/models` takes the next script, if there is one. Any other is a health check: it gets the status of [`set_health`](Self::set_health), and is not among the requests.
 ///
 /// For tests in other languages: `GET /testkit/requests`, `DELETE /testkit/requests` (forgets counters too),
 /// `POST /testkit/open`.
@@ -183,7 +183,8 @@ impl Shared {
         if let Some(command) = request.path.strip_prefix("/testkit/") {
             return self.control(&request.method, command);
         }
-        if request.method == "GET" {
+        let scripted = request.path.ends_with("/models") && !locked(&self.queue).is_empty();
+        if request.method == "GET" && !scripted {
             self.checked.send_modify(|count| *count += 1);
             return match self.health.load(Ordering::Relaxed) {
                 0 => Script::bare().stall(),

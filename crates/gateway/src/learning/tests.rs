@@ -135,6 +135,26 @@ fn a_route_that_nobody_has_rated_knows_what_the_others_know() {
 }
 
 #[test]
+fn without_the_shared_part_it_learns_anew() {
+    let (mut log, mut learning) = (Log::default(), Learning::empty());
+    log.configure("x", &spec(0.8, &["a", "b"], "certified"));
+    log.replay(&mut learning);
+    for _ in 0..20 {
+        log.serve(&mut learning, "x", |_| true);
+    }
+    let saved = learning.states().unwrap().into_iter().map(|(route, state)| slarouter_store::Snapshot {
+        route,
+        seq: learning.seq(),
+        time: Timestamp(0),
+        state,
+    });
+    let (shared, own): (Vec<_>, Vec<_>) = saved.partition(|saved| saved.route.starts_with('*'));
+    assert_eq!((shared.len(), own.len()), (1, 1));
+    let restored = Learning::restore(own).unwrap();
+    assert_eq!((restored.seq(), restored.learners().len()), (0, 0));
+}
+
+#[test]
 fn saved_at_any_time_it_goes_on_as_if_it_had_not_been() {
     let (mut log, mut learning) = (Log::default(), Learning::empty());
     log.configure("x", &spec(0.9, &["a", "b", "c"], "certified"));

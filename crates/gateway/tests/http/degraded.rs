@@ -95,14 +95,16 @@ async fn what_the_queue_cannot_hold_is_counted_and_no_request_fails() {
     assert_eq!(rate(&rig, &id).await.status(), 202);
     let mut other = intruder(rig.folder()).await;
     run(&mut other, &["BEGIN IMMEDIATE"]).await;
-    for request in 0..12 {
-        asked(&rig, request % 2 == 0).await;
+    // As many as it takes: what comes within some milliseconds goes into one transaction.
+    let mut requests = 0;
+    while unlogged(&rig).await == 0 {
+        asked(&rig, requests % 2 == 0).await;
+        requests += 1;
     }
     run(&mut other, &["ROLLBACK"]).await;
-    let metrics = rig.metrics().await;
-    let lost = metrics.lines().find_map(|line| line.strip_prefix("slarouter_unlogged_total ")?.parse::<u64>().ok());
-    let lost = lost.unwrap();
-    assert!((1..=24).contains(&lost), "{lost}");
+    let lost = unlogged(&rig).await;
+    let made = 2 * (requests + 2);
+    assert!(lost <= 2 * requests, "{lost}");
     // Ratings are never dropped: they wait for a place.
     assert_eq!(rate(&rig, &id).await.status(), 202);
     let (last, _) = asked(&rig, false).await;
@@ -111,7 +113,12 @@ async fn what_the_queue_cannot_hold_is_counted_and_no_request_fails() {
     let decided = left.events.iter().filter(|event| matches!(event, slarouter_store::Event::Decided { .. })).count();
     let logged = decided + left.outcomes.len();
     // An outcome whose decision was lost is not among the events.
-    assert!(logged < 28 && logged as u64 + lost <= 28, "{logged} logged, {lost} lost");
+    assert!((logged as u64) < made && logged as u64 + lost <= made, "{logged} of {made} logged, {lost} lost");
+}
+
+async fn unlogged(rig: &Rig) -> u64 {
+    let metrics = rig.metrics().await;
+    metrics.lines().find_map(|line| line.strip_prefix("slarouter_unlogged_total ")?.parse().ok()).unwrap()
 }
 
 #[tokio::test]

@@ -91,6 +91,10 @@ impl Predictor {
         Self { dim: 0, experts, centre, labels: 0, doubt: self.doubt.clone(), retired }
     }
 
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.experts.is_empty()
+    }
+
     /// The same knowledge by names alone, whatever zoo it was learnt with. `models` are the names by place here.
     pub(crate) fn by_name(&self, models: &[Arc<str>]) -> Self {
         let mut known = self.clone();

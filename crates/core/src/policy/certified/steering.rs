@@ -19,6 +19,8 @@ const LOSS_MEMORY: f64 = 300.0;
 const FIRST_CEILING: f64 = 20.0;
 /// Growth per request of the highest price that may be paid, where it is asked for: e-fold in 333 requests.
 const PATIENCE: f64 = 0.003;
+/// Share of the margin that is given up per decade of the bill.
+const FADING: f64 = 0.7;
 /// Bisection stops at prices that differ by less than this factor.
 const PRECISION: f64 = 1.0005;
 /// Prices are looked for from this share of the highest one up.
@@ -97,7 +99,7 @@ impl Demand {
     /// Mean satisfaction asked for if it costs `spend` per request, where the level costs `usual`.
     fn at(&self, spend: f64, usual: f64) -> f64 {
         let ratio = (spend / usual).max(1.0);
-        let bought = (1.0 - libm::log10(ratio)).max(0.0);
+        let bought = (1.0 - FADING * libm::log10(ratio)).max(0.0);
         let horizon = (self.horizon * ratio).min(self.longest);
         self.level + (bought * self.margin - self.surplus) / horizon
     }
