@@ -30,7 +30,7 @@ fn near(found: f64, expected: f64) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a date that is near to now")]
-fn in_ms(ms: u64) -> Timestamp {
+pub(crate) fn in_ms(ms: u64) -> Timestamp {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     Timestamp(now.as_millis() as u64 + ms)
 }

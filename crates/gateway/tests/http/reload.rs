@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rcgen::ExtendedKeyUsagePurpose;
 use serde_json::{Value, json};
-use slarouter_gateway::{Config, Gateway, ReloadError, Reloaded};
+use slarouter_gateway::{Config, Gateway, ReloadError, Reloaded, utc};
 use slarouter_store::Event;
 use slarouter_testkit::{Script, Upstream};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
+use crate::prices::in_ms;
 use crate::setup::{error, question, read, url, verified};
 use crate::tls::{authority, issued};
 
@@ -310,6 +311,40 @@ async fn a_bad_file_changes_nothing_and_is_explained() {
 }
 
 #[tokio::test]
+async fn a_dated_price_that_a_reload_brings_comes_into_force() {
+    let open = File { server: "allow_unauthenticated = true", ..FIRST };
+    let rig = Rig::start(open).await;
+    let from = in_ms(1_500);
+    let date = utc(from).replace('Z', &format!(".{:03}Z", from.0 % 1_000));
+    let price = format!("price = [{{ input = 1, output = 2 }}, {{ from = \"{date}\", input = 100, output = 200 }}]");
+    let models = [("small", "a/ok", &*price), LARGE];
+    assert_eq!(rig.reload(File { models: &models, ..open }).await.0, 200);
+    let ask = async || {
+        let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "one" }] });
+        let answer = rig.post(&body).header("x-slarouter-metadata", "enabled").send().await.unwrap();
+        let body: Value = answer.json().await.unwrap();
+        body["slarouter"]["candidates"][0]["predicted_cost_usd"].as_f64().unwrap()
+    };
+    let (mut before, mut now, mut asked) = (f64::INFINITY, ask().await, 1);
+    while now < 10.0 * before {
+        (before, now, asked) = (now, ask().await, asked + 1);
+        assert!(asked < 100_000, "the decisions never heard of the new price");
+    }
+    rig.gateway.shutdown().await;
+    let left = read(&rig.folder).await;
+    let changes: Vec<_> = left
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Configured { time, .. } => Some(*time),
+            _ => None,
+        })
+        .collect();
+    // The reload itself changed nothing that was in force.
+    assert!(changes.len() == 2 && changes[0] < from && changes[1] >= from, "{changes:?} around {from:?}");
+}
+
+#[tokio::test]
 async fn what_needs_a_restart_is_refused_by_name() {
     let rig = Rig::start(FIRST).await;
     let file = FIRST.text(&rig.upstream.base_url(), &rig.folder);
@@ -320,6 +355,7 @@ async fn what_needs_a_restart_is_refused_by_name() {
             file.replace("[upstream]", "queue = 7\nsnapshot_every = 8\n[upstream]"),
             "store.snapshot_every, store.queue changed",
         ),
+        (file.replace("[upstream]", "[telemetry]\npropagate = false\n[upstream]"), "[telemetry] changed"),
         (file.replace("[upstream]", "[features]\nencoder = \"static\"\n[upstream]"), "[features] changed"),
         (
             file.replace(

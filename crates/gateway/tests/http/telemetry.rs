@@ -215,6 +215,34 @@ async fn a_retry_is_a_second_call_and_an_error_says_its_kind() {
 }
 
 #[tokio::test]
+async fn a_second_call_beside_a_slow_one_is_a_span_and_the_slow_one_is_marked_as_dropped() {
+    let collector = Collector::start().await;
+    let upstream = "hedge = { quantile = 0.9, min_s = 0.4 }";
+    let rig = Rig::start(&Settings { upstream, ..collector.settings("sample_ratio = 0.0") }).await;
+    for _ in 0..20 {
+        assert_eq!(rig.ask(false).await.status(), 200);
+    }
+    rig.upstream.script(Script::bare().stall());
+    let answer = rig.post(&question(false)).header("traceparent", CALLER).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    rig.upstream.hung_up(1).await;
+    let told = |request: &slarouter_testkit::Received| request.header("traceparent").unwrap().to_owned();
+    let told: Vec<_> = rig.upstream.requests()[20..].iter().map(told).collect();
+    rig.stop().await;
+
+    let spans = collector.spans();
+    let [request, slow, second] = &spans[..] else { panic!("{spans:#?}") };
+    request.has(&json!({ "http.response.status_code": 200, "slarouter.attempts": 2, "slarouter.model": "small" }));
+    slow.has(&json!({ "slarouter.attempt": 1, "slarouter.dropped": true, "error.type": null, "gen_ai.usage.input_tokens": null }));
+    second.has(&json!({ "slarouter.attempt": 2, "slarouter.dropped": null, "gen_ai.usage.input_tokens": 12 }));
+    let expected = [slow, second].map(|call| format!("00-{TRACE}-{}-01", hex(&call.span.span_id)));
+    assert_eq!(told, expected, "each upstream is told of its own call");
+    for call in [slow, second] {
+        assert!(!call.is_failed() && call.span.parent_span_id == request.span.span_id, "{call:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_and_a_client_that_leaves_are_told_apart() {
     let collector = Collector::start().await;
     let rig = Rig::start(&collector.settings("")).await;
