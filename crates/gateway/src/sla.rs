@@ -110,7 +110,7 @@ fn is_one_sided(account: &Account) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use slarouter_core::{
         Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec, Source,
         Timestamp, Zoo, decision_rng,
@@ -136,7 +136,8 @@ mod tests {
         }
     }
 
-    fn rate(learner: &mut Learner, from: u64, to: u64, rating: f64) {
+    /// Decides and rates the answers of these numbers.
+    pub(crate) fn rate(learner: &mut Learner, from: u64, to: u64, rating: f64) {
         for n in from..to {
             let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
             let context = Context { features: &[1.0], input_tokens: 100.0, excluded: &[] };

@@ -84,10 +84,7 @@ pub(super) async fn call(
                     Err(failure) => failure,
                 };
                 fail(app, ticket.public_id(), asked, &failure);
-                ticket.attempt_failed(failure.blames());
-                if let Some(trace) = ticket.trace() {
-                    trace.attempt_failed(&failure);
-                }
+                ticket.attempt_failed(&failure);
                 let next = failure.next();
                 last = failure;
                 match next {

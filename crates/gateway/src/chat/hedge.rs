@@ -63,10 +63,7 @@ pub(super) async fn call_hedged(
             match &first_failure {
                 Some(failure) => {
                     fail(app, ticket.public_id(), slow, failure);
-                    ticket.attempt_failed(failure.blames());
-                    if let Some(trace) = ticket.trace() {
-                        trace.attempt_failed(failure);
-                    }
+                    ticket.attempt_failed(failure);
                 }
                 // As long at least: left out, slow answers would make the model look fast.
                 None => slow.health.took(request.stream(), began.elapsed()),

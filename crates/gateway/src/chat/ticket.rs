@@ -20,6 +20,7 @@ use crate::metrics::Served;
 use crate::price::Prices;
 use crate::protocol::Endpoint;
 use crate::telemetry::{self, Ending, RequestTrace};
+use crate::upstream::Failure;
 use crate::wire::request::Request;
 use crate::wire::response::Usage;
 use second::{Dropped, Second};
@@ -214,8 +215,16 @@ impl Ticket {
         context
     }
 
-    /// The call under way came to nothing; `healthy` is what that says of the model.
-    pub(crate) fn attempt_failed(&mut self, healthy: Option<bool>) {
+    /// The call under way came to nothing.
+    pub(super) fn attempt_failed(&mut self, failure: &Failure) {
+        if let Some(trace) = &mut self.trace {
+            trace.attempt_failed(failure);
+        }
+        self.leave(failure.blames());
+    }
+
+    /// The call under way is over; `healthy` is what that says of the model, if anything.
+    fn leave(&mut self, healthy: Option<bool>) {
         if let (Some(admission), Some(healthy)) = (self.admission.take(), healthy) {
             admission.ended(healthy, Instant::now());
         }
@@ -278,7 +287,7 @@ impl Ticket {
             // It broke after it had begun, and by the model's doing: that the client went away ends elsewhere.
             self.app.metrics.failure(&self.model, if self.answered { "truncated" } else { "timeout" });
         }
-        self.attempt_failed(Some(ok));
+        self.leave(Some(ok));
         self.settle(status.as_u16(), ok, usage, error);
     }
 

@@ -151,10 +151,9 @@ fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use slarouter_core::{Context, DecisionId, Feedback, Rater, Rating, Source, decision_rng};
-
     use super::super::Level;
     use super::*;
+    use crate::sla::tests::rate;
 
     const FILE: &str = "[[models]]\nname = \"small\"\nbase_url = \"http://h/v1\"\nprice = { input = 0.1, output = 0.1 }\n\
                         [[models]]\nname = \"large\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n\
@@ -172,23 +171,7 @@ mod tests {
             let mut learner = Learner::new(settings(alpha).spec, 1, 1).unwrap();
             assert!(looked(alpha, &learner).found.starts_with("nothing learnt yet: large serves"));
             for n in 0..1_200_u64 {
-                let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
-                let context = Context { features: &[1.0], input_tokens: 100.0, excluded: &[] };
-                let decision = learner.router().decide(&context, &mut decision_rng(1, id)).unwrap();
-                learner.decided(&decision, at);
-                let feedback = Feedback {
-                    decision: id,
-                    decided_at: at,
-                    model: &decision.choice().model,
-                    reason: decision.reason,
-                    features: &[1.0],
-                    predicted: decision.choice().satisfaction,
-                    source: Source::User,
-                    rater: Rater(0),
-                    rating: Some(Rating::new(if n % 3 == 0 { 0.0 } else { 1.0 }).unwrap()),
-                    order: n,
-                };
-                learner.observe(&feedback, at).unwrap();
+                rate(&mut learner, n, n + 1, if n % 3 == 0 { 0.0 } else { 1.0 });
             }
             learner
         };
