@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Alpha, Knowledge, Learner, PolicySpec, RouteSpec, StateError, Zoo};
+use crate::policy::Certified;
+use crate::{Account, Alpha, CostModel, Knowledge, Learner, PolicySpec, RouteSpec, StateError, Zoo};
 
 /// Version of the saved form that this release writes. Older ones stay readable for ever.
-pub const STATE_VERSION: u16 = 3;
+pub const STATE_VERSION: u16 = 4;
 
 const MAGIC: [u8; 4] = *b"SLAR";
 const HEADER: usize = 4 + 2 + 8;
@@ -42,6 +43,9 @@ impl<P: Serialize + DeserializeOwned> Learner<P> {
         }
         if version <= 2 {
             content = Cow::Owned(before_3(&content).map_err(|error| damaged(&error.to_string()))?);
+        }
+        if version <= 3 {
+            content = Cow::Owned(before_4(&content).map_err(|error| damaged(&error.to_string()))?);
         }
         postcard::from_bytes(&content).map_err(|error| damaged(&error.to_string()))
     }
@@ -117,6 +121,20 @@ fn before_3(content: &[u8]) -> postcard::Result<Vec<u8>> {
     // Two empty maps of audits; of the limit three zeros and two empty maps.
     upgraded.extend([0; 7]);
     Ok(upgraded)
+}
+
+/// Content of version 3 in the form of version 4: `certified` ends with what it knows of the traffic's drift, nothing.
+fn before_4(content: &[u8]) -> postcard::Result<Vec<u8>> {
+    /// What comes before the policy in a router: spec, dimension and version of the features, costs, account; and which policy it is.
+    type Before = (RouteSpec, usize, u32, CostModel, Account, u32);
+    const CERTIFIED: u32 = 2;
+    let ((.., policy), rest): (Before, _) = postcard::take_from_bytes(content)?;
+    if policy != CERTIFIED {
+        return Ok(content.to_vec());
+    }
+    let (policy, rest) = Certified::split_before_4(rest)?;
+    let before = &content[..content.len() - policy.len() - rest.len()];
+    Ok([before, policy, &Certified::no_drift()?, rest].concat())
 }
 
 /// FNV-1a: catches torn and altered files; no defence against a forger, who could write the database anyway.

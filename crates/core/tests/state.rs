@@ -22,6 +22,8 @@ const VERSION_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sta
 const VERSION_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v2.bin");
 const VERSION_2_CERTIFIED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v2-certified.bin");
 const VERSION_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v3.bin");
+const VERSION_3_CERTIFIED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v3-certified.bin");
+const VERSION_4: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v4.bin");
 
 /// Seeded, so that a failure comes again.
 fn config() -> ProptestConfig {
@@ -160,7 +162,26 @@ fn the_state_of_version_3_loads() {
     let bytes = fs::read(VERSION_3).unwrap();
     let learner = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap();
     assert_eq!(learner, recorded_with_audits(), "the same events now give another state");
-    if STATE_VERSION == 3 {
+}
+
+/// The default policy before it watched the traffic for drift: it knows of none, and goes on.
+#[test]
+fn the_state_of_version_3_with_the_default_policy_loads() {
+    let bytes = fs::read(VERSION_3_CERTIFIED).unwrap();
+    let mut learner = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap();
+    let account = learner.account();
+    assert_eq!((account.requests, account.finished, account.labels, learner.ledger().len()), (60, 60, 20, 21));
+    assert_eq!(learner.router().certificate().unwrap().labels, 20);
+    assert_eq!(rate(&mut learner, 59, "mid", &[0.5; 3], Some(1.0)), Receipt::Recorded);
+    assert_eq!(Learner::<AnyPolicy>::from_bytes(&learner.to_bytes().unwrap()).unwrap(), learner);
+}
+
+#[test]
+fn the_state_of_version_4_loads() {
+    let bytes = fs::read(VERSION_4).unwrap();
+    let learner = Learner::<AnyPolicy>::from_bytes(&bytes).unwrap();
+    assert_eq!(learner, recorded_by_default(), "the same events now give another state");
+    if STATE_VERSION == 4 {
         assert_eq!(learner.to_bytes().unwrap(), bytes, "the format has changed without a new version");
     }
 }
@@ -168,7 +189,7 @@ fn the_state_of_version_3_loads() {
 #[test]
 #[ignore = "writes the fixture; run it once per state version, never again for a released one"]
 fn write_the_fixture() {
-    fs::write(VERSION_3, recorded_with_audits().to_bytes().unwrap()).unwrap();
+    fs::write(VERSION_4, recorded_by_default().to_bytes().unwrap()).unwrap();
 }
 
 /// What a gateway decides from when its encoder fails.
@@ -252,14 +273,23 @@ fn recorded_with_audits() -> Learner {
     learner
 }
 
+/// The same by the default policy, without audits.
+fn recorded_by_default() -> Learner {
+    recorded_by(&PolicySpec::parse("certified").unwrap(), 0.0, 100)
+}
+
 fn recorded_with(audit_rate: f64, rater_limit: u64) -> Learner {
     let exploring = PolicySpec::SlaRouter(SlaRouterParams { c: 1.0, ..SlaRouterParams::default() });
+    recorded_by(&exploring, audit_rate, rater_limit)
+}
+
+fn recorded_by(policy: &PolicySpec, audit_rate: f64, rater_limit: u64) -> Learner {
     let mut zoo = route::models(&[0.5, 3.0, 20.0, 1.0]);
     for (model, name) in zoo.iter_mut().zip(["small", "mid", "large", "left"]) {
         model.name = name.into();
     }
     zoo[2].prior = Some(0.9);
-    let spec = |zoo| RouteSpec { audit_rate, rater_limit, ..route::spec(zoo, 0.75, exploring.clone()) };
+    let spec = |zoo| RouteSpec { audit_rate, rater_limit, ..route::spec(zoo, 0.75, policy.clone()) };
     let mut learner = Learner::new(spec(zoo.clone()), 3, 1).unwrap();
     for n in 0..60_u32 {
         let features = [n % 2, n % 4, n % 5].map(|x| x as f32 / 4.0);

@@ -1,6 +1,7 @@
 //! The default policy: the cheapest mix that keeps the SLA with a stated certainty.
 
 mod belief;
+mod drift;
 mod predictor;
 mod steering;
 
@@ -10,6 +11,7 @@ use super::{Label, Policy, PolicySpec, View};
 use crate::{
     Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Span, SpecError, Standing, Timestamp, Zoo,
 };
+use drift::Drift;
 pub use predictor::Predictor;
 use steering::{Demand, Steering};
 
@@ -25,6 +27,9 @@ const TRACKING: f64 = 1.0;
 /// Requests in which a deficit is made good: so many, or this share of those served, whichever is more.
 const HORIZON: f64 = 400.0;
 const HORIZON_GROWTH: f64 = 0.25;
+/// Horizons over which the traffic may get as hard as its drift so far lets expect; the surplus is to last as long. A reserve that
+/// nothing but drift asks for: steady traffic has none.
+const FORESIGHT: f64 = 40.0;
 /// How much longer, as a share of the requests served, it may take at high prices.
 const LONGEST_GROWTH: f64 = 0.5;
 /// Standard deviations by which the fallback is believed better than predicted, while nothing known meets the demand: the
@@ -93,6 +98,8 @@ pub struct Certified {
     slow: Residual,
     /// Start of the period that the account speaks of, for calendar windows.
     period: u64,
+    /// How unsteady the traffic is.
+    drift: Drift,
 }
 
 /// Over how many labels a mean residual forgets, and how many it takes to be believed.
@@ -191,6 +198,7 @@ impl Certified {
             fast: Residual::default(),
             slow: Residual::default(),
             period: 0,
+            drift: Drift::default(),
             params,
         }
     }
@@ -215,6 +223,21 @@ impl Certified {
         self.account.audit_rate().map(|_| self.predictor.offset())
     }
 
+    /// Splits what was saved up to version 3 of the state, when there was no drift, behind the policy.
+    pub(crate) fn split_before_4(saved: &[u8]) -> postcard::Result<(&[u8], &[u8])> {
+        type Before4 = (
+            (CertifiedParams, f64, usize, Predictor, SatisfactionAccount),
+            (Standing, Steering, Residual, Residual, u64),
+        );
+        let (_, rest): (Before4, _) = postcard::take_from_bytes(saved)?;
+        Ok(saved.split_at(saved.len() - rest.len()))
+    }
+
+    /// What `drift` begins with, as it is saved.
+    pub(crate) fn no_drift() -> postcard::Result<Vec<u8>> {
+        postcard::to_stdvec(&Drift::default())
+    }
+
     /// Asks the steering for a new price.
     fn solve(&mut self) {
         self.standing = self.account.standing();
@@ -228,6 +251,7 @@ impl Certified {
         // Where nobody has rated yet, in a new window or on a route that knows the models from others, the predictions must do.
         let unseen = if labels > 0.0 { (1.0 - label_rate) / label_rate } else { 0.0 };
         let horizon = HORIZON.max(HORIZON_GROWTH * served);
+        let drift = if labels > 0.0 { FORESIGHT * self.drift.excess() / label_rate } else { 0.0 };
         let ahead = match self.params.window {
             Window::Requests(count) => (served + horizon).min(count as f64),
             Window::Run | Window::Period(_) => served + horizon,
@@ -235,7 +259,7 @@ impl Certified {
         let demand = Demand {
             level: self.alpha - self.slow.mean(SLOW) + self.steering.loss(),
             surplus: served * (estimate - self.alpha),
-            margin: MARGIN * (variance * (unseen * ahead + TRACKING * horizon)).sqrt(),
+            margin: MARGIN * (variance * unseen * ahead + (TRACKING * variance + drift) * horizon).sqrt(),
             horizon,
             longest: horizon + LONGEST_GROWTH * served,
             slack: self.predictor.doubt().iter().copied().fold(1.0, f64::min),
@@ -377,6 +401,9 @@ impl Policy for Certified {
             // A changed label enters the running means by its difference, as if the first had been right.
             self.fast.add(FAST, new - label.change.old.unwrap_or(predicted));
             self.slow.add(SLOW, new - label.change.old.unwrap_or(corrected));
+            if let (Some(model), None) = (label.model, label.change.old) {
+                self.drift.add(model, new);
+            }
         }
         if let (Some(model), Some(lesson)) = (label.model, label.lesson) {
             let prompt = self.predictor.prepare(label.features, label.source);
@@ -407,6 +434,7 @@ impl Policy for Certified {
         self.predictor.reconfigure(old, &spec.zoo);
         let places: Vec<_> = spec.zoo.models().iter().map(|model| old.position(&model.name)).collect();
         self.steering.reconfigure(&places);
+        self.drift.reconfigure(&places);
     }
 
     fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
