@@ -109,13 +109,14 @@ fn before_3(content: &[u8]) -> postcard::Result<Vec<u8>> {
         feedback_window_ms,
         audit_rate: 0.0,
         rater_limit: 0,
+        rater_share: 0.0,
         alone: false,
         failures_count: false,
     };
     let mut upgraded = postcard::to_stdvec(&spec)?;
     upgraded.extend(rest);
-    // Two empty maps of audits; of the limit three zeros and two empty maps.
-    upgraded.extend([0; 7]);
+    // Two empty maps of audits; of the limit three zeros and two empty maps, a share of 0.0, an empty map and two zeros.
+    upgraded.extend([0; 7 + 8 + 3]);
     Ok(upgraded)
 }
 

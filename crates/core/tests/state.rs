@@ -149,8 +149,8 @@ fn the_state_of_version_2_with_the_default_policy_loads() {
     assert_eq!((account.requests, account.finished, account.labels, learner.ledger().len()), (60, 60, 20, 21));
     assert_eq!(learner.router().certificate().unwrap().labels, 20);
     let spec = learner.router().spec().clone();
-    assert_eq!((spec.audit_rate, spec.rater_limit), (0.0, 0));
-    learner.reconfigure(RouteSpec { audit_rate: 0.5, rater_limit: 1, ..spec }).unwrap();
+    assert_eq!((spec.audit_rate, spec.rater_limit, spec.rater_share), (0.0, 0, 0.0));
+    learner.reconfigure(RouteSpec { audit_rate: 0.5, rater_limit: 1, rater_share: 0.1, ..spec }).unwrap();
     assert_eq!(audit(&mut learner, 59, Some(1.0)), Receipt::Recorded);
     assert_eq!(Learner::<AnyPolicy>::from_bytes(&learner.to_bytes().unwrap()).unwrap(), learner);
 }
@@ -235,12 +235,12 @@ fn audit(learner: &mut Learner, n: u64, rating: Option<f64>) -> Receipt {
 /// A short life with something in every field: 60 requests, every third rated, one rating withdrawn, then a model that has left
 /// and is rated all the same.
 fn recorded() -> Learner {
-    recorded_with(0.0, 0)
+    recorded_with(0.0, 0, 0.0)
 }
 
 /// The same with a rater beyond the limit, and audits, of which one is of a model that has left.
 fn recorded_with_audits() -> Learner {
-    let mut learner = recorded_with(0.25, 2);
+    let mut learner = recorded_with(0.25, 2, 0.5);
     assert!(learner.ledger().set_aside() > 0);
     for n in [58, 59] {
         assert_eq!(audit(&mut learner, n, Some(1.0)), Receipt::Recorded);
@@ -252,14 +252,14 @@ fn recorded_with_audits() -> Learner {
     learner
 }
 
-fn recorded_with(audit_rate: f64, rater_limit: u64) -> Learner {
+fn recorded_with(audit_rate: f64, rater_limit: u64, rater_share: f64) -> Learner {
     let exploring = PolicySpec::SlaRouter(SlaRouterParams { c: 1.0, ..SlaRouterParams::default() });
     let mut zoo = route::models(&[0.5, 3.0, 20.0, 1.0]);
     for (model, name) in zoo.iter_mut().zip(["small", "mid", "large", "left"]) {
         model.name = name.into();
     }
     zoo[2].prior = Some(0.9);
-    let spec = |zoo| RouteSpec { audit_rate, rater_limit, ..route::spec(zoo, 0.75, exploring.clone()) };
+    let spec = |zoo| RouteSpec { audit_rate, rater_limit, rater_share, ..route::spec(zoo, 0.75, exploring.clone()) };
     let mut learner = Learner::new(spec(zoo.clone()), 3, 1).unwrap();
     for n in 0..60_u32 {
         let features = [n % 2, n % 4, n % 5].map(|x| x as f32 / 4.0);
