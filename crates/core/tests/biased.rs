@@ -13,7 +13,7 @@ mod users;
 
 use route::models;
 use slarouter_core::PolicySpec;
-use users::{PRICES, Poisoner, Run, Stream};
+use users::{Crowd, PRICES, Poisoner, Run, Stream};
 
 const ALPHA: f64 = 0.8;
 const RUNS: u64 = 20;
@@ -132,7 +132,7 @@ const BARGAIN: usize = 2;
 const SHARE: f64 = 0.1;
 
 /// 4,000 requests and 800 honest ratings a day, for three days. Eight runs.
-fn rated(rater_limit: u64, rater_share: f64, crowd: Option<fn(f64) -> u64>, poisoner: Option<Poisoner>) -> Vec<Run> {
+fn rated(rater_limit: u64, rater_share: f64, crowd: Option<Crowd>, poisoner: Option<Poisoner>) -> Vec<Run> {
     let mut stream = Stream { crowd, poisoner, ..stream(0.2, 0.2, 0.0) };
     (stream.spec.rater_limit, stream.spec.rater_share) = (rater_limit, rater_share);
     let name = format!("limit {rater_limit}, share {rater_share}, {poisoner:?}");
@@ -171,7 +171,7 @@ fn a_poisoner_moves_the_mix_no_further_than_the_limit_allows() {
 }
 
 /// Teams, by name: of how many, and who of them rates.
-const TEAMS: [(&str, fn(f64) -> u64); 7] = [
+const TEAMS: [(&str, Crowd); 7] = [
     ("1", |_| 1),
     ("2", |u| 1 + (2.0 * u) as u64),
     ("3, one says two thirds", |u| 1 + (4.5 * u - 2.0).max(0.0) as u64),
@@ -201,7 +201,6 @@ fn a_team_learns_however_small() {
 
 #[test]
 #[ignore = "prints the rows of docs/guarantees.md; with --nocapture"]
-#[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn table() {
     println!("| ratings per day, share | from the first request | from the second day |\n| --- | --- | --- |");
     for (limit, share) in [

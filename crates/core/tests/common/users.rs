@@ -13,6 +13,9 @@ pub(crate) const PRICES: [f64; 4] = [0.1, 0.5, 2.0, 10.0];
 /// Milliseconds between two requests: 4,000 a day.
 const PACE_MS: u64 = 21_600;
 
+/// The name under which a user rates, of a number uniform in \[0, 1\).
+pub(crate) type Crowd = fn(f64) -> u64;
+
 /// What happens on a route.
 #[derive(Clone)]
 pub(crate) struct Stream {
@@ -22,8 +25,8 @@ pub(crate) struct Stream {
     pub(crate) happy: f64,
     /// Probability with which another one does.
     pub(crate) unhappy: f64,
-    /// The name under which a user rates, of a uniform number; else they have none.
-    pub(crate) crowd: Option<fn(f64) -> u64>,
+    /// Who rates; else they have no name.
+    pub(crate) crowd: Option<Crowd>,
     pub(crate) poisoner: Option<Poisoner>,
 }
 
