@@ -1,6 +1,6 @@
 //! Ratings that depend on satisfaction, with audits and without, and a rater who means harm.
 //!
-//! `-- --include-ignored --nocapture | grep '^|'` prints the rows of docs/guarantees.md.
+//! `make tables` prints the rows of docs/guarantees.md.
 //!
 //! All streams are seeded. Where a count over runs is asserted, the bound is that of a binomial law and stated with it.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
@@ -200,7 +200,7 @@ fn a_team_learns_however_small() {
 }
 
 #[test]
-#[ignore = "prints the rows of docs/guarantees.md; with --nocapture"]
+#[ignore = "prints rows of docs/guarantees.md: make tables"]
 fn table() {
     println!("| ratings per day, share | from the first request | from the second day |\n| --- | --- | --- |");
     for (limit, share) in [

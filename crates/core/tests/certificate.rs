@@ -3,7 +3,7 @@
 //! A run counts as a miss if the true mean satisfaction ever leaves the interval: looked at after each of the first 100 requests and
 //! then whenever the stream has grown by 2 %. At assurance 0.95 the number of misses in 100 runs is at most Binomial(100, 0.05), which
 //! exceeds 18 with probability below 1e-6; over all the streams here a correct account fails with probability below 3e-5.
-//! `CERTIFICATE_RUNS=500`, and `-- --nocapture --test-threads 1 | grep '^|'`, print the rows of docs/guarantees.md.
+//! `make tables` sets `CERTIFICATE_RUNS=500` and prints the rows of docs/guarantees.md.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/stream.rs"]

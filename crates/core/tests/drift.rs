@@ -1,4 +1,4 @@
-//! The default policy in worlds that change under it. `-- --nocapture --test-threads 1 | grep '^|'` prints the rows of docs/policy.md.
+//! The default policy in worlds that change under it. `make tables` prints the rows of docs/policy.md.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/route.rs"]
