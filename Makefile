@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo test soak lint bench bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
+.PHONY: demo test soak lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
 
 demo:
 	cargo run --release --locked --bin slarouter -- demo
@@ -35,6 +35,11 @@ fmt:
 
 bench:
 	cargo bench --workspace --locked
+
+# The rows of docs/guarantees.md and of "Drift" in docs/policy.md, as the policy is now; some minutes.
+tables:
+	CERTIFICATE_RUNS=500 cargo test -p slarouter-core --locked --no-fail-fast --test certificate --test biased --test drift -- \
+		--include-ignored --nocapture --test-threads 1 | grep -o '| .*'
 
 # Coverage-guided fuzzing of what comes from outside; docs: CONTRIBUTING.md. Seconds for each target, and which targets.
 FUZZ_SECONDS ?= 60

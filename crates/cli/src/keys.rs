@@ -100,10 +100,7 @@ pub(crate) async fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
                 let taken = config.keys.iter().map(|key| key.name.clone()).collect();
                 Book::Stored(KeyBook::new(store.clone(), taken), store)
             }
-            Err(StoreError::InUse(_)) => {
-                let addr = config.server.admin_listen.unwrap_or(config.server.listen);
-                Book::Running(RemoteBook::new(&format!("http://{addr}"), admin_key(&args, &config))?)
-            }
+            Err(StoreError::InUse(_)) => Book::Running(RemoteBook::new(&own_url(&config)?, admin_key(&args, &config))?),
             Err(error) => return Err(error.into()),
         },
     };
@@ -118,6 +115,20 @@ pub(crate) async fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
     }
     writeln!(std::io::stdout(), "{:#}", done?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the gateway of this configuration has its admin API.
+fn own_url(config: &Config) -> anyhow::Result<String> {
+    let server = &config.server;
+    let addr = server.admin_listen.unwrap_or(server.listen);
+    // An address is not what a certificate is for.
+    if server.tls.is_some() && !server.admin_listen.is_some_and(|addr| addr.ip().is_loopback()) {
+        anyhow::bail!(
+            "the gateway runs and speaks TLS: say its name with --url, as in https://gateway.example:{}",
+            addr.port()
+        );
+    }
+    Ok(format!("http://{addr}"))
 }
 
 fn admin_key(args: &KeysArgs, config: &Config) -> Option<slarouter_gateway::keys::SecretString> {

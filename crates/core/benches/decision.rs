@@ -30,6 +30,7 @@ fn learner(policy: &str, models: usize) -> Learner {
         feedback_window_ms: 1_000_000,
         audit_rate: 0.0,
         rater_limit: 0,
+        rater_share: 0.0,
         alone: false,
         failures_count: false,
     };

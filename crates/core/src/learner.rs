@@ -47,7 +47,7 @@ impl Learner<AnyPolicy> {
             self.ledger.forget_lessons();
         }
         self.ledger.set_window(self.router.spec.feedback_window_ms);
-        self.ledger.set_rater_limit(self.router.spec.rater_limit);
+        self.ledger.set_rater_limit(self.router.spec.rater_limit, self.router.spec.rater_share);
         Ok(())
     }
 }
@@ -56,7 +56,7 @@ impl<P: Policy> Learner<P> {
     /// A route with a policy of the caller's own; `spec.policy` is not looked at.
     pub fn with_policy(spec: RouteSpec, policy: P, dim: usize, feature_version: u32) -> Self {
         let mut ledger = Ledger::new(spec.feedback_window_ms);
-        ledger.set_rater_limit(spec.rater_limit);
+        ledger.set_rater_limit(spec.rater_limit, spec.rater_share);
         let router =
             Router { spec, dim, feature_version, costs: CostModel::default(), account: Account::default(), policy };
         Self { router, ledger }
@@ -150,8 +150,8 @@ impl<P: Policy> Learner<P> {
     }
 
     /// Learns from a rating or an audit, in whatever order they come; what does not change the label of its decision changes
-    /// nothing. Ratings of pinned requests, and those beyond [`RouteSpec::rater_limit`], are acknowledged but not learnt
-    /// from. That an audited decision was drawn for audit is for the caller to see to. Audits stay out of the [`Account`].
+    /// nothing. Ratings of pinned requests, and those beyond [`RouteSpec::rater_limit`] or
+    /// [`RouteSpec::rater_share`], are acknowledged but not learnt from. That an audited decision was drawn for audit is for the caller to see to. Audits stay out of the [`Account`].
     ///
     /// # Errors
     /// [`ObserveError`] if the features are not finite or of another length. An empty slice is accepted, for decisions made

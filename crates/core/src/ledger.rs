@@ -2,6 +2,7 @@
 
 mod book;
 mod limit;
+mod share;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +48,10 @@ impl Ledger {
         self.window_ms = window_ms;
     }
 
-    /// Changes how many ratings of one named rater count per day, 0 for no limit; what has been set aside stays so.
-    pub fn set_rater_limit(&mut self, per_day: u64) {
-        self.limit.set(per_day);
+    /// Changes how many ratings of one named rater count per day, and which share of the ratings of a model they may be; 0 for
+    /// no limit. What has been set aside stays so.
+    pub fn set_rater_limit(&mut self, per_day: u64, share: f64) {
+        self.limit.set(per_day, share);
     }
 
     /// Ratings and changes of ratings that were beyond the limit of their rater, since the start.
@@ -87,7 +89,7 @@ impl Ledger {
             Source::User => {
                 let (receipt, before) = self.ratings.enter(key, feedback);
                 if receipt != Receipt::Duplicate {
-                    self.limit.said(key, feedback.rater, before, feedback.rating, now);
+                    self.limit.said(key, feedback, before, self.ratings.len(), now);
                 }
                 receipt
             }

@@ -30,6 +30,9 @@ pub struct RouteSpec {
     /// How many ratings of one named rater count per day; 0 for no limit.
     #[serde(default)]
     pub rater_limit: u64,
+    /// How much of the ratings of a model one named rater may be, in \[0, 1\], once there are others; 0 for no limit.
+    #[serde(default)]
+    pub rater_share: f64,
     /// Whether it keeps what it learns about models to itself; else routes share it.
     #[serde(default)]
     pub alone: bool,
@@ -53,11 +56,12 @@ pub struct Router<P = AnyPolicy> {
 
 impl RouteSpec {
     /// # Errors
-    /// [`SpecError`] if the audit rate or a policy parameter is out of range or the policy names a model that is not in the zoo.
+    /// [`SpecError`] if the audit rate, the rater's share or a policy parameter is out of range or the policy names a model that is not in the zoo.
     pub fn check(&self) -> Result<(), SpecError> {
-        if !(0.0..=1.0).contains(&self.audit_rate) {
-            let (name, range) = ("audit_rate", "between 0 and 1");
-            return Err(SpecError::Parameter { name, range, value: self.audit_rate });
+        for (name, value) in [("audit_rate", self.audit_rate), ("rater_share", self.rater_share)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(SpecError::Parameter { name, range: "between 0 and 1", value });
+            }
         }
         self.policy.check(&self.zoo)
     }

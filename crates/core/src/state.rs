@@ -23,6 +23,19 @@ struct SpecBefore3 {
     feedback_window_ms: u64,
 }
 
+/// The same in version 3.
+#[derive(Serialize, Deserialize)]
+struct SpecBefore4 {
+    alpha: Alpha,
+    zoo: Zoo,
+    policy: PolicySpec,
+    feedback_window_ms: u64,
+    audit_rate: f64,
+    rater_limit: u64,
+    alone: bool,
+    failures_count: bool,
+}
+
 impl<P: Serialize + DeserializeOwned> Learner<P> {
     /// The whole state. Loading it gives the same state bit for bit. O(size).
     ///
@@ -106,7 +119,7 @@ fn open(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
 fn before_3(content: &[u8]) -> postcard::Result<Vec<u8>> {
     let (spec, rest): (SpecBefore3, _) = postcard::take_from_bytes(content)?;
     let SpecBefore3 { alpha, zoo, policy, feedback_window_ms } = spec;
-    let spec = RouteSpec {
+    let spec = SpecBefore4 {
         alpha,
         zoo,
         policy,
@@ -123,18 +136,38 @@ fn before_3(content: &[u8]) -> postcard::Result<Vec<u8>> {
     Ok(upgraded)
 }
 
-/// Content of version 3 in the form of version 4: `certified` ends with what it knows of the traffic's drift, nothing.
+/// Content of version 3 in the form of version 4: no rater is limited to a share, and `certified` knows of no drift.
 fn before_4(content: &[u8]) -> postcard::Result<Vec<u8>> {
-    /// What comes before the policy in a router: spec, dimension and version of the features, costs, account; and which policy it is.
-    type Before = (RouteSpec, usize, u32, CostModel, Account, u32);
+    /// What lies between the spec and the policy: dimension and version of the features, costs, account; and which policy it is.
+    type Between = (usize, u32, CostModel, Account, u32);
     const CERTIFIED: u32 = 2;
-    let ((.., policy), rest): (Before, _) = postcard::take_from_bytes(content)?;
-    if policy != CERTIFIED {
-        return Ok(content.to_vec());
+    let (spec, rest): (SpecBefore4, _) = postcard::take_from_bytes(content)?;
+    let SpecBefore4 { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone, failures_count } = spec;
+    let rater_share = 0.0;
+    let spec = RouteSpec {
+        alpha,
+        zoo,
+        policy,
+        feedback_window_ms,
+        audit_rate,
+        rater_limit,
+        rater_share,
+        alone,
+        failures_count,
+    };
+    let mut upgraded = postcard::to_stdvec(&spec)?;
+    let ((.., policy), behind): (Between, _) = postcard::take_from_bytes(rest)?;
+    if policy == CERTIFIED {
+        let ledger = Certified::before_4(behind)?;
+        upgraded.extend(&rest[..rest.len() - ledger.len()]);
+        upgraded.extend(Certified::no_drift()?);
+        upgraded.extend(ledger);
+    } else {
+        upgraded.extend(rest);
     }
-    let (policy, rest) = Certified::split_before_4(rest)?;
-    let before = &content[..content.len() - policy.len() - rest.len()];
-    Ok([before, policy, &Certified::no_drift()?, rest].concat())
+    // The ledger ended before the share: 0.0, an empty map, two zeros.
+    upgraded.extend([0; 8 + 3]);
+    Ok(upgraded)
 }
 
 /// FNV-1a: catches torn and altered files; no defence against a forger, who could write the database anyway.

@@ -40,6 +40,7 @@ fn learner(failures_count: bool) -> Learner {
         feedback_window_ms: 1_000,
         audit_rate: 0.0,
         rater_limit: 0,
+        rater_share: 0.0,
         alone: false,
         failures_count,
     };

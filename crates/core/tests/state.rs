@@ -151,8 +151,8 @@ fn the_state_of_version_2_with_the_default_policy_loads() {
     assert_eq!((account.requests, account.finished, account.labels, learner.ledger().len()), (60, 60, 20, 21));
     assert_eq!(learner.router().certificate().unwrap().labels, 20);
     let spec = learner.router().spec().clone();
-    assert_eq!((spec.audit_rate, spec.rater_limit), (0.0, 0));
-    learner.reconfigure(RouteSpec { audit_rate: 0.5, rater_limit: 1, ..spec }).unwrap();
+    assert_eq!((spec.audit_rate, spec.rater_limit, spec.rater_share), (0.0, 0, 0.0));
+    learner.reconfigure(RouteSpec { audit_rate: 0.5, rater_limit: 1, rater_share: 0.1, ..spec }).unwrap();
     assert_eq!(audit(&mut learner, 59, Some(1.0)), Receipt::Recorded);
     assert_eq!(Learner::<AnyPolicy>::from_bytes(&learner.to_bytes().unwrap()).unwrap(), learner);
 }
@@ -275,21 +275,21 @@ fn recorded_with_audits() -> Learner {
 
 /// The same by the default policy, without audits.
 fn recorded_by_default() -> Learner {
-    recorded_by(&PolicySpec::parse("certified").unwrap(), 0.0, 100)
+    recorded_by(&PolicySpec::parse("certified").unwrap(), 0.0, 100, 0.5)
 }
 
 fn recorded_with(audit_rate: f64, rater_limit: u64) -> Learner {
     let exploring = PolicySpec::SlaRouter(SlaRouterParams { c: 1.0, ..SlaRouterParams::default() });
-    recorded_by(&exploring, audit_rate, rater_limit)
+    recorded_by(&exploring, audit_rate, rater_limit, 0.0)
 }
 
-fn recorded_by(policy: &PolicySpec, audit_rate: f64, rater_limit: u64) -> Learner {
+fn recorded_by(policy: &PolicySpec, audit_rate: f64, rater_limit: u64, rater_share: f64) -> Learner {
     let mut zoo = route::models(&[0.5, 3.0, 20.0, 1.0]);
     for (model, name) in zoo.iter_mut().zip(["small", "mid", "large", "left"]) {
         model.name = name.into();
     }
     zoo[2].prior = Some(0.9);
-    let spec = |zoo| RouteSpec { audit_rate, rater_limit, ..route::spec(zoo, 0.75, policy.clone()) };
+    let spec = |zoo| RouteSpec { audit_rate, rater_limit, rater_share, ..route::spec(zoo, 0.75, policy.clone()) };
     let mut learner = Learner::new(spec(zoo.clone()), 3, 1).unwrap();
     for n in 0..60_u32 {
         let features = [n % 2, n % 4, n % 5].map(|x| x as f32 / 4.0);

@@ -207,7 +207,11 @@ impl Metrics {
         r.register("feedback", "Ratings by what became of them", metrics.feedback.clone());
         r.register("audits_drawn", "Answers drawn for audit", metrics.drawn.clone());
         r.register("audits_given", "Audits by what became of them", metrics.audits.clone());
-        r.register("ratings_set_aside", "Ratings beyond the limit of their rater", metrics.set_aside.clone());
+        r.register(
+            "ratings_set_aside",
+            "Ratings beyond the limit or the share of their rater",
+            metrics.set_aside.clone(),
+        );
         r.register("rating_bias_log_odds", "Learnt bias of those who rate", metrics.rating_bias.clone());
         r.register("unlogged", "Decisions and outcomes that the log could not take", metrics.unlogged.clone());
         r.register(
@@ -406,6 +410,7 @@ mod tests {
                 feedback_window_ms: 1,
                 audit_rate: 0.0,
                 rater_limit: 0,
+                rater_share: 0.0,
                 alone: false,
                 failures_count: false,
             };

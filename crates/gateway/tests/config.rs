@@ -47,7 +47,7 @@ fn the_example_works_and_states_the_defaults() {
     assert_eq!(example.feedback_window_ms, 30 * 86_400_000);
     for config in [&example, &defaults] {
         let spec = &config.routes["default"].spec;
-        assert_eq!((spec.audit_rate, spec.rater_limit), (0.0, 100));
+        assert_eq!((spec.audit_rate, spec.rater_limit, spec.rater_share), (0.0, 100, 0.1));
     }
     let params = |fallback: &str| CertifiedParams { fallback: Some(fallback.to_owned()), ..CertifiedParams::default() };
     assert_eq!(example.routes["default"].spec.policy, PolicySpec::Certified(params("large")));
@@ -55,14 +55,16 @@ fn the_example_works_and_states_the_defaults() {
 }
 
 #[test]
-fn audits_and_the_limit_are_part_of_every_route() {
+fn audits_and_the_limits_are_part_of_every_route() {
     let with = |feedback: &str| format!("[feedback]\n{feedback}\n{}", minimal("", "", ""));
-    let config = Config::parse(&with("audit_rate = 0.02\nrater_limit = 0"), &none).unwrap();
+    let config = Config::parse(&with("audit_rate = 0.02\nrater_limit = 0\nrater_share = 0"), &none).unwrap();
     let spec = &config.routes["default"].spec;
-    assert_eq!((spec.audit_rate, spec.rater_limit), (0.02, 0));
+    assert_eq!((spec.audit_rate, spec.rater_limit, spec.rater_share), (0.02, 0, 0.0));
     for wrong in ["-0.1", "1.1", "nan", "inf"] {
-        let text = refusal(&with(&format!("audit_rate = {wrong}")));
-        assert!(text.starts_with("slarouter.toml:2:14: must be from 0 to 1"), "{text}");
+        for (key, place) in [("audit_rate", 14), ("rater_share", 15)] {
+            let text = refusal(&with(&format!("{key} = {wrong}")));
+            assert!(text.starts_with(&format!("slarouter.toml:2:{place}: must be from 0 to 1")), "{text}");
+        }
     }
     for wrong in ["-1", "1.5", "\"many\""] {
         assert!(refusal(&with(&format!("rater_limit = {wrong}"))).starts_with("slarouter.toml:2:"), "{wrong}");
@@ -400,8 +402,8 @@ fn routes_in_the_log_of_an_older_release_load() {
     };
     let old = spec(r#"{"SlaRouter":{"v":1.0,"c":0.1,"learning_rate":0.1,"initial_queue":0.0}}"#);
     let today = Config::parse(&minimal("", "", "policy = \"slarouter\""), &none).unwrap();
-    // Without the limit that is today's default: what was logged under none must give the same state again.
-    assert_eq!(old, RouteSpec { rater_limit: 0, ..today.routes["default"].spec.clone() });
+    // Without the limits that are today's default: what was logged under none must give the same state again.
+    assert_eq!(old, RouteSpec { rater_limit: 0, rater_share: 0.0, ..today.routes["default"].spec.clone() });
     assert_eq!(spec(r#"{"Certified":{}}"#).policy, PolicySpec::Certified(CertifiedParams::default()));
 }
 

@@ -223,14 +223,14 @@ impl Certified {
         self.account.audit_rate().map(|_| self.predictor.offset())
     }
 
-    /// Splits what was saved up to version 3 of the state, when there was no drift, behind the policy.
-    pub(crate) fn split_before_4(saved: &[u8]) -> postcard::Result<(&[u8], &[u8])> {
+    /// What lies behind the policy in what was saved up to version 3 of the state, when there was no drift.
+    pub(crate) fn before_4(saved: &[u8]) -> postcard::Result<&[u8]> {
         type Before4 = (
             (CertifiedParams, f64, usize, Predictor, SatisfactionAccount),
             (Standing, Steering, Residual, Residual, u64),
         );
         let (_, rest): (Before4, _) = postcard::take_from_bytes(saved)?;
-        Ok(saved.split_at(saved.len() - rest.len()))
+        Ok(rest)
     }
 
     /// What `drift` begins with, as it is saved.

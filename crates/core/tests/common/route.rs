@@ -21,6 +21,7 @@ pub(crate) fn spec(models: Vec<ModelSpec>, alpha: f64, policy: PolicySpec) -> Ro
         feedback_window_ms: WINDOW_MS,
         audit_rate: 0.0,
         rater_limit: 0,
+        rater_share: 0.0,
         alone: false,
         failures_count: false,
     }

@@ -37,12 +37,13 @@ pub(crate) enum Step {
         rating: Option<f64>,
         later: u64,
     },
-    /// A new target, a zoo of this many models, audits or none, and a limit per rater.
+    /// A new target, a zoo of this many models, audits or none, and limits per rater.
     Reconfigure {
         models: usize,
         alpha: f64,
         audit_rate: f64,
         rater_limit: u64,
+        rater_share: f64,
     },
 }
 
@@ -86,11 +87,18 @@ pub(crate) fn any_steps(length: usize) -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(of, ok, tokens, cost)| Step::Finish { of, ok, tokens, cost }),
         5 => (any::<usize>(), source, 0..3_u64, rating, 0..WINDOW_MS / 4)
             .prop_map(|(of, source, rater, rating, later)| Step::Rate { of, source, rater, rating, later }),
-        1 => (1..7_usize, any_alpha(), prop_oneof![Just(0.0), 0.0..=1.0], 0..3_u64).prop_map(
-            |(models, alpha, audit_rate, rater_limit)| Step::Reconfigure { models, alpha, audit_rate, rater_limit },
+        1 => (1..7_usize, any_alpha(), rate(), 0..3_u64, rate()).prop_map(
+            |(models, alpha, audit_rate, rater_limit, rater_share)| {
+                Step::Reconfigure { models, alpha, audit_rate, rater_limit, rater_share }
+            },
         ),
     ];
     vec(step, 1..length)
+}
+
+/// Off as often as not.
+fn rate() -> impl Strategy<Value = f64> {
+    prop_oneof![Just(0.0), 0.0..=1.0]
 }
 
 impl Run {
@@ -144,9 +152,9 @@ impl Run {
                 // A clock that is ahead for one event closes windows early, and goes back with the next.
                 self.learner.observe(&feedback, Timestamp(self.clock + later)).unwrap();
             }
-            Step::Reconfigure { models, alpha, audit_rate, rater_limit } => {
+            Step::Reconfigure { models, alpha, audit_rate, rater_limit, rater_share } => {
                 let mut spec = spec(prices(*models), *alpha, self.policy.clone());
-                (spec.audit_rate, spec.rater_limit) = (*audit_rate, *rater_limit);
+                (spec.audit_rate, spec.rater_limit, spec.rater_share) = (*audit_rate, *rater_limit, *rater_share);
                 self.learner.reconfigure(spec).unwrap();
             }
         }

@@ -13,6 +13,9 @@ pub(crate) const PRICES: [f64; 4] = [0.1, 0.5, 2.0, 10.0];
 /// Milliseconds between two requests: 4,000 a day.
 const PACE_MS: u64 = 21_600;
 
+/// The name under which a user rates, of a number uniform in \[0, 1\).
+pub(crate) type Crowd = fn(f64) -> u64;
+
 /// What happens on a route.
 #[derive(Clone)]
 pub(crate) struct Stream {
@@ -22,8 +25,18 @@ pub(crate) struct Stream {
     pub(crate) happy: f64,
     /// Probability with which another one does.
     pub(crate) unhappy: f64,
-    /// One rater who rates every answer of this model down, from this request on.
-    pub(crate) poisoner: Option<(usize, u64)>,
+    /// Who rates; else they have no name.
+    pub(crate) crowd: Option<Crowd>,
+    pub(crate) poisoner: Option<Poisoner>,
+}
+
+/// One who rates every answer of a model down, from some request on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poisoner {
+    pub(crate) model: usize,
+    pub(crate) from: u64,
+    /// Names used by turns.
+    pub(crate) names: u64,
 }
 
 /// How it went.
@@ -79,11 +92,12 @@ impl Stream {
             let rates = uniform(&mut world) < if s == 1.0 { self.happy } else { self.unhappy };
             let mut words = Vec::new();
             if rates {
-                words.push((Source::User, Rater(0), s));
+                let name = self.crowd.map_or(0, |crowd| crowd(uniform(&mut world)));
+                words.push((Source::User, Rater(name), s));
                 ratings += 1;
             }
-            if self.poisoner.is_some_and(|(model, from)| chosen == model && t >= from) {
-                words.push((Source::User, Rater(666), 0.0));
+            if let Some(Poisoner { names, .. }) = self.poisoner.filter(|p| chosen == p.model && t >= p.from) {
+                words.push((Source::User, Rater(1_000_000 + t % names), 0.0));
             }
             if draw.drawn {
                 words.push((Source::Audit, Rater(0), s));

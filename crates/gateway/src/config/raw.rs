@@ -124,6 +124,7 @@ pub(super) struct Feedback {
     pub(super) window_days: Option<Number>,
     pub(super) audit_rate: Option<Number>,
     pub(super) rater_limit: Option<u64>,
+    pub(super) rater_share: Option<Number>,
     #[serde(default)]
     pub(super) failures_count: bool,
     pub(super) token_secret: Option<Text>,

@@ -30,12 +30,15 @@ const COUNTS: RangeInclusive<u64> = 1..=1 << 40;
 const MOST_CONCURRENCY: usize = 1 << 20;
 /// Ratings of one named rater that count per route and day.
 const RATER_LIMIT: u64 = 100;
+/// How much of the ratings of a model one named rater may be.
+const RATER_SHARE: f64 = 0.1;
 
 /// What all routes have in common.
 struct Feedback {
     window_ms: u64,
     audit_rate: f64,
     rater_limit: u64,
+    rater_share: f64,
     failures_count: bool,
     /// Models whose price nobody knows.
     unpriced: Vec<Arc<str>>,
@@ -56,6 +59,13 @@ pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         window_ms: feedback_window_ms,
         audit_rate: number(raw.feedback.audit_rate, 0.0, |rate| (0.0..=1.0).contains(&rate), "from 0 to 1", problems),
         rater_limit: raw.feedback.rater_limit.unwrap_or(RATER_LIMIT),
+        rater_share: number(
+            raw.feedback.rater_share,
+            RATER_SHARE,
+            |share| (0.0..=1.0).contains(&share),
+            "from 0 to 1",
+            problems,
+        ),
         failures_count: raw.feedback.failures_count,
         unpriced: Vec::new(),
     };
@@ -429,8 +439,19 @@ fn route(
             certified.fallback.get_or_insert_with(|| dearest(&zoo, &feedback.unpriced).to_string());
             *params = certified;
         }
-        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit, failures_count, .. } = *feedback;
-        let spec = RouteSpec { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone, failures_count };
+        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit, rater_share, failures_count, .. } =
+            *feedback;
+        let spec = RouteSpec {
+            alpha,
+            zoo,
+            policy,
+            feedback_window_ms,
+            audit_rate,
+            rater_limit,
+            rater_share,
+            alone,
+            failures_count,
+        };
         spec.check()?;
         Ok(Some(Route { spec, warm_start, affinity }))
     };

@@ -21,6 +21,7 @@ fn learnt(policy: &str) -> Router {
         feedback_window_ms: 1_000,
         audit_rate: 0.5,
         rater_limit: 0,
+        rater_share: 0.0,
         alone: false,
         failures_count: false,
     };

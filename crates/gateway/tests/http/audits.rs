@@ -10,7 +10,7 @@ const AUDITED: Settings = Settings {
     server: "",
     upstream: "",
     store: "keep_prompts = true",
-    feedback: "audit_rate = 1.0\nrater_limit = 2",
+    feedback: "audit_rate = 1.0\nrater_limit = 2\nrater_share = 0",
     small: "",
     small_url: None,
     features: String::new(),
@@ -166,5 +166,27 @@ async fn a_rater_beyond_the_limit_is_acknowledged_and_not_counted() {
     let aside = metric(&rig, "slarouter_ratings_set_aside{route=\"default\"}").await;
     let labels = metric(&rig, "slarouter_labelled_decisions{route=\"default\"}").await;
     assert!(aside >= 1.0 && labels >= 2.0 && aside + labels == 5.0, "{aside} set aside, {labels} counted");
+    rig.stop().await;
+}
+
+/// Many speak first; then one, whose share of what is said is one word, until others have said enough.
+#[tokio::test]
+async fn a_rater_has_no_more_than_a_share_of_what_is_said() {
+    let settings = Settings { feedback: "rater_limit = 0", ..AUDITED };
+    let mut rig = Rig::start(&settings).await;
+    for round in 0..18 {
+        let answer = rig.ask(false).await;
+        let rater = if round < 12 { format!("user {round}") } else { "eve".to_owned() };
+        let body = json!({ "id": id(&answer), "rating": if round < 12 { "up" } else { "down" }, "rater": rater });
+        assert_eq!(say(&rig, body).await, (202, json!({ "id": id(&answer), "status": "recorded" })));
+        if round == 15 {
+            rig = rig.restart(&settings).await;
+        }
+    }
+    let rig = rig.restart(&settings).await;
+    let aside = metric(&rig, "slarouter_ratings_set_aside{route=\"default\"}").await;
+    let labels = metric(&rig, "slarouter_labelled_decisions{route=\"default\"}").await;
+    // Among a dozen her share is 2 of 13: two words where all spoke of one model, and one of the other model.
+    assert!(aside >= 3.0 && aside + labels == 18.0, "{aside} set aside, {labels} counted");
     rig.stop().await;
 }

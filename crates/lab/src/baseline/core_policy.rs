@@ -25,6 +25,7 @@ impl CorePolicy {
             feedback_window_ms: u64::MAX,
             audit_rate: 0.0,
             rater_limit: 0,
+            rater_share: 0.0,
             alone: false,
             failures_count: false,
         };
