@@ -26,3 +26,4 @@ mod shutdown;
 mod telemetry;
 mod timeouts;
 mod tls;
+mod tokens;
