@@ -21,6 +21,7 @@ mod metrics;
 mod prices;
 mod protocols;
 mod reload;
+mod secrets;
 mod setup;
 mod shutdown;
 mod telemetry;
