@@ -28,6 +28,8 @@ lint: setup-lint
 	cargo clippy -p slarouter-text -p slarouter-lab --features slarouter-text/bert,slarouter-lab/bert --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --lib --no-deps --locked --quiet
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+	@cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || \
+		{ echo "fuzz/Cargo.lock is behind: cargo metadata --manifest-path fuzz/Cargo.toml"; exit 1; }
 	@echo "not checked: security advisories, which need a network: cargo deny check advisories"
 
 fmt:
