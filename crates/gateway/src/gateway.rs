@@ -96,7 +96,9 @@ pub enum StartError {
     #[error("the saved state: {0}")]
     Learning(#[from] LearningError),
     /// The HTTP client cannot be made; likely the system's TLS roots.
-    #[error("the HTTP client: {0}")]
+    #[error(
+        "the HTTP client: {0}: it needs certificates of authorities: install ca-certificates, or set SSL_CERT_FILE"
+    )]
     Client(#[from] reqwest::Error),
     /// The encoder cannot be used.
     #[error("the encoder of [features]: {0}")]

@@ -51,8 +51,12 @@ pub struct OutcomeRecord {
     pub input_tokens: Option<f64>,
     /// Those of them that came from the provider's cache.
     pub cached_tokens: Option<f64>,
+    /// Those of them that were written to it.
+    pub cache_write_tokens: Option<f64>,
     /// Output tokens billed, if reported.
     pub output_tokens: Option<f64>,
+    /// Those of them that were reasoning.
+    pub reasoning_tokens: Option<f64>,
     /// USD.
     pub cost: f64,
     /// From arrival to the last byte.

@@ -245,8 +245,9 @@ fn check(entry: &Entry) -> Result<(), StoreError> {
                     .all(|c| [c.probability, c.satisfaction, c.cost, c.score].into_iter().all(f64::is_finite))
         }
         Entry::Outcome(record) => {
-            let known = [record.input_tokens, record.cached_tokens, record.output_tokens, record.ttft_ms];
-            record.cost.is_finite() && record.latency_ms.is_finite() && known.into_iter().flatten().all(f64::is_finite)
+            let input = [record.input_tokens, record.cached_tokens, record.cache_write_tokens];
+            let known = input.into_iter().chain([record.output_tokens, record.reasoning_tokens, record.ttft_ms]);
+            record.cost.is_finite() && record.latency_ms.is_finite() && known.flatten().all(f64::is_finite)
         }
         Entry::Reroute { .. } | Entry::Spend(_) => true,
     };

@@ -52,7 +52,9 @@ fn outcome(id: u128) -> OutcomeRecord {
         attempts: 2,
         input_tokens: Some(17.0),
         cached_tokens: None,
+        cache_write_tokens: Some(0.0),
         output_tokens: Some(0.1 + 0.2),
+        reasoning_tokens: Some(0.7 / 3.0),
         cost: 1.0e-9 / 7.0,
         latency_ms: 12.5,
         ttft_ms: Some(f64::MIN_POSITIVE),
@@ -177,6 +179,8 @@ async fn entries_that_could_not_be_read_back_are_refused_and_harm_nothing() {
     assert!(matches!(store.log(Entry::Decision(bad)), Err(StoreError::Entry)));
     let bad = OutcomeRecord { cost: f64::INFINITY, ..outcome(1) };
     assert!(matches!(store.log(Entry::Outcome(bad)), Err(StoreError::Entry)));
+    let bad = OutcomeRecord { reasoning_tokens: Some(f64::NAN), ..outcome(1) };
+    assert!(matches!(store.log(Entry::Outcome(bad)), Err(StoreError::Entry)));
     // The second decision with one id is ignored; what is around it is kept.
     for id in [1, 2, 1, 3] {
         store.log(Entry::Decision(record(id))).unwrap();
@@ -298,6 +302,11 @@ async fn a_database_of_release_0_1_opens_and_reads() {
     assert_eq!(store.decision(DecisionId(7)).await.unwrap().unwrap().record, record(7));
     assert_eq!(store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap(), Receipt::Duplicate);
     assert_eq!(store.load_snapshots().await.unwrap()[0].state, [1, 2, 3]);
+    // Counts that it did not keep are unknown, not 0.
+    let Event::Finished { outcome: ended, .. } = &events[3] else { panic!("{:?}", events[3]) };
+    // A dump ends a text at its first NUL.
+    let error = Some("gone".to_owned());
+    assert_eq!(*ended, OutcomeRecord { cache_write_tokens: None, reasoning_tokens: None, error, ..outcome(7) });
     // Before there were audits nothing was drawn, and all feedback was the users'.
     assert!(matches!(&events[4], Event::Rated { rated, .. } if rated.source == Source::User));
     assert!(store.pending_audits(None, Timestamp(0), 10).await.unwrap().is_empty());

@@ -1,7 +1,9 @@
 //! Calls to upstreams until one answers.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use slarouter_core::{Reason, decision_rng, uniform};
+use slarouter_core::{DecisionId, Reason, decision_rng, uniform};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::hedge::{Asked, call_hedged};
@@ -9,7 +11,7 @@ use super::model;
 use super::ticket::{Call, Ticket};
 use crate::app::App;
 use crate::config::Model;
-use crate::health::Refused;
+use crate::health::{Admission, Refused};
 use crate::protocol::Endpoint;
 use crate::protocol::bridge::Bridge;
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next, Upstream};
@@ -18,6 +20,30 @@ use crate::wire::{response, stream};
 
 /// Longest pause before a retry, before jitter.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// The calls that are made for one request.
+pub(super) trait Calls {
+    type Answer;
+
+    /// How many there have been.
+    fn made(&self) -> u32;
+
+    /// Makes one to a model that lets it in; `rest` come after that model.
+    async fn make(
+        &mut self,
+        asked: Asked<'_>,
+        admission: Admission,
+        rest: &[Arc<str>],
+    ) -> Result<Self::Answer, Failure>;
+}
+
+/// The calls for an answer that is decided on, logged and learnt from.
+struct Answering<'a> {
+    app: &'a App,
+    ticket: &'a mut Ticket,
+    request: &'a Request,
+    headers: &'a HeaderMap,
+}
 
 /// Calls the chosen model, with retries, then falls back along the route. Nothing has gone to the client yet.
 pub(super) async fn call(
@@ -33,8 +59,51 @@ pub(super) async fn call(
         let rest = decision.fallbacks().into_iter().map(|candidate| candidate.model.clone());
         order.extend(rest.filter(|name| !excluded.contains(&&**name)));
     }
+    let id = ticket.id();
+    in_order(app, id, &order, &mut Answering { app, ticket, request, headers }).await
+}
+
+impl Calls for Answering<'_> {
+    type Answer = Answer;
+
+    fn made(&self) -> u32 {
+        self.ticket.attempts()
+    }
+
+    async fn make(&mut self, asked: Asked<'_>, admission: Admission, rest: &[Arc<str>]) -> Result<Answer, Failure> {
+        let Self { app, ticket, request, headers } = self;
+        ticket.attempt(asked.model, admission);
+        // What is slow a second time is the retries' affair.
+        let hedge = app.config.upstream.hedge.filter(|_| ticket.attempts() == 1);
+        let answer = match hedge {
+            Some(hedge) => call_hedged(app, ticket, asked, rest, request, headers, hedge).await,
+            None => ask(app, asked, request, headers, ticket.trace_context(headers, Call::First)).await,
+        };
+        match &answer {
+            Ok(answer) => {
+                ticket.answered();
+                if let Some(trace) = ticket.trace() {
+                    trace.answered(matches!(answer, Answer::Stream { .. }));
+                }
+            }
+            Err(failure) => {
+                fail(app, ticket.public_id(), asked, failure);
+                ticket.attempt_failed(failure);
+            }
+        }
+        answer
+    }
+}
+
+/// Makes calls until one is answered: to the first model of `order`, with retries, then to the others.
+pub(super) async fn in_order<C: Calls>(
+    app: &App,
+    id: DecisionId,
+    order: &[Arc<str>],
+    calls: &mut C,
+) -> Result<C::Answer, Failure> {
     let mut last = Failure::Broken("the model is not configured any more".to_owned());
-    let mut jitter = decision_rng(!app.config.server.seed, ticket.id());
+    let mut jitter = decision_rng(!app.config.server.seed, id);
     // Where every circuit is open the chosen model is tried all the same: trying beats refusing.
     for forced in [false, true] {
         for (place, name) in order.iter().enumerate().take(if forced { 1 } else { order.len() }) {
@@ -42,7 +111,7 @@ pub(super) async fn call(
             // Retries are for the first choice.
             let retries = if place == 0 { app.config.upstream.retries } else { 0 };
             for attempt in 0..=retries {
-                if ticket.attempts() >= app.config.upstream.max_attempts {
+                if calls.made() >= app.config.upstream.max_attempts {
                     return Err(last);
                 }
                 if attempt == 0 {
@@ -53,38 +122,20 @@ pub(super) async fn call(
                 } else {
                     sleep(backoff(app.config.upstream.backoff, attempt).mul_f64(0.5 + uniform(&mut jitter))).await;
                 }
-                match health.enter(Instant::now(), forced).await {
-                    Ok(admission) => ticket.attempt(model, admission),
+                let admission = match health.enter(Instant::now(), forced).await {
+                    Ok(admission) => admission,
                     Err(Refused::Circuit) => break,
                     Err(Refused::Busy) => {
                         last = Failure::Busy;
                         app.metrics.failure(name, last.kind());
                         break;
                     }
-                }
-                app.metrics.called(name);
-                let asked = Asked { model, health };
-                // What is slow a second time is the retries' affair.
-                let hedge = app.config.upstream.hedge.filter(|_| ticket.attempts() == 1);
-                let answer = match hedge {
-                    Some(hedge) => call_hedged(app, ticket, asked, &order[place + 1..], request, headers, hedge).await,
-                    None => {
-                        let context = ticket.trace_context(headers, Call::First);
-                        ask(app, asked, request, headers, context).await
-                    }
                 };
-                let failure = match answer {
-                    Ok(answer) => {
-                        ticket.answered();
-                        if let Some(trace) = ticket.trace() {
-                            trace.answered(matches!(answer, Answer::Stream { .. }));
-                        }
-                        return Ok(answer);
-                    }
+                app.metrics.called(name);
+                let failure = match calls.make(Asked { model, health }, admission, &order[place + 1..]).await {
+                    Ok(answer) => return Ok(answer),
                     Err(failure) => failure,
                 };
-                fail(app, ticket.public_id(), asked, &failure);
-                ticket.attempt_failed(&failure);
                 let next = failure.next();
                 last = failure;
                 match next {
@@ -94,7 +145,7 @@ pub(super) async fn call(
                 }
             }
         }
-        if ticket.attempts() > 0 || matches!(last, Failure::Busy) {
+        if calls.made() > 0 || matches!(last, Failure::Busy) {
             break;
         }
     }

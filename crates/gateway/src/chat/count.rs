@@ -6,24 +6,29 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 use slarouter_text::Conversation;
-use tokio::time::Instant;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::call::forwarded;
+use super::call::{Calls, forwarded, in_order};
+use super::hedge::Asked;
 use super::{MODEL, Target, allowed, failed, keep, model, set};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::clock::new_id;
 use crate::config::{Model, ModelProtocol};
-use crate::error::{ApiError, SHOULD_RETRY};
+use crate::error::ApiError;
+use crate::health::Admission;
 use crate::limits::{self, Estimate};
 use crate::openapi::{AnthropicErrorBody, MessagesBody};
 use crate::protocol::bridge::Bridge;
 use crate::protocol::{Endpoint, Protocol};
 use crate::upstream::{Answer, Failure};
+use crate::wire::json::{self, Object};
 use crate::wire::request::Request;
+use crate::wire::response::error_status;
 
 /// Whose count it is: `provider` or `estimate`.
 const TOKEN_COUNT: HeaderName = HeaderName::from_static("x-slarouter-token-count");
@@ -36,8 +41,8 @@ pub(crate) struct TokenCount {
 
 /// Counts the tokens of a messages request
 ///
-/// By the provider, for a model of Anthropic's protocol, and for a route by the first such model in it; else an estimate. The header
-/// `x-slarouter-token-count` says which.
+/// By the provider, for a model of Anthropic's protocol, and for a route by the first such model in it that answers; else an estimate. The
+/// header `x-slarouter-token-count` says which.
 #[utoipa::path(
     post, path = "/v1/messages/count_tokens", tag = "Answers",
     request_body = MessagesBody,
@@ -74,22 +79,24 @@ async fn count(app: &Arc<App>, caller: &Caller, headers: &HeaderMap, body: Bytes
             zoo.iter().filter_map(|spec| model(app, &spec.name)).collect()
         }
     };
-    let counts = |model: &&Model| model.protocol == ModelProtocol::Anthropic;
-    let available = |model: &&Model| app.health.is_available(&model.name, Instant::now());
-    let models: Vec<&Model> = models.into_iter().filter(counts).collect();
-    let Some(model) = models.iter().copied().find(available).or(models.first().copied()) else {
+    let counts = models.into_iter().filter(|model| model.protocol == ModelProtocol::Anthropic);
+    let order: Vec<Arc<str>> = counts.map(|model| model.name.clone()).collect();
+    if order.is_empty() {
         return estimate(&request);
-    };
-    Ok(match ask(app, model, &request, headers).await {
-        Ok(response) => response,
-        Err(failure) => {
-            let bridge = Bridge { endpoint: Endpoint::Messages, upstream: model.protocol };
-            let mut response = failed(&failure, bridge, Protocol::Messages);
-            // Nothing was tried again here.
-            response.headers_mut().remove(SHOULD_RETRY);
-            response
+    }
+    let mut calls = Counting { app, request: &request, headers, made: 0 };
+    let deadline = app.config.server.request_timeout;
+    match timeout(deadline, in_order(app, new_id(), &order, &mut calls)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(failure)) => {
+            let bridge = Bridge { endpoint: Endpoint::Messages, upstream: ModelProtocol::Anthropic };
+            Ok(failed(&failure, bridge, Protocol::Messages))
         }
-    })
+        Err(_) => {
+            let message = format!("no model answered within {} s", deadline.as_secs_f64());
+            Err(ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
+        }
+    }
 }
 
 /// An upstream of another protocol has nothing that counts; the gateway's own estimate is what it limits and predicts by.
@@ -102,10 +109,44 @@ fn estimate(request: &Request) -> Result<Response, ApiError> {
     Ok(response)
 }
 
+/// The calls for a count. Circuits and pauses keep them from a model and are not moved by them: what a provider counts with has limits and
+/// outages of its own, and is no reason to keep answers from anybody.
+struct Counting<'a> {
+    app: &'a App,
+    request: &'a Request,
+    headers: &'a HeaderMap,
+    made: u32,
+}
+
+impl Calls for Counting<'_> {
+    type Answer = Response;
+
+    fn made(&self) -> u32 {
+        self.made
+    }
+
+    async fn make(&mut self, asked: Asked<'_>, admission: Admission, _: &[Arc<str>]) -> Result<Response, Failure> {
+        self.made += 1;
+        let answer = ask(self.app, asked.model, self.request, self.headers).await;
+        drop(admission);
+        if let Err(failure) = &answer {
+            self.app.metrics.failure(&asked.model.name, failure.kind());
+            tracing::warn!(model = %asked.model.name, %failure, "tokens not counted");
+        }
+        answer
+    }
+}
+
 async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Response, Failure> {
     let body = request.upstream_body(model).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
     let forwarded = forwarded(headers, Endpoint::Messages, model);
     match app.upstream.call(model, "messages/count_tokens", &forwarded, body).await? {
+        Answer::Plain { headers, body, .. } if let Some(status) = error_status(&body) => {
+            Err(app.upstream.refusal(status, headers, body, true))
+        }
+        Answer::Plain { body, .. } if !is_count(&body) => {
+            Err(Failure::Broken("the answer has no `input_tokens`".to_owned()))
+        }
         Answer::Plain { status, headers, body } => {
             let mut response = (status, body).into_response();
             keep(response.headers_mut(), &headers);
@@ -115,4 +156,8 @@ async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -
         }
         Answer::Stream { .. } => Err(Failure::Broken("a stream is no count of tokens".to_owned())),
     }
+}
+
+fn is_count(body: &[u8]) -> bool {
+    Object::scan(body).is_ok_and(|object| object.get(body, "input_tokens").and_then(json::count).is_some())
 }

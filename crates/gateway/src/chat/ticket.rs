@@ -359,7 +359,12 @@ impl Ticket {
             attempts: self.attempts,
             input_tokens: usage.as_ref().map(|usage| usage.input_tokens as f64),
             cached_tokens: usage.as_ref().map(|usage| usage.cached_tokens as f64),
+            cache_write_tokens: usage.as_ref().map(|usage| usage.cache_write_tokens as f64),
             output_tokens: usage.as_ref().map(|usage| usage.output_tokens as f64),
+            // Anthropic bills it as output and does not say how much of that it was.
+            reasoning_tokens: usage
+                .filter(|_| self.upstream != ModelProtocol::Anthropic)
+                .map(|usage| usage.reasoning_tokens as f64),
             cost,
             latency_ms: elapsed.as_secs_f64() * 1e3,
             ttft_ms: self.first_byte.map(|first| first.duration_since(self.arrived).as_secs_f64() * 1e3),

@@ -16,7 +16,7 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, RouteSpec, Timestamp, 
 
 use super::features::features;
 use super::raw::{self, Count, Number, Text};
-use super::substitute::substitute;
+use super::substitute::{Sources, substitute};
 use super::{
     Config, LogFormat, Model, ModelProtocol, Problems, Route, Server, StoreConfig, Tls, UpstreamConfig, window,
 };
@@ -44,7 +44,7 @@ struct Feedback {
     unpriced: Vec<Arc<str>>,
 }
 
-pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Env<'a> = &'a dyn Sources;
 
 /// The settings; to be used only if `problems` stays empty.
 pub(super) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Config {

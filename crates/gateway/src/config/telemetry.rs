@@ -27,7 +27,7 @@ pub(super) fn telemetry(raw: raw::Telemetry, env: Env<'_>, problems: &mut Proble
         return TelemetryConfig { export: None, propagate };
     };
     let ms = |name, otherwise| Duration::from_millis(variable(env, name, otherwise));
-    let service_name = service_name.or_else(|| env("OTEL_SERVICE_NAME")).filter(|name| !name.is_empty());
+    let service_name = service_name.or_else(|| env.variable("OTEL_SERVICE_NAME")).filter(|name| !name.is_empty());
     let timeout = ms("OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT_MS).as_millis() as u64;
     let queue = usize::try_from(queue).unwrap_or(usize::MAX).min(1 << 20);
     let batch = usize::try_from(variable(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH)).unwrap_or(queue);
@@ -46,17 +46,17 @@ pub(super) fn telemetry(raw: raw::Telemetry, env: Env<'_>, problems: &mut Proble
 
 /// A positive number from the environment; what is none is not looked at, as OpenTelemetry wants it.
 fn variable(env: Env<'_>, name: &str, otherwise: u64) -> u64 {
-    let value = env(name).and_then(|value| value.trim().parse().ok());
+    let value = env.variable(name).and_then(|value| value.trim().parse().ok());
     value.filter(|value| (1..=1 << 40).contains(value)).unwrap_or(otherwise)
 }
 
 /// Where traces go; `None` if nowhere.
 fn url(endpoint: Option<&Text>, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
-    let is = |name: &str, value: &str| env(name).is_some_and(|held| held.trim().eq_ignore_ascii_case(value));
+    let is = |name: &str, value: &str| env.variable(name).is_some_and(|held| held.trim().eq_ignore_ascii_case(value));
     if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
         return None;
     }
-    let filled = |name: &str| env(name).filter(|value| !value.trim().is_empty());
+    let filled = |name: &str| env.variable(name).filter(|value| !value.trim().is_empty());
     let (url, name, place) = if let Some(endpoint) = endpoint {
         (below(&text(endpoint, env, problems)?), "endpoint", Some(endpoint.span()))
     } else if let Some(url) = filled("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {

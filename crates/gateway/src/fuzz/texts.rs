@@ -9,7 +9,7 @@ use slarouter_core::{DecisionId, Rating, Timestamp};
 
 use crate::auth::{self, Auth};
 use crate::clock::{parse_id, public_id};
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::keys::Scope;
 use crate::token::Signer;
 use crate::wire::json::{Edit, Object, WireError, splice};
@@ -56,10 +56,23 @@ pub(super) fn json(data: &[u8]) {
     }
 }
 
-/// A configuration file, in an environment that has every variable.
+/// Where every variable is set and every file is there.
+struct Everything;
+
+impl Sources for Everything {
+    fn variable(&self, _: &str) -> Option<String> {
+        Some(VALUE.to_owned())
+    }
+
+    fn file(&self, _: &str) -> Result<String, String> {
+        Ok(VALUE.to_owned())
+    }
+}
+
+/// A configuration file.
 pub(super) fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    match Config::parse(text, &|_| Some(VALUE.to_owned())) {
+    match Config::parse_with(text, &Everything) {
         Ok(config) => {
             assert!(config.routes.contains_key(&config.default_route));
             for (name, route) in &config.routes {
@@ -72,7 +85,7 @@ pub(super) fn config(data: &[u8]) {
         Err(errors) => {
             let shown = errors.to_string();
             assert!(!shown.is_empty() && errors.messages().count() > 0);
-            assert!(!shown.contains(VALUE), "a message shows what a variable holds: {shown}");
+            assert!(!shown.contains(VALUE), "a message shows what a variable or file holds: {shown}");
         }
     }
 }

@@ -86,7 +86,7 @@ async fn insert_decisions(
 async fn insert_outcomes(connection: &mut SqliteConnection, rows: &[(i64, &OutcomeRecord)]) -> Result<(), sqlx::Error> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO outcomes (seq, decision_id, time, model, status, ok, streamed, attempts, input_tokens, \
-         cached_tokens, output_tokens, cost, latency_ms, ttft_ms, error) ",
+         cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost, latency_ms, ttft_ms, error) ",
     );
     query.push_values(rows, |mut row, (seq, record)| {
         row.push_bind(*seq)
@@ -99,7 +99,9 @@ async fn insert_outcomes(connection: &mut SqliteConnection, rows: &[(i64, &Outco
             .push_bind(i64::from(record.attempts))
             .push_bind(record.input_tokens)
             .push_bind(record.cached_tokens)
+            .push_bind(record.cache_write_tokens)
             .push_bind(record.output_tokens)
+            .push_bind(record.reasoning_tokens)
             .push_bind(record.cost)
             .push_bind(record.latency_ms)
             .push_bind(record.ttft_ms)
