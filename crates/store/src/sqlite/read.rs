@@ -22,9 +22,10 @@ pub(super) fn last_seq(connection: &Connection) -> Result<u64, rusqlite::Error> 
     Ok(last as u64)
 }
 
+/// In the order in which they were saved.
 pub(crate) fn snapshots(connection: &Connection) -> Result<Vec<Snapshot>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, route, time, state FROM snapshots WHERE seq = (SELECT MAX(seq) FROM snapshots) ORDER BY route",
+        "SELECT seq, route, time, state FROM snapshots WHERE seq = (SELECT MAX(seq) FROM snapshots) ORDER BY rowid",
     )?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
