@@ -36,6 +36,11 @@ pub fn estimate_tokens(text: &str) -> u32 {
             }
             SPACE => {
                 at = run(bytes, at, SPACE);
+                if byte == b' ' && at - start == 1 && !bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                    // Part of the word after it.
+                    after_mark = false;
+                    continue;
+                }
                 let length = at - start;
                 // Length of the run after its last line end.
                 let indent = bytes[start..at].iter().rev().position(|byte| *byte == b'\n').unwrap_or(length);
@@ -129,7 +134,8 @@ impl Class {
     fn tokens(self, length: f64) -> f64 {
         match self {
             // Common words are one token up to about seven letters; longer ones are cut.
-            Self::Latin => 1.0 + ((length - 7.0) / 6.0).max(0.0),
+            Self::Latin if length <= 7.0 => 1.0,
+            Self::Latin => 1.0 + (length - 7.0) / 6.0,
             Self::Accented => 0.8 * length,
             Self::Letter => 0.55 + length / 6.0,
             Self::Wide => 0.72,

@@ -84,15 +84,10 @@ impl<'a> NGrams<'a> {
                 at += character.len_utf8();
                 continue;
             }
-            if byte.is_ascii_alphabetic() {
-                let letters = bytes[at..].iter().position(|byte| !byte.is_ascii_alphabetic());
-                let end = letters.map_or(bytes.len(), |letters| at + letters);
-                grams.letters(&bytes[at..end]);
-                at = end;
-                continue;
-            }
             at += 1;
             match byte {
+                b'a'..=b'z' => grams.push(byte),
+                b'A'..=b'Z' => grams.push(byte | 0x20),
                 b'0'..=b'9' => grams.digit(),
                 _ => {
                     grams.end();
@@ -105,14 +100,6 @@ impl<'a> NGrams<'a> {
         }
         grams.end();
         grams.words
-    }
-
-    fn letters(&mut self, letters: &[u8]) {
-        let room = &mut self.word[self.length..];
-        for (to, from) in room.iter_mut().zip(letters) {
-            *to = from | 0x20;
-        }
-        self.length = WORD.min(self.length + letters.len());
     }
 
     fn push(&mut self, byte: u8) {

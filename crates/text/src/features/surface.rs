@@ -1,6 +1,6 @@
 //! Surface statistics: lengths, shares of kinds of characters, signs of code, mathematics, lists.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
 use crate::Conversation;
 
@@ -36,33 +36,48 @@ struct Counts {
 const MARKS: [&[u8]; 12] =
     [b"?", b"!", b".", b",;:", b"(){}[]", b"\"'`", b"=<>", b"+-*/^", b"\\$", b"_#@", b"%&|~", b"\t"];
 
+const fn mark_table() -> [u8; 256] {
+    let mut table = [u8::MAX; 256];
+    let mut group = 0;
+    while group < MARKS.len() {
+        let mut i = 0;
+        while i < MARKS[group].len() {
+            table[MARKS[group][i] as usize] = group as u8;
+            i += 1;
+        }
+        group += 1;
+    }
+    table
+}
+
+const MARK_OF: [u8; 256] = mark_table();
+
 impl Counts {
     fn of(text: &str) -> Self {
         let mut seen = Self::default();
-        let mut of_byte = [0_u32; 256];
         let bytes = text.as_bytes();
         for (at, &byte) in bytes.iter().enumerate() {
-            of_byte[usize::from(byte)] += 1;
-            // What tells something beside what stands before or after it.
-            if matches!(byte, b' ' | b'\n' | b'.' | b'`' | b'\\' | b':') {
-                seen.sign(byte, &bytes[..at], &bytes[at + 1..]);
+            match byte {
+                b'a'..=b'z' => seen.lower += 1,
+                b' ' => seen.keyword |= is_keyword(&bytes[..at]),
+                b'A'..=b'Z' => seen.upper += 1,
+                b'0'..=b'9' => seen.digits += 1,
+                0x80.. => seen.foreign += 1,
+                b'\n' => {
+                    seen.newlines += 1;
+                    seen.bullet |= bytes[at + 1..].starts_with(b"- ");
+                }
+                _ => seen.mark(byte, &bytes[..at], &bytes[at + 1..]),
             }
         }
-        let sum = |range: RangeInclusive<u8>| range.map(|byte| of_byte[usize::from(byte)]).sum();
-        seen.digits = sum(b'0'..=b'9');
-        seen.upper = sum(b'A'..=b'Z');
-        seen.lower = sum(b'a'..=b'z');
-        seen.foreign = sum(0x80..=u8::MAX);
-        seen.newlines = sum(b'\n'..=b'\n');
-        seen.formula |= sum(b'$'..=b'$') > 0;
-        seen.marks = MARKS.map(|marks| marks.iter().map(|mark| of_byte[usize::from(*mark)]).sum());
         seen
     }
 
-    fn sign(&mut self, byte: u8, before: &[u8], after: &[u8]) {
+    fn mark(&mut self, byte: u8, before: &[u8], after: &[u8]) {
+        if let Some(count) = self.marks.get_mut(usize::from(MARK_OF[usize::from(byte)])) {
+            *count += 1;
+        }
         match byte {
-            b' ' => self.keyword |= is_keyword(before),
-            b'\n' => self.bullet |= after.starts_with(b"- "),
             b'.' => {
                 let place = before.last().and_then(|last| b"ABC12".iter().position(|label| label == last));
                 if let Some(place) = place {
@@ -70,6 +85,7 @@ impl Counts {
                 }
             }
             b'`' => self.fence |= before.ends_with(b"``"),
+            b'$' => self.formula = true,
             b'\\' => self.formula |= after.starts_with(b"(") || after.starts_with(b"frac"),
             b':' => self.link |= before.ends_with(b"http") || before.ends_with(b"https"),
             _ => {}
