@@ -44,6 +44,15 @@ pub(crate) struct SqliteStore {
     ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
+/// The writer's end of the inbox, which is abandoned however the writer ends, a panic included.
+struct Abandoning(Arc<Inbox>);
+
+impl Drop for Abandoning {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 impl SqliteStore {
     pub(crate) async fn open(path: &str, queue: usize) -> Result<Self, StoreError> {
         Self::with(Options::new(path), queue).await
@@ -66,9 +75,10 @@ impl SqliteStore {
         let failing = Arc::new(AtomicBool::new(false));
         let writer = Writer::new(options, connection, lock, last, commit, dropped.clone(), failing.clone());
         let (end, ended) = oneshot::channel();
-        let commands = inbox.clone();
+        let commands = Abandoning(inbox.clone());
         let work = move || {
-            writer.run(&commands);
+            writer.run(&commands.0);
+            drop(commands);
             // Nobody may be waiting for it.
             let _ = end.send(());
         };

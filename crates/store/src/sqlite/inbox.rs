@@ -70,6 +70,13 @@ impl Inbox {
         self.changed.notify_one();
     }
 
+    /// The writer is gone: nobody must wait for it.
+    pub(super) fn abandon(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        waiting.commands.clear();
+    }
+
     /// Waits for commands, but no longer than `patience`, and takes a batch of them; none once that is over. `None` once it is closed
     /// and empty.
     pub(super) fn take(&self, patience: Option<Duration>) -> Option<Vec<Command>> {
@@ -99,5 +106,43 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // A panic cannot leave it half changed: each change is one call.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::Spending;
+
+    fn entry() -> Entry {
+        Entry::Spend(Spending { account: "a".into(), day: 1, nano_usd: 1 })
+    }
+
+    #[test]
+    fn batches_are_bounded_and_what_is_urgent_in_the_rest_stays_so() {
+        let inbox = Inbox::new(2 * BATCH);
+        let (reply, _answer) = oneshot::channel();
+        (0..2 * BATCH).for_each(|_| inbox.log(entry()).unwrap());
+        assert!(matches!(inbox.log(entry()), Err(StoreError::Full)));
+        inbox.ask(Command::Flush { reply }).unwrap();
+        inbox.close();
+        let taken = || inbox.take(None).map(|batch| batch.len());
+        assert_eq!([taken(), taken()], [Some(BATCH); 2]);
+        assert!(inbox.lock().urgent);
+        assert_eq!([taken(), taken()], [Some(1), None]);
+        assert!(matches!(inbox.log(entry()), Err(StoreError::Closed)));
+        assert_eq!(Inbox::new(1).take(Some(Duration::ZERO)).map(|batch| batch.len()), Some(0), "patience ends");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_writer_that_is_gone() {
+        let inbox = Inbox::new(1);
+        let (reply, answer) = oneshot::channel();
+        inbox.ask(Command::Flush { reply }).unwrap();
+        inbox.abandon();
+        assert!(answer.blocking_recv().is_err());
+        assert!(matches!(inbox.log(entry()), Err(StoreError::Closed)));
     }
 }
