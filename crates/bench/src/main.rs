@@ -1,5 +1,6 @@
 //! Load on the gateway and its peers, side by side on one machine; `make bench-gateway`, docs/benchmarks.md.
 
+mod cost;
 mod figures;
 mod gateways;
 mod http;
@@ -22,6 +23,8 @@ struct Args {
 enum Command {
     /// Measures, and writes report.md and report.json
     Run(run::RunArgs),
+    /// Measures what a request costs the gateway's process, by thread, of one build or several by turns
+    Cost(cost::CostArgs),
     /// The upstream: prints where it listens as one JSON line, and serves until its standard input closes
     Mock(mock::MockArgs),
 }
@@ -31,6 +34,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Run(args) => run::run(args).await,
+        Command::Cost(args) => cost::run(args).await,
         Command::Mock(args) => mock::serve(args).await,
     }
 }

@@ -2,13 +2,15 @@
 
 mod retry_after;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, StatusCode, header};
+use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 
@@ -24,6 +26,8 @@ pub(crate) struct Upstream {
     client: reqwest::Client,
     config: UpstreamConfig,
     clock: Arc<Clock>,
+    /// As they are once parsed: as many as there are models and paths.
+    urls: RwLock<HashMap<String, Url>>,
 }
 
 /// A 2xx answer whose first bytes have arrived.
@@ -68,7 +72,7 @@ pub(crate) enum Next {
 
 impl Upstream {
     pub(crate) fn new(config: UpstreamConfig, clock: Arc<Clock>) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: client(config.connect_timeout).build()?, config, clock })
+        Ok(Self { client: client(config.connect_timeout).build()?, config, clock, urls: RwLock::default() })
     }
 
     /// For another configuration. Connections are kept, unless how they are made has changed.
@@ -77,7 +81,7 @@ impl Upstream {
         if config.connect_timeout != self.config.connect_timeout {
             return Self::new(config, clock);
         }
-        Ok(Self { client: self.client.clone(), config, clock })
+        Ok(Self { client: self.client.clone(), config, clock, urls: RwLock::default() })
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
@@ -93,7 +97,7 @@ impl Upstream {
         headers: &HeaderMap,
         body: Vec<u8>,
     ) -> Result<Answer, Failure> {
-        let url = format!("{}/{path}", model.base_url.trim_end_matches('/'));
+        let url = self.url(format!("{}/{path}", model.base_url.trim_end_matches('/')))?;
         let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").headers(headers.clone());
         let request = signed(request, model, !headers.contains_key(ANTHROPIC_VERSION)).body(body);
         let response = match timeout(self.config.response_timeout, request.send()).await {
@@ -123,6 +127,16 @@ impl Upstream {
         } else {
             Err(self.refusal(status, headers, body, false))
         }
+    }
+
+    fn url(&self, text: String) -> Result<Url, Failure> {
+        let known = self.urls.read().unwrap_or_else(PoisonError::into_inner).get(&text).cloned();
+        if let Some(url) = known {
+            return Ok(url);
+        }
+        let url = Url::parse(&text).map_err(|error| Failure::Broken(format!("the model's base_url: {error}")))?;
+        self.urls.write().unwrap_or_else(PoisonError::into_inner).insert(text, url.clone());
+        Ok(url)
     }
 
     /// Asks whether it lives; only a 2xx will do. The answer's body is not read.

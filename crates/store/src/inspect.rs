@@ -3,11 +3,10 @@
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
+use rusqlite::{Connection, OptionalExtension};
 use slarouter_core::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, Row};
 
-use crate::sqlite::{lock_path, newest_migration, snapshots};
+use crate::sqlite::{Options, lock_path, newest_migration, snapshots};
 use crate::{Snapshot, StoreError};
 
 /// What a database looks like.
@@ -55,36 +54,27 @@ pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
     let Ok(file) = std::fs::metadata(&path) else {
         return Ok(Inspection { path, in_use, newest, content: None });
     };
-    let options = SqliteConnectOptions::new().filename(&path).read_only(true).disable_statement_logging();
-    let mut connection = options.connect().await?;
-    let content = content(&mut connection, file.len(), newest).await;
-    // Whatever the reading gave, there is nothing to do about a bad end of it.
-    let _ = connection.close().await;
-    Ok(Inspection { path, in_use, newest, content: Some(content?) })
+    let options = Options::new(&path);
+    let reading = tokio::task::spawn_blocking(move || content(&options.reader()?, file.len(), newest));
+    // It ends early only by a panic, or with the runtime.
+    let content = reading.await.map_err(|_| StoreError::Closed)??;
+    Ok(Inspection { path, in_use, newest, content: Some(content) })
 }
 
-async fn content(connection: &mut SqliteConnection, bytes: u64, newest: i64) -> Result<Content, StoreError> {
-    let tables: i64 = sqlx::query("SELECT COUNT(*) AS n FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-        .fetch_one(&mut *connection)
-        .await?
-        .try_get("n")?;
+fn content(connection: &Connection, bytes: u64, newest: i64) -> Result<Content, StoreError> {
+    let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).optional();
     let mut content = Content { bytes, version: 0, latest: None, has_keys: false, snapshots: Vec::new() };
-    if tables == 0 {
+    if number("SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'")?.is_none() {
         // Made and never used, or not ours; the gateway makes its tables at the start.
         return Ok(content);
     }
-    content.version = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM _sqlx_migrations WHERE success")
-        .fetch_one(&mut *connection)
-        .await?
-        .try_get("version")?;
+    content.version =
+        number("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success")?.unwrap_or_default();
     if content.version == newest {
-        let latest = sqlx::query("SELECT time FROM decisions ORDER BY seq DESC LIMIT 1");
-        let latest = latest.fetch_optional(&mut *connection).await?;
-        content.latest =
-            latest.map(|row| row.try_get::<i64, _>("time")).transpose()?.map(|time| Timestamp(time.max(0) as u64));
-        let keys = sqlx::query("SELECT 1 FROM api_keys LIMIT 1").fetch_optional(&mut *connection).await?;
-        content.has_keys = keys.is_some();
-        content.snapshots = snapshots(&mut *connection).await?;
+        let latest = number("SELECT time FROM decisions ORDER BY seq DESC LIMIT 1")?;
+        content.latest = latest.map(|time| Timestamp(time.max(0) as u64));
+        content.has_keys = number("SELECT 1 FROM api_keys LIMIT 1")?.is_some();
+        content.snapshots = snapshots(connection)?;
     }
     Ok(content)
 }

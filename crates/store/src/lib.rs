@@ -160,6 +160,14 @@ pub enum StoreError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A change of the tables was cut short, or was not the one that this release knows. Restore a copy of the database.
+    #[error(
+        "the tables of the database are damaged: migration {0} is not what this release would have done; restore a copy"
+    )]
+    Migration(i64),
+    /// The system starts no thread to write the log.
+    #[error("the thread that writes the log: {0}")]
+    Thread(std::io::Error),
     /// The rated decision is not in the log. The client is at fault, or the decision was lost in a crash.
     #[error("the decision is not in the log")]
     UnknownDecision,
@@ -180,7 +188,7 @@ pub enum StoreError {
     Unavailable(String),
     /// The database cannot be read.
     #[error("the database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] rusqlite::Error),
     /// A row does not hold what this release writes.
     #[error("row {seq} of the log is unreadable: {what}")]
     Row {

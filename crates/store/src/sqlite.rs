@@ -1,97 +1,89 @@
-//! SQLite: one writer task with group commit, a pool of readers.
+//! SQLite: one writer thread with group commit, and readers beside it.
 
 mod audits;
+mod events;
+mod inbox;
 mod insert;
 mod keys;
+mod open;
 mod read;
+mod readers;
+mod row;
 mod write;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use slarouter_core::{DecisionId, Receipt, Timestamp};
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
     Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
     StoreError, StoredDecision,
 };
+use inbox::Inbox;
+pub(crate) use open::{Options, newest_migration};
 pub(crate) use read::snapshots;
+use readers::Readers;
 use write::{Command, Writer};
 
 #[cfg(test)]
 mod tests;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// How long to wait for a lock that another process holds.
-const BUSY: Duration = Duration::from_secs(5);
-/// Readers run beside the writer, as WAL allows.
-const READERS: u32 = 4;
-
 pub(crate) struct SqliteStore {
-    /// `None` once closed.
-    commands: std::sync::Mutex<Option<mpsc::Sender<Command>>>,
+    inbox: Arc<Inbox>,
     committed: watch::Receiver<u64>,
     dropped: Arc<AtomicU64>,
     failing: Arc<AtomicBool>,
-    readers: SqlitePool,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    readers: Readers,
+    /// Answers when the writer has ended; `None` once somebody waits for that.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+/// The writer's end of the inbox, which is abandoned however the writer ends, a panic included.
+struct Abandoning(Arc<Inbox>);
+
+impl Drop for Abandoning {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl SqliteStore {
     pub(crate) async fn open(path: &str, queue: usize) -> Result<Self, StoreError> {
-        Self::with(SqliteConnectOptions::new().filename(path).busy_timeout(BUSY), queue).await
+        Self::with(Options::new(path), queue).await
     }
 
-    async fn with(options: SqliteConnectOptions, queue: usize) -> Result<Self, StoreError> {
-        let lock = lock(options.get_filename())?;
-        let options = options
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // FULL: a commit is on disk, not only with the operating system, when it returns.
-            .synchronous(SqliteSynchronous::Full)
-            .disable_statement_logging();
-        let mut connection = options.connect().await?;
-        MIGRATIONS.run(&mut connection).await.map_err(|error| match error {
-            MigrateError::VersionMissing(version) => {
-                StoreError::Newer(format!("it has migration {version}, which this release does not know"))
-            }
-            other => StoreError::Database(other.into()),
-        })?;
-        let last = read::last_seq(&mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(options.clone().read_only(true).create_if_missing(false))
-            .await?;
-        let (commands, waiting) = mpsc::channel(queue.max(1));
+    async fn with(options: Options, queue: usize) -> Result<Self, StoreError> {
+        let lock = lock(&options.path)?;
+        let readers = Readers::new(options.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let mut connection = options.writer()?;
+            open::migrate(&mut connection)?;
+            let last = read::last_seq(&connection)?;
+            Ok::<_, StoreError>((options, connection, last))
+        });
+        // It ends early only by a panic, or with the runtime.
+        let (options, connection, last) = opening.await.map_err(|_| StoreError::Closed)??;
+        let inbox = Arc::new(Inbox::new(queue));
         let (commit, committed) = watch::channel(last);
         let dropped = Arc::new(AtomicU64::new(0));
         let failing = Arc::new(AtomicBool::new(false));
         let writer = Writer::new(options, connection, lock, last, commit, dropped.clone(), failing.clone());
-        let writer = tokio::spawn(writer.run(waiting));
-        Ok(Self {
-            commands: std::sync::Mutex::new(Some(commands)),
-            committed,
-            dropped,
-            failing,
-            readers,
-            writer: Mutex::new(Some(writer)),
-        })
-    }
-
-    fn commands(&self) -> Result<mpsc::Sender<Command>, StoreError> {
-        // A panic cannot happen while the lock is held: it only guards a clone.
-        let guard = self.commands.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        guard.clone().ok_or(StoreError::Closed)
+        let (end, ended) = oneshot::channel();
+        let commands = Abandoning(inbox.clone());
+        let work = move || {
+            writer.run(&commands.0);
+            drop(commands);
+            // Nobody may be waiting for it.
+            let _ = end.send(());
+        };
+        std::thread::Builder::new().name("log-writer".to_owned()).spawn(work).map_err(StoreError::Thread)?;
+        Ok(Self { inbox, committed, dropped, failing, readers, ended: Mutex::new(Some(ended)) })
     }
 
     async fn ask<T>(
@@ -99,8 +91,15 @@ impl SqliteStore {
         command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.commands()?.send(command(reply)).await.map_err(|_| StoreError::Closed)?;
+        self.inbox.ask(command(reply))?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for SqliteStore {
+    /// The writer ends by itself.
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }
 
@@ -108,10 +107,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn log(&self, entry: Entry) -> Result<(), StoreError> {
         check(&entry)?;
-        self.commands()?.try_send(Command::Log(entry)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Full,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-        })
+        self.inbox.log(entry)
     }
 
     async fn configure(&self, time: Timestamp, route: &str, spec: &str) -> Result<(), StoreError> {
@@ -131,7 +127,7 @@ impl Store for SqliteStore {
     }
 
     async fn events_after(&self, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-        read::events_after(&self.readers, seq, limit).await
+        self.readers.read(move |connection| events::after(connection, seq, limit)).await
     }
 
     fn committed(&self) -> watch::Receiver<u64> {
@@ -156,11 +152,11 @@ impl Store for SqliteStore {
     }
 
     async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
-        read::snapshots(&self.readers).await
+        self.readers.read(|connection| read::snapshots(connection)).await
     }
 
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
-        read::decision(&self.readers, id).await
+        self.readers.read(move |connection| read::decision(connection, id)).await
     }
 
     async fn pending_audits(
@@ -169,11 +165,11 @@ impl Store for SqliteStore {
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<PendingAudit>, StoreError> {
-        audits::pending(&self.readers, after, since, limit).await
+        self.readers.read(move |connection| audits::pending(connection, after, since, limit)).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        keys::list(&self.readers).await
+        self.readers.read(|connection| keys::list(connection)).await
     }
 
     async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError> {
@@ -181,11 +177,11 @@ impl Store for SqliteStore {
     }
 
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError> {
-        keys::spending(&self.readers, since).await
+        self.readers.read(move |connection| keys::spending(connection, since)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        read::counts(&self.readers).await
+        self.readers.read(|connection| read::counts(connection)).await
     }
 
     async fn flush(&self) -> Result<(), StoreError> {
@@ -193,14 +189,13 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        let commands = self.commands.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        drop(commands);
+        self.inbox.close();
         // The writer must be the last to go: only it can empty and remove the write-ahead log.
         self.readers.close().await;
-        if let Some(writer) = self.writer.lock().await.take()
-            && let Err(error) = writer.await
+        if let Some(ended) = self.ended.lock().await.take()
+            && ended.await.is_err()
         {
-            tracing::error!(%error, "the writer of the log ended badly");
+            tracing::error!("the writer of the log ended badly");
         }
     }
 }
@@ -227,11 +222,6 @@ pub(crate) fn lock_path(database: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// The newest version of the tables.
-pub(crate) fn newest_migration() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
-}
-
 /// Refuses what could not be written or read back: one such entry would fail every batch that it is in.
 fn check(entry: &Entry) -> Result<(), StoreError> {
     let sound = match entry {
@@ -255,12 +245,12 @@ fn check(entry: &Entry) -> Result<(), StoreError> {
 }
 
 /// Closes a connection whose work is done; nothing can be done about a failure any more.
-async fn close(mut connection: sqlx::SqliteConnection) {
-    // Readers' threads may take a moment longer to go than this call: what counts is that the file alone holds everything.
-    if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await {
+fn close(connection: Connection) {
+    // Readers may take a moment longer to go than this call: what counts is that the file alone holds everything.
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "moving the write-ahead log into the database");
     }
-    if let Err(error) = connection.close().await {
+    if let Err((_, error)) = connection.close() {
         tracing::warn!(%error, "closing the database");
     }
 }

@@ -260,17 +260,23 @@ async fn query_count(folder: &TempDir, sql: &'static str) -> i64 {
 #[tokio::test]
 async fn a_full_queue_and_a_closed_store_say_so_at_once() {
     let folder = TempDir::new().unwrap();
-    // One thread runs both this test and the writer, which therefore cannot take anything before the first await.
     let store = open_with_queue(&url(&folder), 2).await.unwrap();
-    store.log(Entry::Decision(record(1))).unwrap();
-    store.log(Entry::Decision(record(2))).unwrap();
-    assert!(matches!(store.log(Entry::Decision(record(3))), Err(StoreError::Full)));
+    // While another has the database, the writer cannot take more than what is in one transaction.
+    use sqlx::{ConnectOptions, Connection};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("log.db"));
+    let mut other = options.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let refused = (1..10_000).find_map(|id| store.log(Entry::Decision(record(id))).err().map(|error| (id, error)));
+    let Some((refused, StoreError::Full)) = refused else { panic!("{refused:?}") };
+    assert!(refused > 2, "there was room for two");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
     store.close().await;
     store.close().await;
     assert!(matches!(store.log(Entry::Decision(record(3))), Err(StoreError::Closed)));
     assert!(matches!(store.rate(thumb(1, None), HOUR).await, Err(StoreError::Closed)));
     let store = open(&url(&folder)).await.unwrap();
-    assert_eq!(store.counts().await.unwrap().decisions, 2, "closing writes what waits");
+    assert_eq!(u128::from(store.counts().await.unwrap().decisions), refused - 1, "closing writes what waits");
 }
 
 #[tokio::test]

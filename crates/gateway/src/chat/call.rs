@@ -16,7 +16,8 @@ use crate::protocol::Endpoint;
 use crate::protocol::bridge::Bridge;
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next, Upstream};
 use crate::wire::request::Request;
-use crate::wire::{response, stream};
+use crate::wire::response::Scanned;
+use crate::wire::stream;
 
 /// Longest pause before a retry, before jitter.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -218,9 +219,10 @@ pub(super) fn forwarded(headers: &HeaderMap, endpoint: Endpoint, model: &Model) 
 fn sound(upstream: &Upstream, answer: Answer, bridge: Bridge) -> Result<Answer, Failure> {
     let (headers, error) = match &answer {
         Answer::Plain { headers, body, .. } => {
-            let error = response::error_status(body).map(|status| (status, body.clone()));
+            let scanned = Scanned::of(body).ok();
+            let error = scanned.as_ref().and_then(Scanned::error_status).map(|status| (status, body.clone()));
             if error.is_none()
-                && let Some(fault) = bridge.fault(body)
+                && let Some(fault) = bridge.fault(body, scanned.is_some())
             {
                 return Err(Failure::Broken(fault));
             }

@@ -14,7 +14,7 @@ use crate::protocol::form::Envelope;
 use crate::protocol::{Endpoint, Protocol, chat, messages, responses};
 use crate::wire::json::{self, Object};
 use crate::wire::request::Request;
-use crate::wire::response::{error_status, read};
+use crate::wire::response::{Scanned, error_status};
 
 /// The first byte is the endpoint, the rest the body.
 pub(super) fn request(data: &[u8]) {
@@ -102,7 +102,7 @@ pub(super) fn answer(data: &[u8]) {
     if endpoint.upstream_path(upstream).is_none() {
         return;
     }
-    let sound = bridge.fault(body).is_none();
+    let sound = bridge.fault(body, Scanned::of(body).is_ok()).is_none();
     let envelope = Envelope { id: ID.to_owned(), model: MODEL.to_owned(), created: 7, echo: Vec::new() };
     let terms = Terms { envelope, wants_usage: false, wants_metadata: true };
     let written = bridge.plain(body, &terms, |usage| {
@@ -111,7 +111,7 @@ pub(super) fn answer(data: &[u8]) {
     });
     assert_eq!(written.is_ok(), sound, "one answer is judged in two ways");
     let Ok(written) = written else { return };
-    let facts = read(endpoint.protocol(), &written.body);
+    let facts = Scanned::of(&written.body).map(|scanned| scanned.facts(endpoint.protocol())).unwrap_or_default();
     if endpoint != Endpoint::Embeddings {
         assert_eq!(facts.id.as_deref(), Some(ID));
     }

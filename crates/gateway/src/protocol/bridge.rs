@@ -8,7 +8,7 @@ use super::form::{Answer, Envelope, Request};
 use super::stream::{Reader, Translator, Writer};
 use super::{Endpoint, Protocol, Refusal, chat, messages, responses};
 use crate::config::{Model, ModelProtocol};
-use crate::wire::response::{self, Rewrite, Usage};
+use crate::wire::response::{Rewrite, Scanned, Usage};
 use crate::wire::stream::{Relay, StreamOptions, StreamRewriter};
 use crate::wire::typed::TypedRewriter;
 
@@ -102,10 +102,10 @@ impl Bridge {
         self.endpoint.passes(self.upstream)
     }
 
-    /// What is wrong with an answer that came whole, if it cannot be read.
-    pub(crate) fn fault(self, body: &[u8]) -> Option<String> {
+    /// What is wrong with an answer that came whole, if it cannot be read; `is_object`: whether it is a JSON object.
+    pub(crate) fn fault(self, body: &[u8], is_object: bool) -> Option<String> {
         if self.passes() {
-            return (!response::is_object(body)).then(|| "the answer is no JSON object".to_owned());
+            return (!is_object).then(|| "the answer is no JSON object".to_owned());
         }
         match std::str::from_utf8(body) {
             Ok(text) => read_answer(self.upstream.wire(), text).err().map(|refusal| format!("in the answer {refusal}")),
@@ -125,16 +125,17 @@ impl Bridge {
     ) -> Result<Written, String> {
         let envelope = &terms.envelope;
         let (translated, usage, id);
-        let body = if self.passes() {
-            let facts = response::read(self.upstream.wire(), body);
+        let scanned = if self.passes() {
+            let scanned = Scanned::of(body).map_err(|error| error.to_string())?;
+            let facts = scanned.facts(self.upstream.wire());
             (usage, id) = (facts.usage, facts.id);
-            body
+            scanned
         } else {
             let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
             let answer = read_answer(self.upstream.wire(), text).map_err(|error| error.to_string())?;
             (usage, id) = (answer.usage, answer.id.clone());
             translated = write_answer(self.endpoint.protocol(), &answer, envelope).into_bytes();
-            &translated
+            Scanned::of(&translated).map_err(|error| error.to_string())?
         };
         let (cost, metadata) = close(usage.as_ref());
         let rewrite = Rewrite {
@@ -144,8 +145,7 @@ impl Bridge {
             cost: cost.filter(|_| usage.is_some()),
             metadata: metadata.as_deref(),
         };
-        let body = response::rewrite(body, &rewrite).map_err(|error| error.to_string())?;
-        Ok(Written { body, usage, id, cost })
+        Ok(Written { body: scanned.rewrite(&rewrite), usage, id, cost })
     }
 
     /// What takes a stream from the upstream to the client.

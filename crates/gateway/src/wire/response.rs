@@ -51,24 +51,16 @@ pub(crate) struct Rewrite<'a> {
     pub(crate) metadata: Option<&'a [u8]>,
 }
 
-/// Whether a body is a JSON object, to its last byte.
-pub(crate) fn is_object(body: &[u8]) -> bool {
-    json::each_member(body, |_| {}).is_ok()
+/// A body that is a JSON object, with the places of its members.
+#[derive(Debug)]
+pub(crate) struct Scanned<'a> {
+    body: &'a [u8],
+    object: Object,
 }
 
-/// What a body says in place of an answer: some providers report a failure under the status 200. The status to take it
-/// for is the error's own `code` where that is one, and 502 otherwise. `None` for an answer.
+/// [`Scanned::error_status`]; `None` for what is no JSON object.
 pub(crate) fn error_status(body: &[u8]) -> Option<StatusCode> {
-    let object = Object::scan(body).ok()?;
-    let flat = object.get(body, "type").is_some_and(|kind| kind == b"\"error\"");
-    if object.get_some(body, "error").is_none() && !flat {
-        return None;
-    }
-    let answers = object.get(body, "choices").is_some_and(has_elements);
-    if answers {
-        return None;
-    }
-    Some(Fault::read(body).and_then(|fault| fault.status).unwrap_or(StatusCode::BAD_GATEWAY))
+    Scanned::of(body).ok()?.error_status()
 }
 
 fn has_elements(array: &[u8]) -> bool {
@@ -76,25 +68,46 @@ fn has_elements(array: &[u8]) -> bool {
     json::each_element(array, |_| any = true).is_ok() && any
 }
 
-/// Reads an answer; nothing from one that is no JSON object.
-pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Facts {
-    let Ok(object) = Object::scan(body) else { return Facts::default() };
-    let usage = object.get(body, "usage").and_then(|usage| tokens(protocol, usage));
-    Facts { usage, id: object.get(body, "id").and_then(json::text) }
-}
+impl<'a> Scanned<'a> {
+    /// Reads the whole body, once.
+    pub(crate) fn of(body: &'a [u8]) -> Result<Self, WireError> {
+        Ok(Self { body, object: Object::scan(body)? })
+    }
 
-/// The client's body.
-pub(crate) fn rewrite(body: &[u8], rewrite: &Rewrite<'_>) -> Result<Vec<u8>, WireError> {
-    let object = Object::scan(body)?;
-    let (id, model) = (rewrite.id.map(json::quote), json::quote(rewrite.model_if_missing));
-    let usage = object.get(body, "usage").and_then(|usage| with_cost(usage, rewrite.cost?));
-    let mut edits = vec![("model", Edit::Default(model.as_bytes()))];
-    edits.splice(..0, id.as_ref().map(|id| ("id", Edit::Set(id.as_bytes()))));
-    edits.extend(usage.as_deref().map(|usage| ("usage", Edit::Set(usage))));
-    edits.extend(rewrite.metadata.map(|metadata| ("slarouter", Edit::Set(metadata))));
-    let mut out = Vec::with_capacity(body.len() + 256 + rewrite.metadata.map_or(0, <[u8]>::len));
-    object.splice(body, &edits, &mut out);
-    Ok(out)
+    /// What a body says in place of an answer: some providers report a failure under the status 200. The status to take it
+    /// for is the error's own `code` where that is one, and 502 otherwise. `None` for an answer.
+    pub(crate) fn error_status(&self) -> Option<StatusCode> {
+        let Self { body, object } = self;
+        let flat = object.get(body, "type").is_some_and(|kind| kind == b"\"error\"");
+        if object.get_some(body, "error").is_none() && !flat {
+            return None;
+        }
+        let answers = object.get(body, "choices").is_some_and(has_elements);
+        if answers {
+            return None;
+        }
+        Some(Fault::read(body).and_then(|fault| fault.status).unwrap_or(StatusCode::BAD_GATEWAY))
+    }
+
+    pub(crate) fn facts(&self, protocol: Protocol) -> Facts {
+        let Self { body, object } = self;
+        let usage = object.get(body, "usage").and_then(|usage| tokens(protocol, usage));
+        Facts { usage, id: object.get(body, "id").and_then(json::text) }
+    }
+
+    /// The client's body.
+    pub(crate) fn rewrite(&self, rewrite: &Rewrite<'_>) -> Vec<u8> {
+        let Self { body, object } = self;
+        let (id, model) = (rewrite.id.map(json::quote), json::quote(rewrite.model_if_missing));
+        let usage = object.get(body, "usage").and_then(|usage| with_cost(usage, rewrite.cost?));
+        let mut edits = vec![("model", Edit::Default(model.as_bytes()))];
+        edits.splice(..0, id.as_ref().map(|id| ("id", Edit::Set(id.as_bytes()))));
+        edits.extend(usage.as_deref().map(|usage| ("usage", Edit::Set(usage))));
+        edits.extend(rewrite.metadata.map(|metadata| ("slarouter", Edit::Set(metadata))));
+        let mut out = Vec::with_capacity(body.len() + 256 + rewrite.metadata.map_or(0, <[u8]>::len));
+        object.splice(body, &edits, &mut out);
+        out
+    }
 }
 
 /// A `usage` object with its cost set; `None` if it is no object or the cost is no number.
@@ -155,10 +168,18 @@ mod tests {
   "usage":{"prompt_tokens":10,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4},"cost":9}, "x_unknown":[1e3]}
 "#;
 
+    fn is_object(body: &[u8]) -> bool {
+        Scanned::of(body).is_ok()
+    }
+
+    fn read(protocol: Protocol, body: &[u8]) -> Facts {
+        Scanned::of(body).map(|scanned| scanned.facts(protocol)).unwrap_or_default()
+    }
+
     fn client(body: &str, cost: Option<f64>, metadata: Option<&str>) -> String {
         let metadata = metadata.map(str::as_bytes);
-        let out = rewrite(body.as_bytes(), &Rewrite { id: Some("ours"), model_if_missing: "m\"", cost, metadata });
-        String::from_utf8(out.unwrap()).unwrap()
+        let rewrite = Rewrite { id: Some("ours"), model_if_missing: "m\"", cost, metadata };
+        String::from_utf8(Scanned::of(body.as_bytes()).unwrap().rewrite(&rewrite)).unwrap()
     }
 
     #[test]
@@ -220,8 +241,6 @@ mod tests {
         for cut in 0..BODY.len() - 2 {
             let Some(part) = BODY.get(..cut) else { continue };
             assert!(!is_object(part.as_bytes()), "{part}");
-            let nothing = Rewrite { id: Some(""), model_if_missing: "", cost: None, metadata: None };
-            assert!(rewrite(part.as_bytes(), &nothing).is_err());
         }
         assert!(is_object(BODY.as_bytes()));
         assert!(!is_object(b"<html>") && !is_object(b"[]"));

@@ -3,13 +3,19 @@
 #[path = "../../tests/common/records.rs"]
 mod records;
 
+use std::time::Duration;
+
 use records::{decision, rating};
 use tempfile::TempDir;
 
 use super::*;
 
-fn options(folder: &TempDir) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(folder.path().join("log.db")).busy_timeout(Duration::from_millis(1))
+fn options(folder: &TempDir) -> Options {
+    Options { busy: Duration::from_millis(1), ..Options::new(folder.path().join("log.db")) }
+}
+
+fn small_disk(folder: &TempDir) -> Options {
+    Options { max_pages: Some(64), ..options(folder) }
 }
 
 fn thumb(id: u128) -> FeedbackRecord {
@@ -19,7 +25,7 @@ fn thumb(id: u128) -> FeedbackRecord {
 #[tokio::test]
 async fn a_full_disk_refuses_feedback_and_shows_no_half_of_a_batch() {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::with(options(&folder).pragma("max_page_count", "64"), 4_096).await.unwrap();
+    let store = SqliteStore::with(small_disk(&folder), 4_096).await.unwrap();
     store.log(decision(0, None)).unwrap();
     assert_eq!(store.rate(thumb(0), 9).await.unwrap(), Receipt::Recorded);
     let before = *store.committed().borrow();
@@ -41,15 +47,15 @@ async fn entries_wait_for_a_locked_database_and_keep_their_order() {
     let store = SqliteStore::with(options(&folder), 4_096).await.unwrap();
     store.log(decision(1, None)).unwrap();
     store.flush().await.unwrap();
-    let mut other = options(&folder).connect().await.unwrap();
-    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let other = options(&folder).writer().unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     store.log(decision(2, None)).unwrap();
     assert!(matches!(store.rate(thumb(2), 9).await, Err(StoreError::Unavailable(why)) if why.contains("locked")));
     store.log(decision(3, None)).unwrap();
     assert!(matches!(store.configure(Timestamp(0), "r", "{}").await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
     assert_eq!(store.events_after(0, 9).await.unwrap().len(), 1, "readers are not held up");
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.rate(thumb(2), 9).await.unwrap(), Receipt::Recorded);
     let events = store.events_after(0, 9).await.unwrap();
     let found: Vec<_> = events
@@ -67,13 +73,13 @@ async fn entries_wait_for_a_locked_database_and_keep_their_order() {
 #[tokio::test]
 async fn a_full_disk_that_gets_room_again_is_written_on() {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::with(options(&folder).pragma("max_page_count", "64"), 4_096).await.unwrap();
+    let store = SqliteStore::with(small_disk(&folder), 4_096).await.unwrap();
     store.log(decision(0, Some("x".repeat(120_000)))).unwrap();
     store.flush().await.unwrap();
     store.log(decision(1, Some("y".repeat(120_000)))).unwrap();
     assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
-    let mut other = options(&folder).connect().await.unwrap();
-    sqlx::query("UPDATE decisions SET prompt = NULL").execute(&mut other).await.unwrap();
+    let other = options(&folder).writer().unwrap();
+    other.execute_batch("UPDATE decisions SET prompt = NULL").unwrap();
     assert_eq!(store.rate(thumb(1), 9).await.unwrap(), Receipt::Recorded);
     assert_eq!((*store.committed().borrow(), store.dropped()), (3, 0));
     store.close().await;
@@ -89,11 +95,11 @@ async fn what_waits_is_written_without_a_further_call() {
     store.flush().await.unwrap();
     let mut committed = store.committed();
     committed.mark_unchanged();
-    let mut other = options(&folder).connect().await.unwrap();
-    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let other = options(&folder).writer().unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     store.log(decision(1, None)).unwrap();
     assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     // Nothing more is asked of the store; the limit only turns a hang into a failure.
     tokio::time::timeout(Duration::from_secs(60), committed.changed()).await.unwrap().unwrap();
     assert_eq!(store.counts().await.unwrap().decisions, 1);
@@ -109,7 +115,7 @@ async fn one_store_at_a_time_has_the_file() {
     std::os::unix::fs::symlink("log.db", folder.path().join("linked.db")).unwrap();
     for path in ["log.db", "linked.db"] {
         let path = folder.path().join(path);
-        let second = SqliteStore::with(SqliteConnectOptions::new().filename(&path), 16).await;
+        let second = SqliteStore::with(Options::new(&path), 16).await;
         let Err(error) = second else { panic!("{} was opened twice", path.display()) };
         assert!(matches!(error, StoreError::InUse(_)), "{error}");
         assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");

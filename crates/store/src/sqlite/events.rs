@@ -1,0 +1,137 @@
+//! The log in order, as the learner reads it.
+
+use rusqlite::{Connection, Row};
+use slarouter_core::{Decision, Rater, Rating, Receipt, Source};
+
+use super::row::Columns;
+use crate::{Event, Failed, OutcomeRecord, Rated, StoreError};
+
+const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE seq > ?1 ORDER BY seq";
+
+const DECIDED: &str = "SELECT seq, id, time, route, decision FROM decisions WHERE seq > ?1 ORDER BY seq";
+
+const FINISHED: &str = "SELECT o.seq, o.decision_id, o.time, o.model, o.status, o.ok, o.streamed, o.attempts, o.input_tokens, \
+     o.cached_tokens, o.cache_write_tokens, o.output_tokens, o.reasoning_tokens, o.cost, o.latency_ms, o.ttft_ms, o.error, d.route, d.reason, d.time, \
+     CASE WHEN NOT o.ok AND o.status <> 499 AND NOT EXISTS \
+     (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < o.seq) THEN d.decision END, \
+     CASE WHEN NOT o.ok THEN (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq LIMIT 1) END \
+     FROM outcomes o JOIN decisions d ON d.id = o.decision_id WHERE o.seq > ?1 ORDER BY o.seq";
+
+const REROUTED: &str = "SELECT r.seq, r.model, d.route, d.reason, d.time, d.decision FROM reroutes r \
+     JOIN decisions d ON d.id = r.decision_id WHERE r.seq > ?1 \
+     AND r.seq = (SELECT MIN(seq) FROM reroutes WHERE decision_id = d.id) \
+     AND NOT EXISTS (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < r.seq) ORDER BY r.seq";
+
+// What an account was told before the first rating of a decision holds for all its ratings.
+const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.receipt, f.source, d.time, d.route, d.reason, \
+     d.decision, d.features, d.feature_version, coalesce((SELECT r.model \
+     FROM reroutes r WHERE r.decision_id = d.id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model), \
+     (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id AND r.seq < \
+     (SELECT MIN(seq) FROM feedback WHERE decision_id = d.id) ORDER BY r.seq LIMIT 1), \
+     EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id AND NOT o.ok AND o.status <> 499 AND o.seq < \
+     (SELECT MIN(seq) FROM feedback WHERE decision_id = d.id)) \
+     FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE f.seq > ?1 ORDER BY f.seq";
+
+type Parse = fn(&mut Columns<'_>) -> Result<Event, StoreError>;
+
+/// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them.
+pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+    const KINDS: [(&str, Parse); 5] =
+        [(CONFIGURED, configured), (DECIDED, decided), (FINISHED, finished), (REROUTED, rerouted), (RATED, rated)];
+    let view = connection.transaction()?;
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut events = Vec::new();
+    for (query, parse) in KINDS {
+        // As a parameter, SQLite would plan the query anew each time the limit is bound.
+        let mut statement = view.prepare_cached(&format!("{query} LIMIT {most}"))?;
+        let mut rows = statement.query([seq as i64])?;
+        while let Some(row) = rows.next()? {
+            events.push(parsed(row, parse)?);
+        }
+    }
+    drop(view);
+    events.sort_by_key(Event::seq);
+    events.truncate(limit);
+    Ok(events)
+}
+
+fn parsed(row: &Row<'_>, parse: Parse) -> Result<Event, StoreError> {
+    parse(&mut Columns::of(row)?)
+}
+
+fn configured(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+    Ok(Event::Configured { seq: row.seq(), time: row.time()?, route: row.text()?, spec: row.next()? })
+}
+
+fn decided(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+    let seq = row.seq();
+    Ok(Event::Decided { seq, id: row.id()?, time: row.time()?, route: row.text()?, decision: row.decision()? })
+}
+
+fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+    let outcome = OutcomeRecord {
+        decision: row.id()?,
+        time: row.time()?,
+        model: row.text()?,
+        status: row.next()?,
+        ok: row.next()?,
+        streamed: row.next()?,
+        attempts: row.next()?,
+        input_tokens: row.next()?,
+        cached_tokens: row.next()?,
+        cache_write_tokens: row.next()?,
+        output_tokens: row.next()?,
+        reasoning_tokens: row.next()?,
+        cost: row.next()?,
+        latency_ms: row.next()?,
+        ttft_ms: row.next()?,
+        error: row.next()?,
+    };
+    let (route, reason, decided_at) = (row.text()?, row.reason()?, row.time()?);
+    let (decision, rerouted) = (row.decision_if_any()?, row.next::<Option<String>>()?);
+    let failed = decision.map(|decision| Failed { decided_at, predicted: predicted(&decision, rerouted.as_deref()) });
+    Ok(Event::Finished { seq: row.seq(), route, reason, outcome, failed })
+}
+
+fn rerouted(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+    let (model, route, reason, decided_at) = (row.text()?, row.text()?, row.reason()?, row.time()?);
+    let decision = row.decision()?;
+    let (old, new) = (decision.choice().satisfaction, predicted(&decision, Some(&model)));
+    Ok(Event::Rerouted { seq: row.seq(), route, reason, decided_at, old, new })
+}
+
+/// What was predicted of the model that took the chosen one's place, or else of the chosen one.
+fn predicted(decision: &Decision, rerouted: Option<&str>) -> f64 {
+    let candidate = rerouted.and_then(|model| decision.candidate(model));
+    candidate.unwrap_or_else(|| decision.choice()).satisfaction
+}
+
+fn rated(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+    let (decision, time) = (row.id()?, row.time()?);
+    let rater = Rater(row.next::<i64>()?.cast_unsigned());
+    let rating = row.next::<Option<f64>>()?.map(Rating::new).transpose();
+    let rating = rating.map_err(|error| row.damaged(&error.to_string()))?;
+    let receipt = row.parsed(Receipt::parse, "unknown receipt")?;
+    let source = row.parsed(Source::parse, "unknown source of a rating")?;
+    let (decided_at, route, reason) = (row.time()?, row.text()?, row.reason()?);
+    let decided = row.decision()?;
+    let (features, feature_version) = (row.features()?, row.next()?);
+    let model = row.text()?;
+    let predicted = predicted(&decided, row.next::<Option<String>>()?.as_deref());
+    let failed = row.next()?;
+    let rated = Rated {
+        decision,
+        decided_at,
+        model,
+        reason,
+        features,
+        feature_version,
+        predicted,
+        failed,
+        source,
+        rater,
+        rating,
+        receipt,
+    };
+    Ok(Event::Rated { seq: row.seq(), time, route, rated })
+}

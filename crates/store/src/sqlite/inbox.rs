@@ -1,0 +1,148 @@
+//! What waits for the writer. A busy gateway wakes it once per batch and not once per entry.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::write::Command;
+use crate::{Entry, StoreError};
+
+/// Commands in one transaction.
+const BATCH: usize = 512;
+/// How long log entries, for which nobody waits, are collected into one transaction: each commit is a wait for the disk, however
+/// little is in it.
+const GATHERING: Duration = Duration::from_millis(5);
+
+pub(super) struct Inbox {
+    waiting: Mutex<Waiting>,
+    /// Told when the writer has a reason to look.
+    changed: Condvar,
+    /// Commands that may wait before log entries are refused.
+    room: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    commands: Vec<Command>,
+    /// Somebody waits for the answer to one of them.
+    urgent: bool,
+    closed: bool,
+}
+
+impl Inbox {
+    pub(super) fn new(room: usize) -> Self {
+        Self { waiting: Mutex::default(), changed: Condvar::new(), room: room.max(1) }
+    }
+
+    pub(super) fn log(&self, entry: Entry) -> Result<(), StoreError> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(StoreError::Closed);
+        }
+        if waiting.commands.len() >= self.room {
+            return Err(StoreError::Full);
+        }
+        waiting.commands.push(Command::Log(entry));
+        let length = waiting.commands.len();
+        drop(waiting);
+        // Between the first entry and a whole batch it looks by itself, when the time for gathering is over.
+        if length == 1 || length == BATCH {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Those who wait for an answer are as many as there are requests, and are not refused.
+    pub(super) fn ask(&self, command: Command) -> Result<(), StoreError> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(StoreError::Closed);
+        }
+        waiting.commands.push(command);
+        waiting.urgent = true;
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// What waits is still written.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// The writer is gone: nobody must wait for it.
+    pub(super) fn abandon(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        waiting.commands.clear();
+    }
+
+    /// Waits for commands, but no longer than `patience`, and takes a batch of them; none once that is over. `None` once it is closed
+    /// and empty.
+    pub(super) fn take(&self, patience: Option<Duration>) -> Option<Vec<Command>> {
+        let idle = |waiting: &mut Waiting| waiting.commands.is_empty() && !waiting.closed;
+        let few = |waiting: &mut Waiting| {
+            let length = waiting.commands.len();
+            length > 0 && length < BATCH && !waiting.urgent && !waiting.closed
+        };
+        let waiting = self.lock();
+        let waiting = match patience {
+            None => self.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                self.changed.wait_timeout_while(waiting, limit, idle).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        let gathered = self.changed.wait_timeout_while(waiting, GATHERING, few);
+        let mut waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        if waiting.closed && waiting.commands.is_empty() {
+            return None;
+        }
+        let most = waiting.commands.len().min(BATCH);
+        let rest = waiting.commands.split_off(most);
+        waiting.urgent = rest.iter().any(|command| !matches!(command, Command::Log(_)));
+        Some(std::mem::replace(&mut waiting.commands, rest))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A panic cannot leave it half changed: each change is one call.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::Spending;
+
+    fn entry() -> Entry {
+        Entry::Spend(Spending { account: "a".into(), day: 1, nano_usd: 1 })
+    }
+
+    #[test]
+    fn batches_are_bounded_and_what_is_urgent_in_the_rest_stays_so() {
+        let inbox = Inbox::new(2 * BATCH);
+        let (reply, _answer) = oneshot::channel();
+        (0..2 * BATCH).for_each(|_| inbox.log(entry()).unwrap());
+        assert!(matches!(inbox.log(entry()), Err(StoreError::Full)));
+        inbox.ask(Command::Flush { reply }).unwrap();
+        inbox.close();
+        let taken = || inbox.take(None).map(|batch| batch.len());
+        assert_eq!([taken(), taken()], [Some(BATCH); 2]);
+        assert!(inbox.lock().urgent);
+        assert_eq!([taken(), taken()], [Some(1), None]);
+        assert!(matches!(inbox.log(entry()), Err(StoreError::Closed)));
+        assert_eq!(Inbox::new(1).take(Some(Duration::ZERO)).map(|batch| batch.len()), Some(0), "patience ends");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_writer_that_is_gone() {
+        let inbox = Inbox::new(1);
+        let (reply, answer) = oneshot::channel();
+        inbox.ask(Command::Flush { reply }).unwrap();
+        inbox.abandon();
+        assert!(answer.blocking_recv().is_err());
+        assert!(matches!(inbox.log(entry()), Err(StoreError::Closed)));
+    }
+}
