@@ -259,5 +259,5 @@ fn a_small_tenant_profits_and_every_tenant_keeps_its_own_target() {
         alone += lonely.cost;
     }
     println!("small tenant: {shared:.4} sharing, {alone:.4} alone");
-    assert!(shared < 0.7 * alone, "{shared} against {alone}");
+    assert!(shared < 0.8 * alone, "{shared} against {alone}");
 }

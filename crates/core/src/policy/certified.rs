@@ -38,7 +38,7 @@ const TRUST: f64 = 2.0;
 /// And by this much in any case: where nothing tells the models apart, as with thumbs down only, the fallback serves.
 const PREFERENCE: f64 = 0.03;
 /// Weight of the expected improvement in the exploration probability, and its highest sum.
-const CURIOSITY: f64 = 0.5;
+const CURIOSITY: f64 = 0.35;
 const MOST_EXPLORATION: f64 = 0.3;
 /// Least probability of any model that may be chosen, where the exploration budget can pay for it.
 const LEAST_PROBABILITY: f64 = 1e-3;

@@ -9,7 +9,7 @@ use slarouter_core::Timestamp;
 use crate::{KeyChange, KeyRecord, Spending, StoreError};
 
 pub(super) fn list(connection: &Connection) -> Result<Vec<KeyRecord>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT * FROM api_keys ORDER BY created, id")?;
+    let mut statement = connection.prepare_cached("SELECT * FROM api_keys ORDER BY created, rowid")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
