@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::figures::median;
 use crate::gateways::{Gateway, Places, mock};
 use crate::load::Until;
 
@@ -108,10 +109,10 @@ pub(crate) async fn run(args: CostArgs) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for (binary, found) in args.slarouter.iter().zip(&found) {
         for (clients, rounds) in args.clients.iter().zip(found) {
-            let of = |value: &dyn Fn(&Sums) -> f64| median(rounds.iter().map(|(sums, _)| value(sums)).collect());
+            let of = |value: &dyn Fn(&Sums) -> f64| median(rounds.iter().map(|(sums, _)| value(sums)));
             let cpu = of(&|sums| sums.threads.values().sum()) / 1e3;
             let (switches, written) = (of(&|sums| sums.switches), of(&|sums| sums.written));
-            let rate = median(rounds.iter().map(|(_, rate)| *rate).collect());
+            let rate = median(rounds.iter().map(|(_, rate)| *rate));
             writeln!(
                 out,
                 "{} c={clients}: {cpu:.1} µs of processor a request, {switches:.2} switches, {written:.0} bytes written, {rate:.0}/s",
@@ -130,9 +131,4 @@ pub(crate) async fn run(args: CostArgs) -> anyhow::Result<()> {
         std::fs::remove_dir_all(folder)?;
     }
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -150,8 +150,9 @@ impl<P: Policy> Learner<P> {
     }
 
     /// Learns from a rating or an audit, in whatever order they come; what does not change the label of its decision changes
-    /// nothing. Ratings of pinned requests, and those beyond [`RouteSpec::rater_limit`] or
-    /// [`RouteSpec::rater_share`], are acknowledged but not learnt from. That an audited decision was drawn for audit is for the caller to see to. Audits stay out of the [`Account`].
+    /// nothing. Ratings of pinned requests, and those beyond [`RouteSpec::rater_limit`] or [`RouteSpec::rater_share`], are
+    /// acknowledged but not learnt from. That an audited decision was drawn for audit is for the caller to see to. Audits stay
+    /// out of the [`Account`].
     ///
     /// # Errors
     /// [`ObserveError`] if the features are not finite or of another length. An empty slice is accepted, for decisions made

@@ -56,7 +56,8 @@ pub struct Router<P = AnyPolicy> {
 
 impl RouteSpec {
     /// # Errors
-    /// [`SpecError`] if the audit rate, the rater's share or a policy parameter is out of range or the policy names a model that is not in the zoo.
+    /// [`SpecError`] if the audit rate, the rater's share or a policy parameter is out of range or the policy names a model that is
+    /// not in the zoo.
     pub fn check(&self) -> Result<(), SpecError> {
         for (name, value) in [("audit_rate", self.audit_rate), ("rater_share", self.rater_share)] {
             if !(0.0..=1.0).contains(&value) {

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::policy::Certified;
-use crate::{Account, Alpha, CostModel, Knowledge, Learner, PolicySpec, RouteSpec, StateError, Zoo};
+use crate::{Account, Alpha, CostModel, Knowledge, Learner, PolicySpec, StateError, Zoo};
 
 /// Version of the saved form that this release writes. Older ones stay readable for ever.
 pub const STATE_VERSION: u16 = 4;
@@ -14,27 +14,8 @@ pub const STATE_VERSION: u16 = 4;
 const MAGIC: [u8; 4] = *b"SLAR";
 const HEADER: usize = 4 + 2 + 8;
 
-/// How a route was described, first thing in the content, up to version 2.
-#[derive(Deserialize)]
-struct SpecBefore3 {
-    alpha: Alpha,
-    zoo: Zoo,
-    policy: PolicySpec,
-    feedback_window_ms: u64,
-}
-
-/// The same in version 3.
-#[derive(Serialize, Deserialize)]
-struct SpecBefore4 {
-    alpha: Alpha,
-    zoo: Zoo,
-    policy: PolicySpec,
-    feedback_window_ms: u64,
-    audit_rate: f64,
-    rater_limit: u64,
-    alone: bool,
-    failures_count: bool,
-}
+/// How a route was described, first thing in the content, up to version 2: α, zoo, policy and feedback window.
+type SpecBefore3 = (Alpha, Zoo, PolicySpec, u64);
 
 impl<P: Serialize + DeserializeOwned> Learner<P> {
     /// The whole state. Loading it gives the same state bit for bit. O(size).
@@ -117,57 +98,31 @@ fn open(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
 
 /// Content of version 2 in the form of version 3: a spec without audits and limit, and a ledger that ended before both.
 fn before_3(content: &[u8]) -> postcard::Result<Vec<u8>> {
-    let (spec, rest): (SpecBefore3, _) = postcard::take_from_bytes(content)?;
-    let SpecBefore3 { alpha, zoo, policy, feedback_window_ms } = spec;
-    let spec = SpecBefore4 {
-        alpha,
-        zoo,
-        policy,
-        feedback_window_ms,
-        audit_rate: 0.0,
-        rater_limit: 0,
-        alone: false,
-        failures_count: false,
-    };
-    let mut upgraded = postcard::to_stdvec(&spec)?;
-    upgraded.extend(rest);
-    // Two empty maps of audits; of the limit three zeros and two empty maps.
-    upgraded.extend([0; 7]);
-    Ok(upgraded)
+    let (_, rest): (SpecBefore3, _) = postcard::take_from_bytes(content)?;
+    let spec = &content[..content.len() - rest.len()];
+    // Audit rate 0.0, rater limit 0, neither alone nor counting failures; of the ledger two empty maps of audits, three zeros and
+    // two empty maps of the limit.
+    Ok([spec, &[0; 8 + 3], rest, &[0; 7]].concat())
 }
 
 /// Content of version 3 in the form of version 4: no rater is limited to a share, and `certified` knows of no drift.
 fn before_4(content: &[u8]) -> postcard::Result<Vec<u8>> {
-    /// What lies between the spec and the policy: dimension and version of the features, costs, account; and which policy it is.
-    type Between = (usize, u32, CostModel, Account, u32);
+    /// The spec as far as the audit rate and the rater limit, behind which the share belongs.
+    type Spec = (SpecBefore3, f64, u64);
+    /// What lies between the limit and the policy: two flags, dimension and version of the features, costs, account; and which
+    /// policy it is.
+    type Between = (bool, bool, usize, u32, CostModel, Account, u32);
     const CERTIFIED: u32 = 2;
-    let (spec, rest): (SpecBefore4, _) = postcard::take_from_bytes(content)?;
-    let SpecBefore4 { alpha, zoo, policy, feedback_window_ms, audit_rate, rater_limit, alone, failures_count } = spec;
-    let rater_share = 0.0;
-    let spec = RouteSpec {
-        alpha,
-        zoo,
-        policy,
-        feedback_window_ms,
-        audit_rate,
-        rater_limit,
-        rater_share,
-        alone,
-        failures_count,
-    };
-    let mut upgraded = postcard::to_stdvec(&spec)?;
+    let (_, rest): (Spec, _) = postcard::take_from_bytes(content)?;
+    let spec = &content[..content.len() - rest.len()];
     let ((.., policy), behind): (Between, _) = postcard::take_from_bytes(rest)?;
-    if policy == CERTIFIED {
-        let ledger = Certified::before_4(behind)?;
-        upgraded.extend(&rest[..rest.len() - ledger.len()]);
-        upgraded.extend(Certified::no_drift()?);
-        upgraded.extend(ledger);
-    } else {
-        upgraded.extend(rest);
-    }
-    // The ledger ended before the share: 0.0, an empty map, two zeros.
-    upgraded.extend([0; 8 + 3]);
-    Ok(upgraded)
+    let (ledger, drift) = match policy {
+        CERTIFIED => (Certified::before_4(behind)?, Certified::no_drift()?),
+        _ => (behind, Vec::new()),
+    };
+    let router = &rest[..rest.len() - ledger.len()];
+    // The share is 0.0; the ledger ended before what it counts: 0.0, an empty map, two zeros.
+    Ok([spec, &[0; 8], router, &drift, ledger, &[0; 8 + 3]].concat())
 }
 
 /// FNV-1a: catches torn and altered files; no defence against a forger, who could write the database anyway.

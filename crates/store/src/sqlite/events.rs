@@ -11,7 +11,8 @@ const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE
 const DECIDED: &str = "SELECT seq, id, time, route, decision FROM decisions WHERE seq > ?1 ORDER BY seq";
 
 const FINISHED: &str = "SELECT o.seq, o.decision_id, o.time, o.model, o.status, o.ok, o.streamed, o.attempts, o.input_tokens, \
-     o.cached_tokens, o.cache_write_tokens, o.output_tokens, o.reasoning_tokens, o.cost, o.latency_ms, o.ttft_ms, o.error, d.route, d.reason, d.time, \
+     o.cached_tokens, o.cache_write_tokens, o.output_tokens, o.reasoning_tokens, o.cost, o.latency_ms, o.ttft_ms, o.error, \
+     d.route, d.reason, d.time, \
      CASE WHEN NOT o.ok AND o.status <> 499 AND NOT EXISTS \
      (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < o.seq) THEN d.decision END, \
      CASE WHEN NOT o.ok THEN (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq LIMIT 1) END \
