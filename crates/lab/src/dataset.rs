@@ -12,7 +12,7 @@ use rand_core::SeedableRng;
 use slarouter_core::{ModelSpec, Price, Zoo};
 use slarouter_text::{Conversation, Encoder, HashedNgrams};
 
-use crate::replay::shuffle;
+use crate::draw::shuffle;
 
 /// Output tokens that the derived price list assumes of every answer.
 const ASSUMED_OUTPUT: f64 = 200.0;

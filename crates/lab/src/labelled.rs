@@ -11,7 +11,7 @@ use slarouter_core::{Example, Zoo};
 use slarouter_text::{Conversation, Encoder};
 
 use crate::dataset::{DataError, from_csv};
-use crate::replay::shuffle;
+use crate::draw::shuffle;
 
 /// Where the score of a row's model stands.
 enum Layout {

@@ -6,7 +6,10 @@
 
 mod baseline;
 mod compare;
+mod course;
 mod dataset;
+mod draw;
+mod error;
 mod labelled;
 mod parallel;
 mod reference;
@@ -15,10 +18,12 @@ pub mod simulate;
 
 pub use baseline::{Rival, VERSION as BASELINES_VERSION};
 pub use compare::{
-    CellReport, CompareError, Comparison, FRACTIONS, Figures, Fresh, KEEPS, MOST_ROWS, Order, Pass, Plan, Point,
-    Progress, RATES, Ratio, Row, SEEDS, STARVED, Scope, Standing, Verdict, ZooKind,
+    CellReport, Comparison, FRACTIONS, Figures, Fresh, KEEPS, MOST_ROWS, Pass, Plan, Point, Progress, RATES, Ratio,
+    Row, SEEDS, STARVED, Scope, Standing, Verdict, ZooKind,
 };
+pub use course::Order;
 pub use dataset::{DataError, Dataset, Selection};
+pub use error::CompareError;
 pub use labelled::Labelled;
 pub use reference::{Frontier, Mixture, References};
 pub use replay::{Mean, Replay, ReplayError, Report, Run};

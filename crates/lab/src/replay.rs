@@ -10,6 +10,7 @@ use slarouter_core::{
     Rater, Rating, RouteSpec, Source, SpecError, Timestamp, decision_rng, uniform,
 };
 
+use crate::draw::shuffle;
 use crate::{Dataset, References};
 
 /// The running mean counts from this share of a run on: before it, chance rules.
@@ -273,13 +274,5 @@ impl Mean {
             kept: mean(&|run| f64::from(u8::from(run.satisfaction >= alpha))),
             share,
         }
-    }
-}
-
-/// Fisher–Yates.
-pub(crate) fn shuffle<T>(order: &mut [T], rng: &mut ChaCha8Rng) {
-    for i in (1..order.len()).rev() {
-        let j = (uniform(rng) * (i + 1) as f64) as usize;
-        order.swap(i, j);
     }
 }

@@ -1,6 +1,6 @@
 //! The best single model, known in hindsight.
 
-use super::{Asked, Choice, Contender, Request, Setting};
+use super::contender::{Asked, Choice, Contender, Request, Setting};
 use crate::CompareError;
 
 /// Always the model with the highest mean satisfaction over all rows, which nobody knows in advance.

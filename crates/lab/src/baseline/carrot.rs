@@ -1,7 +1,7 @@
 //! A plug-in router in the manner of CARROT.
 
-use super::{Forecast, Trained};
-use crate::compare::Course;
+use super::trained::{Forecast, Trained};
+use crate::course::Course;
 use crate::reference::logistic::{Design, Folds, dot, sigmoid};
 
 /// Ridge penalty of the answer lengths, on standardised features: enough for a hundred labelled prompts.

@@ -6,7 +6,7 @@ use slarouter_core::{
 };
 use slarouter_text::VERSION;
 
-use super::{Asked, Choice, Contender, Request, Setting};
+use super::contender::{Asked, Choice, Contender, Request, Setting};
 use crate::CompareError;
 
 /// A [`Learner`] behind the [`Contender`] trait: the same calls in the same order as in [`crate::Replay`].

@@ -2,7 +2,10 @@
 
 use slarouter_core::LogisticHead;
 
-use super::{Asked, Choice, Contender, Costs, Draws, Lagrangian, Request, Setting};
+use super::contender::{Asked, Choice, Contender, Request, Setting};
+use super::costs::Costs;
+use super::draws::Draws;
+use super::lagrangian::Lagrangian;
 use crate::CompareError;
 
 /// The share of requests that explore.

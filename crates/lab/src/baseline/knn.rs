@@ -1,7 +1,7 @@
 //! A k-nearest-neighbour router.
 
-use super::{Forecast, Trained};
-use crate::compare::Course;
+use super::trained::{Forecast, Trained};
+use crate::course::Course;
 
 /// Neighbours, as in RouterBench; fewer where fewer are there.
 const NEIGHBOURS: usize = 40;

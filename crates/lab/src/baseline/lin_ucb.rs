@@ -1,6 +1,8 @@
 //! LinUCB with a Lagrangian on α.
 
-use super::{Asked, Choice, Contender, Costs, Lagrangian, Request, Setting};
+use super::contender::{Asked, Choice, Contender, Request, Setting};
+use super::costs::Costs;
+use super::lagrangian::Lagrangian;
 use crate::CompareError;
 use crate::reference::logistic::dot;
 

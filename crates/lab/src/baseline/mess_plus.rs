@@ -3,7 +3,9 @@
 use slarouter_core::Change;
 use slarouter_core::{LogisticHead, VirtualQueue, Zoo};
 
-use super::{Asked, Choice, Contender, Costs, Draws, Request, Setting};
+use super::contender::{Asked, Choice, Contender, Request, Setting};
+use super::costs::Costs;
+use super::draws::Draws;
 use crate::CompareError;
 
 /// V: the weight of cost. As for `slarouter`, whose predecessor this is.

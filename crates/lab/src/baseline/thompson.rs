@@ -1,6 +1,9 @@
 //! Thompson sampling with a Lagrangian on α.
 
-use super::{Asked, Choice, Contender, Costs, Draws, Lagrangian, Request, Setting};
+use super::contender::{Asked, Choice, Contender, Request, Setting};
+use super::costs::Costs;
+use super::draws::Draws;
+use super::lagrangian::Lagrangian;
 use crate::CompareError;
 use crate::reference::logistic::sigmoid;
 

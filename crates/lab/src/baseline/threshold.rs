@@ -1,7 +1,7 @@
 //! A two-model threshold router in the manner of RouteLLM.
 
-use super::Trained;
-use crate::compare::Course;
+use super::trained::Trained;
+use crate::course::Course;
 use crate::reference::logistic::{Design, Folds, dot, sigmoid};
 
 /// Sends a prompt to the strong model if the predicted probability that only the strong one satisfies reaches a threshold.

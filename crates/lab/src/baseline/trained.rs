@@ -2,9 +2,9 @@
 
 use slarouter_core::Zoo;
 
-use super::{Asked, Choice, Contender, Request};
+use super::contender::{Asked, Choice, Contender, Request};
 use crate::CompareError;
-use crate::compare::Course;
+use crate::course::Course;
 
 /// The share of the run that is labelled in full, and paid for: all models are asked.
 const SHARE: f64 = 0.1;

@@ -2,9 +2,10 @@
 
 use slarouter_core::Alpha;
 
-use super::{Order, Plan, Progress, ZooKind, protocol, store};
+use super::digest::fingerprint;
+use super::{Plan, Progress, ZooKind, protocol};
 use crate::parallel::parallel;
-use crate::{CompareError, Dataset};
+use crate::{CompareError, Dataset, Order};
 
 /// One data set with one zoo.
 pub(super) struct Bench {
@@ -92,7 +93,7 @@ impl Bench {
         let best_single = (0..data.models()).rev().max_by(|&a, &b| satisfaction[a].total_cmp(&satisfaction[b]));
         let best_single = best_single.unwrap_or(0);
         let ends = (satisfaction[data.zoo.by_price(false)], satisfaction[best_single]);
-        let fingerprint = store::fingerprint(&data);
+        let fingerprint = fingerprint(&data);
         Self { data, zoo, ends, best_single, fingerprint }
     }
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bench::{Bench, Cell};
 use super::store::Outcome;
-use super::{Bench, Cell, Order, Pass, Point, STARVED, ZooKind};
-use crate::References;
+use super::{Pass, Point, STARVED, ZooKind};
+use crate::{Order, References};
 
 /// Everything that was found, cell after cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

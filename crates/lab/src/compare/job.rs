@@ -1,13 +1,14 @@
 //! Pieces of work for the threads.
 
+use super::Pass;
+use super::bench::{Bench, Cell};
 use super::store::Outcome;
 use super::trace::{Mark, points};
-use super::{Bench, Cell, Course, Order, Pass};
-use crate::baseline::{
-    BestSingle, Carrot, Contender, CorePolicy, EpsilonGreedy, Knn, LinUcb, MessPlus, Setting, Thompson, Threshold,
-    Trained, Warmed, training_share,
-};
-use crate::{CompareError, Rival};
+use crate::baseline::contender::{Contender, Setting};
+use crate::baseline::trained::{Trained, Warmed, training_share};
+use crate::baseline::{BestSingle, Carrot, CorePolicy, EpsilonGreedy, Knn, LinUcb, MessPlus, Thompson, Threshold};
+use crate::course::Course;
+use crate::{CompareError, Order, Rival};
 
 /// One contender in one cell, or a router that is trained once in all cells that differ in α and φ only.
 pub(super) struct Job<'a> {

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Write};
 
 use super::summary::{KEEPS, Ratio, Row, Verdict};
-use super::{CellReport, Comparison, Order, ZooKind};
+use super::{CellReport, Comparison, ZooKind};
+use crate::Order;
 
 /// The tables of a comparison; `subject` is held against the targets.
 pub(super) fn report(comparison: &Comparison, subject: &str) -> Result<String, fmt::Error> {

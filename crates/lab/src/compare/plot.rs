@@ -4,7 +4,8 @@ mod axis;
 mod panel;
 
 use super::markdown::kind;
-use super::{CellReport, Comparison, Order, Standing, ZooKind};
+use super::{CellReport, Comparison, Standing, ZooKind};
+use crate::Order;
 use panel::{Figure, Mark, Panel, Series};
 
 /// A finished plot.

@@ -90,16 +90,6 @@ pub enum ZooKind {
     Full,
 }
 
-/// The order of the requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// Shuffled by the seed.
-    Shuffled,
-    /// As in the file, one benchmark after another: a drift test.
-    Source,
-}
-
 impl Entry {
     /// What the protocol says of the data set `name`; the usual for one that it does not name.
     pub(crate) fn of(name: &str) -> Option<&'static Self> {

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use slarouter_core::STATE_VERSION;
 
-use super::{Bench, Cell, Pass, Point};
+use super::bench::{Bench, Cell};
+use super::digest::hex;
+use super::{Pass, Point};
 use crate::baseline::VERSION;
-use crate::{CompareError, Dataset, Frontier, Rival};
+use crate::{CompareError, Frontier, Rival};
 
 /// Version of the lines and of what the run loop does.
 const FORMAT: u32 = 1;
@@ -124,26 +126,6 @@ impl Store {
     }
 }
 
-/// Everything that a run reads of a data set, as 16 hexadecimal digits.
-pub(super) fn fingerprint(data: &Dataset) -> String {
-    let mut hash = Sha256::new();
-    hash.update(&data.name);
-    for model in data.zoo.models() {
-        hash.update(&*model.name);
-        hash.update(model.price.input.to_le_bytes());
-        hash.update(model.price.output.to_le_bytes());
-    }
-    for row in 0..data.rows() {
-        data.features(row).iter().for_each(|x| hash.update(x.to_le_bytes()));
-        hash.update(data.input_tokens(row).to_le_bytes());
-        for model in 0..data.models() {
-            hash.update(data.score(row, model).to_le_bytes());
-            hash.update(data.cost(row, model).to_le_bytes());
-        }
-    }
-    hex(hash)
-}
-
 /// Names a contender's outcome in a cell by all that decides it.
 pub(super) fn outcome_key(bench: &Bench, cell: &Cell, seeds: u64, rival: &Rival) -> String {
     let version = match rival {
@@ -159,8 +141,4 @@ pub(super) fn outcome_key(bench: &Bench, cell: &Cell, seeds: u64, rival: &Rival)
 /// The same for a data set's full-information reference.
 pub(super) fn frontier_key(bench: &Bench) -> String {
     hex(Sha256::new_with_prefix(format!("{FORMAT}|frontier|{}", bench.fingerprint)))
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

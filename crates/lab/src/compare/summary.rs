@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{CellReport, Comparison, Order, Standing, ZooKind};
+use super::{CellReport, Comparison, Standing, ZooKind};
+use crate::Order;
 
 /// A contender keeps α in a cell if at least this share of its runs does.
 pub const KEEPS: f64 = 0.95;

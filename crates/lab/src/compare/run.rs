@@ -1,0 +1,91 @@
+//! One run of one contender.
+
+use super::Pass;
+use super::trace::{Mark, mark_after};
+use crate::CompareError;
+use crate::baseline::contender::{Asked, Contender, Request};
+use crate::course::Course;
+use crate::replay::SETTLED;
+
+/// Below α by this much, the running mean no longer counts as kept.
+pub(crate) const SLACK: f64 = 0.02;
+
+/// The certificate is looked at after every so many requests.
+const LOOK_EVERY: usize = 10;
+
+impl Course<'_> {
+    /// Lets `contender` route all requests; returns what came of it and where it stood on the way.
+    pub(crate) fn run<C: Contender>(
+        &self,
+        mut contender: C,
+        alpha: f64,
+        rate: f64,
+    ) -> Result<(Pass, Vec<Mark>), CompareError> {
+        let data = self.data;
+        let mut pass = Pass {
+            seed: self.seed,
+            satisfaction: 0.0,
+            cost: 0.0,
+            explored_cost: 0.0,
+            explored: 0,
+            labels: 0,
+            kept_always: true,
+            looks: 0,
+            covered: 0,
+        };
+        let mut marks = Vec::new();
+        let mut next_mark = mark_after(self.rows.len()).peekable();
+        let settled = (SETTLED * self.rows.len() as f64).ceil() as usize;
+        for (t, (&row, &draw)) in self.rows.iter().zip(&self.draws).enumerate() {
+            let request = Request { t, features: data.features(row), input_tokens: data.input_tokens(row) };
+            let choice = contender.choose(&request)?;
+            let asked = match choice.asked {
+                Asked::One => choice.model..choice.model + 1,
+                Asked::All | Asked::AllLabelled => 0..data.models(),
+            };
+            let seen = draw < rate || choice.asked == Asked::AllLabelled;
+            let mut cost = 0.0;
+            for model in asked.clone() {
+                cost += data.cost(row, model);
+                contender.answered(&request, model, data.output_tokens(row, model), data.cost(row, model))?;
+            }
+            if seen {
+                for model in asked {
+                    contender.labelled(&request, model, data.score(row, model))?;
+                    pass.labels += 1;
+                }
+            }
+            pass.satisfaction += data.score(row, choice.model);
+            pass.cost += cost;
+            if choice.explored {
+                pass.explored += 1;
+                pass.explored_cost += cost;
+            }
+            let mean = pass.satisfaction / (t + 1) as f64;
+            if t + 1 >= settled && mean < alpha - SLACK {
+                pass.kept_always = false;
+            }
+            if (t + 1).is_multiple_of(LOOK_EVERY)
+                && let Some(certificate) = contender.certificate()
+            {
+                pass.looks += 1;
+                // The sum of a run has rounding errors of some 1e-12.
+                pass.covered += u64::from(certificate.lower <= mean + 1e-9);
+            }
+            if next_mark.next_if_eq(&(t + 1)).is_some() {
+                marks.push(Mark {
+                    labels: pass.labels,
+                    satisfaction: pass.satisfaction,
+                    cost: pass.cost,
+                    explored_cost: pass.explored_cost,
+                    lower: contender.certificate().map(|certificate| certificate.lower),
+                });
+            }
+        }
+        let n = self.rows.len() as f64;
+        pass.satisfaction /= n;
+        pass.cost /= n;
+        pass.explored_cost /= n;
+        Ok((pass, marks))
+    }
+}
