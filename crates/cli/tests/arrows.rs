@@ -23,21 +23,36 @@ fn arrows_point_down_only() {
         ("text", vec![]),
         ("bench", vec![]),
         ("testkit", vec![]),
+        ("protocol", vec!["text"]),
         ("store", vec!["core"]),
         ("lab", vec!["core", "text"]),
-        ("gateway", vec!["core", "store", "text"]),
+        ("gateway", vec!["core", "protocol", "store", "text"]),
         ("demo", vec!["core", "gateway", "lab"]),
         ("cli", vec!["core", "demo", "gateway", "lab", "store"]),
     ]);
     assert_eq!(arrows, expected);
 }
 
+/// The dependencies of a crate by name, those of its tests aside.
+fn dependencies(of: &str) -> Vec<String> {
+    let metadata = MetadataCommand::new().no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
+    let package = metadata.workspace_packages().into_iter().find(|package| *package.name == of).unwrap();
+    let normal = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+    normal.map(|dependency| dependency.name.clone()).collect()
+}
+
 #[test]
 fn the_core_does_no_io() {
-    let metadata = MetadataCommand::new().no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
-    let core = metadata.workspace_packages().into_iter().find(|package| *package.name == "slarouter-core").unwrap();
-    for dependency in core.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal) {
+    for dependency in dependencies("slarouter-core") {
         let pure = ["libm", "postcard", "rand_chacha", "rand_core", "serde", "thiserror"];
-        assert!(pure.contains(&dependency.name.as_str()), "{} in the core", dependency.name);
+        assert!(pure.contains(&dependency.as_str()), "{dependency} in the core");
+    }
+}
+
+#[test]
+fn the_protocols_do_no_io() {
+    for dependency in dependencies("slarouter-protocol") {
+        let pure = ["bytes", "http", "memchr", "serde", "serde_json", "slarouter-text", "thiserror"];
+        assert!(pure.contains(&dependency.as_str()), "{dependency} in the protocols");
     }
 }

@@ -18,6 +18,11 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use slarouter_core::{AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, Reason, Saving, Timestamp};
+use slarouter_protocol::bridge::{Bridge, Terms};
+use slarouter_protocol::outline::Outline;
+use slarouter_protocol::pass::first_id;
+use slarouter_protocol::request::{AnswerLength, Request};
+use slarouter_protocol::{Endpoint, Envelope, Protocol};
 use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
 use tokio::time::Instant;
@@ -30,16 +35,8 @@ use crate::config::Model;
 use crate::error::{ApiError, SHOULD_RETRY};
 use crate::limits::{self, Hold};
 use crate::models::unknown;
-use crate::protocol::bridge::{Bridge, Terms};
-use crate::protocol::form::Envelope;
-use crate::protocol::outline::Outline;
-use crate::protocol::{Endpoint, Protocol};
 use crate::telemetry::RequestTrace;
 use crate::upstream::{Answer, Failure};
-use crate::wire::request::Request;
-use crate::wire::stream;
-
-pub(crate) use estimate::AnswerLength;
 
 use affinity::{Talk, Turn};
 use call::call;
@@ -47,6 +44,7 @@ use eligible::excluded;
 use estimate::estimate;
 use fallible::{Choice, choose};
 use ticket::Ticket;
+pub(crate) use ticket::is_plausible;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What Anthropic's SDKs read.
@@ -403,7 +401,7 @@ fn answer_client(app: &Arc<App>, mut ticket: Ticket, answer: Answer, request: &R
             }
         }
         Answer::Stream { status, headers, first, rest } => {
-            let upstream_id = stream::first_id(&first);
+            let upstream_id = first_id(&first);
             let mut response = Response::new(Body::empty());
             *response.status_mut() = status;
             keep(response.headers_mut(), &headers);

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use slarouter_core::RouteSpec;
+use slarouter_protocol::{ModelProtocol, Upstream};
 use slarouter_text::LocalEncoder;
 
 pub use prices::utc;
@@ -258,6 +259,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// What the writer of a request has to know of it.
+    pub(crate) fn upstream(&self) -> Upstream<'_> {
+        Upstream { dialect: self.protocol, model: &self.upstream_model, max_output_tokens: self.max_output_tokens }
+    }
+
     /// Whether calls go to the same model at the same provider, with the same key, and its health is checked alike.
     #[must_use]
     pub fn is_asked_like(&self, other: &Self) -> bool {
@@ -272,34 +278,6 @@ impl Model {
 /// Whether both hold the same, or both nothing. Not for what a stranger sends: its time tells of both.
 pub(crate) fn same_secret(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
     one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
-}
-
-/// `models.protocol`: what a provider speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ModelProtocol {
-    /// OpenAI chat completions, at `/chat/completions`.
-    #[default]
-    OpenaiChat,
-    /// OpenAI responses, at `/responses`.
-    OpenaiResponses,
-    /// Anthropic messages, at `/messages`, with the key in `x-api-key`.
-    Anthropic,
-    /// Google's Gemini API in the form of OpenAI chat completions.
-    GeminiOpenai,
-}
-
-impl ModelProtocol {
-    /// Reads the word of the configuration.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "openai-chat" => Some(Self::OpenaiChat),
-            "openai-responses" => Some(Self::OpenaiResponses),
-            "anthropic" => Some(Self::Anthropic),
-            "gemini-openai" => Some(Self::GeminiOpenai),
-            _ => None,
-        }
-    }
 }
 
 /// `[routes.<name>]`

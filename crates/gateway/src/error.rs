@@ -2,9 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-
-use crate::protocol::fault::Fault;
-use crate::protocol::{Protocol, Refusal};
+use slarouter_protocol::fault::Fault;
+use slarouter_protocol::{Protocol, Refusal};
 
 /// Tells OpenAI SDKs whether to try again.
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -9,10 +9,10 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::StatusCode;
+use slarouter_protocol::Endpoint;
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::protocol::Endpoint;
 
 pub(crate) async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let most = app.config.server.max_header_bytes;

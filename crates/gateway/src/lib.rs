@@ -8,8 +8,6 @@ mod admin;
 mod app;
 mod audits;
 mod auth;
-#[doc(hidden)]
-pub mod bench;
 mod browser;
 mod chat;
 mod clock;
@@ -31,7 +29,6 @@ mod metrics;
 mod models;
 mod openapi;
 mod price;
-mod protocol;
 mod reload;
 mod route;
 mod server;
@@ -41,9 +38,8 @@ mod tls;
 mod token;
 mod upstream;
 mod warm;
-mod wire;
 
-pub use config::{Config, ConfigErrors, EncoderConfig, FeaturesConfig, LogFormat, ModelProtocol, utc};
+pub use config::{Config, ConfigErrors, EncoderConfig, FeaturesConfig, LogFormat, utc};
 pub use embedding::{EmbeddingConfig, EmbeddingError, RemoteEncoder};
 pub use features::{EncoderError, FeaturesId, identify};
 pub use gateway::{Gateway, RouteView, StartError};

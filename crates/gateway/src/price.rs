@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use slarouter_core::{ModelSpec, Price, RouteSpec, Timestamp, Zoo};
+use slarouter_protocol::Usage;
 use slarouter_store::StoreError;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::sleep;
@@ -12,7 +13,6 @@ use tokio::time::sleep;
 use crate::app::App;
 use crate::config::{Config, Route};
 use crate::features::LoggedRoute;
-use crate::wire::response::Usage;
 
 /// Longest sleep before the wall clock is looked at again: it may be set, and machines are put to sleep.
 const NAP: Duration = Duration::from_secs(30);

@@ -11,21 +11,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use slarouter_core::{CostModel, DecisionId, Receipt};
+use slarouter_protocol::outline::outline;
+use slarouter_protocol::{Endpoint, Refusal, Usage, messages, responses};
 use slarouter_store::{OutcomeRecord, StoreError, StoredDecision};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::chat::ticket::candidates;
-use crate::chat::{self, AnswerLength, Asked, Target};
+use crate::chat::{self, Asked, Target};
 use crate::clock::{is_route_id, new_route_id, parse_id, prefixed_id};
 use crate::config::Model;
 use crate::error::ApiError;
 use crate::metrics::Served;
 use crate::openapi::Candidate;
-use crate::protocol::outline::outline;
-use crate::protocol::{Endpoint, Refusal, messages, responses};
-use crate::wire::response::Usage;
+use slarouter_protocol::request::AnswerLength;
 
 /// What ids of these decisions begin with.
 const PREFIX: &str = "route-";
@@ -313,7 +313,7 @@ pub(crate) fn usage(value: &Value) -> Result<Usage, ApiError> {
     let anthropic =
         ["cache_read_input_tokens", "cache_creation_input_tokens"].iter().any(|name| value.get(name).is_some());
     let read = Usage::read(&raw).or_else(|| if anthropic { messages::tokens(&raw) } else { responses::tokens(&raw) });
-    read.filter(Usage::is_plausible).ok_or_else(|| {
+    read.filter(chat::is_plausible).ok_or_else(|| {
         let example = json!({ "input_tokens": 12, "output_tokens": 34 });
         let message =
             format!("`usage` must be the provider's report, as in {example}, with counts that one request can have");

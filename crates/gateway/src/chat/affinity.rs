@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use slarouter_protocol::request::Request;
 use tokio::time::{Duration, Instant};
 
 use super::cached::CachedShares;
-use crate::wire::request::Request;
 
 const SESSION: HeaderName = HeaderName::from_static("x-slarouter-session");
 /// Conversations of one generation; two are held.
@@ -153,7 +153,7 @@ fn opening(messages: &str) -> Option<(Vec<&str>, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Endpoint;
+    use slarouter_protocol::Endpoint;
 
     fn request(messages: &str, more: &str) -> Request {
         let body = format!(r#"{{"model":"auto","messages":{messages}{more}}}"#);

@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_core::{DecisionId, Reason, decision_rng, uniform};
+use slarouter_protocol::Endpoint;
+use slarouter_protocol::bridge::Bridge;
+use slarouter_protocol::pass::Scanned;
+use slarouter_protocol::pass::first_error;
+use slarouter_protocol::request::Request;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::hedge::{Asked, call_hedged};
@@ -12,12 +17,7 @@ use super::ticket::{Call, Ticket};
 use crate::app::App;
 use crate::config::Model;
 use crate::health::{Admission, Refused};
-use crate::protocol::Endpoint;
-use crate::protocol::bridge::Bridge;
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next, Upstream};
-use crate::wire::request::Request;
-use crate::wire::response::Scanned;
-use crate::wire::stream;
 
 /// Longest pause before a retry, before jitter.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -196,7 +196,7 @@ async fn send(
         return Err(Failure::Broken("the provider has nothing like this".to_owned()));
     };
     // Such a model is not asked in the first place.
-    let body = request.upstream_body(model).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    let body = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
     let mut forwarded = forwarded(headers, endpoint, model);
     forwarded.extend(context);
     app.upstream.call(model, path, &forwarded, body).await
@@ -228,7 +228,7 @@ fn sound(upstream: &Upstream, answer: Answer, bridge: Bridge) -> Result<Answer, 
             }
             (headers, error)
         }
-        Answer::Stream { headers, first, .. } => (headers, stream::first_error(first)),
+        Answer::Stream { headers, first, .. } => (headers, first_error(first)),
     };
     let Some((status, body)) = error else { return Ok(answer) };
     let mut headers = headers.clone();

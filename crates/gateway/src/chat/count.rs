@@ -8,6 +8,11 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
+use slarouter_protocol::bridge::Bridge;
+use slarouter_protocol::json::{self, Object};
+use slarouter_protocol::pass::error_status;
+use slarouter_protocol::request::Request;
+use slarouter_protocol::{Endpoint, ModelProtocol, Protocol};
 use slarouter_text::Conversation;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -18,17 +23,12 @@ use super::{MODEL, Target, allowed, failed, keep, model, set};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::new_id;
-use crate::config::{Model, ModelProtocol};
+use crate::config::Model;
 use crate::error::ApiError;
 use crate::health::Admission;
 use crate::limits::{self, Estimate};
 use crate::openapi::{AnthropicErrorBody, MessagesBody};
-use crate::protocol::bridge::Bridge;
-use crate::protocol::{Endpoint, Protocol};
 use crate::upstream::{Answer, Failure};
-use crate::wire::json::{self, Object};
-use crate::wire::request::Request;
-use crate::wire::response::error_status;
 
 /// Whose count it is: `provider` or `estimate`.
 const TOKEN_COUNT: HeaderName = HeaderName::from_static("x-slarouter-token-count");
@@ -138,7 +138,7 @@ impl Calls for Counting<'_> {
 }
 
 async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Response, Failure> {
-    let body = request.upstream_body(model).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    let body = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
     let forwarded = forwarded(headers, Endpoint::Messages, model);
     match app.upstream.call(model, "messages/count_tokens", &forwarded, body).await? {
         Answer::Plain { headers, body, .. } if let Some(status) = error_status(&body) => {

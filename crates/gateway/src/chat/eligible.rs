@@ -1,11 +1,12 @@
 //! Which models can be asked a request at all.
 
+use slarouter_protocol::request::Request;
+use slarouter_protocol::{Endpoint, ModelProtocol, Refusal};
+
 use super::{Target, model};
 use crate::app::App;
-use crate::config::{Model, ModelProtocol};
+use crate::config::Model;
 use crate::error::ApiError;
-use crate::protocol::{Endpoint, Refusal};
-use crate::wire::request::Request;
 
 /// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a
 /// request that none can be asked.
@@ -16,7 +17,7 @@ pub(super) fn excluded<'a>(app: &'a App, request: &Request, target: &Target<'a>)
             return Some(Refusal::new("model", "names a model whose provider has nothing like this"));
         }
         // What passes as it is need not be looked at.
-        if endpoint.passes(model.protocol) { None } else { request.upstream_body(model).err() }
+        if endpoint.passes(model.protocol) { None } else { request.upstream_body(model.upstream()).err() }
     };
     let models: Vec<&Model> = match target {
         Target::Model(model) => vec![model],

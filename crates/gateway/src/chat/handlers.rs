@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
+use slarouter_protocol::Endpoint;
 
 use super::answer;
 use crate::app::App;
@@ -14,7 +15,6 @@ use crate::auth::Caller;
 use crate::openapi::{
     AnthropicErrorBody, ChatBody, CompletionsBody, EmbeddingsBody, ErrorBody, MessagesBody, ResponsesBody,
 };
-use crate::protocol::Endpoint;
 
 /// Answers a chat
 ///

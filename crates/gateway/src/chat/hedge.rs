@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use slarouter_protocol::request::Request;
 use tokio::time::{Instant, sleep};
 
 use super::call::{ask, fail};
@@ -14,7 +15,6 @@ use crate::app::App;
 use crate::config::{Hedge, HedgeTo, Model};
 use crate::health::ModelHealth;
 use crate::upstream::{Answer, Failure};
-use crate::wire::request::Request;
 
 /// A model and how it is doing.
 #[derive(Clone, Copy)]

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
+use slarouter_protocol::Usage;
+use slarouter_protocol::relay::{End, Finish, Relay};
 use tokio::time::timeout;
 
 use super::ticket::Ticket;
-use crate::wire::response::Usage;
-use crate::wire::stream::{End, Finish, Relay};
 
 struct Passage {
     ticket: Ticket,

@@ -5,7 +5,9 @@ mod second;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use slarouter_core::{Decision, DecisionId, Reason, Timestamp};
+use slarouter_core::{CostModel, Decision, DecisionId, Reason, Timestamp};
+use slarouter_protocol::request::Request;
+use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
 use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Instant;
 
@@ -13,16 +15,13 @@ use super::Decided;
 use super::affinity::Turn;
 use crate::app::App;
 use crate::clock::prefixed_id;
-use crate::config::{Model, ModelProtocol};
+use crate::config::Model;
 use crate::health::Admission;
 use crate::limits::{Hold, Spent};
 use crate::metrics::Served;
 use crate::price::Prices;
-use crate::protocol::Endpoint;
 use crate::telemetry::{self, Ending, RequestTrace};
 use crate::upstream::Failure;
-use crate::wire::request::Request;
-use crate::wire::response::Usage;
 use second::{Dropped, Second};
 
 /// nginx's customary status for a client that went away.
@@ -255,7 +254,7 @@ impl Ticket {
     /// USD of this answer; without a usage report, or with one beyond reason, that of the estimated input. With what is known of
     /// calls that were dropped because another answered first.
     pub(crate) fn cost(&self, usage: Option<&Usage>) -> f64 {
-        let answer = match usage.filter(|usage| usage.is_plausible()) {
+        let answer = match usage.filter(|usage| is_plausible(usage)) {
             Some(usage) => self.prices.cost(usage),
             None if self.answered => self.prices.list().cost(self.input_tokens, 0.0),
             None => 0.0,
@@ -295,11 +294,11 @@ impl Ticket {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        if let Some(usage) = usage.filter(|usage| !usage.is_plausible()) {
+        if let Some(usage) = usage.filter(|usage| !is_plausible(usage)) {
             let request_id = self.public_id();
             tracing::warn!(request_id, model = %self.model, ?usage, "the upstream's token counts are absurd: not counted");
         }
-        let usage = usage.filter(Usage::is_plausible);
+        let usage = usage.filter(is_plausible);
         let cost = self.cost(usage.as_ref());
         self.app.metrics.in_flight(-1);
         self.release(status, usage.as_ref(), cost);
@@ -388,6 +387,11 @@ impl Ticket {
             None => Spent::Known { tokens: 0.0, usd: 0.0 },
         });
     }
+}
+
+/// Whether one request can have so many tokens; others would spoil what is learnt of costs.
+pub(crate) fn is_plausible(usage: &Usage) -> bool {
+    usage.is_within(CostModel::MAX_INPUT_TOKENS, CostModel::MAX_OUTPUT_TOKENS)
 }
 
 /// The candidates of a decision as clients see them.

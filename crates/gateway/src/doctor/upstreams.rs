@@ -9,14 +9,15 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use slarouter_core::Timestamp;
+use slarouter_protocol::ModelProtocol;
+use slarouter_protocol::messages;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::Check;
 use super::system::PATIENCE;
 use crate::clock::Clock;
-use crate::config::{Config, EncoderConfig, Model, ModelProtocol};
-use crate::protocol::messages;
+use crate::config::{Config, EncoderConfig, Model};
 use crate::upstream::{ANTHROPIC_VERSION, causes, client};
 
 /// Longest list of models that is read.

@@ -1,18 +1,20 @@
-//! Everything else that comes from outside: JSON as such, the configuration, feedback, keys and tokens.
+//! What comes from outside beside the bodies of requests and answers: sessions, the configuration, feedback, keys and tokens.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde::de::IgnoredAny;
 use slarouter_core::{DecisionId, Rating, Timestamp};
+use slarouter_protocol::request::Request;
 
 use crate::auth::{self, Auth};
+use crate::chat::affinity::Sessions;
+use crate::chat::is_plausible;
 use crate::clock::{parse_id, public_id};
 use crate::config::{Config, Sources};
 use crate::keys::Scope;
 use crate::token::Signer;
-use crate::wire::json::{Edit, Object, WireError, splice};
 use crate::{feedback as feedback_api, route};
 
 const KEY: &str = "sk-0123456789abcdef";
@@ -21,38 +23,11 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// No fuzzer guesses it, so that one in a message has come from a variable.
 const VALUE: &str = "v4lu3-of-a-s3cr3t-v4r14bl3";
 
-/// The first byte says what to do with the members `a` and `b` of the object that follows.
-pub(super) fn json(data: &[u8]) {
-    let Some((first, json)) = data.split_first() else { return };
-    let accepted = serde_json::from_slice::<IgnoredAny>(json).is_ok();
-    let object = match Object::scan(json) {
-        Ok(object) => object,
-        Err(WireError::Syntax { offset, .. }) => {
-            assert!(offset <= json.len());
-            return assert!(!accepted || std::str::from_utf8(json).is_err(), "serde_json takes it");
-        }
-        Err(WireError::NotAnObject | WireError::TooDeep { .. }) => return,
-    };
-    assert!(accepted || std::str::from_utf8(json).is_err(), "serde_json does not take it");
-    let edit = |kind: u8| match kind & 3 {
-        0 => Edit::Set(b"[1e5,\"\\u00e9\"]"),
-        1 => Edit::Default(b"null"),
-        _ => Edit::Set(b"{}"),
-    };
-    let edits = [("a", edit(*first)), ("b", edit(first >> 2))];
-    let mut out = Vec::new();
-    object.splice(json, &edits, &mut out);
-    assert_eq!(splice(json, &edits).as_ref(), Ok(&out));
-    assert_eq!(splice(&out, &edits).as_ref(), Ok(&out), "not the same a second time");
-    assert_eq!(splice(json, &[]).as_deref(), Ok(json));
-    for (name, edit) in edits {
-        let (before, after) = (object.get(json, name), Object::scan(&out).ok().and_then(|o| o.get(&out, name)));
-        let expected = match edit {
-            Edit::Set(value) => Some(value),
-            Edit::Default(value) => before.or(Some(value)),
-            Edit::Remove => None,
-        };
-        assert_eq!(after, expected, "{name}");
+/// What finds the session of a request: the first byte is the endpoint, the rest the body.
+pub(super) fn session(data: &[u8]) {
+    let Some((first, body)) = data.split_first() else { return };
+    if let Ok(request) = Request::parse(slarouter_protocol::fuzz::endpoint(*first), Bytes::copy_from_slice(body)) {
+        Sessions::default().of("default", &HeaderMap::new(), &request);
     }
 }
 
@@ -104,7 +79,7 @@ pub(super) fn feedback(data: &[u8]) {
     if let Ok(value) = serde_json::from_slice(data)
         && let Ok(usage) = route::usage(&value)
     {
-        assert!(usage.is_plausible());
+        assert!(is_plausible(&usage));
     }
 }
 

@@ -4,9 +4,8 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-
-use crate::wire::sse::Splitter;
-use crate::wire::stream::MAX_EVENT;
+use slarouter_protocol::relay::MAX_EVENT;
+use slarouter_protocol::sse::Splitter;
 
 /// Longest word that goes into a span, and most of them: an upstream must not fill it.
 const LONGEST: usize = 128;
@@ -80,7 +79,7 @@ impl Said {
     pub(super) fn chunk(&mut self, bytes: &[u8]) {
         let mut splitter = self.splitter.take().unwrap_or_else(|| Splitter::new(MAX_EVENT));
         splitter.feed(bytes);
-        while let Ok(Some(event)) = splitter.next() {
+        while let Ok(Some(event)) = splitter.next_event() {
             if let Some(data) = event.data() {
                 self.whole(&data);
             }

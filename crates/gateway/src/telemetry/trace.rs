@@ -6,16 +6,15 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracer;
+use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
 use tokio::time::Instant;
 
 use super::Telemetry;
 use super::said::Said;
 use crate::chat::Decided;
 use crate::chat::ticket::{CLIENT_CLOSED, Call};
-use crate::config::{Model, ModelProtocol};
-use crate::protocol::Endpoint;
+use crate::config::Model;
 use crate::upstream::Failure;
-use crate::wire::response::Usage;
 
 /// W3C's trace context.
 const CONTEXT: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];

@@ -1,0 +1,233 @@
+//! Writing chat requests and answers.
+
+use super::report;
+use crate::endpoint::ModelProtocol;
+use crate::fields::{NOT_CARRIED, Refusal};
+use crate::form::{Answer, Choice, Envelope, Format, Part, Request, Role, Source, Tool, Turn, failed_text};
+use crate::print::{Object, list, texts};
+
+/// Writes a request to `model`.
+pub(crate) fn request(request: &Request, model: &str, dialect: ModelProtocol) -> Result<String, Refusal> {
+    request.last_is_not_the_assistants()?;
+    let gemini = dialect == ModelProtocol::GeminiOpenai;
+    let mut messages = Vec::new();
+    for turn in &request.turns {
+        self::turn(turn, gemini, &mut messages)?;
+    }
+    let mut out = Object::new().text("model", model).raw("messages", &list(&messages));
+    if !request.tools.is_empty() {
+        let tools: Vec<_> = request.tools.iter().map(tool).collect();
+        out = out.raw("tools", &list(&tools));
+    }
+    out = match &request.choice {
+        None => out,
+        Some(Choice::Auto) => out.text("tool_choice", "auto"),
+        Some(Choice::None) => out.text("tool_choice", "none"),
+        Some(Choice::Required) => out.text("tool_choice", "required"),
+        Some(Choice::Named(name)) => {
+            let function = Object::of("function").raw("function", &Object::new().text("name", name).end());
+            out.raw("tool_choice", &function.end())
+        }
+    };
+    let limit = if gemini { "max_tokens" } else { "max_completion_tokens" };
+    out = out
+        .maybe_flag("parallel_tool_calls", request.parallel)
+        .maybe_count(limit, request.max_tokens)
+        .maybe_raw("temperature", request.temperature.as_deref())
+        .maybe_raw("top_p", request.top_p.as_deref());
+    if !request.stop.is_empty() {
+        out = out.raw("stop", &texts(&request.stop));
+    }
+    if let Some(format) = &request.format {
+        out = out.raw("response_format", &self::format(format));
+    }
+    out = out
+        .maybe_text("reasoning_effort", request.effort.as_deref())
+        .maybe_text("verbosity", request.verbosity.as_deref())
+        .maybe_text("user", request.user.as_deref())
+        .maybe_raw("metadata", request.metadata.as_deref())
+        .maybe_text("prompt_cache_key", request.cache_key.as_deref())
+        .maybe_text("service_tier", request.tier.as_deref());
+    if request.stream {
+        out = out.flag("stream", true).raw("stream_options", r#"{"include_usage":true}"#);
+    }
+    Ok(out.end())
+}
+
+fn turn(turn: &Turn, gemini: bool, messages: &mut Vec<String>) -> Result<(), Refusal> {
+    if turn.role == Role::Assistant {
+        messages.push(assistant(turn, gemini)?);
+        return Ok(());
+    }
+    let role = match turn.role {
+        Role::System => "system",
+        Role::Developer if gemini => "system",
+        Role::Developer => "developer",
+        Role::User | Role::Assistant => "user",
+    };
+    let mut rest = Vec::new();
+    for part in &turn.parts {
+        match part {
+            Part::Result { id, parts, failed } => {
+                if !rest.is_empty() {
+                    return Err(Refusal::new(turn.place.clone(), "has a tool's result after other content"));
+                }
+                let content = result(parts, *failed, &turn.place)?;
+                let message = Object::new().text("role", "tool").text("tool_call_id", id).raw("content", &content);
+                messages.push(message.end());
+            }
+            part => rest.push(self::part(part, &turn.place)?),
+        }
+    }
+    let content = match &turn.parts[..] {
+        [Part::Text(text)] => crate::json::quote(text),
+        _ => list(&rest),
+    };
+    if !rest.is_empty() || turn.parts.is_empty() {
+        messages.push(Object::new().text("role", role).raw("content", &content).end());
+    }
+    Ok(())
+}
+
+fn part(part: &Part, place: &str) -> Result<String, Refusal> {
+    Ok(match part {
+        Part::Text(text) => Object::of("text").text("text", text).end(),
+        Part::Image(source) => {
+            Object::of("image_url").raw("image_url", &Object::new().text("url", &source.to_url()).end()).end()
+        }
+        Part::File { name, source: source @ Source::Data { .. } } => {
+            let file = Object::new().maybe_text("filename", name.as_deref()).text("file_data", &source.to_url());
+            Object::of("file").raw("file", &file.end()).end()
+        }
+        Part::File { source: Source::Url(_), .. } => {
+            return Err(Refusal::new(
+                place,
+                "has a file by its URL, which the model's protocol cannot carry: send its data",
+            ));
+        }
+        _ => return Err(Refusal::new(place, NOT_CARRIED)),
+    })
+}
+
+/// The content of a tool message: text alone.
+fn result(parts: &[Part], failed: bool, place: &str) -> Result<String, Refusal> {
+    let mut said = Vec::new();
+    for part in parts {
+        let Part::Text(text) = part else {
+            let what = "has a tool's result that is not text, which the model's protocol cannot carry";
+            return Err(Refusal::new(place, what));
+        };
+        said.push(if failed && said.is_empty() { failed_text(text) } else { text.clone() });
+    }
+    if said.is_empty() && failed {
+        said.push(failed_text(""));
+    }
+    Ok(match &said[..] {
+        [] => "\"\"".to_owned(),
+        [one] => crate::json::quote(one),
+        many => list(&many.iter().map(|text| Object::of("text").text("text", text).end()).collect::<Vec<_>>()),
+    })
+}
+
+fn assistant(turn: &Turn, gemini: bool) -> Result<String, Refusal> {
+    let (mut said, mut refusals, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    for part in &turn.parts {
+        match part {
+            Part::Text(text) => said.push(text.clone()),
+            Part::Refusal(text) => refusals.push(text.as_str()),
+            Part::Reasoning(_) => {}
+            Part::Call { id, name, arguments } => calls.push(call(id, name, arguments, gemini)),
+            Part::Image(_) | Part::File { .. } | Part::Result { .. } => {
+                return Err(Refusal::new(turn.place.clone(), NOT_CARRIED));
+            }
+        }
+    }
+    let content = match &said[..] {
+        [] => "null".to_owned(),
+        [one] => crate::json::quote(one),
+        many => list(&many.iter().map(|text| Object::of("text").text("text", text).end()).collect::<Vec<_>>()),
+    };
+    let mut out = Object::new().text("role", "assistant").raw("content", &content);
+    if !refusals.is_empty() {
+        out = out.text("refusal", &refusals.concat());
+    }
+    if !calls.is_empty() {
+        out = out.raw("tool_calls", &list(&calls));
+    }
+    Ok(out.end())
+}
+
+fn call(id: &str, name: &str, arguments: &str, gemini: bool) -> String {
+    let arguments = if arguments.is_empty() { "{}" } else { arguments };
+    let function = Object::new().text("name", name).text("arguments", arguments).end();
+    let out = Object::new().text("id", id).text("type", "function").raw("function", &function);
+    if gemini {
+        // Gemini checks a seal on calls in the history. This is Google's own word for calls that another model made.
+        let google = r#"{"google":{"thought_signature":"skip_thought_signature_validator"}}"#;
+        return out.raw("extra_content", google).end();
+    }
+    out.end()
+}
+
+fn tool(tool: &Tool) -> String {
+    let function = Object::new()
+        .text("name", &tool.name)
+        .maybe_text("description", tool.description.as_deref())
+        .maybe_raw("parameters", tool.schema.as_deref())
+        .maybe_flag("strict", tool.strict);
+    Object::of("function").raw("function", &function.end()).end()
+}
+
+fn format(format: &Format) -> String {
+    match format {
+        Format::Json => Object::of("json_object").end(),
+        Format::Schema { name, description, schema, strict } => {
+            let inner = Object::new()
+                .text("name", name.as_deref().unwrap_or("answer"))
+                .maybe_text("description", description.as_deref())
+                .raw("schema", schema)
+                .maybe_flag("strict", *strict);
+            Object::of("json_schema").raw("json_schema", &inner.end()).end()
+        }
+    }
+}
+
+/// Writes an answer.
+pub(crate) fn answer(answer: &Answer, envelope: &Envelope) -> String {
+    let text = answer.joined(|part| if let Part::Text(text) = part { Some(text) } else { None });
+    let refusal = answer.joined(|part| if let Part::Refusal(text) = part { Some(text) } else { None });
+    let reasoning = answer.joined(|part| match part {
+        Part::Reasoning(text) if !text.is_empty() => Some(text),
+        _ => None,
+    });
+    let calls: Vec<String> = answer
+        .parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Call { id, name, arguments } => Some(call(id, name, arguments, false)),
+            _ => None,
+        })
+        .collect();
+    let mut message = Object::new()
+        .text("role", "assistant")
+        .text_or_null("content", text.as_deref())
+        .maybe_text("reasoning_content", reasoning.as_deref())
+        .text_or_null("refusal", refusal.as_deref());
+    if !calls.is_empty() {
+        message = message.raw("tool_calls", &list(&calls));
+    }
+    let choice = Object::new()
+        .count("index", 0)
+        .raw("message", &message.end())
+        .null("logprobs")
+        .text("finish_reason", report::finish_reason(&answer.stop));
+    let usage = answer.usage.as_ref().map(report::write_usage);
+    Object::new()
+        .text("id", &envelope.id)
+        .text("object", "chat.completion")
+        .count("created", envelope.created)
+        .text("model", answer.model.as_deref().unwrap_or(&envelope.model))
+        .raw("choices", &list(&[choice.end()]))
+        .maybe_raw("usage", usage.as_deref())
+        .end()
+}

@@ -1,0 +1,320 @@
+//! The common form: what a request, an answer and a stream say, whichever protocol says it.
+
+use crate::endpoint::Protocol;
+use crate::fields::{Fields, NOT_CARRIED, Refusal};
+use crate::usage::Usage;
+
+/// A request for one answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Request {
+    /// The protocol that it was read from: refusals name its fields.
+    pub(crate) origin: Protocol,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) choice: Option<Choice>,
+    /// Whether several tools may be called at once.
+    pub(crate) parallel: Option<bool>,
+    /// Most tokens of the answer, reasoning included.
+    pub(crate) max_tokens: Option<u64>,
+    /// As spelled, like [`Self::top_p`].
+    pub(crate) temperature: Option<String>,
+    pub(crate) top_p: Option<String>,
+    pub(crate) stop: Vec<String>,
+    pub(crate) stream: bool,
+    pub(crate) format: Option<Format>,
+    /// OpenAI's word for how much to reason: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`.
+    pub(crate) effort: Option<String>,
+    /// Whether the client wants to see the reasoning.
+    pub(crate) show_reasoning: bool,
+    pub(crate) verbosity: Option<String>,
+    /// Who asks, for the provider's abuse detection.
+    pub(crate) user: Option<String>,
+    /// A raw object.
+    pub(crate) metadata: Option<String>,
+    pub(crate) cache_key: Option<String>,
+    /// OpenAI's word for the service tier.
+    pub(crate) tier: Option<String>,
+}
+
+/// Fields that not every protocol has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Field {
+    Stop,
+    Format,
+    Verbosity,
+    Metadata,
+    Tier,
+    Effort,
+}
+
+/// What one side said at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Turn {
+    pub(crate) role: Role,
+    pub(crate) parts: Vec<Part>,
+    /// Where it stands in the request, as in `messages[3]`.
+    pub(crate) place: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    System,
+    Developer,
+    /// The user, and the results of tools.
+    User,
+    Assistant,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Part {
+    Text(String),
+    Image(Source),
+    File {
+        name: Option<String>,
+        source: Source,
+    },
+    Refusal(String),
+    Reasoning(String),
+    /// The arguments are JSON text, as the model wrote it.
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+    },
+    Result {
+        id: String,
+        parts: Vec<Part>,
+        failed: bool,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    Url(String),
+    Data { media: String, base64: String },
+}
+
+/// A function that the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    /// A raw JSON schema: the order of its properties is the order in which models fill them in.
+    pub(crate) schema: Option<String>,
+    pub(crate) strict: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Choice {
+    Auto,
+    None,
+    /// Any, but one.
+    Required,
+    Named(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Format {
+    /// Any JSON.
+    Json,
+    /// JSON of a schema.
+    Schema { name: Option<String>, description: Option<String>, schema: String, strict: Option<bool> },
+}
+
+/// An answer that came whole.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) id: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) stop: Stop,
+    pub(crate) usage: Option<Usage>,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    End,
+    /// At one of the request's stop sequences; which one, if the upstream says so.
+    Sequence(Option<String>),
+    Length,
+    Tools,
+    /// A filter of the provider's, or the model declined.
+    Filter,
+}
+
+/// A step of a streamed answer. One block is open at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    Start {
+        id: Option<String>,
+        model: Option<String>,
+    },
+    Open(Block),
+    /// More of the open block.
+    Delta(String),
+    Close,
+    /// Later reports replace earlier ones.
+    Usage(Usage),
+    Stop(Stop),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Block {
+    Text,
+    Reasoning,
+    Refusal,
+    Call { id: String, name: String },
+}
+
+/// What the gateway puts around an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Envelope {
+    /// Takes the place of the upstream's id.
+    pub id: String,
+    /// Goes in if the upstream names no model.
+    pub model: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Members of the request that answers of this protocol repeat, raw.
+    pub echo: Vec<(&'static str, String)>,
+}
+
+// === impl Request ===
+
+impl Request {
+    /// Who asks and on which terms: the same members in both of OpenAI's protocols.
+    pub(crate) fn read_caller(&mut self, fields: &mut Fields<'_>) -> Result<(), Refusal> {
+        let (old, new) = (fields.text("user")?, fields.text("safety_identifier")?);
+        self.user = new.or(old);
+        self.metadata = fields.take("metadata").filter(|metadata| *metadata != "{}").map(str::to_owned);
+        self.cache_key = fields.text("prompt_cache_key")?;
+        self.tier = fields.text("service_tier")?;
+        Ok(())
+    }
+
+    /// An empty request.
+    pub(crate) fn new(origin: Protocol) -> Self {
+        Self {
+            origin,
+            turns: Vec::new(),
+            tools: Vec::new(),
+            choice: None,
+            parallel: None,
+            max_tokens: None,
+            temperature: None,
+            top_p: None,
+            stop: Vec::new(),
+            stream: false,
+            format: None,
+            effort: None,
+            show_reasoning: false,
+            verbosity: None,
+            user: None,
+            metadata: None,
+            cache_key: None,
+            tier: None,
+        }
+    }
+
+    /// Refuses a field of which the other protocol has nothing like.
+    pub(crate) fn refuse(&self, field: Field) -> Refusal {
+        Refusal::new(field.name(self.origin), NOT_CARRIED)
+    }
+
+    /// Adds to the last turn if it has this role, and begins a new one otherwise: tools that were called together, and
+    /// their results, belong together.
+    pub(crate) fn join(&mut self, role: Role, part: Part, place: String) {
+        let joins = |turn: &Turn| match role {
+            Role::Assistant => turn.role == role,
+            _ => turn.role == role && turn.parts.iter().all(|part| matches!(part, Part::Result { .. })),
+        };
+        match self.turns.last_mut().filter(|turn| joins(turn)) {
+            Some(turn) => turn.parts.push(part),
+            None => self.turns.push(Turn { role, parts: vec![part], place }),
+        }
+    }
+
+    /// Refuses a request whose last word is the assistant's: only Anthropic's models go on from there.
+    pub(crate) fn last_is_not_the_assistants(&self) -> Result<(), Refusal> {
+        match self.turns.last() {
+            Some(turn) if turn.role == Role::Assistant => {
+                let what = "is the assistant's, and the model's protocol has no way to go on from there: end with a \
+                            message of the user";
+                Err(Refusal::new(turn.place.clone(), what))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+// === impl Field ===
+
+impl Field {
+    fn name(self, origin: Protocol) -> &'static str {
+        match (self, origin) {
+            (Self::Stop, Protocol::Messages) => "stop_sequences",
+            (Self::Stop, _) => "stop",
+            (Self::Format, Protocol::Chat) => "response_format",
+            (Self::Format, Protocol::Responses) => "text.format",
+            (Self::Format, Protocol::Messages) => "output_config.format",
+            (Self::Verbosity, Protocol::Responses) => "text.verbosity",
+            (Self::Verbosity, _) => "verbosity",
+            (Self::Metadata, _) => "metadata",
+            (Self::Tier, _) => "service_tier",
+            (Self::Effort, Protocol::Chat) => "reasoning_effort",
+            (Self::Effort, Protocol::Responses) => "reasoning.effort",
+            (Self::Effort, Protocol::Messages) => "thinking",
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Reads a URL, which may hold the data itself.
+    pub(crate) fn from_url(url: String, place: &str) -> Result<Self, Refusal> {
+        if let Some(rest) = url.strip_prefix("data:") {
+            let (media, base64) = rest
+                .split_once(";base64,")
+                .ok_or_else(|| Refusal::new(place, "must be a data URL in base64: data:<type>;base64,<data>"))?;
+            return Ok(Self::Data { media: media.to_owned(), base64: base64.to_owned() });
+        }
+        if url.starts_with("https://") || url.starts_with("http://") {
+            return Ok(Self::Url(url));
+        }
+        Err(Refusal::new(place, "must be an http, https or data URL"))
+    }
+
+    /// The URL, with the data inside if there is no other.
+    pub(crate) fn to_url(&self) -> String {
+        match self {
+            Self::Url(url) => url.clone(),
+            Self::Data { media, base64 } => format!("data:{media};base64,{base64}"),
+        }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// All text of a kind, joined.
+    pub(crate) fn joined(&self, of: impl Fn(&Part) -> Option<&str>) -> Option<String> {
+        let mut found = self.parts.iter().filter_map(of).peekable();
+        found.peek().is_some().then(|| found.collect())
+    }
+}
+
+// === impl Stop ===
+
+impl Stop {
+    /// Some servers say that an answer which calls tools has simply ended.
+    pub(crate) fn or_tools(self, any_calls: bool) -> Self {
+        if any_calls && self == Self::End { Self::Tools } else { self }
+    }
+}
+
+/// Text of a tool's result that failed: OpenAI's protocols have no mark for it, so it is said in words.
+pub(crate) fn failed_text(text: &str) -> String {
+    format!("Error: {text}")
+}

@@ -1,0 +1,63 @@
+//! The readers and writers of the common form, by protocol.
+
+use crate::endpoint::{Protocol, Upstream};
+use crate::fields::Refusal;
+use crate::form::{Answer, Envelope, Request};
+use crate::translate::{Reader, Writer};
+use crate::{chat, messages, responses};
+
+/// Reads a request of this protocol into the common form.
+///
+/// # Errors
+/// What of it no other protocol carries.
+pub(crate) fn read_request(protocol: Protocol, body: &str) -> Result<Request, Refusal> {
+    match protocol {
+        Protocol::Chat => chat::read_request(body),
+        Protocol::Responses => responses::read_request(body),
+        Protocol::Messages => messages::read_request(body),
+    }
+}
+
+/// Writes a request for this model.
+///
+/// # Errors
+/// What of it the model's protocol does not carry.
+pub(crate) fn write_request(request: &Request, upstream: Upstream<'_>) -> Result<String, Refusal> {
+    match upstream.dialect.wire() {
+        Protocol::Chat => chat::write_request(request, upstream.model, upstream.dialect),
+        Protocol::Responses => responses::write_request(request, upstream.model),
+        Protocol::Messages => messages::write_request(request, upstream.model, upstream.max_output_tokens),
+    }
+}
+
+pub(crate) fn read_answer(protocol: Protocol, body: &str) -> Result<Answer, Refusal> {
+    match protocol {
+        Protocol::Chat => chat::read_answer(body),
+        Protocol::Responses => responses::read_answer(body),
+        Protocol::Messages => messages::read_answer(body),
+    }
+}
+
+pub(crate) fn write_answer(protocol: Protocol, answer: &Answer, envelope: &Envelope) -> String {
+    match protocol {
+        Protocol::Chat => chat::write_answer(answer, envelope),
+        Protocol::Responses => responses::write_answer(answer, envelope),
+        Protocol::Messages => messages::write_answer(answer, envelope),
+    }
+}
+
+pub(crate) fn reader(protocol: Protocol) -> Box<dyn Reader> {
+    match protocol {
+        Protocol::Chat => Box::<chat::Reader>::default(),
+        Protocol::Responses => Box::<responses::Reader>::default(),
+        Protocol::Messages => Box::<messages::Reader>::default(),
+    }
+}
+
+pub(crate) fn writer(protocol: Protocol, wants_usage: bool) -> Box<dyn Writer> {
+    match protocol {
+        Protocol::Chat => Box::new(chat::Writer::new(wants_usage)),
+        Protocol::Responses => Box::<responses::Writer>::default(),
+        Protocol::Messages => Box::<messages::Writer>::default(),
+    }
+}

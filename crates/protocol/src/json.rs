@@ -1,0 +1,227 @@
+//! Finds and edits the members of a JSON object without building a tree of it.
+//!
+//! The scanner accepts what RFC 8259 calls JSON, up to 128 containers deep, with two liberties that leave more bytes
+//! as they are: strings may hold bytes that are not UTF-8, and `\u` escapes need not form pairs.
+
+mod scanner;
+
+use std::ops::Range;
+
+use memchr::memchr;
+pub use scanner::WireError;
+use scanner::{MAX_DEPTH, Scanner};
+
+/// What to do with the members of one name.
+#[derive(Clone, Copy, Debug)]
+pub enum Edit<'a> {
+    /// Gives all of them this value, raw JSON; adds one if there is none.
+    Set(&'a [u8]),
+    /// Adds one with this value, raw JSON, if there is none.
+    Default(&'a [u8]),
+    /// Takes them out.
+    Remove,
+}
+
+/// Where the members of an object lie in its text. Belongs to the bytes it was scanned from.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Just after the opening brace.
+    start: usize,
+    members: Vec<Member>,
+}
+
+/// One member of an object.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// With its quotes.
+    key: Range<usize>,
+    /// Where its value lies.
+    pub value: Range<usize>,
+}
+
+// === impl Object ===
+
+impl Object {
+    /// Reads the whole text, once.
+    pub fn scan(json: &[u8]) -> Result<Self, WireError> {
+        let mut members = Vec::with_capacity(8);
+        let start = each_member(json, |member| members.push(member))?;
+        Ok(Self { start, members })
+    }
+
+    /// The value of the last member of this name, the one that counts.
+    pub fn get<'a>(&self, json: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        self.find(json, name).map(|value| &json[value])
+    }
+
+    /// As [`Self::get`], where `null` counts as nothing.
+    pub fn get_some<'a>(&self, json: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        self.get(json, name).filter(|value| *value != b"null")
+    }
+
+    /// Where the value of the last member of this name lies.
+    pub fn find(&self, json: &[u8], name: &str) -> Option<Range<usize>> {
+        self.members.iter().rev().find(|member| member.is(json, name)).map(|member| member.value.clone())
+    }
+
+    /// Appends the edited text to `out`. Members not named keep every byte, and the order stays; new members come last.
+    /// The names are distinct.
+    pub fn splice(&self, json: &[u8], edits: &[(&str, Edit<'_>)], out: &mut Vec<u8>) {
+        // Everything before `copied` is in `out`, or is to be left out.
+        let mut copied = 0;
+        let mut last = self.start;
+        let mut kept = false;
+        for member in &self.members {
+            if !kept && last != self.start {
+                // All before was taken out, and the comma goes with it.
+                copied = member.key.start;
+            }
+            match edits.iter().find(|(name, _)| member.is(json, name)) {
+                Some((_, Edit::Set(value))) => {
+                    out.extend_from_slice(&json[copied..member.value.start]);
+                    out.extend_from_slice(value);
+                    copied = member.value.end;
+                    kept = true;
+                }
+                Some((_, Edit::Remove)) => {
+                    let until = if kept { last } else { member.key.start };
+                    out.extend_from_slice(&json[copied..until]);
+                    copied = member.value.end;
+                }
+                Some((_, Edit::Default(_))) | None => kept = true,
+            }
+            last = member.value.end;
+        }
+        out.extend_from_slice(&json[copied..last]);
+        for (name, edit) in edits {
+            let (Edit::Set(value) | Edit::Default(value)) = edit else { continue };
+            if self.find(json, name).is_none() {
+                if kept {
+                    out.push(b',');
+                }
+                kept = true;
+                out.extend_from_slice(quote(name).as_bytes());
+                out.push(b':');
+                out.extend_from_slice(value);
+            }
+        }
+        out.extend_from_slice(&json[last..]);
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    /// Its name as written, with the quotes.
+    pub fn key<'a>(&self, json: &'a [u8]) -> &'a [u8] {
+        &json[self.key.clone()]
+    }
+
+    /// Whether this is the member's name, however it is written.
+    pub fn is(&self, json: &[u8], name: &str) -> bool {
+        let inner = &json[self.key.start + 1..self.key.end - 1];
+        match memchr(b'\\', inner) {
+            None => inner == name.as_bytes(),
+            Some(_) => text(&json[self.key.clone()]).is_some_and(|decoded| decoded == name),
+        }
+    }
+}
+
+/// Edits an object's text; see [`Object::splice`].
+pub fn splice(json: &[u8], edits: &[(&str, Edit<'_>)]) -> Result<Vec<u8>, WireError> {
+    let object = Object::scan(json)?;
+    let added: usize = edits.iter().map(|(name, edit)| name.len() + edit.len() + 4).sum();
+    let mut out = Vec::with_capacity(json.len() + added);
+    object.splice(json, edits, &mut out);
+    Ok(out)
+}
+
+impl Edit<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Set(value) | Self::Default(value) => value.len(),
+            Self::Remove => 0,
+        }
+    }
+}
+
+/// Calls `f` with each member of an object and returns where the inside of the object starts. All of the text is checked,
+/// but members before a fault have been seen by then.
+pub fn each_member(json: &[u8], mut f: impl FnMut(Member)) -> Result<usize, WireError> {
+    let mut scanner = Scanner::new(json);
+    scanner.space();
+    if scanner.peek() != Some(b'{') {
+        scanner.value(MAX_DEPTH)?;
+        scanner.end()?;
+        return Err(WireError::NotAnObject);
+    }
+    scanner.at += 1;
+    let start = scanner.at;
+    scanner.space();
+    if scanner.peek() == Some(b'}') {
+        scanner.at += 1;
+    } else {
+        loop {
+            let key = scanner.key()?;
+            let value = scanner.value(MAX_DEPTH - 1)?;
+            f(Member { key, value });
+            scanner.space();
+            match scanner.peek() {
+                Some(b',') => scanner.at += 1,
+                Some(b'}') => break scanner.at += 1,
+                _ => return Err(scanner.fault("expected a comma or a closing brace")),
+            }
+            scanner.space();
+        }
+    }
+    scanner.end()?;
+    Ok(start)
+}
+
+/// Calls `f` with each element of an array; see [`each_member`]. Anything else has none.
+pub fn each_element<'a>(json: &'a [u8], mut f: impl FnMut(&'a [u8])) -> Result<(), WireError> {
+    let mut scanner = Scanner::new(json);
+    scanner.space();
+    if scanner.peek() != Some(b'[') {
+        scanner.value(MAX_DEPTH)?;
+        return scanner.end();
+    }
+    scanner.at += 1;
+    scanner.space();
+    if scanner.peek() == Some(b']') {
+        scanner.at += 1;
+        return scanner.end();
+    }
+    loop {
+        f(&json[scanner.value(MAX_DEPTH - 1)?]);
+        scanner.space();
+        match scanner.peek() {
+            Some(b',') => scanner.at += 1,
+            Some(b']') => break scanner.at += 1,
+            _ => return Err(scanner.fault("expected a comma or a closing bracket")),
+        }
+        scanner.space();
+    }
+    scanner.end()
+}
+
+/// The text of a JSON string; `None` for anything else.
+pub fn text(raw: &[u8]) -> Option<String> {
+    serde_json::from_slice(raw).ok()
+}
+
+/// A count; `None` for anything but a number from 0 up. Some servers write 12.0 for 12.
+pub fn count(raw: &[u8]) -> Option<u64> {
+    serde_json::from_slice(raw).ok().or_else(|| {
+        let number: f64 = serde_json::from_slice(raw).ok()?;
+        (number >= 0.0).then_some(number as u64)
+    })
+}
+
+/// A JSON string of this text.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

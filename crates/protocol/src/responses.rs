@@ -1,0 +1,16 @@
+//! OpenAI responses.
+
+mod foreign;
+mod read;
+mod report;
+mod stream;
+mod write;
+
+pub(crate) use foreign::without_foreign_reasoning;
+pub(crate) use read::{answer as read_answer, request as read_request};
+pub use report::tokens;
+pub(crate) use stream::{Reader, Writer};
+pub(crate) use write::{ECHOED, answer as write_answer, request as write_request};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Tokens as an upstream bills them.
+
+use crate::json::{self, Edit, Object, splice};
+
+/// Tokens as the upstream billed them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All input tokens.
+    pub input_tokens: u64,
+    /// Those of the input that came from the upstream's prompt cache.
+    pub cached_tokens: u64,
+    /// Those of the input that were written to it, where that is reported.
+    pub cache_write_tokens: u64,
+    /// Those written that it keeps for an hour.
+    pub cache_write_1h_tokens: u64,
+    /// Those of the input that were sound.
+    pub audio_input_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Those of the output that were reasoning.
+    pub reasoning_tokens: u64,
+    /// Those of the output that were sound.
+    pub audio_output_tokens: u64,
+}
+
+// === impl Usage ===
+
+impl Usage {
+    /// Whether all of its input counts are at most `input` tokens and all of its output counts at most `output`.
+    #[must_use]
+    pub fn is_within(&self, input: f64, output: f64) -> bool {
+        let within = |tokens: u64, most: f64| tokens as f64 <= most;
+        let of_input = [self.input_tokens, self.cached_tokens, self.cache_write_tokens];
+        let of_input = of_input.into_iter().chain([self.cache_write_1h_tokens, self.audio_input_tokens]);
+        let of_output = [self.output_tokens, self.reasoning_tokens, self.audio_output_tokens];
+        of_input.into_iter().all(|tokens| within(tokens, input))
+            && of_output.into_iter().all(|tokens| within(tokens, output))
+    }
+
+    /// Reads a `usage` object; `None` for anything without token counts.
+    pub fn read(raw: &[u8]) -> Option<Self> {
+        let usage = Object::scan(raw).ok()?;
+        let number = |name| usage.get(raw, name).and_then(json::count);
+        let (input, output) = (number("prompt_tokens"), number("completion_tokens"));
+        if input.is_none() && output.is_none() {
+            return None;
+        }
+        let detail = |group, name| {
+            let group = usage.get(raw, group)?;
+            json::count(Object::scan(group).ok()?.get(group, name)?)
+        };
+        let of_input = |name| detail("prompt_tokens_details", name);
+        let of_output = |name| detail("completion_tokens_details", name).unwrap_or(0);
+        let (input, answer, reasoning) = (input.unwrap_or(0), output.unwrap_or(0), of_output("reasoning_tokens"));
+        // Gemini and xAI leave the reasoning out of `completion_tokens`: it is in the total alone.
+        let beyond = number("total_tokens").unwrap_or(0).saturating_sub(input.saturating_add(answer));
+        Some(Self {
+            input_tokens: input,
+            // The second is DeepSeek's name for it.
+            cached_tokens: of_input("cached_tokens").or_else(|| number("prompt_cache_hit_tokens")).unwrap_or(0),
+            // OpenRouter's.
+            cache_write_tokens: of_input("cache_write_tokens").unwrap_or(0),
+            cache_write_1h_tokens: 0,
+            audio_input_tokens: of_input("audio_tokens").unwrap_or(0),
+            output_tokens: answer.saturating_add(beyond),
+            reasoning_tokens: reasoning.max(beyond),
+            audio_output_tokens: of_output("audio_tokens"),
+        })
+    }
+}
+
+/// A `usage` object with its cost set; `None` if it is no object or the cost is no number.
+pub fn with_cost(usage: &[u8], cost: f64) -> Option<Vec<u8>> {
+    let cost = serde_json::Number::from_f64(cost)?.to_string();
+    splice(usage, &[("cost", Edit::Set(cost.as_bytes()))]).ok()
+}
