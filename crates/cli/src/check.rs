@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use slarouter_config::{Config, ConfigErrors, utc};
 use slarouter_core::{PolicySpec, Timestamp};
-use slarouter_gateway::{Config, ConfigErrors, FeaturesId, WarmStart, utc};
+use slarouter_gateway::{FeaturesId, WarmStart};
 
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
 const BAD_CONFIG: u8 = 64;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slarouter_gateway::Config;
+use slarouter_config::Config;
 use slarouter_gateway::doctor::{Check, Level, examine};
 
 #[derive(clap::Args)]

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use slarouter_gateway::keys::{Grants, KeyBook, NewKey, RemoteBook, Scope};
-use slarouter_gateway::{Config, Limits};
+use slarouter_config::{Config, Grants, Limits, Scope};
+use slarouter_gateway::keys::{KeyBook, NewKey, RemoteBook};
 use slarouter_store::StoreError;
 
 #[derive(Args)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use slarouter_gateway::{Config, Gateway, LogFormat};
+use slarouter_config::{Config, LogFormat};
+use slarouter_gateway::Gateway;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use slarouter_config::{Config, EncoderConfig};
 use slarouter_core::Knowledge;
-use slarouter_gateway::{Config, EncoderConfig};
 use slarouter_lab::Labelled;
 
 #[derive(clap::Args)]

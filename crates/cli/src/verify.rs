@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slarouter_gateway::{Config, Learning};
+use slarouter_config::Config;
+use slarouter_gateway::Learning;
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {

@@ -24,11 +24,12 @@ fn arrows_point_down_only() {
         ("bench", vec![]),
         ("testkit", vec![]),
         ("protocol", vec!["text"]),
+        ("config", vec!["core", "protocol", "text"]),
         ("store", vec!["core"]),
         ("lab", vec!["core", "text"]),
-        ("gateway", vec!["core", "protocol", "store", "text"]),
-        ("demo", vec!["core", "gateway", "lab"]),
-        ("cli", vec!["core", "demo", "gateway", "lab", "store"]),
+        ("gateway", vec!["config", "core", "protocol", "store", "text"]),
+        ("demo", vec!["config", "core", "gateway", "lab"]),
+        ("cli", vec!["config", "core", "demo", "gateway", "lab", "store"]),
     ]);
     assert_eq!(arrows, expected);
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
-use slarouter_gateway::{Config, Gateway};
+use slarouter_config::Config;
+use slarouter_gateway::Gateway;
 use slarouter_lab::simulate::World;
 use tokio::time::Instant;
 

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use serde_json::json;
-use slarouter_gateway::{Config, Gateway};
+use slarouter_config::Config;
+use slarouter_gateway::Gateway;
 use slarouter_testkit::Upstream;
 use tokio::time::Instant;
 

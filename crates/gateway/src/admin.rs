@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use slarouter_config::Scope;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -19,7 +20,7 @@ use crate::auth::Caller;
 use crate::chat;
 use crate::error::ApiError;
 use crate::health::Circuit;
-use crate::keys::{KeyError, NewKey, Scope};
+use crate::keys::{KeyError, NewKey};
 
 const GRACE_HOURS: f64 = 24.0;
 

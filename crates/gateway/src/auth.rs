@@ -8,14 +8,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
+use slarouter_config::{Config, Grants, Limits, Scope};
 use slarouter_core::{DecisionId, Timestamp};
 use slarouter_store::KeyRecord;
 use subtle::ConstantTimeEq;
 
-use crate::config::Config;
 use crate::error::ApiError;
-use crate::keys::{Grants, Scope, digest};
-use crate::limits::{Limits, Meter, Meters};
+use crate::keys::digest;
+use crate::limits::{Meter, Meters};
 
 /// What keys of `server.api_keys` may do; a gateway without keys lets everybody audit too.
 const CLIENT: [Scope; 2] = [Scope::Inference, Scope::Feedback];

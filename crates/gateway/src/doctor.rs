@@ -8,7 +8,7 @@ mod upstreams;
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use slarouter_config::Config;
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use http::{StatusCode, header};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use slarouter_config::EmbeddingConfig;
 use slarouter_text::{Conversation, Projection, RecentVectors, projected_features_into};
 use tokio::time::{Instant, timeout};
 
@@ -23,23 +24,6 @@ const REST: Duration = Duration::from_secs(10);
 const REMEMBERED: usize = 4_096;
 /// Bytes of an answer that are read at most: two vectors of 4,096 numbers, written at length.
 const LONGEST_ANSWER: usize = 512 * 1024;
-
-/// Where the vectors come from.
-#[derive(Clone, Debug)]
-pub struct EmbeddingConfig {
-    /// Up to and including `/v1`.
-    pub base_url: String,
-    /// The service's name of the model.
-    pub model: String,
-    /// The service's key.
-    pub api_key: Option<SecretString>,
-    /// Length of the service's vectors; an answer of another length is refused.
-    pub dim: usize,
-    /// Dimensions that vectors are projected to; heads learn from few labels, so 64 is plenty.
-    pub width: usize,
-    /// For one call, from the request to the end of the answer. The request to be routed waits for so long at most.
-    pub timeout: Duration,
-}
 
 /// Asks a service for sentence vectors and makes features of them.
 ///

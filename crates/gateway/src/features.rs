@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use slarouter_config::{Config, EncoderConfig, FeaturesConfig, Route};
 use slarouter_core::{RouteSpec, Timestamp};
 use slarouter_text::{Conversation, Encoder, LocalError, Worker, WorkerError};
 use tokio::time::timeout;
 
-use crate::config::{Config, EncoderConfig, FeaturesConfig, Route};
 use crate::embedding::{EmbeddingError, RemoteEncoder};
 use crate::metrics::Metrics;
 use crate::warm::{WarmStart, WarmStartError};

@@ -9,6 +9,7 @@ use axum::{Extension, Json};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use slarouter_config::Scope;
 use slarouter_core::{DecisionId, Rater, Rating, Source};
 use slarouter_store::{FeedbackRecord, StoreError};
 
@@ -16,7 +17,6 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::clock::{parse_id, public_id};
 use crate::error::ApiError;
-use crate::keys::Scope;
 
 const MAX_COMMENT: usize = 8_192;
 const MAX_RATER: usize = 256;

@@ -16,7 +16,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("answer", protocol::answer),
     ("json", protocol::json),
     ("stream", protocol::stream),
-    ("config", texts::config),
+    ("config", slarouter_config::fuzz::config),
     ("feedback", texts::feedback),
     ("credentials", texts::credentials),
 ];

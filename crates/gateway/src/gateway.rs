@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use slarouter_config::Config;
 use slarouter_core::{Account, Certificate, Policy};
 use slarouter_store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -14,7 +15,6 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::features::{EncoderError, Features, LogRouteError, LoggedRoute};
 use crate::health::{Checks, Health};
 use crate::keys::KeyBook;

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use slarouter_config::{Model, UpstreamConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, timeout};
 
-use crate::config::{Model, UpstreamConfig};
 use breaker::Breaker;
 pub(crate) use breaker::Circuit;
 pub(crate) use checks::Checks;

@@ -393,7 +393,7 @@ mod tests {
     use slarouter_core::{Alpha, Learner, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
 
     use super::*;
-    use crate::config::UpstreamConfig;
+    use slarouter_config::UpstreamConfig;
 
     fn nobody() -> Health {
         Health::new(&[], &UpstreamConfig::default())

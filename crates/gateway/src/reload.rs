@@ -20,6 +20,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Serialize;
+use slarouter_config::{Config, ConfigErrors};
 use slarouter_store::StoreError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
@@ -27,7 +28,6 @@ use utoipa::ToSchema;
 
 use crate::app::{self, App};
 use crate::auth::Auth;
-use crate::config::{Config, ConfigErrors};
 use crate::error::ApiError;
 use crate::features::{LogRouteError, LoggedRoute};
 use crate::health::Checks;

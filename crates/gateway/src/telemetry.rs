@@ -16,6 +16,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfi
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use secrecy::{ExposeSecret, SecretString};
+use slarouter_config::TelemetryConfig;
 
 use crate::metrics::SpanCounts;
 use export::Exporter;
@@ -24,36 +25,6 @@ pub(crate) use trace::{Ending, RequestTrace, forward};
 
 /// For the last spans to go out at shutdown.
 const FLUSH: Duration = Duration::from_secs(3);
-
-/// `[telemetry]`
-#[derive(Clone, Debug, Default)]
-pub struct TelemetryConfig {
-    /// Where traces go; nowhere if not given.
-    pub export: Option<ExportConfig>,
-    /// Whether upstreams are told of the trace that a call belongs to.
-    pub propagate: bool,
-}
-
-/// Where traces go, and which.
-#[derive(Clone, Debug)]
-pub struct ExportConfig {
-    /// URL that takes `POST` of OTLP traces.
-    pub url: String,
-    /// Sent with each of them.
-    pub headers: Vec<(String, SecretString)>,
-    /// Share of the traces that begin here; the SDK's own settings if not given.
-    pub sample_ratio: Option<f64>,
-    /// What this service is called.
-    pub service_name: String,
-    /// Spans that may wait.
-    pub queue: usize,
-    /// Spans in one request.
-    pub batch: usize,
-    /// How long a span waits for others.
-    pub delay: Duration,
-    /// For the collector to take a batch.
-    pub timeout: Duration,
-}
 
 /// Traces cannot be sent.
 #[derive(Debug, thiserror::Error)]

@@ -12,12 +12,12 @@ use futures_util::stream::BoxStream;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Url;
 use secrecy::ExposeSecret;
+use slarouter_config::{HealthCheck, Model, UpstreamConfig};
 use slarouter_protocol::ModelProtocol;
 use slarouter_protocol::messages;
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
-use crate::config::{HealthCheck, Model, UpstreamConfig};
 
 /// Which version of Anthropic's protocol a request speaks.
 pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use slarouter_gateway::Config;
+use slarouter_config::Config;
 use slarouter_testkit::Upstream;
 
 use crate::{BIN, client, configuration, serve, write};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use slarouter_config::Model;
 use slarouter_core::{DecisionId, Reason, decision_rng, uniform};
 use slarouter_protocol::Endpoint;
 use slarouter_protocol::bridge::Bridge;
@@ -15,7 +16,6 @@ use super::hedge::{Asked, call_hedged};
 use super::model;
 use super::ticket::{Call, Ticket};
 use crate::app::App;
-use crate::config::Model;
 use crate::health::{Admission, Refused};
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next, Upstream};
 

@@ -1,11 +1,11 @@
 //! Which models can be asked a request at all.
 
+use slarouter_config::Model;
 use slarouter_protocol::request::Request;
 use slarouter_protocol::{Endpoint, ModelProtocol, Refusal};
 
 use super::{Target, model};
 use crate::app::App;
-use crate::config::Model;
 use crate::error::ApiError;
 
 /// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a

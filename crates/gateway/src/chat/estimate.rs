@@ -1,10 +1,10 @@
 //! What a request may use and cost at most, before any model is asked.
 
+use slarouter_config::Model;
 use slarouter_protocol::request::AnswerLength;
 
 use super::{Target, model};
 use crate::app::App;
-use crate::config::Model;
 use crate::limits::Estimate;
 
 /// The most that any model in question may take. Tokens of the question are an estimate themselves.

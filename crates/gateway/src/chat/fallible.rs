@@ -2,12 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use slarouter_config::Route;
 use slarouter_core::{
     AuditDraw, Candidate, Context, Decision, DecisionId, PolicySpec, Reason, RouteSpec, Saving, decision_rng,
 };
 
 use crate::app::App;
-use crate::config::Route;
 use crate::learning::Snapshot;
 
 /// What was decided, and what was wrong.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use slarouter_config::{Hedge, HedgeTo, Model};
 use slarouter_protocol::request::Request;
 use tokio::time::{Instant, sleep};
 
@@ -12,7 +13,6 @@ use super::call::{ask, fail};
 use super::model;
 use super::ticket::{Call, Ticket};
 use crate::app::App;
-use crate::config::{Hedge, HedgeTo, Model};
 use crate::health::ModelHealth;
 use crate::upstream::{Answer, Failure};
 

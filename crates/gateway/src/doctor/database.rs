@@ -3,11 +3,11 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
+use slarouter_config::{Config, Route};
 use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
 use slarouter_store::{Content, Inspection};
 
 use super::Check;
-use crate::config::{Config, Route};
 use crate::learning::Learning;
 
 const MIB: u64 = 1 << 20;

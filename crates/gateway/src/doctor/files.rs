@@ -1,10 +1,10 @@
 //! Encoder, warm starts, certificates.
 
+use slarouter_config::{Config, Tls};
 use slarouter_core::Timestamp;
 use x509_parser::parse_x509_certificate;
 
 use super::Check;
-use crate::config::{Config, Tls};
 use crate::features::{FeaturesId, identify};
 use crate::tls::{acceptor, certificates};
 use crate::warm::WarmStart;

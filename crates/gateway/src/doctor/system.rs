@@ -4,12 +4,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
+use slarouter_config::Config;
 use slarouter_core::Timestamp;
 use slarouter_store::Inspection;
 
 use super::Check;
 use super::upstreams::Dated;
-use crate::config::Config;
 
 /// 2026-01-01: no clock that is right says less.
 const BUILT_MS: u64 = 1_767_225_600_000;

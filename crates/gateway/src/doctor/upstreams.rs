@@ -8,6 +8,7 @@ use http::{StatusCode, header};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use slarouter_config::{Config, EncoderConfig, Model};
 use slarouter_core::Timestamp;
 use slarouter_protocol::ModelProtocol;
 use slarouter_protocol::messages;
@@ -17,7 +18,6 @@ use tokio::time::timeout;
 use super::Check;
 use super::system::PATIENCE;
 use crate::clock::Clock;
-use crate::config::{Config, EncoderConfig, Model};
 use crate::upstream::{ANTHROPIC_VERSION, causes, client};
 
 /// Longest list of models that is read.

@@ -1,8 +1,7 @@
 //! The circuit breaker of one model, by a clock that is handed in.
 
+use slarouter_config::{HealthCheck, UpstreamConfig};
 use tokio::time::{Duration, Instant};
-
-use crate::config::{HealthCheck, UpstreamConfig};
 
 /// Calls that the rate of failures is taken over.
 const RECENT: u32 = 20;

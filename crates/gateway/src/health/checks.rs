@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use slarouter_config::{HealthCheck, Model};
 use slarouter_core::{DecisionId, decision_rng, uniform};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::{Circuit, ModelHealth};
 use crate::app::App;
-use crate::config::{HealthCheck, Model};
 
 /// All health checks of a gateway, until dropped.
 pub(crate) struct Checks {

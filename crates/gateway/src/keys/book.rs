@@ -9,8 +9,9 @@ use slarouter_core::Timestamp;
 use slarouter_store::{KeyChange, KeyRecord, Store, StoreError};
 use utoipa::ToSchema;
 
-use super::{Grants, check_name, digest, generate, hex, hint, random};
+use super::{digest, generate, hex, hint, random};
 use crate::clock::Clock;
+use slarouter_config::{Grants, check_name};
 
 const DAY_MS: f64 = 86_400_000.0;
 const MAX_DAYS: f64 = 36_500.0;

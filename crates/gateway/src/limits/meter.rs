@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use slarouter_core::Timestamp;
 use slarouter_store::Spending;
 
-use super::Limits;
 use super::bucket::Bucket;
 use super::budget::{Budget, day, month, nano, until_next};
 use super::hold::Estimate;
 use crate::error::ApiError;
+use slarouter_config::Limits;
 
 /// Counts one key's or one tenant's requests, tokens and spending.
 pub(crate) struct Meter {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use slarouter_config::{Config, UpstreamConfig};
 use slarouter_core::{
     Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec, Router, Zoo,
     decision_rng,
@@ -9,7 +10,6 @@ use slarouter_core::{
 use slarouter_testkit::{documented, exposition};
 
 use super::*;
-use crate::config::{Config, UpstreamConfig};
 
 /// A route that has learnt from one rating and one audit.
 fn learnt(policy: &str) -> Router {

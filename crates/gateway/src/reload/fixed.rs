@@ -1,7 +1,8 @@
 //! Keys that are read at the start only.
 
-use crate::config::{Config, EncoderConfig, FeaturesConfig, Server, StoreConfig, same_secret};
-use crate::telemetry::{ExportConfig, TelemetryConfig};
+use slarouter_config::{
+    Config, EncoderConfig, ExportConfig, FeaturesConfig, Server, StoreConfig, TelemetryConfig, same_secret,
+};
 
 /// The names of those that differ. The structs are taken apart whole, so that a new key has to say whether it is one of them.
 pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -64,7 +65,7 @@ fn same_features(old: &FeaturesConfig, new: &FeaturesConfig) -> bool {
     let encoder = match (encoder, &new.encoder) {
         (EncoderConfig::Local(old), EncoderConfig::Local(new)) => old == new,
         (EncoderConfig::Remote(old), EncoderConfig::Remote(new)) => {
-            let plain = |remote: &crate::embedding::EmbeddingConfig| {
+            let plain = |remote: &slarouter_config::EmbeddingConfig| {
                 (remote.base_url.clone(), remote.model.clone(), remote.dim, remote.width, remote.timeout)
             };
             plain(old) == plain(new) && same_secret(old.api_key.as_ref(), new.api_key.as_ref())

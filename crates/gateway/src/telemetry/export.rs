@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::ExportConfig;
 use crate::metrics::SpanCounts;
+use slarouter_config::ExportConfig;
 
 /// Finished spans on their way to the exporter.
 #[derive(Debug)]

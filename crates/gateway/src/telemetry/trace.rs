@@ -6,6 +6,7 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracer;
+use slarouter_config::Model;
 use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
 use tokio::time::Instant;
 
@@ -13,7 +14,6 @@ use super::Telemetry;
 use super::said::Said;
 use crate::chat::Decided;
 use crate::chat::ticket::{CLIENT_CLOSED, Call};
-use crate::config::Model;
 use crate::upstream::Failure;
 
 /// W3C's trace context.

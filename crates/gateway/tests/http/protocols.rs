@@ -1,7 +1,8 @@
 //! Every protocol of a client with every protocol of an upstream.
 
 use serde_json::{Value, json};
-use slarouter_gateway::{Config, Gateway};
+use slarouter_config::Config;
+use slarouter_gateway::Gateway;
 use slarouter_testkit::{Script, Upstream};
 use tempfile::TempDir;
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rcgen::ExtendedKeyUsagePurpose;
 use serde_json::{Value, json};
-use slarouter_gateway::{Config, Gateway, ReloadError, Reloaded, utc};
+use slarouter_config::{Config, utc};
+use slarouter_gateway::{Gateway, ReloadError, Reloaded};
 use slarouter_store::Event;
 use slarouter_testkit::{Script, Upstream};
 use sqlx::Connection;

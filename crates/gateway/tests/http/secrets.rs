@@ -1,7 +1,8 @@
 //! Secrets in files.
 
 use serde_json::Value;
-use slarouter_gateway::{Config, Gateway};
+use slarouter_config::Config;
+use slarouter_gateway::Gateway;
 use slarouter_testkit::Upstream;
 use tempfile::TempDir;
 

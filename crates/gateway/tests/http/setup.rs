@@ -1,7 +1,8 @@
 //! A gateway with two models on one scripted upstream.
 
 use serde_json::{Value, json};
-use slarouter_gateway::{Config, Gateway, Learning};
+use slarouter_config::Config;
+use slarouter_gateway::{Gateway, Learning};
 use slarouter_store::{Event, OutcomeRecord, Snapshot};
 use slarouter_testkit::Upstream;
 use tempfile::TempDir;

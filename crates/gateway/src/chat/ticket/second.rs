@@ -1,11 +1,10 @@
 //! The second of two calls that run beside each other.
 
+use slarouter_config::{Model, Prices};
 use tokio::time::Instant;
 
 use super::Ticket;
-use crate::config::Model;
 use crate::health::Admission;
-use crate::price::Prices;
 use crate::upstream::Failure;
 
 /// A call that runs beside the one under way.

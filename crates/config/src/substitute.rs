@@ -8,7 +8,7 @@ use std::path::Path;
 const MAX_FILE_BYTES: u64 = 65_536;
 
 /// Where the values come from.
-pub(crate) trait Sources {
+pub trait Sources {
     /// The variable's value, if it is set.
     fn variable(&self, name: &str) -> Option<String>;
 
@@ -32,7 +32,7 @@ impl<F: Fn(&str) -> Option<String>> Sources for F {
 ///
 /// # Errors
 /// What is wrong; never a value.
-pub(super) fn substitute(text: &str, sources: &dyn Sources) -> Result<String, String> {
+pub(crate) fn substitute(text: &str, sources: &dyn Sources) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {

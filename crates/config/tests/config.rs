@@ -2,14 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use proptest::prelude::*;
+use slarouter_config::{Config, EncoderConfig};
 use slarouter_core::policy::{CertifiedParams, Window};
 use slarouter_core::{PolicySpec, RouteSpec, Timestamp};
-use slarouter_gateway::{Config, EncoderConfig, identify};
 
 const EXAMPLE: &str = include_str!("../../../slarouter.example.toml");
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
-const RAW: &str = include_str!("../src/config/raw.rs");
-const LIMITS: &str = include_str!("../src/limits.rs");
+const RAW: &str = concat!(include_str!("../src/raw.rs"), include_str!("../src/raw/price.rs"));
+const LIMITS: &str = include_str!("../src/grants.rs");
 
 fn none(_: &str) -> Option<String> {
     None
@@ -73,7 +73,7 @@ fn audits_and_the_limits_are_part_of_every_route() {
 
 /// The fields of the structs that the file is read into.
 fn keys() -> Vec<&'static str> {
-    let raw = RAW.lines().filter_map(|line| Some(line.trim().strip_prefix("pub(super) ")?.split_once(": ")?.0));
+    let raw = RAW.lines().filter_map(|line| Some(line.trim().strip_prefix("pub(crate) ")?.split_once(": ")?.0));
     let limits = LIMITS.lines().filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(": Option<")?.0));
     raw.chain(limits).collect()
 }
@@ -149,8 +149,9 @@ fn encoders_and_their_keys() {
     for (features, version, dim) in [("", 2, 128), ("encoder = \"static\"", 101, 96), ("encoder = \"blend\"", 201, 128)]
     {
         let config = Config::parse(&with_features(features), &none).unwrap();
-        let id = identify(&config.features).unwrap();
-        assert_eq!((id.version, id.dim), (version, dim), "{features}");
+        let EncoderConfig::Local(local) = config.features.encoder else { panic!("not a local encoder: {features}") };
+        let encoder = local.load().unwrap();
+        assert_eq!((encoder.version(), encoder.dim()), (version, dim), "{features}");
     }
     let remote = "encoder = \"remote\"\nbase_url = \"http://h/v1\"\nmodel = \"e\"\ndim = 384\napi_key = \"${KEY}\"";
     let env = |name: &str| (name == "KEY").then(|| "a-secret".to_owned());
@@ -158,8 +159,6 @@ fn encoders_and_their_keys() {
     let EncoderConfig::Remote(remote) = &config.features.encoder else { panic!("another encoder") };
     assert_eq!((remote.dim, remote.width, remote.timeout.as_millis()), (384, 64, 300));
     assert!(!format!("{config:?}").contains("a-secret"));
-    let id = identify(&config.features).unwrap();
-    assert_eq!((&*id.encoder, id.dim), ("remote", 96));
 
     for (features, expected) in [
         ("encoder = \"gpt\"", "2:11: unknown encoder: use hashed, static, blend, bert or remote"),
@@ -230,7 +229,10 @@ fn hedges_and_health_checks() {
 fn bert_needs_a_folder_and_a_build_that_has_it() {
     let bert = with_features("encoder = \"bert\"\npath = \"/no/such/folder\"");
     if cfg!(feature = "bert") {
-        let error = identify(&Config::parse(&bert, &none).unwrap().features).unwrap_err().to_string();
+        let EncoderConfig::Local(local) = Config::parse(&bert, &none).unwrap().features.encoder else {
+            panic!("not local")
+        };
+        let error = local.load().err().unwrap().to_string();
         assert!(error.contains("/no/such/folder") && error.contains("model.safetensors"), "{error}");
     } else {
         let expected = "slarouter.toml:2:11: this binary is built without bert: build it with `--features bert`, or take \

@@ -1,55 +1,15 @@
-//! `models.price`: one price, a list with dates, or the word that nobody knows it.
+//! Moments as people write them.
 
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use slarouter_core::{Price, Timestamp};
-use toml::Spanned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use slarouter_core::Timestamp;
 use toml::value::{Datetime, Offset};
 
-use super::{Problems, raw};
-use crate::price::{PriceTable, Prices};
-
-/// A price as it is written.
-pub(super) enum Written {
-    Unknown,
-    Always(Box<raw::Price>),
-    Dated(Vec<Spanned<raw::Price>>),
-}
-
 /// A date as it is written, bare or as a string.
-pub(super) struct Date(Datetime);
-
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Written;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table of prices, a list of such tables, or \"unknown\"")
-            }
-
-            fn visit_str<E: Error>(self, word: &str) -> Result<Written, E> {
-                match word {
-                    "unknown" => Ok(Written::Unknown),
-                    _ => Err(E::custom("a price is a table of USD per million tokens, a list of such, or \"unknown\"")),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written, A::Error> {
-                raw::Price::deserialize(MapAccessDeserializer::new(map)).map(|price| Written::Always(Box::new(price)))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Written, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Written::Dated)
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
+pub(crate) struct Date(Datetime);
 
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -73,12 +33,12 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
-const FORM: &str = "from must be a date from 1970 on, as in \"2026-12-01\" (its first moment in UTC), or a date and time with \
+pub(crate) const FORM: &str = "from must be a date from 1970 on, as in \"2026-12-01\" (its first moment in UTC), or a date and time with \
                     its offset, as in \"2026-12-01T09:00:00Z\"";
 
 impl Date {
     /// `None` without a date, with a time that is in no zone, and before 1970.
-    fn timestamp(&self) -> Option<Timestamp> {
+    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
         let date = self.0.date?;
         let days = days_since_1970(i64::from(date.year), i64::from(date.month), i64::from(date.day))?;
         let (time, minutes) = match (self.0.time, self.0.offset) {
@@ -126,68 +86,6 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     let whole = before * 365 + before / 4 - before / 100 + before / 400;
     // Days from the year 1 to 1970.
     Some(whole - 719_162 + lengths[..place].iter().sum::<i64>() + day - 1)
-}
-
-/// The table; `Ok(None)` where the price is unknown, which the prices of the others decide. `Err` where it cannot be used.
-pub(super) fn table(written: Spanned<Written>, problems: &mut Problems<'_>) -> Result<Option<PriceTable>, ()> {
-    let place = written.span();
-    let entries = match written.into_inner() {
-        Written::Unknown => return Ok(None),
-        Written::Always(price) => vec![Spanned::new(place.clone(), *price)],
-        Written::Dated(entries) => entries,
-    };
-    let mut first = None;
-    let mut later: Vec<(Timestamp, Prices)> = Vec::new();
-    let before = problems.found.len();
-    for entry in entries {
-        let place = entry.span();
-        let entry = entry.into_inner();
-        let prices = prices(&entry, place.clone(), problems);
-        let Some(from) = entry.from else {
-            if first.replace(prices).is_some() {
-                problems.absent(
-                    Some(place),
-                    "this model has two prices without a date: give all but the first in force a `from`",
-                );
-            }
-            continue;
-        };
-        match from.get_ref().timestamp() {
-            None => problems.add(Some(from.span()), FORM),
-            Some(date) if later.iter().any(|(held, _)| *held == date) => {
-                problems.add(Some(from.span()), "this model has another price from the same moment on");
-            }
-            Some(date) => later.push((date, prices)),
-        }
-    }
-    let Some(first) = first else {
-        problems.absent(Some(place), "one price must have no `from`: the one that is in force until the first date");
-        return Err(());
-    };
-    if problems.found.len() > before { Err(()) } else { Ok(Some(PriceTable::new(first, later))) }
-}
-
-fn prices(price: &raw::Price, place: std::ops::Range<usize>, problems: &mut Problems<'_>) -> Prices {
-    let mut check = |value: f64| {
-        if !Price::allows(value) {
-            let what = format!("a price must be from 0 to {} USD per million tokens, not {value}", Price::MAX);
-            problems.add(Some(place.clone()), what);
-        }
-        value
-    };
-    let (input, output) = (check(price.input), check(price.output));
-    let mut or = |given: Option<f64>, otherwise: f64| given.map_or(otherwise, &mut check);
-    let cache_write = or(price.cache_write, input);
-    Prices {
-        input,
-        output,
-        cached_input: or(price.cached_input, input),
-        cache_write,
-        cache_write_1h: or(price.cache_write_1h, cache_write),
-        reasoning: or(price.reasoning, output),
-        audio_input: or(price.audio_input, input),
-        audio_output: or(price.audio_output, output),
-    }
 }
 
 #[cfg(test)]

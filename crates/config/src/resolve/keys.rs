@@ -7,11 +7,11 @@ use http::HeaderValue;
 use secrecy::SecretString;
 use toml::Spanned;
 
-use super::raw::{self, Text};
-use super::resolve::{Env, seconds, text};
-use super::{BrowserFeedback, ClientKey, Model, Problems, Route};
-use crate::keys::{Grants, Scope, check_name};
-use crate::limits::Limits;
+use crate::grants::{Grants, Limits, Scope, check_name};
+use crate::problems::Problems;
+use crate::raw::{self, Text};
+use crate::settings::{BrowserFeedback, ClientKey, Model, Route};
+use crate::values::{Env, seconds, text};
 
 const KEY_LENGTH: usize = 16;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use slarouter_text::LocalEncoder;
 
-use super::raw::{self, Count, Text};
-use super::resolve::{Env, api_key, base_url, seconds, text};
-use super::{EncoderConfig, FeaturesConfig, Problems};
-use crate::embedding::EmbeddingConfig;
+use crate::problems::Problems;
+use crate::raw::{self, Count, Text};
+use crate::settings::{EmbeddingConfig, EncoderConfig, FeaturesConfig};
+use crate::values::{Env, api_key, base_url, seconds, text};
 
 /// Longest vector of a service.
 const LONGEST: u64 = 65_536;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use url::Url;
 
-use super::Problems;
-use super::raw::{self, Text};
-use super::resolve::{Env, number, text};
-use crate::telemetry::{ExportConfig, TelemetryConfig};
+use crate::problems::Problems;
+use crate::raw::{self, Text};
+use crate::settings::{ExportConfig, TelemetryConfig};
+use crate::values::{Env, count, number, text};
 
 const PATH: &str = "/v1/traces";
 const SERVICE: &str = "slarouter";
@@ -22,7 +23,7 @@ pub(super) fn telemetry(raw: raw::Telemetry, env: Env<'_>, problems: &mut Proble
     let sample_ratio = raw.sample_ratio.map(|ratio| number(Some(ratio), 1.0, share, "from 0 to 1", problems));
     let headers = raw.headers.iter().filter_map(|(name, value)| header(name, value, env, problems)).collect();
     let service_name = raw.service_name.as_ref().and_then(|name| text(name, env, problems));
-    let queue = super::resolve::count(raw.queue.clone(), variable(env, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE), problems);
+    let queue = count(raw.queue.clone(), variable(env, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE), problems);
     let Some(url) = url(raw.endpoint.as_ref(), env, problems) else {
         return TelemetryConfig { export: None, propagate };
     };
@@ -65,7 +66,7 @@ fn url(endpoint: Option<&Text>, env: Env<'_>, problems: &mut Problems<'_>) -> Op
         (below(&filled("OTEL_EXPORTER_OTLP_ENDPOINT")?), "OTEL_EXPORTER_OTLP_ENDPOINT", None)
     };
     let form = "must be http(s)://host[:port][/path] of a collector that takes OTLP over HTTP";
-    let what = match reqwest::Url::parse(&url) {
+    let what = match Url::parse(&url) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             "must hold no user or password: it is shown; use headers"
         }
@@ -95,8 +96,7 @@ fn header(name: &Text, value: &Text, env: Env<'_>, problems: &mut Problems<'_>) 
 mod tests {
     use std::time::Duration;
 
-    use crate::config::Config;
-    use crate::telemetry::TelemetryConfig;
+    use crate::settings::{Config, TelemetryConfig};
 
     fn parse(keys: &str, env: &[(&str, &str)]) -> Result<TelemetryConfig, String> {
         let text = format!(

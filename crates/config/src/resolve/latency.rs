@@ -1,45 +1,11 @@
 //! `upstream.hedge` and `models.health_check`: what is done about upstreams that are slow or silent.
 
-use std::time::Duration;
+use url::Url;
 
-use super::Problems;
-use super::raw::{self, Text};
-use super::resolve::{Env, count, number, seconds, text};
-
-/// `upstream.hedge`: when a call is slow, a second one runs beside it, and the first good answer counts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hedge {
-    /// A call is slow beyond this quantile of the model's recent times to the first event or, without streaming, to the answer.
-    pub quantile: f64,
-    /// Who is called.
-    pub to: HedgeTo,
-    /// A call is not slow before this.
-    pub min: Duration,
-}
-
-/// Which model a second call goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HedgeTo {
-    /// The one that is slow.
-    Same,
-    /// The first that a failure would fall back to; the slow one where there is no other.
-    Next,
-}
-
-/// `models.health_check`: probes of the model's upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// What is asked, with GET.
-    pub url: String,
-    /// Mean time between two probes.
-    pub interval: Duration,
-    /// For the head of the answer.
-    pub timeout: Duration,
-    /// Failed probes in a row that open the circuit.
-    pub unhealthy_after: u32,
-    /// Passed probes in a row that close it.
-    pub healthy_after: u32,
-}
+use crate::problems::Problems;
+use crate::raw::{self, Text};
+use crate::settings::{HealthCheck, Hedge, HedgeTo};
+use crate::values::{Env, count, number, seconds, text};
 
 pub(super) fn hedge(raw: raw::Hedge, env: Env<'_>, problems: &mut Problems<'_>) -> Hedge {
     // Below the median every other request would be sent twice.
@@ -78,9 +44,9 @@ pub(super) fn health_check(
 fn url(path: &Text, base_url: &str, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
     let value = text(path, env, problems)?;
     // Whose mistakes are reported where it stands.
-    let base = reqwest::Url::parse(&format!("{}/", base_url.trim_end_matches('/'))).ok()?;
+    let base = Url::parse(&format!("{}/", base_url.trim_end_matches('/'))).ok()?;
     // Nothing but a path, as the model's key goes with it.
-    let same = |url: &reqwest::Url| url.origin() == base.origin() && url.username() == base.username();
+    let same = |url: &Url| url.origin() == base.origin() && url.username() == base.username();
     match base.join(&value) {
         Ok(url) if !value.is_empty() && same(&url) && url.fragment().is_none() => Some(url.into()),
         _ => {

@@ -1,20 +1,8 @@
-//! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
-
-mod features;
-mod keys;
-mod latency;
-mod prices;
-mod raw;
-mod read;
-mod resolve;
-mod substitute;
-mod telemetry;
-mod window;
+//! The settings of a gateway, all of which have been checked.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,17 +11,10 @@ use slarouter_core::RouteSpec;
 use slarouter_protocol::{ModelProtocol, Upstream};
 use slarouter_text::LocalEncoder;
 
-pub use prices::utc;
-
-use crate::embedding::EmbeddingConfig;
-use crate::keys::Grants;
-use crate::limits::Limits;
+use crate::grants::{Grants, Limits};
 use crate::price::PriceTable;
-use crate::telemetry::TelemetryConfig;
-pub(crate) use latency::{HealthCheck, Hedge, HedgeTo};
-pub(crate) use substitute::Sources;
 
-/// Everything a gateway needs to know. Made by [`Config::parse`]; every value has been checked.
+/// Everything a gateway needs to know. Made by [`Config::parse`](crate::Config::parse); every value has been checked.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The listeners.
@@ -191,27 +172,24 @@ pub struct UpstreamConfig {
     pub hedge: Option<Hedge>,
 }
 
-impl Default for UpstreamConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(120),
-            first_token_timeout: Duration::from_secs(120),
-            idle_timeout: Duration::from_secs(60),
-            max_response_bytes: 64 << 20,
-            max_stream_bytes: 1 << 30,
-            max_attempts: 3,
-            retries: 1,
-            backoff: Duration::from_millis(100),
-            retry_budget: 0.2,
-            retry_after_max: Duration::from_secs(60),
-            breaker_failures: 5,
-            breaker_rate: 0.5,
-            breaker_open: Duration::from_secs(5),
-            queue_timeout: Duration::from_millis(100),
-            hedge: None,
-        }
-    }
+/// `upstream.hedge`: when a call is slow, a second one runs beside it, and the first good answer counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hedge {
+    /// A call is slow beyond this quantile of the model's recent times to the first event or, without streaming, to the answer.
+    pub quantile: f64,
+    /// Who is called.
+    pub to: HedgeTo,
+    /// A call is not slow before this.
+    pub min: Duration,
+}
+
+/// Which model a second call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeTo {
+    /// The one that is slow.
+    Same,
+    /// The first that a failure would fall back to; the slow one where there is no other.
+    Next,
 }
 
 /// `[features]`
@@ -227,12 +205,58 @@ pub struct FeaturesConfig {
 
 /// Where features are made.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum EncoderConfig {
     /// In this process.
     Local(LocalEncoder),
     /// By a service.
     Remote(EmbeddingConfig),
+}
+
+/// Where the vectors come from.
+#[derive(Clone, Debug)]
+pub struct EmbeddingConfig {
+    /// Up to and including `/v1`.
+    pub base_url: String,
+    /// The service's name of the model.
+    pub model: String,
+    /// The service's key.
+    pub api_key: Option<SecretString>,
+    /// Length of the service's vectors; an answer of another length is refused.
+    pub dim: usize,
+    /// Dimensions that vectors are projected to; heads learn from few labels, so 64 is plenty.
+    pub width: usize,
+    /// For one call, from the request to the end of the answer. The request to be routed waits for so long at most.
+    pub timeout: Duration,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Default)]
+pub struct TelemetryConfig {
+    /// Where traces go; nowhere if not given.
+    pub export: Option<ExportConfig>,
+    /// Whether upstreams are told of the trace that a call belongs to.
+    pub propagate: bool,
+}
+
+/// Where traces go, and which.
+#[derive(Clone, Debug)]
+pub struct ExportConfig {
+    /// URL that takes `POST` of OTLP traces.
+    pub url: String,
+    /// Sent with each of them.
+    pub headers: Vec<(String, SecretString)>,
+    /// Share of the traces that begin here; the SDK's own settings if not given.
+    pub sample_ratio: Option<f64>,
+    /// What this service is called.
+    pub service_name: String,
+    /// Spans that may wait.
+    pub queue: usize,
+    /// Spans in one request.
+    pub batch: usize,
+    /// How long a span waits for others.
+    pub delay: Duration,
+    /// For the collector to take a batch.
+    pub timeout: Duration,
 }
 
 /// `[[models]]`
@@ -258,9 +282,62 @@ pub struct Model {
     pub prices: PriceTable,
 }
 
+/// `models.health_check`: probes of the model's upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked, with GET.
+    pub url: String,
+    /// Mean time between two probes.
+    pub interval: Duration,
+    /// For the head of the answer.
+    pub timeout: Duration,
+    /// Failed probes in a row that open the circuit.
+    pub unhealthy_after: u32,
+    /// Passed probes in a row that close it.
+    pub healthy_after: u32,
+}
+
+/// `[routes.<name>]`
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What the core needs.
+    pub spec: RouteSpec,
+    /// A file of `slarouter train`, for a route that knows nothing yet.
+    pub warm_start: Option<PathBuf>,
+    /// Whether a conversation stays on its model.
+    pub affinity: bool,
+}
+
+// === impl UpstreamConfig ===
+
+impl Default for UpstreamConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(120),
+            first_token_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(60),
+            max_response_bytes: 64 << 20,
+            max_stream_bytes: 1 << 30,
+            max_attempts: 3,
+            retries: 1,
+            backoff: Duration::from_millis(100),
+            retry_budget: 0.2,
+            retry_after_max: Duration::from_secs(60),
+            breaker_failures: 5,
+            breaker_rate: 0.5,
+            breaker_open: Duration::from_secs(5),
+            queue_timeout: Duration::from_millis(100),
+            hedge: None,
+        }
+    }
+}
+
+// === impl Model ===
+
 impl Model {
     /// What the writer of a request has to know of it.
-    pub(crate) fn upstream(&self) -> Upstream<'_> {
+    pub fn upstream(&self) -> Upstream<'_> {
         Upstream { dialect: self.protocol, model: &self.upstream_model, max_output_tokens: self.max_output_tokens }
     }
 
@@ -276,135 +353,6 @@ impl Model {
 }
 
 /// Whether both hold the same, or both nothing. Not for what a stranger sends: its time tells of both.
-pub(crate) fn same_secret(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+pub fn same_secret(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
     one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
 }
-
-/// `[routes.<name>]`
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// What the core needs.
-    pub spec: RouteSpec,
-    /// A file of `slarouter train`, for a route that knows nothing yet.
-    pub warm_start: Option<PathBuf>,
-    /// Whether a conversation stays on its model.
-    pub affinity: bool,
-}
-
-/// Everything that is wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigErrors {
-    file: String,
-    errors: Vec<Problem>,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Problem {
-    /// Line and column, from 1; `None` where the whole file is meant.
-    place: Option<(usize, usize)>,
-    what: String,
-}
-
-impl Config {
-    /// Reads a configuration. `env` looks up the variables that `${NAME}` names; files that `${file:PATH}` names are read.
-    ///
-    /// # Errors
-    /// [`ConfigErrors`] with all problems and their places. Values of variables and files are never in a message.
-    pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        Self::parse_with(text, &env)
-    }
-
-    /// As [`Config::parse`], with other sources of values.
-    pub(crate) fn parse_with(text: &str, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
-        Self::parse_file("slarouter.toml", text, sources)
-    }
-
-    /// Reads a file, with the process's environment.
-    ///
-    /// # Errors
-    /// As [`Config::parse`], or that the file cannot be read.
-    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let config = Self::parse_file(&file, &text, &|name: &str| std::env::var(name).ok())?;
-                Ok(Self { file: Some(path.to_owned()), ..config })
-            }
-            Err(error) => {
-                let what = format!("cannot be read: {error}");
-                Err(ConfigErrors { file, errors: vec![Problem { place: None, what }] })
-            }
-        }
-    }
-
-    fn parse_file(file: &str, text: &str, sources: &dyn Sources) -> Result<Self, ConfigErrors> {
-        let mut problems = Problems::new(text);
-        let raw = read::read(text, &mut problems);
-        let config = raw.map(|raw| resolve::resolve(raw, sources, &mut problems));
-        match config {
-            Some(config) if problems.found.is_empty() => Ok(config),
-            _ => {
-                problems.found.sort_by_key(|problem| problem.place);
-                Err(ConfigErrors { file: file.to_owned(), errors: problems.found })
-            }
-        }
-    }
-}
-
-/// Collects problems and finds their places.
-struct Problems<'a> {
-    text: &'a str,
-    found: Vec<Problem>,
-    /// Something that was written could not be read, so that what seems to be absent may be there.
-    incomplete: bool,
-}
-
-impl<'a> Problems<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, found: Vec::new(), incomplete: false }
-    }
-
-    fn add(&mut self, span: Option<std::ops::Range<usize>>, what: impl Into<String>) {
-        let place = span.and_then(|span| self.text.get(..span.start)).map(|before| {
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            (line, column)
-        });
-        let problem = Problem { place, what: what.into() };
-        if !self.found.contains(&problem) {
-            self.found.push(problem);
-        }
-    }
-
-    /// Something is missing; not reported where that may follow from another mistake.
-    fn absent(&mut self, span: Option<std::ops::Range<usize>>, what: impl Into<String>) {
-        if !self.incomplete {
-            self.add(span, what);
-        }
-    }
-}
-
-impl ConfigErrors {
-    /// The messages, without places.
-    pub fn messages(&self) -> impl Iterator<Item = &str> {
-        self.errors.iter().map(|problem| problem.what.as_str())
-    }
-}
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.errors.iter().enumerate() {
-            if i > 0 {
-                writeln!(f)?;
-            }
-            match problem.place {
-                Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, problem.what)?,
-                None => write!(f, "{}: {}", self.file, problem.what)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigErrors {}

@@ -5,7 +5,8 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
-use super::{Problems, raw};
+use crate::problems::Problems;
+use crate::raw;
 
 /// What was cut out: the place of the table it was in (`None` for an item of an array), and its key.
 struct Cut {
@@ -15,7 +16,7 @@ struct Cut {
 
 /// Reads as much as can be read. Serde stops at the first mistake, so what is mistaken is cut out of the parsed text and
 /// the rest is read again; O(mistakes · size). `None` if the text is no TOML.
-pub(super) fn read(text: &str, problems: &mut Problems<'_>) -> Option<raw::File> {
+pub(crate) fn read(text: &str, problems: &mut Problems<'_>) -> Option<raw::File> {
     // The parser goes on after a mistake of syntax, and what it then finds is mostly the same mistake again.
     let (mut table, errors) = DeTable::parse_recoverable(text);
     if let Some(first) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) {

@@ -1,0 +1,26 @@
+//! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
+
+mod date;
+#[doc(hidden)]
+pub mod fuzz;
+mod grants;
+mod load;
+mod price;
+mod pricing;
+mod problems;
+mod raw;
+mod read;
+mod resolve;
+mod settings;
+mod substitute;
+mod values;
+
+pub use date::utc;
+pub use grants::{Grants, Limits, Scope, check_name};
+pub use price::{PriceTable, Prices};
+pub use problems::ConfigErrors;
+pub use settings::{
+    BrowserFeedback, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig, HealthCheck,
+    Hedge, HedgeTo, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls, UpstreamConfig, same_secret,
+};
+pub use substitute::Sources;

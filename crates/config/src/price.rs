@@ -1,0 +1,240 @@
+//! What models ask for their tokens, now and from dates to come.
+
+use slarouter_core::{Price, Timestamp};
+use slarouter_protocol::Usage;
+
+/// USD per million tokens of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prices {
+    /// Tokens of the request, where no other price says otherwise.
+    pub input: f64,
+    /// Tokens of the answer, where no other price says otherwise.
+    pub output: f64,
+    /// Of the input, those read from the provider's cache.
+    pub cached_input: f64,
+    /// Of the input, those written to the provider's cache.
+    pub cache_write: f64,
+    /// Of those, the ones that it keeps for an hour.
+    pub cache_write_1h: f64,
+    /// Of the output, those of the reasoning.
+    pub reasoning: f64,
+    /// Of the input, those of sound.
+    pub audio_input: f64,
+    /// Of the output, those of sound.
+    pub audio_output: f64,
+}
+
+/// The prices of a model over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PriceTable {
+    /// Ascending in time; the first is in force from the beginning.
+    entries: Vec<(Timestamp, Prices)>,
+    known: bool,
+}
+
+// === impl Prices ===
+
+impl Prices {
+    /// What decisions compare.
+    #[must_use]
+    pub fn list(&self) -> Price {
+        Price { input: self.input, output: self.output }
+    }
+
+    /// USD of this usage. Every token has one price: what a report counts in more kinds than there are tokens is not billed twice.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> f64 {
+        let read = usage.cached_tokens.min(usage.input_tokens);
+        let written = usage.cache_write_tokens.min(usage.input_tokens - read);
+        let written_1h = usage.cache_write_1h_tokens.min(written);
+        let fresh = usage.input_tokens - read - written;
+        let heard = usage.audio_input_tokens.min(fresh);
+        let reasoned = usage.reasoning_tokens.min(usage.output_tokens);
+        let spoken = usage.audio_output_tokens.min(usage.output_tokens - reasoned);
+        let kinds = [
+            (fresh - heard, self.input),
+            (heard, self.audio_input),
+            (read, self.cached_input),
+            (written - written_1h, self.cache_write),
+            (written_1h, self.cache_write_1h),
+            (usage.output_tokens - reasoned - spoken, self.output),
+            (reasoned, self.reasoning),
+            (spoken, self.audio_output),
+        ];
+        kinds.iter().map(|&(tokens, price)| tokens as f64 * price).sum::<f64>() / 1e6
+    }
+
+    /// The most that so many tokens come to, sound left aside.
+    #[must_use]
+    pub fn most(&self, input: f64, output: f64) -> f64 {
+        let read = self.input.max(self.cached_input).max(self.cache_write).max(self.cache_write_1h);
+        (input * read + output * self.output.max(self.reasoning)) / 1e6
+    }
+
+    /// USD that `tokens` read from the cache cost less than fresh ones.
+    #[must_use]
+    pub fn saving(&self, tokens: f64) -> f64 {
+        tokens * (self.input - self.cached_input) / 1e6
+    }
+
+    /// The dearer of the two, kind by kind.
+    fn or_dearer(self, other: Self) -> Self {
+        Self {
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+            cached_input: self.cached_input.max(other.cached_input),
+            cache_write: self.cache_write.max(other.cache_write),
+            cache_write_1h: self.cache_write_1h.max(other.cache_write_1h),
+            reasoning: self.reasoning.max(other.reasoning),
+            audio_input: self.audio_input.max(other.audio_input),
+            audio_output: self.audio_output.max(other.audio_output),
+        }
+    }
+}
+
+// === impl PriceTable ===
+
+impl PriceTable {
+    /// Prices that are `first` until the first of `later`, in any order; dates must differ.
+    #[must_use]
+    pub fn new(first: Prices, mut later: Vec<(Timestamp, Prices)>) -> Self {
+        later.sort_by_key(|(from, _)| *from);
+        later.insert(0, (Timestamp(0), first));
+        Self { entries: later, known: true }
+    }
+
+    /// What takes the place of unknown prices: at any time, of each kind the dearest of `known`. Nothing of a model that nobody has
+    /// priced looks cheap, neither to a decision nor to a budget.
+    #[must_use]
+    pub fn unknown(known: &[Self]) -> Self {
+        let mut dates: Vec<_> = known.iter().flat_map(|table| table.entries.iter().map(|(from, _)| *from)).collect();
+        dates.push(Timestamp(0));
+        dates.sort_unstable();
+        dates.dedup();
+        let dearest = |at: Timestamp| known.iter().map(|table| table.at(at)).fold(Prices::default(), Prices::or_dearer);
+        Self { entries: dates.into_iter().map(|at| (at, dearest(at))).collect(), known: false }
+    }
+
+    /// The prices in force.
+    #[must_use]
+    pub fn at(&self, time: Timestamp) -> Prices {
+        let held = self.entries.iter().rev().find(|(from, _)| *from <= time).or(self.entries.first());
+        held.map_or_else(Prices::default, |(_, prices)| *prices)
+    }
+
+    /// When they change next.
+    #[must_use]
+    pub fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
+        self.entries.iter().map(|(from, _)| *from).find(|from| *from > after)
+    }
+
+    /// Whether the operator knows them; else they are as dear as the dearest that are.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEAR: Prices = Prices {
+        input: 1.0,
+        output: 8.0,
+        cached_input: 0.25,
+        cache_write: 2.0,
+        cache_write_1h: 4.0,
+        reasoning: 16.0,
+        audio_input: 32.0,
+        audio_output: 64.0,
+    };
+
+    /// Millionths of a USD for tokens in, cached, written, written for an hour, heard, out, reasoned, spoken.
+    fn cost(prices: Prices, counts: [u64; 8]) -> f64 {
+        let [input_tokens, cached_tokens, cache_write_tokens, cache_write_1h_tokens, ..] = counts;
+        let [.., audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens] = counts;
+        let usage = Usage {
+            input_tokens,
+            cached_tokens,
+            cache_write_tokens,
+            cache_write_1h_tokens,
+            audio_input_tokens,
+            output_tokens,
+            reasoning_tokens,
+            audio_output_tokens,
+        };
+        prices.cost(&usage) * 1e6
+    }
+
+    #[test]
+    fn every_token_has_one_price() {
+        for (counts, expected) in [
+            ([10, 4, 2, 0, 0, 3, 0, 0], 4.0 + 1.0 + 4.0 + 24.0),
+            ([10, 0, 0, 0, 0, 0, 0, 0], 10.0),
+            ([10, 0, 5, 2, 0, 0, 0, 0], 5.0 + 6.0 + 8.0),
+            ([10, 0, 0, 0, 3, 10, 4, 1], 7.0 + 96.0 + 40.0 + 64.0 + 64.0),
+            ([0; 8], 0.0),
+            // Reports that contradict themselves: more of a kind than there are tokens.
+            ([4, 9, 9, 9, 9, 0, 0, 0], 1.0),
+            ([4, 1, 9, 9, 0, 0, 0, 0], 0.25 + 12.0),
+            ([4, 0, 1, 9, 9, 0, 0, 0], 4.0 + 96.0),
+            ([0, 5, 5, 5, 5, 2, 9, 9], 32.0),
+            ([0, 0, 0, 0, 0, 5, 2, 9], 32.0 + 192.0),
+        ] {
+            let found = cost(DEAR, counts);
+            assert!((found - expected).abs() < 1e-9, "{counts:?}: {found}, not {expected}");
+        }
+        let most = cost(DEAR, [u64::MAX; 8]);
+        assert!(most.is_finite() && most > 0.0, "{most}");
+    }
+
+    #[test]
+    fn where_all_kinds_cost_the_same_only_the_sums_count() {
+        let flat = Prices {
+            input: 3.0,
+            output: 5.0,
+            cached_input: 3.0,
+            cache_write: 3.0,
+            cache_write_1h: 3.0,
+            reasoning: 5.0,
+            audio_input: 3.0,
+            audio_output: 5.0,
+        };
+        // A counter from 0 to 3 in each place.
+        for n in 0..4_u64.pow(8) {
+            let counts: [u64; 8] = std::array::from_fn(|place| n / 4_u64.pow(place as u32) % 4);
+            let expected = (counts[0] * 3 + counts[5] * 5) as f64;
+            assert!((cost(flat, counts) - expected).abs() < 1e-9, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn the_price_of_the_time_counts_from_its_first_millisecond() {
+        let of = |input: f64| Prices { input, ..Prices::default() };
+        let table = PriceTable::new(of(1.0), vec![(Timestamp(300), of(3.0)), (Timestamp(200), of(2.0))]);
+        for (at, expected, next) in [
+            (0, 1.0, Some(200)),
+            (199, 1.0, Some(200)),
+            (200, 2.0, Some(300)),
+            (299, 2.0, Some(300)),
+            (300, 3.0, None),
+            (u64::MAX, 3.0, None),
+        ] {
+            assert_eq!(table.at(Timestamp(at)).input, expected, "{at}");
+            assert_eq!(table.next_change(Timestamp(at)), next.map(Timestamp), "{at}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_price_is_the_dearest_known_at_any_time() {
+        let of = |input: f64, output: f64| Prices { input, output, ..Prices::default() };
+        let falls = PriceTable::new(of(5.0, 1.0), vec![(Timestamp(100), of(0.5, 1.0))]);
+        let flat = PriceTable::new(of(1.0, 2.0), Vec::new());
+        let unknown = PriceTable::unknown(&[falls, flat]);
+        assert!(!unknown.is_known());
+        let list = |at| (unknown.at(Timestamp(at)).input, unknown.at(Timestamp(at)).output);
+        assert_eq!((list(0), list(99), list(100)), ((5.0, 2.0), (5.0, 2.0), (1.0, 2.0)));
+        assert_eq!(unknown.next_change(Timestamp(0)), Some(Timestamp(100)));
+    }
+}

@@ -1,0 +1,96 @@
+//! `[server]` and `[store]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::keys::secret;
+use crate::problems::Problems;
+use crate::raw::{self, Count, Text};
+use crate::settings::{LogFormat, Server, StoreConfig, Tls};
+use crate::values::{Env, SECONDS, address, count, number, seconds, text};
+
+pub(super) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server {
+    let standard = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let listen = raw.listen.as_ref().map_or(Some(standard), |listen| address(listen, env, problems));
+    let admin_listen = raw.admin_listen.as_ref().and_then(|admin| address(admin, env, problems));
+    if let (Some(place), Some(admin)) = (&raw.admin_listen, admin_listen)
+        && Some(admin) == listen
+        && admin.port() != 0
+    {
+        problems.add(Some(place.span()), "admin_listen is the address of listen: choose another, or leave it out");
+    }
+    let mut keys = |keys: &[Text], whose| {
+        let key = |key: &Text| secret(key, whose, env, problems);
+        keys.iter().filter_map(key).collect::<Vec<_>>()
+    };
+    let api_keys = keys(&raw.api_keys, "a client");
+    let admin_keys = keys(&raw.admin_keys, "an admin");
+    let tls = raw.tls.as_ref().and_then(|tls| {
+        Some(Tls {
+            cert: text(&tls.cert, env, problems)?.into(),
+            key: text(&tls.key, env, problems)?.into(),
+            client_ca: tls.client_ca.as_ref().and_then(|path| text(path, env, problems)).map(Into::into),
+        })
+    });
+    let log_format = raw.log_format.as_ref().and_then(|word| match text(word, env, problems).as_deref() {
+        Some("json") => Some(LogFormat::Json),
+        Some("text") => Some(LogFormat::Text),
+        Some("auto") | None => None,
+        Some(_) => {
+            problems.add(Some(word.span()), "log_format must be \"auto\", \"json\" or \"text\"");
+            None
+        }
+    });
+    Server {
+        tls,
+        max_header_bytes: header_bytes(raw.max_header_bytes, problems),
+        listen: listen.unwrap_or(standard),
+        admin_listen,
+        api_keys,
+        admin_keys,
+        allow_unauthenticated: raw.allow_unauthenticated,
+        max_body_bytes: count(raw.max_body_bytes, 16 << 20, problems) as usize,
+        request_timeout: seconds(raw.request_timeout_s, 600.0, problems),
+        header_timeout: seconds(raw.header_timeout_s, 10.0, problems),
+        shutdown_delay: Duration::from_secs_f64(number(
+            raw.shutdown_delay_s,
+            0.0,
+            |value| (0.0..=*SECONDS.end()).contains(&value),
+            "a time from 0 to 100000000 seconds",
+            problems,
+        )),
+        shutdown_grace: seconds(raw.shutdown_grace_s, 30.0, problems),
+        max_connections: count(raw.max_connections, 10_000, problems) as usize,
+        seed: raw.seed.unwrap_or(0),
+        log_format,
+    }
+}
+
+/// hyper takes no less than 8 KiB, and HTTP/2 no more than 32 bits.
+fn header_bytes(value: Option<Count>, problems: &mut Problems<'_>) -> usize {
+    let place = value.as_ref().map(|value| value.span());
+    let bytes = count(value, 64 << 10, problems);
+    if !(8 << 10..=16 << 20).contains(&bytes) {
+        problems.add(place, "max_header_bytes must be from 8192 to 16777216");
+    }
+    bytes as usize
+}
+
+pub(super) fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {
+    let mut url = "sqlite://slarouter.db".to_owned();
+    if let Some(place) = &raw.url
+        && let Some(given) = text(place, env, problems)
+    {
+        // What the store itself would refuse at the start; in memory nothing would outlive the process.
+        if given.strip_prefix("sqlite://").is_none_or(|path| path.is_empty() || path == ":memory:") {
+            problems.add(Some(place.span()), "url must be sqlite://<path of a file>");
+        }
+        url = given;
+    }
+    StoreConfig {
+        url,
+        keep_prompts: raw.keep_prompts,
+        snapshot_every: count(raw.snapshot_every, 10_000, problems),
+        queue: count(raw.queue, 65_536, problems) as usize,
+    }
+}
