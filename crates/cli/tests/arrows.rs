@@ -1,4 +1,5 @@
 //! The dependency arrows between the crates, as ARCHITECTURE.md draws them.
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
 
 use std::collections::BTreeMap;
 

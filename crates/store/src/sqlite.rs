@@ -1,11 +1,11 @@
 //! SQLite: one writer thread with group commit, and readers beside it.
 
 mod audits;
+mod connection;
 mod events;
 mod inbox;
 mod insert;
 mod keys;
-mod open;
 mod read;
 mod readers;
 mod row;
@@ -25,8 +25,8 @@ use crate::{
     Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
     StoreError, StoredDecision,
 };
+pub(crate) use connection::{Options, newest_migration};
 use inbox::Inbox;
-pub(crate) use open::{Options, newest_migration};
 pub(crate) use read::snapshots;
 use readers::Readers;
 use write::{Command, Writer};
@@ -63,7 +63,7 @@ impl SqliteStore {
         let readers = Readers::new(options.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let mut connection = options.writer()?;
-            open::migrate(&mut connection)?;
+            connection::migrate(&mut connection)?;
             let last = read::last_seq(&connection)?;
             Ok::<_, StoreError>((options, connection, last))
         });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::open::Options;
+use super::connection::Options;
 use crate::StoreError;
 
 /// Reads at a time; more wait.

@@ -9,9 +9,9 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use slarouter_core::{Rating, Receipt, Source, Timestamp};
 use tokio::sync::{oneshot, watch};
 
+use super::connection::Options;
 use super::inbox::Inbox;
 use super::insert::insert;
-use super::open::Options;
 use super::read::{blob, last_seq};
 use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, StoreError};
 
