@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use slarouter_config::{Config, ConfigErrors, utc};
 use slarouter_core::{PolicySpec, Timestamp};
-use slarouter_gateway::{FeaturesId, WarmStart};
+use slarouter_learner::{FeaturesId, WarmStart};
 
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
 const BAD_CONFIG: u8 = 64;

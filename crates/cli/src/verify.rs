@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use slarouter_config::Config;
-use slarouter_gateway::Learning;
+use slarouter_learner::Learning;
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {

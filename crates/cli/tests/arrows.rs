@@ -28,9 +28,10 @@ fn arrows_point_down_only() {
         ("config", vec!["core", "protocol", "text"]),
         ("store", vec!["core"]),
         ("lab", vec!["core", "text"]),
-        ("gateway", vec!["config", "core", "protocol", "store", "text"]),
+        ("learner", vec!["core", "store"]),
+        ("gateway", vec!["config", "core", "learner", "protocol", "store", "text"]),
         ("demo", vec!["config", "core", "gateway", "lab"]),
-        ("cli", vec!["config", "core", "demo", "gateway", "lab", "store"]),
+        ("cli", vec!["config", "core", "demo", "gateway", "lab", "learner", "store"]),
     ]);
     assert_eq!(arrows, expected);
 }
@@ -56,5 +57,23 @@ fn the_protocols_do_no_io() {
     for dependency in dependencies("slarouter-protocol") {
         let pure = ["bytes", "http", "memchr", "serde", "serde_json", "slarouter-text", "thiserror"];
         assert!(pure.contains(&dependency.as_str()), "{dependency} in the protocols");
+    }
+}
+
+#[test]
+fn learning_needs_no_http() {
+    for dependency in dependencies("slarouter-learner") {
+        let needed = [
+            "arc-swap",
+            "base64",
+            "serde",
+            "serde_json",
+            "slarouter-core",
+            "slarouter-store",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ];
+        assert!(needed.contains(&dependency.as_str()), "{dependency} in the learner");
     }
 }

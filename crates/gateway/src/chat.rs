@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use slarouter_config::Model;
 use slarouter_core::{AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, Reason, Saving, Timestamp};
+use slarouter_learner::Snapshot;
 use slarouter_protocol::bridge::{Bridge, Terms};
 use slarouter_protocol::outline::Outline;
 use slarouter_protocol::pass::first_id;
@@ -293,7 +294,7 @@ pub(crate) async fn decide(
 /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
 fn pinned(
     app: &App,
-    snapshot: &crate::learning::Snapshot,
+    snapshot: &Snapshot,
     model: &Model,
     context: &Context<'_>,
     time: Timestamp,

@@ -4,81 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use slarouter_config::{Config, EncoderConfig, FeaturesConfig, Route};
-use slarouter_core::{RouteSpec, Timestamp};
+use slarouter_config::{EncoderConfig, FeaturesConfig};
+use slarouter_learner::FeaturesId;
 use slarouter_text::{Conversation, Encoder, LocalError, Worker, WorkerError};
 use tokio::time::timeout;
 
 use crate::embedding::{EmbeddingError, RemoteEncoder};
 use crate::metrics::Metrics;
-use crate::warm::{WarmStart, WarmStartError};
 
 /// Conversations that may wait for a slow encoder; more are decided without features at once.
 const QUEUE: usize = 256;
-
-/// Which encoder a route's features come from. It stands in the log with each configuration, so that a replay knows what the
-/// features of that time mean.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FeaturesId {
-    /// Its name.
-    pub encoder: String,
-    /// Version of the vectors.
-    pub version: u32,
-    /// Their length.
-    pub dim: usize,
-}
-
-/// A route's configuration as the log holds it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LoggedRoute {
-    #[serde(flatten)]
-    pub(crate) spec: RouteSpec,
-    /// Logs from before there was a choice have none.
-    #[serde(default)]
-    pub(crate) features: FeaturesId,
-    /// What it begins with, if it knows nothing yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) warm_start: Option<WarmStart>,
-    /// Models whose price stands for one that nobody knows.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) unpriced: Vec<Arc<str>>,
-}
-
-/// Why a route cannot be written to the log.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LogRouteError {
-    #[error(transparent)]
-    WarmStart(#[from] WarmStartError),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-}
-
-impl LoggedRoute {
-    /// What the log is to hold of a route with these features and the prices in force. Reads the file of its warm start.
-    pub(crate) fn of(
-        config: &Config,
-        route: &Route,
-        features: &FeaturesId,
-        at: Timestamp,
-    ) -> Result<Self, LogRouteError> {
-        let warm_start = route.warm_start.as_deref().map(|path| WarmStart::read(path, features)).transpose()?;
-        let (spec, unpriced) = (config.spec_at(route, at), config.unpriced(route));
-        Ok(Self { spec, features: features.clone(), warm_start, unpriced })
-    }
-
-    /// As the log holds it.
-    pub(crate) fn json(&self) -> Result<String, LogRouteError> {
-        Ok(serde_json::to_string(self)?)
-    }
-}
-
-impl Default for FeaturesId {
-    /// The encoder before there was a choice.
-    fn default() -> Self {
-        Self { encoder: "hashed".to_owned(), version: 2, dim: 128 }
-    }
-}
 
 /// Why an encoder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -212,37 +147,5 @@ impl Missing {
             Self::Remote(EmbeddingError::Dimension { .. }) => "dimension",
             Self::Remote(EmbeddingError::Resting) => "resting",
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use slarouter_core::{Alpha, ModelSpec, PolicySpec, Price, Zoo};
-
-    use super::*;
-
-    #[test]
-    fn a_logged_route_reads_back_also_from_before_there_was_a_choice() {
-        let spec = RouteSpec {
-            alpha: Alpha::new(0.9).unwrap(),
-            zoo: Zoo::new(vec![ModelSpec::new("m", Price { input: 0.1, output: 1e6 })]).unwrap(),
-            policy: PolicySpec::parse("certified").unwrap(),
-            feedback_window_ms: u64::MAX,
-            audit_rate: 0.0,
-            rater_limit: 0,
-            rater_share: 0.0,
-            alone: false,
-            failures_count: false,
-        };
-        let old: LoggedRoute = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
-        assert_eq!(
-            old,
-            LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None, unpriced: vec![] }
-        );
-        let features = FeaturesId { encoder: "bert".to_owned(), version: u32::MAX, dim: 96 };
-        let logged = LoggedRoute { spec: spec.clone(), features, warm_start: None, unpriced: vec!["m".into()] };
-        let text = serde_json::to_string(&logged).unwrap();
-        assert_eq!(serde_json::from_str::<LoggedRoute>(&text).unwrap(), logged);
-        assert_eq!(serde_json::from_str::<RouteSpec>(&text).unwrap(), spec, "earlier releases read it too");
     }
 }

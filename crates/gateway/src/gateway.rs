@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use slarouter_config::Config;
 use slarouter_core::{Account, Certificate, Policy};
+use slarouter_learner::{
+    LearnerTask, Learning, LearningError, LogRouteError, Publisher, SlaWatch, WarmStartError, watched,
+};
 use slarouter_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
@@ -15,21 +18,18 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::features::{EncoderError, Features, LogRouteError, LoggedRoute};
+use crate::features::{EncoderError, Features};
 use crate::health::{Checks, Health};
 use crate::keys::KeyBook;
-use crate::learning::{self, Learning, LearningError, Sight, Target};
 use crate::limits::Meters;
 use crate::metrics::Metrics;
 use crate::price::{self, LoggedRoutes};
 use crate::reload::{self, Reloader, Reloads};
 use crate::server;
-use crate::sla::SlaWatch;
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::tls::{self, TlsError};
 use crate::token::Signer;
 use crate::upstream::Upstream;
-use crate::warm::WarmStartError;
 
 /// A running gateway.
 pub struct Gateway {
@@ -153,15 +153,15 @@ impl Gateway {
         let mut learning = Learning::load(store.as_ref()).await?;
         let mut logged = Vec::new();
         for (route, settings) in &config.routes {
-            let route_logged = LoggedRoute::of(&config, settings, features.id(), started)?;
+            let route_logged = price::logged_route(&config, settings, features.id(), started)?;
             store.configure(started, route, &route_logged.json()?).await?;
             logged.push((route.clone(), route_logged));
         }
         let replayed = learning.catch_up(store.as_ref()).await?;
         tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
-        let published = learning::publish(&learning);
-        let target = Target::new(published.clone(), config.routes.keys().cloned().collect());
-        let (target, targets) = watch::channel(target);
+        let published = Arc::new(ArcSwap::from_pointee(learning.snapshot()));
+        let publisher = Publisher::new(published.clone(), config.routes.keys().cloned().collect());
+        let (publisher, publishers) = watch::channel(publisher);
         let (reloads, orders) = Reloads::channel();
         let config = Arc::new(config);
 
@@ -192,12 +192,16 @@ impl Gateway {
         let (stop_serving, serving) = watch::channel(false);
         let (stop_operating, operating) = watch::channel(false);
         let (stop_learning, learning_stops) = watch::channel(false);
-        let snapshot_every = app.config.store.snapshot_every;
-        let sla = SlaWatch::new(app.config.routes.keys());
-        let stuck = app.stuck.clone();
-        let sight = Sight { target: targets, stuck: stuck.clone() };
-        let learner = learning::run(learning, store, sight, clock, snapshot_every, sla, learning_stops);
-        let learner = tokio::spawn(learning::watched(learner, stuck));
+        let learner = LearnerTask {
+            learning,
+            store,
+            publisher: publishers,
+            stuck: app.stuck.clone(),
+            snapshot_every: app.config.store.snapshot_every,
+            sla: SlaWatch::new(app.config.routes.keys()),
+        };
+        let learner = learner.run(move || clock.now(), learning_stops);
+        let learner = tokio::spawn(watched(learner, app.stuck.clone()));
         price::tell(&app);
         let addr = local_addr(&listener, app.config.server.listen);
         let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
@@ -213,7 +217,7 @@ impl Gateway {
         let live = Arc::new(ArcSwap::new(app));
         let logged = Arc::new(LoggedRoutes::new(logged));
         let pricing = tokio::spawn(price::keep_in_force(live.clone(), logged.clone(), pricing_stops));
-        let reloader = Reloader { live: live.clone(), target, public, operator: operator_front, checks, logged };
+        let reloader = Reloader { live: live.clone(), publisher, public, operator: operator_front, checks, logged };
         let reloader = tokio::spawn(reloader.run(orders, reloading));
         Ok(Self {
             addr,

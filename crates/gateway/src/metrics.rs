@@ -10,10 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use slarouter_core::{AnyPolicy, Policy, Receipt, Source, Timestamp};
+use slarouter_learner::Snapshot;
 use tokio::time::Instant;
 
 use crate::health::Health;
-use crate::learning::Snapshot;
 
 type FloatCounter = Counter<f64, AtomicU64>;
 type FloatGauge = Gauge<f64, AtomicU64>;
@@ -391,6 +391,7 @@ mod contract;
 #[cfg(test)]
 mod tests {
     use slarouter_core::{Alpha, Learner, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
+    use slarouter_learner::Snapshot;
 
     use super::*;
     use slarouter_config::UpstreamConfig;

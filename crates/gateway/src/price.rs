@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use slarouter_config::{Config, Route};
 use slarouter_core::Timestamp;
+use slarouter_learner::{FeaturesId, LogRouteError, LoggedRoute, WarmStart};
 use slarouter_store::StoreError;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::sleep;
 
 use crate::app::App;
-use crate::features::LoggedRoute;
 
 /// Longest sleep before the wall clock is looked at again: it may be set, and machines are put to sleep.
 const NAP: Duration = Duration::from_secs(30);
@@ -25,6 +26,18 @@ pub(crate) fn tell(app: &App) {
             tracing::warn!(model = %model.name, "its price is unknown: it is taken to be as dear as the dearest");
         }
     }
+}
+
+/// What the log is to hold of a route with these features and the prices in force. Reads the file of its warm start.
+pub(crate) fn logged_route(
+    config: &Config,
+    route: &Route,
+    features: &FeaturesId,
+    at: Timestamp,
+) -> Result<LoggedRoute, LogRouteError> {
+    let warm_start = route.warm_start.as_deref().map(|path| WarmStart::read(path, features)).transpose()?;
+    let (spec, unpriced) = (config.spec_at(route, at), config.unpriced(route));
+    Ok(LoggedRoute { spec, features: features.clone(), warm_start, unpriced })
 }
 
 /// The routes as the log has them last.

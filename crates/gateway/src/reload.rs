@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Serialize;
 use slarouter_config::{Config, ConfigErrors};
+use slarouter_learner::{LogRouteError, LoggedRoute, Publisher, Snapshot};
 use slarouter_store::StoreError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
@@ -29,9 +30,7 @@ use utoipa::ToSchema;
 use crate::app::{self, App};
 use crate::auth::Auth;
 use crate::error::ApiError;
-use crate::features::{LogRouteError, LoggedRoute};
 use crate::health::Checks;
-use crate::learning::Target;
 use crate::price::{self, LoggedRoutes};
 use crate::server::{Front, Limits};
 use crate::tls::{self, TlsError};
@@ -123,7 +122,7 @@ pub(crate) struct Orders(mpsc::Receiver<oneshot::Sender<Answer>>);
 pub(crate) struct Reloader {
     pub(crate) live: Arc<ArcSwap<App>>,
     /// Where the learner publishes.
-    pub(crate) target: watch::Sender<Arc<Target>>,
+    pub(crate) publisher: watch::Sender<Arc<Publisher>>,
     pub(crate) public: Arc<ArcSwap<Front>>,
     pub(crate) operator: Option<Arc<ArcSwap<Front>>>,
     /// Of the configuration in force.
@@ -184,15 +183,15 @@ impl Reloader {
         let logged_routes = self.logged.clone();
         let mut logged_routes = logged_routes.routes.lock().await;
         let published = Arc::new(ArcSwap::new(old.published.load_full()));
-        let target = Target::new(published.clone(), sound.config.routes.keys().cloned().collect());
-        let before = self.target.send_replace(target.clone());
+        let publisher = Publisher::new(published.clone(), sound.config.routes.keys().cloned().collect());
+        let before = self.publisher.send_replace(publisher.clone());
         if let Err(error) = self.configure(&old, &sound.routes).await {
-            self.target.send_replace(before);
+            self.publisher.send_replace(before);
             return Err(error.into());
         }
         *logged_routes = sound.routes.into_iter().map(|(name, route, _)| (name, route)).collect();
         let logged = *old.store.committed().borrow();
-        if tokio::time::timeout(PATIENCE, target.reached(logged)).await.is_err() {
+        if tokio::time::timeout(PATIENCE, publisher.reached(logged)).await.is_err() {
             tracing::warn!(
                 "the learner is late: requests are decided as well as may be until it has read the new routes"
             );
@@ -241,7 +240,7 @@ fn prepare(old: &App, file: &Path) -> Result<Sound, ReloadError> {
     let said = |error: LogRouteError| ReloadError::Route(error.to_string());
     let mut routes = Vec::with_capacity(config.routes.len());
     for (route, settings) in &config.routes {
-        let logged = LoggedRoute::of(&config, settings, features, old.clock.now()).map_err(said)?;
+        let logged = price::logged_route(&config, settings, features, old.clock.now()).map_err(said)?;
         let json = logged.json().map_err(said)?;
         routes.push((route.clone(), logged, json));
     }
@@ -249,7 +248,7 @@ fn prepare(old: &App, file: &Path) -> Result<Sound, ReloadError> {
 }
 
 /// The app of another configuration. Every field is named, so that a new one has to say what becomes of it.
-fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<crate::learning::Snapshot>>) -> App {
+fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Snapshot>>) -> App {
     let browser = &config.browser;
     App {
         auth: old.auth.clone(),

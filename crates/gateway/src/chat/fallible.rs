@@ -6,9 +6,9 @@ use slarouter_config::Route;
 use slarouter_core::{
     AuditDraw, Candidate, Context, Decision, DecisionId, PolicySpec, Reason, RouteSpec, Saving, decision_rng,
 };
+use slarouter_learner::Snapshot;
 
 use crate::app::App;
-use crate::learning::Snapshot;
 
 /// What was decided, and what was wrong.
 pub(super) struct Choice {

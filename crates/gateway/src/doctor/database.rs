@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use slarouter_config::{Config, Route};
 use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
+use slarouter_learner::Learning;
 use slarouter_store::{Content, Inspection};
 
 use super::Check;
-use crate::learning::Learning;
 
 const MIB: u64 = 1 << 20;
 /// The log needs room to grow, and SQLite to merge its write-ahead log.
@@ -151,13 +151,35 @@ fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use slarouter_core::{Context, DecisionId, Feedback, Rater, Rating, Source, decision_rng};
+
     use super::super::Level;
     use super::*;
-    use crate::sla::tests::rate;
 
     const FILE: &str = "[[models]]\nname = \"small\"\nbase_url = \"http://h/v1\"\nprice = { input = 0.1, output = 0.1 }\n\
                         [[models]]\nname = \"large\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n\
                         [routes.default]\nmodels = [\"small\", \"large\"]\nsla = { satisfaction = 0.9 }\n";
+
+    /// Decides and rates the `n`th answer.
+    fn rate(learner: &mut Learner, n: u64, rating: f64) {
+        let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
+        let context = Context { features: &[1.0], input_tokens: 100.0, excluded: &[] };
+        let decision = learner.router().decide(&context, &mut decision_rng(1, id)).unwrap();
+        learner.decided(&decision, at);
+        let feedback = Feedback {
+            decision: id,
+            decided_at: at,
+            model: &decision.choice().model,
+            reason: decision.reason,
+            features: &[1.0],
+            predicted: decision.choice().satisfaction,
+            source: Source::User,
+            rater: Rater(0),
+            rating: Some(Rating::new(rating).unwrap()),
+            order: n,
+        };
+        learner.observe(&feedback, at).unwrap();
+    }
 
     #[test]
     fn what_was_learnt_is_held_against_the_alpha_of_the_file() {
@@ -171,7 +193,7 @@ mod tests {
             let mut learner = Learner::new(settings(alpha).spec, 1, 1).unwrap();
             assert!(looked(alpha, &learner).found.starts_with("nothing learnt yet: large serves"));
             for n in 0..1_200_u64 {
-                rate(&mut learner, n, n + 1, if n % 3 == 0 { 0.0 } else { 1.0 });
+                rate(&mut learner, n, if n % 3 == 0 { 0.0 } else { 1.0 });
             }
             learner
         };

@@ -2,12 +2,12 @@
 
 use slarouter_config::{Config, Tls};
 use slarouter_core::Timestamp;
+use slarouter_learner::{FeaturesId, WarmStart};
 use x509_parser::parse_x509_certificate;
 
 use super::Check;
-use crate::features::{FeaturesId, identify};
+use crate::features::identify;
 use crate::tls::{acceptor, certificates};
-use crate::warm::WarmStart;
 
 const DAY_S: i64 = 86_400;
 /// Days before its end from which a certificate is worth a warning.

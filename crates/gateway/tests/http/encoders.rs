@@ -61,7 +61,7 @@ async fn restart(rig: Rig, settings: &Settings) -> Rig {
     Rig::resume(settings, upstream, folder).await
 }
 
-async fn stop(rig: Rig) -> (Left, slarouter_gateway::Learning) {
+async fn stop(rig: Rig) -> (Left, slarouter_learner::Learning) {
     let (_upstream, gateway, folder) = rig.into_parts();
     gateway.shutdown().await;
     (read(&folder).await, verified(&folder).await)

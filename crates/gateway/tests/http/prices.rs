@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use slarouter_config::utc;
 use slarouter_core::{Context, Reason, Saving, Timestamp, decision_rng};
-use slarouter_gateway::Learning;
+use slarouter_learner::Learning;
 use slarouter_store::Event;
 use slarouter_testkit::Script;
 

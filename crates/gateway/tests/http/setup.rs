@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use slarouter_config::Config;
-use slarouter_gateway::{Gateway, Learning};
+use slarouter_gateway::Gateway;
+use slarouter_learner::Learning;
 use slarouter_store::{Event, OutcomeRecord, Snapshot};
 use slarouter_testkit::Upstream;
 use tempfile::TempDir;

@@ -7,7 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use slarouter_core::{Knowledge, StateError};
 
-use crate::features::FeaturesId;
+/// Which encoder a route's features come from. It stands in the log with each configuration, so that a replay knows what the
+/// features of that time mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeaturesId {
+    /// Its name.
+    pub encoder: String,
+    /// Version of the vectors.
+    pub version: u32,
+    /// Their length.
+    pub dim: usize,
+}
 
 /// The content of a file of `slarouter train`. It goes into the log with the route's configuration, so that the log alone says
 /// what a route knows.
@@ -44,6 +54,13 @@ pub enum WarmStartError {
         /// Of the configured encoder.
         wanted: (usize, u32),
     },
+}
+
+impl Default for FeaturesId {
+    /// The encoder before there was a choice.
+    fn default() -> Self {
+        Self { encoder: "hashed".to_owned(), version: 2, dim: 128 }
+    }
 }
 
 impl WarmStart {

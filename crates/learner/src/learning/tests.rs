@@ -8,8 +8,7 @@ use slarouter_core::{
 use slarouter_store::{OutcomeRecord, Rated};
 
 use super::*;
-use crate::features::FeaturesId;
-use crate::warm::WarmStart;
+use crate::warm::{FeaturesId, WarmStart};
 
 const FEATURES: [f32; slarouter_text::DIM] = [0.25; slarouter_text::DIM];
 
@@ -242,13 +241,4 @@ fn the_log_alone_says_what_a_route_began_with() {
     let error = WarmStart::read(&path, &FeaturesId { dim: 64, ..features }).unwrap_err().to_string();
     assert!(error.contains("length 128") && error.contains("length 64"), "{error}");
     assert!(WarmStart::read(&folder.path().join("none"), &FeaturesId::default()).is_err());
-}
-
-#[tokio::test]
-async fn a_learner_that_panics_is_noticed_and_takes_nothing_with_it() {
-    let stuck = Arc::new(AtomicBool::new(false));
-    watched(async {}, stuck.clone()).await;
-    assert!(!stuck.load(Ordering::Relaxed), "it has ended as it should");
-    watched(async { panic!("a fault of the learner") }, stuck.clone()).await;
-    assert!(stuck.load(Ordering::Relaxed));
 }

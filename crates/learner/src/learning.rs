@@ -1,43 +1,23 @@
-//! The learner task: reads the durable log in order, learns, publishes snapshots to decide from.
+//! The state of all routes: learnt from the log, saved, restored.
 //!
 //! State is a pure function of the log. Starting up is the same code as running: load the last snapshot, apply what the
 //! log holds after it. So a crash loses nothing that was acknowledged and counts nothing twice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Router, StateError, Timestamp};
+use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, StateError, Timestamp};
 use slarouter_store::{Event, Store, StoreError};
-use tokio::sync::watch;
 
-use crate::clock::Clock;
-use crate::features::LoggedRoute;
-use crate::sla::SlaWatch;
+use crate::logged_route::LoggedRoute;
+use crate::snapshot::Snapshot;
 
 /// Events read from the log at a time.
 const BATCH: usize = 4_096;
 /// Events learnt from before requests have their turn on this thread: each takes microseconds, a rating tenths of a millisecond.
 const STEP: u64 = 16;
-/// Least time between two snapshots: batches the reading when much is going on.
-const PACE: Duration = Duration::from_millis(20);
-/// Pause after the log could not be read.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// Version of features from before the log named them: such states were reset when loaded, of which the log knows nothing.
 const RETIRED: u32 = 1;
-
-/// What decisions are made from: immutable, one atomic load away.
-#[derive(Default)]
-pub(crate) struct Snapshot {
-    /// The last event that has gone in.
-    pub(crate) seq: u64,
-    pub(crate) routes: BTreeMap<Arc<str>, Router>,
-    /// Ratings beyond the limit of their rater, by route.
-    pub(crate) set_aside: BTreeMap<Arc<str>, u64>,
-}
 
 /// Before the name of the route with the newest knowledge: the name under which that is saved, beside the routes. No route's own
 /// name begins so.
@@ -76,7 +56,11 @@ impl Learning {
         }
     }
 
-    pub(crate) fn restore(saved: Vec<slarouter_store::Snapshot>) -> Result<Self, LearningError> {
+    /// From saved states, in any order.
+    ///
+    /// # Errors
+    /// If one is damaged, or was written by a newer release.
+    pub fn restore(saved: Vec<slarouter_store::Snapshot>) -> Result<Self, LearningError> {
         let mut learning = Self::empty();
         let mut shared = None;
         for saved in saved {
@@ -288,7 +272,9 @@ impl Learning {
         Ok(())
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// What decisions are to be made from now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
         let shared = self.shared();
         let view = |learner: &Learner| {
             let mut router = learner.router().clone();
@@ -323,108 +309,6 @@ pub enum LearningError {
     /// An event with impossible content.
     #[error(transparent)]
     Observe(#[from] ObserveError),
-}
-
-/// Where snapshots go. One per configuration, so that the requests of each see only states that fit it: during a reload those of
-/// the old one go on from their last snapshot.
-pub(crate) struct Target {
-    pub(crate) published: Arc<ArcSwap<Snapshot>>,
-    /// The routes of the configuration.
-    routes: Vec<Arc<str>>,
-    /// The last event that has gone into what was published.
-    seq: watch::Sender<u64>,
-}
-
-impl Target {
-    pub(crate) fn new(published: Arc<ArcSwap<Snapshot>>, routes: Vec<Arc<str>>) -> Arc<Self> {
-        Arc::new(Self { published, routes, seq: watch::Sender::new(0) })
-    }
-
-    fn publish(&self, snapshot: Arc<Snapshot>) {
-        let seq = snapshot.seq;
-        self.published.store(snapshot);
-        self.seq.send_replace(seq);
-    }
-
-    /// Waits until the learner has published what it knew at event `seq` or later.
-    pub(crate) async fn reached(&self, seq: u64) {
-        // The sender is `self`'s own, so it does not go away.
-        let _ = self.seq.subscribe().wait_for(|published| *published >= seq).await;
-    }
-}
-
-/// What requests see of the learner.
-pub(crate) struct Sight {
-    pub(crate) target: watch::Receiver<Arc<Target>>,
-    /// It cannot go on for now.
-    pub(crate) stuck: Arc<AtomicBool>,
-}
-
-/// Runs until `stop` says so, then saves what was learnt.
-pub(crate) async fn run(
-    mut learning: Learning,
-    store: Arc<dyn Store>,
-    Sight { mut target, stuck }: Sight,
-    clock: Arc<Clock>,
-    snapshot_every: u64,
-    mut sla: SlaWatch,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut committed = store.committed();
-    let mut saved = learning.seq;
-    let begun = target.borrow().clone();
-    sla.look(&begun.published.load());
-    drop(begun);
-    while !*stop.borrow() {
-        tokio::select! {
-            _ = stop.changed() => break,
-            changed = committed.changed() => if changed.is_err() { break },
-            Ok(()) = target.changed() => {}
-        }
-        let caught_up = learning.catch_up(store.as_ref()).await;
-        stuck.store(caught_up.is_err(), Ordering::Relaxed);
-        if let Err(error) = caught_up {
-            tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");
-            tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => committed.mark_changed() }
-        }
-        let snapshot = Arc::new(learning.snapshot());
-        // Looked up after the reading: what was logged since the target changed goes to the new one.
-        let target = target.borrow_and_update().clone();
-        sla.watch(&target.routes);
-        sla.look(&snapshot);
-        target.publish(snapshot);
-        if learning.seq - saved >= snapshot_every {
-            saved = learning.seq;
-            save(&learning, store.as_ref(), clock.now()).await;
-        }
-        tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PACE) => {} }
-    }
-    match learning.catch_up(store.as_ref()).await {
-        Ok(_) => save(&learning, store.as_ref(), clock.now()).await,
-        Err(error) => tracing::error!(%error, "the last events could not be learnt: they will be at the next start"),
-    }
-}
-
-/// Runs `learner` to its end. Should it panic, requests go on from the last snapshot, and say so.
-pub(crate) async fn watched(learner: impl Future<Output = ()> + Send + 'static, stuck: Arc<AtomicBool>) {
-    if let Err(error) = tokio::spawn(learner).await {
-        stuck.store(true, Ordering::Relaxed);
-        tracing::error!(%error, "the learner has stopped: routing goes on from the last snapshot until the next start");
-    }
-}
-
-pub(crate) fn publish(learning: &Learning) -> Arc<ArcSwap<Snapshot>> {
-    Arc::new(ArcSwap::from_pointee(learning.snapshot()))
-}
-
-async fn save(learning: &Learning, store: &dyn Store, now: Timestamp) {
-    let result = match learning.states() {
-        Ok(states) => store.save_snapshots(learning.seq, now, states).await.map_err(LearningError::from),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = result {
-        tracing::error!(%error, "the state could not be saved: the log still holds all of it");
-    }
 }
 
 #[cfg(test)]

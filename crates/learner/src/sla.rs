@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slarouter_core::{Account, Policy};
 
-use crate::learning::Snapshot;
+use crate::snapshot::Snapshot;
 
 /// Fewest labels to draw attention to.
 const FEWEST: u64 = 50;
@@ -13,7 +13,7 @@ const FEWEST: u64 = 50;
 const ROUNDING: f64 = 1e-6;
 
 /// How the configured routes stood when last looked at.
-pub(crate) struct SlaWatch {
+pub struct SlaWatch {
     routes: BTreeMap<Arc<str>, Standing>,
 }
 
@@ -43,12 +43,12 @@ impl Default for Standing {
 
 impl SlaWatch {
     /// Watches these routes; the log may know others that are configured no more.
-    pub(crate) fn new<'a>(routes: impl Iterator<Item = &'a Arc<str>>) -> Self {
+    pub fn new<'a>(routes: impl Iterator<Item = &'a Arc<str>>) -> Self {
         Self { routes: routes.map(|route| (route.clone(), Standing::default())).collect() }
     }
 
     /// Watches these and no others from now on.
-    pub(crate) fn watch(&mut self, routes: &[Arc<str>]) {
+    pub fn watch(&mut self, routes: &[Arc<str>]) {
         if !routes.iter().eq(self.routes.keys()) {
             let held = std::mem::take(&mut self.routes);
             let standing = |route: &Arc<str>| held.get(route).copied().unwrap_or_default();
@@ -57,7 +57,7 @@ impl SlaWatch {
     }
 
     /// Compares with the last look and logs what has changed. Tens of microseconds per route.
-    pub(crate) fn look(&mut self, snapshot: &Snapshot) {
+    pub fn look(&mut self, snapshot: &Snapshot) {
         for (route, before) in &mut self.routes {
             let Some(router) = snapshot.routes.get(route) else { continue };
             let certificate = router.certificate();
@@ -110,7 +110,7 @@ fn is_one_sided(account: &Account) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use slarouter_core::{
         Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec, Source,
         Timestamp, Zoo, decision_rng,
@@ -138,7 +138,7 @@ pub(crate) mod tests {
     }
 
     /// Decides and rates the answers of these numbers.
-    pub(crate) fn rate(learner: &mut Learner, from: u64, to: u64, rating: f64) {
+    fn rate(learner: &mut Learner, from: u64, to: u64, rating: f64) {
         for n in from..to {
             let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
             let context = Context { features: &[1.0], input_tokens: 100.0, excluded: &[] };

@@ -1,0 +1,17 @@
+//! What is learnt from the log: the state of all routes, and the task that keeps it up to date.
+//!
+//! No HTTP here: `slarouter verify` learns with it as the gateway does.
+
+mod learning;
+mod logged_route;
+mod sla;
+mod snapshot;
+mod task;
+mod warm;
+
+pub use learning::{Learning, LearningError, SavedStates};
+pub use logged_route::{LogRouteError, LoggedRoute};
+pub use sla::SlaWatch;
+pub use snapshot::Snapshot;
+pub use task::{LearnerTask, Publisher, watched};
+pub use warm::{FeaturesId, WarmStart, WarmStartError};

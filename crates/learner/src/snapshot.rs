@@ -1,0 +1,17 @@
+//! What the learner publishes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slarouter_core::Router;
+
+/// What decisions are made from: immutable, one atomic load away.
+#[derive(Default)]
+pub struct Snapshot {
+    /// The last event that has gone in.
+    pub seq: u64,
+    /// What each route decides with.
+    pub routes: BTreeMap<Arc<str>, Router>,
+    /// Ratings beyond the limit of their rater, by route.
+    pub set_aside: BTreeMap<Arc<str>, u64>,
+}

@@ -1,0 +1,145 @@
+//! The learner task: reads the durable log in order, learns, publishes snapshots to decide from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use slarouter_core::Timestamp;
+use slarouter_store::Store;
+use tokio::sync::watch;
+
+use crate::learning::{Learning, LearningError};
+use crate::sla::SlaWatch;
+use crate::snapshot::Snapshot;
+
+/// Least time between two snapshots: batches the reading when much is going on.
+const PACE: Duration = Duration::from_millis(20);
+/// Pause after the log could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where snapshots go. One per configuration, so that the requests of each see only states that fit it: during a reload those of
+/// the old one go on from their last snapshot.
+pub struct Publisher {
+    /// The last one published.
+    pub published: Arc<ArcSwap<Snapshot>>,
+    /// The routes of the configuration.
+    routes: Vec<Arc<str>>,
+    /// The last event that has gone into what was published.
+    seq: watch::Sender<u64>,
+}
+
+impl Publisher {
+    /// Publishes into `published`, for the routes of a configuration.
+    #[must_use]
+    pub fn new(published: Arc<ArcSwap<Snapshot>>, routes: Vec<Arc<str>>) -> Arc<Self> {
+        Arc::new(Self { published, routes, seq: watch::Sender::new(0) })
+    }
+
+    fn publish(&self, snapshot: Arc<Snapshot>) {
+        let seq = snapshot.seq;
+        self.published.store(snapshot);
+        self.seq.send_replace(seq);
+    }
+
+    /// Waits until the learner has published what it knew at event `seq` or later.
+    pub async fn reached(&self, seq: u64) {
+        // The sender is `self`'s own, so it does not go away.
+        let _ = self.seq.subscribe().wait_for(|published| *published >= seq).await;
+    }
+}
+
+/// The task that learns, with all that it needs.
+pub struct LearnerTask {
+    /// What is known at its start.
+    pub learning: Learning,
+    /// The log that it reads, and where it saves what was learnt.
+    pub store: Arc<dyn Store>,
+    /// Where snapshots go; another one with each configuration.
+    pub publisher: watch::Receiver<Arc<Publisher>>,
+    /// Set while it cannot go on.
+    pub stuck: Arc<AtomicBool>,
+    /// Events between two saved states.
+    pub snapshot_every: u64,
+    /// Says when an SLA breaks.
+    pub sla: SlaWatch,
+}
+
+impl LearnerTask {
+    /// Runs until `stop` says so, then saves what was learnt. `now` is the time that saved states carry.
+    pub async fn run(mut self, now: impl Fn() -> Timestamp + Send + Sync, mut stop: watch::Receiver<bool>) {
+        let mut committed = self.store.committed();
+        let mut saved = self.learning.seq();
+        let begun = self.publisher.borrow().clone();
+        self.sla.look(&begun.published.load());
+        drop(begun);
+        while !*stop.borrow() {
+            tokio::select! {
+                _ = stop.changed() => break,
+                changed = committed.changed() => if changed.is_err() { break },
+                Ok(()) = self.publisher.changed() => {}
+            }
+            let caught_up = self.learning.catch_up(self.store.as_ref()).await;
+            self.stuck.store(caught_up.is_err(), Ordering::Relaxed);
+            if let Err(error) = caught_up {
+                tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");
+                tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => committed.mark_changed() }
+            }
+            self.publish();
+            if self.learning.seq() - saved >= self.snapshot_every {
+                saved = self.learning.seq();
+                self.save(now()).await;
+            }
+            tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PACE) => {} }
+        }
+        match self.learning.catch_up(self.store.as_ref()).await {
+            Ok(_) => self.save(now()).await,
+            Err(error) => {
+                tracing::error!(%error, "the last events could not be learnt: they will be at the next start")
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let snapshot = Arc::new(self.learning.snapshot());
+        // Looked up after the reading: what was logged since the publisher changed goes to the new one.
+        let publisher = self.publisher.borrow_and_update().clone();
+        self.sla.watch(&publisher.routes);
+        self.sla.look(&snapshot);
+        publisher.publish(snapshot);
+    }
+
+    async fn save(&self, now: Timestamp) {
+        let result = match self.learning.states() {
+            Ok(states) => {
+                self.store.save_snapshots(self.learning.seq(), now, states).await.map_err(LearningError::from)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "the state could not be saved: the log still holds all of it");
+        }
+    }
+}
+
+/// Runs `learner` to its end. Should it panic, requests go on from the last snapshot, and say so.
+pub async fn watched(learner: impl Future<Output = ()> + Send + 'static, stuck: Arc<AtomicBool>) {
+    if let Err(error) = tokio::spawn(learner).await {
+        stuck.store(true, Ordering::Relaxed);
+        tracing::error!(%error, "the learner has stopped: routing goes on from the last snapshot until the next start");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_learner_that_panics_is_noticed_and_takes_nothing_with_it() {
+        let stuck = Arc::new(AtomicBool::new(false));
+        watched(async {}, stuck.clone()).await;
+        assert!(!stuck.load(Ordering::Relaxed), "it has ended as it should");
+        watched(async { panic!("a fault of the learner") }, stuck.clone()).await;
+        assert!(stuck.load(Ordering::Relaxed));
+    }
+}
