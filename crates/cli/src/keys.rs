@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use slarouter_config::{Config, Grants, Limits, Scope};
-use slarouter_gateway::keys::{KeyBook, NewKey, RemoteBook};
+use slarouter_gateway::keys::{KeyBook, NewKey};
 use slarouter_store::StoreError;
+
+use crate::remote_book::RemoteBook;
 
 #[derive(Args)]
 pub(crate) struct KeysArgs {

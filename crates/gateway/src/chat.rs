@@ -1,14 +1,10 @@
 //! A request for an answer, in whichever protocol it comes: decide, log, call, pass through or translate.
 
-pub(crate) mod affinity;
-mod cached;
-mod call;
-pub(crate) mod count;
+pub(crate) mod call;
 mod eligible;
 mod estimate;
 mod fallible;
-pub(crate) mod handlers;
-mod hedge;
+pub(crate) mod hedge;
 mod passage;
 pub(crate) mod ticket;
 
@@ -29,17 +25,16 @@ use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
 use tokio::time::Instant;
 
+use crate::admission::auth::Caller;
+use crate::admission::limits::{self, Hold};
 use crate::app::App;
-use crate::auth::Caller;
-use crate::browser;
 use crate::clock::{new_id, prefixed_id};
 use crate::error::{ApiError, SHOULD_RETRY};
-use crate::limits::{self, Hold};
-use crate::models::unknown;
-use crate::telemetry::RequestTrace;
+use crate::lookup::{Target, allowed, model, unknown};
+use crate::sessions::{Talk, Turn};
+use crate::telemetry::{DecisionFacts, RequestTrace};
 use crate::upstream::{Answer, Failure};
 
-use affinity::{Talk, Turn};
 use call::call;
 use eligible::excluded;
 use estimate::estimate;
@@ -51,7 +46,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// What Anthropic's SDKs read.
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-id");
-const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");
+pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");
 const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route");
 const DECISION: HeaderName = HeaderName::from_static("x-slarouter-decision");
 const AUDIT: HeaderName = HeaderName::from_static("x-slarouter-audit");
@@ -59,13 +54,8 @@ const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
 /// The same as `retry-after`, which OpenAI sends beside it.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const DEGRADED: HeaderName = HeaderName::from_static("x-slarouter-degraded");
+const FEEDBACK_TOKEN: HeaderName = HeaderName::from_static("x-slarouter-feedback-token");
 const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
-
-/// What the body's `model` asks for.
-pub(crate) enum Target<'a> {
-    Route(Arc<str>),
-    Model(&'a Model),
-}
 
 /// What a decision is made from.
 pub(crate) struct Asked<'a> {
@@ -79,7 +69,13 @@ pub(crate) struct Asked<'a> {
 }
 
 /// Answers a request at this endpoint, errors in its protocol's shape.
-async fn answer(app: &Arc<App>, caller: &Caller, endpoint: Endpoint, headers: &HeaderMap, body: Bytes) -> Response {
+pub(crate) async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    endpoint: Endpoint,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
     let id = new_id();
     let https = app.config.server.tls.is_some();
     let mut trace = app.telemetry.as_ref().map(|telemetry| Box::new(telemetry.request(endpoint, headers, https)));
@@ -131,7 +127,14 @@ async fn serve(
     // From here on an outcome follows, whatever happens.
     let mut trace = trace.take();
     if let Some(trace) = &mut trace {
-        trace.decided(prefixed_id(endpoint.id_prefix(), id), &decided);
+        trace.decided(&DecisionFacts {
+            id: prefixed_id(endpoint.id_prefix(), id),
+            route: &decided.route,
+            decision: &decided.decision,
+            audited: decided.audited,
+            satisfaction_price: decided.satisfaction_price,
+            degraded: decided.degraded,
+        });
     }
     let mut ticket = Ticket::new(app.clone(), id, decided, &request, arrived, trace);
     if let Some(session) = session {
@@ -153,33 +156,6 @@ async fn serve(
             Ok(response)
         }
     }
-}
-
-/// What the name means to this caller.
-///
-/// # Errors
-/// 404 for what is not there, or is another tenant's; 403 for what the key may not ask for.
-pub(crate) fn allowed<'a>(app: &'a App, caller: &Caller, name: &str) -> Result<Target<'a>, ApiError> {
-    let target = target(app, caller, name).ok_or_else(|| unknown(name))?;
-    if !caller.may_ask(name, &app.config.default_route) {
-        let message = format!("this key may not ask for {name:?}: GET /v1/models lists what it may");
-        return Err(ApiError::invalid("model", "model_not_allowed", message).with_status(StatusCode::FORBIDDEN));
-    }
-    Ok(target)
-}
-
-pub(crate) fn target<'a>(app: &'a App, caller: &Caller, name: &str) -> Option<Target<'a>> {
-    if name == "auto" {
-        return caller.route(&app.config, &app.config.default_route).map(Target::Route);
-    }
-    if let Some(route) = name.strip_prefix("auto:") {
-        return caller.route(&app.config, route).map(Target::Route);
-    }
-    model(app, name).map(Target::Model)
-}
-
-pub(crate) fn model<'a>(app: &'a App, name: &str) -> Option<&'a Model> {
-    app.config.models.iter().find(|model| &*model.name == name)
 }
 
 /// The models that are not to be chosen: those that cannot be asked this, and of the others those that are not available, as long as
@@ -229,9 +205,12 @@ pub(crate) async fn decide(
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
     let hold = match &*caller.meters {
         [] => None,
-        meters => {
-            Some(limits::admit(app, meters, &estimate(app, target, f64::from(conversation.input_tokens()), answer))?)
-        }
+        meters => Some(limits::admit(
+            &app.journal,
+            app.clock.now(),
+            meters,
+            &estimate(app, target, f64::from(conversation.input_tokens()), answer),
+        )?),
     };
     // Nobody decides on a pinned request, so it does not wait for a slow encoder.
     let free_only = matches!(target, Target::Model(_));
@@ -287,7 +266,7 @@ pub(crate) async fn decide(
         prompt: app.config.store.keep_prompts.then(|| outline.messages.into_owned()),
         audit,
     };
-    app.log(Entry::Decision(record));
+    app.journal.log(Entry::Decision(record));
     Ok(Decided { time, route, decision, input_tokens, audited: audit.drawn, satisfaction_price, degraded, hold })
 }
 
@@ -332,7 +311,7 @@ fn refuse(mut ticket: Ticket, failure: Failure) -> Response {
 }
 
 /// The answer to a call that failed, as the upstream put it where it did.
-fn failed(failure: &Failure, bridge: Bridge, protocol: Protocol) -> Response {
+pub(crate) fn failed(failure: &Failure, bridge: Bridge, protocol: Protocol) -> Response {
     let mut response = match failure {
         Failure::Status { status, headers, body, retry_after, .. } => {
             let mut response = (*status, bridge.error(*status, body)).into_response();
@@ -416,7 +395,7 @@ fn answer_client(app: &Arc<App>, mut ticket: Ticket, answer: Answer, request: &R
 }
 
 /// Passes the upstream's headers on, but for those that belong to one connection or that we set ourselves.
-fn keep(to: &mut HeaderMap, from: &HeaderMap) {
+pub(crate) fn keep(to: &mut HeaderMap, from: &HeaderMap) {
     for (name, value) in from {
         let own = [
             header::CONNECTION,
@@ -450,7 +429,7 @@ fn describe(headers: &mut HeaderMap, ticket: &Ticket, upstream_id: Option<&str>)
     if let Some(reason) = ticket.degraded() {
         set(headers, DEGRADED, reason);
     }
-    browser::give_token(ticket.app(), ticket.id(), headers);
+    give_token(ticket.app(), ticket.id(), headers);
     if ticket.is_drawn() {
         set(headers, AUDIT, "1");
     }
@@ -459,8 +438,18 @@ fn describe(headers: &mut HeaderMap, ticket: &Ticket, upstream_id: Option<&str>)
     }
 }
 
+/// Puts the token for this decision into the answer, if the gateway gives any.
+fn give_token(app: &App, id: DecisionId, headers: &mut HeaderMap) {
+    if let Some(signer) = &app.signer
+        && let Ok(mut token) = HeaderValue::from_str(&signer.sign(id, app.clock.now()))
+    {
+        token.set_sensitive(true);
+        headers.insert(FEEDBACK_TOKEN, token);
+    }
+}
+
 /// Sets a header; a value that no header can hold is left out.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

@@ -5,6 +5,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use slarouter_protocol::fault::Fault;
 use slarouter_protocol::{Protocol, Refusal};
 
+/// nginx's customary status for a client that went away.
+pub(crate) const CLIENT_CLOSED: u16 = 499;
 /// Tells OpenAI SDKs whether to try again.
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 

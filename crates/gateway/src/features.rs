@@ -1,5 +1,7 @@
 //! Features of requests, by whichever encoder is configured, without holding up anything.
 
+mod remote;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,8 +11,8 @@ use slarouter_learner::FeaturesId;
 use slarouter_text::{Conversation, Encoder, LocalError, Worker, WorkerError};
 use tokio::time::timeout;
 
-use crate::embedding::{EmbeddingError, RemoteEncoder};
 use crate::metrics::Metrics;
+pub use remote::{EmbeddingError, RemoteEncoder};
 
 /// Conversations that may wait for a slow encoder; more are decided without features at once.
 const QUEUE: usize = 256;

@@ -4,40 +4,29 @@
 //! call the upstream (retry, fallback), pass the bytes through while metering them, log the outcome. Life of a feedback:
 //! check, append durably, answer; the learner task then reads it from the log and publishes a new snapshot.
 
-mod admin;
+mod admission;
+mod api;
 mod app;
-mod audits;
-mod auth;
-mod browser;
 mod chat;
 mod clock;
 pub mod doctor;
-mod embedding;
 mod error;
 mod features;
-mod feedback;
 #[doc(hidden)]
 pub mod fuzz;
-mod gateway;
-mod head;
-mod health;
-pub mod keys;
-mod limits;
+mod journal;
+mod lookup;
 mod metrics;
-mod models;
-mod openapi;
-mod price;
-mod reload;
-mod route;
-mod server;
+mod reloads;
+mod serve;
+mod sessions;
 mod telemetry;
 mod tls;
-mod token;
 mod upstream;
 
-pub use embedding::{EmbeddingError, RemoteEncoder};
-pub use features::{EncoderError, identify};
-pub use gateway::{Gateway, RouteView, StartError};
-pub use reload::{ReloadError, Reloaded, Reloads};
+pub use admission::keys;
+pub use features::{EmbeddingError, EncoderError, RemoteEncoder, identify};
+pub use reloads::{ReloadError, Reloaded, Reloads};
+pub use serve::{Gateway, RouteView, StartError};
 pub use telemetry::TelemetryError;
 pub use tls::TlsError;

@@ -11,9 +11,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use slarouter_core::{AnyPolicy, Policy, Receipt, Source, Timestamp};
 use slarouter_learner::Snapshot;
-use tokio::time::Instant;
-
-use crate::health::Health;
 
 type FloatCounter = Counter<f64, AtomicU64>;
 type FloatGauge = Gauge<f64, AtomicU64>;
@@ -337,10 +334,16 @@ impl Metrics {
     }
 
     /// The text of a scrape. The state of the routes is read off the snapshot in force; `dropped` is what the store has
-    /// lost so far.
-    pub(crate) fn render(&self, snapshot: &Snapshot, committed: u64, dropped: u64, health: &Health) -> String {
-        for (model, circuit) in health.circuits(Instant::now()) {
-            self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit as i64);
+    /// lost so far, `circuits` the state of each model's circuit.
+    pub(crate) fn render<'a>(
+        &self,
+        snapshot: &Snapshot,
+        committed: u64,
+        dropped: u64,
+        circuits: impl IntoIterator<Item = (&'a str, i64)>,
+    ) -> String {
+        for (model, circuit) in circuits {
+            self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit);
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             self.tasks.set(runtime.metrics().num_alive_tasks() as i64);
@@ -394,11 +397,6 @@ mod tests {
     use slarouter_learner::Snapshot;
 
     use super::*;
-    use slarouter_config::UpstreamConfig;
-
-    fn nobody() -> Health {
-        Health::new(&[], &UpstreamConfig::default())
-    }
 
     #[test]
     fn the_certificate_of_a_route_is_shown_if_its_policy_gives_one() {
@@ -417,7 +415,7 @@ mod tests {
             };
             let learner = Learner::new(spec, 1, 1).unwrap();
             let routes = [("default".into(), learner.router().clone())].into();
-            Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, 0, 0, &nobody())
+            Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, 0, 0, [])
         };
         let (with, without) = (text("certified"), text("slarouter"));
         for (name, value) in [
@@ -436,7 +434,7 @@ mod tests {
     fn what_the_store_refused_and_what_it_lost_later_are_one_count() {
         let metrics = Metrics::new();
         let unlogged = |dropped: u64| {
-            let text = metrics.render(&Snapshot::default(), 0, dropped, &nobody());
+            let text = metrics.render(&Snapshot::default(), 0, dropped, []);
             text.lines().find_map(|line| line.strip_prefix("slarouter_unlogged_total ")?.parse().ok())
         };
         assert_eq!(unlogged(0), Some(0));

@@ -21,7 +21,7 @@ use slarouter_config::TelemetryConfig;
 use crate::metrics::SpanCounts;
 use export::Exporter;
 
-pub(crate) use trace::{Ending, RequestTrace, forward};
+pub(crate) use trace::{Call, DecisionFacts, Ending, RequestTrace, forward};
 
 /// For the last spans to go out at shutdown.
 const FLUSH: Duration = Duration::from_secs(3);

@@ -13,17 +13,18 @@ use slarouter_protocol::request::Request;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::hedge::{Asked, call_hedged};
-use super::model;
-use super::ticket::{Call, Ticket};
+use super::ticket::Ticket;
 use crate::app::App;
-use crate::health::{Admission, Refused};
+use crate::lookup::model;
+use crate::telemetry::Call;
 use crate::upstream::{ANTHROPIC_VERSION, Answer, Failure, Next, Upstream};
+use crate::upstream::{Admission, Refused};
 
 /// Longest pause before a retry, before jitter.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The calls that are made for one request.
-pub(super) trait Calls {
+pub(crate) trait Calls {
     type Answer;
 
     /// How many there have been.
@@ -47,7 +48,7 @@ struct Answering<'a> {
 }
 
 /// Calls the chosen model, with retries, then falls back along the route. Nothing has gone to the client yet.
-pub(super) async fn call(
+pub(crate) async fn call(
     app: &App,
     ticket: &mut Ticket,
     request: &Request,
@@ -97,7 +98,7 @@ impl Calls for Answering<'_> {
 }
 
 /// Makes calls until one is answered: to the first model of `order`, with retries, then to the others.
-pub(super) async fn in_order<C: Calls>(
+pub(crate) async fn in_order<C: Calls>(
     app: &App,
     id: DecisionId,
     order: &[Arc<str>],
@@ -159,7 +160,7 @@ fn backoff(first: Duration, retry: u32) -> Duration {
 }
 
 /// Takes note of a failed call, but for the circuit.
-pub(super) fn fail(app: &App, request_id: String, Asked { model, health }: Asked<'_>, failure: &Failure) {
+pub(crate) fn fail(app: &App, request_id: String, Asked { model, health }: Asked<'_>, failure: &Failure) {
     app.metrics.failure(&model.name, failure.kind());
     tracing::warn!(request_id, model = %model.name, %failure, "attempt failed");
     if let Some(pause) = failure.pause() {
@@ -168,7 +169,7 @@ pub(super) fn fail(app: &App, request_id: String, Asked { model, health }: Asked
 }
 
 /// One call: an answer that is one, or its first events. `context` says which trace it belongs to.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     app: &App,
     Asked { model, health }: Asked<'_>,
     request: &Request,
@@ -203,7 +204,7 @@ async fn send(
 }
 
 /// Those of the client's headers that go to the upstream.
-pub(super) fn forwarded(headers: &HeaderMap, endpoint: Endpoint, model: &Model) -> HeaderMap {
+pub(crate) fn forwarded(headers: &HeaderMap, endpoint: Endpoint, model: &Model) -> HeaderMap {
     let mut forwarded = HeaderMap::new();
     if endpoint == Endpoint::Messages && endpoint.passes(model.protocol) {
         for name in [ANTHROPIC_VERSION, "anthropic-beta"] {

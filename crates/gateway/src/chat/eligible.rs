@@ -4,9 +4,9 @@ use slarouter_config::Model;
 use slarouter_protocol::request::Request;
 use slarouter_protocol::{Endpoint, ModelProtocol, Refusal};
 
-use super::{Target, model};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::lookup::{Target, model};
 
 /// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a
 /// request that none can be asked.

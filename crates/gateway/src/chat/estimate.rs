@@ -3,9 +3,9 @@
 use slarouter_config::Model;
 use slarouter_protocol::request::AnswerLength;
 
-use super::{Target, model};
+use crate::admission::limits::Estimate;
 use crate::app::App;
-use crate::limits::Estimate;
+use crate::lookup::{Target, model};
 
 /// The most that any model in question may take. Tokens of the question are an estimate themselves.
 pub(super) fn estimate(app: &App, target: &Target<'_>, input: f64, answer: AnswerLength) -> Estimate {

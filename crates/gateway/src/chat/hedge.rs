@@ -10,22 +10,23 @@ use slarouter_protocol::request::Request;
 use tokio::time::{Instant, sleep};
 
 use super::call::{ask, fail};
-use super::model;
-use super::ticket::{Call, Ticket};
+use super::ticket::Ticket;
 use crate::app::App;
-use crate::health::ModelHealth;
+use crate::lookup::model;
+use crate::telemetry::Call;
+use crate::upstream::ModelHealth;
 use crate::upstream::{Answer, Failure};
 
 /// A model and how it is doing.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) model: &'a Model,
-    pub(super) health: &'a Arc<ModelHealth>,
+pub(crate) struct Asked<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) health: &'a Arc<ModelHealth>,
 }
 
 /// Makes the call that has just been noted, and a second one beside it if it is slow: to the same model, or to the next of
 /// `fallbacks` that can be asked. A failure returned is the first call's.
-pub(super) async fn call_hedged(
+pub(crate) async fn call_hedged(
     app: &App,
     ticket: &mut Ticket,
     slow: Asked<'_>,

@@ -13,18 +13,16 @@ use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Instant;
 
 use super::Decided;
-use super::affinity::Turn;
+use crate::admission::limits::{Hold, Spent};
 use crate::app::App;
 use crate::clock::prefixed_id;
-use crate::health::Admission;
-use crate::limits::{Hold, Spent};
+use crate::error::CLIENT_CLOSED;
 use crate::metrics::Served;
-use crate::telemetry::{self, Ending, RequestTrace};
+use crate::sessions::Turn;
+use crate::telemetry::{self, Call, Ending, RequestTrace};
+use crate::upstream::Admission;
 use crate::upstream::Failure;
 use second::{Dropped, Second};
-
-/// nginx's customary status for a client that went away.
-pub(crate) const CLIENT_CLOSED: u16 = 499;
 
 /// Follows a request and logs its outcome exactly once: when it is finished, or when it is dropped because the client has
 /// gone or the gateway's grace period is over.
@@ -64,13 +62,6 @@ pub(crate) struct Ticket {
     turn: Option<Turn>,
     /// Its spans, where traces are made.
     trace: Option<Box<RequestTrace>>,
-}
-
-/// Of two calls beside each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    First,
-    Second,
 }
 
 impl Ticket {
@@ -246,7 +237,7 @@ impl Ticket {
         }
         if self.model != self.decision.choice().model {
             self.app.metrics.rerouted(&self.route, &self.decision.choice().model, &self.model);
-            self.app.log(Entry::Reroute { decision: self.id, model: self.model.clone() });
+            self.app.journal.log(Entry::Reroute { decision: self.id, model: self.model.clone() });
         }
     }
 
@@ -347,7 +338,7 @@ impl Ticket {
             error = error.as_deref(),
             "request"
         );
-        self.app.log(Entry::Outcome(OutcomeRecord {
+        self.app.journal.log(Entry::Outcome(OutcomeRecord {
             decision: self.id,
             time: self.app.clock.now(),
             model: self.model.clone(),

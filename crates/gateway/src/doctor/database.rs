@@ -8,7 +8,7 @@ use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
 use slarouter_learner::Learning;
 use slarouter_store::{Content, Inspection};
 
-use super::Check;
+use super::check::Check;
 
 const MIB: u64 = 1 << 20;
 /// The log needs room to grow, and SQLite to merge its write-ahead log.
@@ -153,7 +153,7 @@ fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
 mod tests {
     use slarouter_core::{Context, DecisionId, Feedback, Rater, Rating, Source, decision_rng};
 
-    use super::super::Level;
+    use super::super::check::Level;
     use super::*;
 
     const FILE: &str = "[[models]]\nname = \"small\"\nbase_url = \"http://h/v1\"\nprice = { input = 0.1, output = 0.1 }\n\

@@ -5,7 +5,7 @@ use slarouter_core::Timestamp;
 use slarouter_learner::{FeaturesId, WarmStart};
 use x509_parser::parse_x509_certificate;
 
-use super::Check;
+use super::check::Check;
 use crate::features::identify;
 use crate::tls::{acceptor, certificates};
 
@@ -80,7 +80,7 @@ fn validity(path: &str, from: i64, to: i64, now: i64) -> Check {
 mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-    use super::super::Level;
+    use super::super::check::Level;
     use super::*;
 
     #[test]

@@ -1,15 +1,13 @@
 //! The machine: clock, ports, open files, keys to the door.
 
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 use slarouter_config::Config;
 use slarouter_core::Timestamp;
 use slarouter_store::Inspection;
 
-use super::Check;
-use super::upstreams::Dated;
+use super::check::{Check, Dated};
 
 /// 2026-01-01: no clock that is right says less.
 const BUILT_MS: u64 = 1_767_225_600_000;
@@ -112,12 +110,9 @@ fn keys(config: &Config, database: Option<&Inspection>) -> Check {
     }
 }
 
-/// Time that a check may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::check::Level;
     use super::*;
 
     #[test]

@@ -15,22 +15,12 @@ use slarouter_protocol::messages;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::Check;
-use super::system::PATIENCE;
+use super::check::{Check, Dated, PATIENCE};
 use crate::clock::Clock;
 use crate::upstream::{ANTHROPIC_VERSION, causes, client};
 
 /// Longest list of models that is read.
 const LONGEST: usize = 8 << 20;
-
-/// What time another machine says it is.
-#[derive(Clone, Debug)]
-pub(super) struct Dated {
-    pub(super) host: String,
-    pub(super) said: Timestamp,
-    /// By our clock.
-    pub(super) at: Timestamp,
-}
 
 /// One provider, asked once however many models it has.
 struct Provider<'a> {

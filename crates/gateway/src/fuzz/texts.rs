@@ -9,12 +9,12 @@ use slarouter_config::{Config, Scope};
 use slarouter_core::{DecisionId, Rating, Timestamp};
 use slarouter_protocol::request::Request;
 
-use crate::auth::{self, Auth};
-use crate::chat::affinity::Sessions;
+use crate::admission::auth::{self, Auth};
+use crate::admission::token::Signer;
+use crate::api::{feedback as feedback_api, route};
 use crate::chat::is_plausible;
 use crate::clock::{parse_id, public_id};
-use crate::token::Signer;
-use crate::{feedback as feedback_api, route};
+use crate::sessions::Sessions;
 
 const KEY: &str = "sk-0123456789abcdef";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

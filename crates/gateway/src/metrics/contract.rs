@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slarouter_config::{Config, UpstreamConfig};
 use slarouter_core::{
     Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec, Router, Zoo,
     decision_rng,
@@ -72,10 +71,7 @@ fn every_metric_is_documented_and_every_documented_metric_is_there() {
     let routes = [("certified".into(), learnt("certified")), ("queue".into(), learnt("slarouter"))];
     let snapshot =
         Snapshot { routes: routes.into(), set_aside: [("certified".into(), 1)].into(), ..Snapshot::default() };
-    let model = "[[models]]\nname = \"m\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n\
-                 [routes.default]\nmodels = [\"m\"]\nsla = { satisfaction = 0.9 }\n";
-    let models = Config::parse(model, &|_| None).unwrap().models;
-    let text = metrics.render(&snapshot, 0, 0, &Health::new(&models, &UpstreamConfig::default()));
+    let text = metrics.render(&snapshot, 0, 0, [("m", 0)]);
 
     let scraped = exposition(&text);
     let shown: BTreeMap<String, (String, BTreeSet<String>)> =

@@ -7,13 +7,13 @@ use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracer;
 use slarouter_config::Model;
+use slarouter_core::Decision;
 use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
 use tokio::time::Instant;
 
 use super::Telemetry;
 use super::said::Said;
-use crate::chat::Decided;
-use crate::chat::ticket::{CLIENT_CLOSED, Call};
+use crate::error::CLIENT_CLOSED;
 use crate::upstream::Failure;
 
 /// W3C's trace context.
@@ -37,6 +37,29 @@ struct Attempt {
     context: Context,
     started: Instant,
     said: Said,
+}
+
+/// Which of two calls that run beside each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// The one that was made first.
+    First,
+    /// The one that was made because the first is slow.
+    Second,
+}
+
+/// What the span of a request says of its decision.
+pub(crate) struct DecisionFacts<'a> {
+    /// As the client sees it.
+    pub(crate) id: String,
+    pub(crate) route: &'a str,
+    pub(crate) decision: &'a Decision,
+    /// Whether it was drawn for audit.
+    pub(crate) audited: bool,
+    /// USD that a satisfied answer is worth, where the policy has such a price.
+    pub(crate) satisfaction_price: Option<f64>,
+    /// What was wrong with the learning.
+    pub(crate) degraded: Option<&'static str>,
 }
 
 /// How a request ended.
@@ -119,16 +142,16 @@ impl RequestTrace {
         self.request.span().is_recording()
     }
 
-    /// Notes the decision; `id` is the public one.
-    pub(crate) fn decided(&self, id: String, decided: &Decided) {
+    /// Notes the decision.
+    pub(crate) fn decided(&self, decided: &DecisionFacts<'_>) {
         if !self.is_recording() {
             return;
         }
         let span = self.request.span();
         let choice = decided.decision.choice();
         span.set_attributes([
-            KeyValue::new("slarouter.decision.id", id),
-            KeyValue::new("slarouter.route", decided.route.to_string()),
+            KeyValue::new("slarouter.decision.id", decided.id.clone()),
+            KeyValue::new("slarouter.route", decided.route.to_owned()),
             KeyValue::new("slarouter.decision.model", choice.model.to_string()),
             KeyValue::new("slarouter.propensity", decided.decision.propensity()),
             KeyValue::new("slarouter.predicted_satisfaction", choice.satisfaction),

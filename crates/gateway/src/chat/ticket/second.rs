@@ -4,7 +4,7 @@ use slarouter_config::{Model, Prices};
 use tokio::time::Instant;
 
 use super::Ticket;
-use crate::health::Admission;
+use crate::upstream::Admission;
 use crate::upstream::Failure;
 
 /// A call that runs beside the one under way.

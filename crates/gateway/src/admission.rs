@@ -1,0 +1,6 @@
+//! Who may ask, and how much.
+
+pub(crate) mod auth;
+pub mod keys;
+pub(crate) mod limits;
+pub(crate) mod token;

@@ -1,0 +1,239 @@
+//! The meter of one account, and where they are kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slarouter_core::Timestamp;
+use slarouter_store::Spending;
+
+use super::bucket::Bucket;
+use super::budget::{Budget, day, month, nano, until_next};
+use crate::error::ApiError;
+use slarouter_config::Limits;
+
+/// What a request may use at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Estimate {
+    /// Tokens of the question.
+    pub(crate) input: f64,
+    /// Tokens of the answer.
+    pub(crate) output: f64,
+    /// Whether the client left the length of the answer open.
+    pub(crate) open_end: bool,
+    pub(crate) usd: f64,
+}
+
+impl Estimate {
+    pub(super) fn tokens(&self) -> f64 {
+        self.input + self.output
+    }
+}
+
+/// Counts one key's or one tenant's requests, tokens and spending.
+pub(crate) struct Meter {
+    /// As the store knows it.
+    pub(super) account: Arc<str>,
+    /// Held for some additions, never across a wait.
+    state: Mutex<State>,
+}
+
+struct State {
+    limits: Limits,
+    requests: Bucket,
+    tokens: Bucket,
+    budget: Budget,
+}
+
+/// What a meter keeps of an estimate.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) day: u64,
+    pub(super) tokens: f64,
+    pub(super) nano: i64,
+    /// Whether the store is to remember it.
+    pub(super) logged: bool,
+}
+
+/// How a meter stands, for headers.
+pub(super) struct Standing {
+    /// Limit, what is left, milliseconds until it is full.
+    pub(super) requests: Option<(u64, u64, u64)>,
+    pub(super) tokens: Option<(u64, u64, u64)>,
+}
+
+impl Meter {
+    fn new(account: Arc<str>, now: Timestamp) -> Self {
+        let limits = Limits::default();
+        let bucket = Bucket::full(0, now.0);
+        Self {
+            account,
+            state: Mutex::new(State { limits, requests: bucket, tokens: bucket, budget: Budget::default() }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Other limits from now on; what is used up stays used up.
+    fn limit(&self, limits: Limits, now: Timestamp) {
+        let mut state = self.state();
+        if state.limits.requests_per_minute != limits.requests_per_minute {
+            state.requests = Bucket::full(limits.requests_per_minute.unwrap_or(0), now.0);
+        }
+        if state.limits.tokens_per_minute != limits.tokens_per_minute {
+            state.tokens = Bucket::full(limits.tokens_per_minute.unwrap_or(0), now.0);
+        }
+        state.limits = limits;
+    }
+
+    /// Takes what the request may use, or says why it may not.
+    pub(super) fn take(&self, estimate: &Estimate, now: Timestamp) -> Result<Taken, ApiError> {
+        let whose = self.whose();
+        let mut state = self.state();
+        let State { limits, requests, tokens, budget } = &mut *state;
+        let today = day(now.0);
+        budget.turn(today);
+        let mut taken = Taken { day: today, ..Taken::default() };
+        if let Some(limit) = limits.requests_per_minute {
+            requests.refill(limit, now.0);
+            if requests.level() < 1.0 {
+                let message = format!("{whose} may ask {limit} requests per minute");
+                return Err(refuse("rate_limit_exceeded", message, Some(requests.wait_ms(limit, 1.0))));
+            }
+        }
+        if let Some(limit) = limits.tokens_per_minute {
+            tokens.refill(limit, now.0);
+            // Where the client sets no limit to the answer, a full minute's allowance is enough to begin with.
+            let wanted = estimate.tokens();
+            let wanted = if estimate.open_end { wanted.min((limit as f64).max(estimate.input)) } else { wanted };
+            if wanted > limit as f64 {
+                let message = format!(
+                    "{whose} may use {limit} tokens per minute, and this request alone may use {wanted}: shorten it, or ask for \
+                     a shorter answer"
+                );
+                return Err(refuse("request_over_limit", message, None));
+            }
+            if tokens.level() < wanted {
+                let message = format!("{whose} may use {limit} tokens per minute, and this request may use {wanted}");
+                return Err(refuse("rate_limit_exceeded", message, Some(tokens.wait_ms(limit, wanted))));
+            }
+            taken.tokens = wanted;
+        }
+        let wanted = nano(estimate.usd);
+        let spent = budget.spent();
+        let periods = [(limits.usd_per_day, spent.0, "day"), (limits.usd_per_month, spent.1, "month")];
+        for (limit, spent, period) in periods {
+            let Some(usd) = limit else { continue };
+            let limit = nano(usd);
+            if spent.saturating_add(wanted) <= limit {
+                continue;
+            }
+            let message = format!(
+                "{whose} may spend {usd} USD per {period}, has spent or reserved {:.6}, and this request may cost {:.6}",
+                spent as f64 / 1e9,
+                estimate.usd
+            );
+            let wait = if wanted > limit {
+                None
+            } else if (spent - budget.reserved).saturating_add(wanted) <= limit {
+                // What stands in the way are requests that have not ended yet.
+                Some(1_000.0)
+            } else {
+                Some(until_next(now.0, period == "month") as f64)
+            };
+            return Err(refuse("budget_exceeded", message, wait));
+        }
+        if limits.requests_per_minute.is_some() {
+            requests.take(1.0);
+        }
+        tokens.take(taken.tokens);
+        if limits.has_budget() {
+            budget.spend(today, wanted);
+            budget.reserved += wanted;
+            taken.nano = wanted;
+            taken.logged = true;
+        }
+        Ok(taken)
+    }
+
+    /// Puts the real numbers in the place of those that were taken; the difference in 10⁻⁹ USD.
+    pub(super) fn settle(&self, taken: &Taken, tokens: f64, nano: i64) -> i64 {
+        let mut state = self.state();
+        if state.limits.tokens_per_minute.is_some() {
+            state.tokens.take(tokens - taken.tokens);
+        }
+        if !taken.logged {
+            return 0;
+        }
+        let more = nano - taken.nano;
+        state.budget.reserved -= taken.nano;
+        state.budget.spend(taken.day, more);
+        more
+    }
+
+    /// Gives all back, the request itself included: another meter refused it.
+    pub(super) fn give_back(&self, taken: &Taken) {
+        self.settle(taken, 0.0, 0);
+        let mut state = self.state();
+        if state.limits.requests_per_minute.is_some() {
+            state.requests.take(-1.0);
+        }
+    }
+
+    pub(super) fn standing(&self, now: Timestamp) -> Standing {
+        let mut state = self.state();
+        let State { limits, requests, tokens, .. } = &mut *state;
+        let show = |limit: Option<u64>, bucket: &mut Bucket| {
+            let limit = limit?;
+            bucket.refill(limit, now.0);
+            let left = bucket.level().max(0.0) as u64;
+            Some((limit, left, bucket.wait_ms(limit, limit as f64).ceil() as u64))
+        };
+        Standing {
+            requests: show(limits.requests_per_minute, requests),
+            tokens: show(limits.tokens_per_minute, tokens),
+        }
+    }
+
+    fn whose(&self) -> String {
+        match self.account.split_once(':') {
+            Some((kind, name)) => format!("the {kind} {name:?}"),
+            None => "this key".to_owned(),
+        }
+    }
+}
+
+fn refuse(code: &'static str, message: String, wait_ms: Option<f64>) -> ApiError {
+    ApiError::limited(code, message, wait_ms.map(|ms| ((ms / 1_000.0).ceil() as u64).max(1)))
+}
+
+/// All meters, by account. They outlive the keys they count for, so that a change of keys forgets nothing.
+#[derive(Default)]
+pub(crate) struct Meters(Mutex<HashMap<Arc<str>, Arc<Meter>>>);
+
+impl Meters {
+    /// The first day whose spending still matters.
+    pub(crate) fn since(now: Timestamp) -> u64 {
+        month(day(now.0)).0
+    }
+
+    /// The meter of an account, with these limits from now on.
+    pub(crate) fn of(&self, account: String, limits: Limits, now: Timestamp) -> Arc<Meter> {
+        let meter = self.get(account.into(), now);
+        meter.limit(limits, now);
+        meter
+    }
+
+    fn get(&self, account: Arc<str>, now: Timestamp) -> Arc<Meter> {
+        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        meters.entry(account.clone()).or_insert_with(|| Arc::new(Meter::new(account, now))).clone()
+    }
+
+    /// Takes over what the store remembers, days in order.
+    pub(crate) fn restore(&self, spending: Vec<Spending>, now: Timestamp) {
+        for Spending { account, day, nano_usd } in spending {
+            self.get(account, now).state().budget.spend(day, nano_usd);
+        }
+    }
+}

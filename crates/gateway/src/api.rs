@@ -1,0 +1,228 @@
+//! The paths, and what each asks of its callers.
+
+mod admin;
+mod answers;
+mod audits;
+mod browser;
+mod count;
+pub(crate) mod feedback;
+mod head;
+mod models;
+mod openapi;
+pub(crate) mod route;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use slarouter_config::Scope;
+use slarouter_protocol::Endpoint;
+use tokio::time::Instant;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::admission::auth::{self, Caller, Peer};
+use crate::admission::token;
+use crate::app::App;
+use crate::error::ApiError;
+use openapi::Description;
+
+/// The paths to ask at.
+fn inference() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(answers::completions))
+        .routes(routes!(answers::responses))
+        .routes(routes!(answers::messages))
+        .routes(routes!(count::count_tokens))
+        .routes(routes!(answers::text_completions))
+        .routes(routes!(answers::embeddings))
+        .routes(routes!(route::route))
+        .routes(routes!(route::outcomes))
+}
+
+/// The paths for any key.
+fn listing() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(models::list)).routes(routes!(models::retrieve))
+}
+
+fn rating() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(feedback::feedback, browser::preflight))
+}
+
+fn auditing() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(audits::list))
+}
+
+/// The administrator's paths.
+fn administration() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::list, admin::create))
+        .routes(routes!(admin::rotate))
+        .routes(routes!(admin::revoke))
+        .routes(routes!(admin::reload))
+        .routes(routes!(admin::health))
+}
+
+/// The paths for all.
+fn open() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(openapi))
+}
+
+/// The description of all paths, made from the router's own parts.
+fn description() -> utoipa::openapi::OpenApi {
+    let metrics = OpenApiRouter::new().routes(routes!(metrics));
+    let parts = [inference(), rating(), auditing(), listing(), open(), metrics, administration()];
+    let whole = OpenApiRouter::with_openapi(Description::openapi());
+    let mut whole = parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi();
+    // The router's mark for a name that may hold slashes is none of OpenAPI's.
+    let paths = std::mem::take(&mut whole.paths.paths);
+    whole.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    whole
+}
+
+/// The paths of the public listener.
+pub(crate) fn public(app: Arc<App>) -> Router {
+    let parts = [
+        guarded(&app, inference(), Some(Scope::Inference)),
+        guarded(&app, rating(), Some(Scope::Feedback)).layer(from_fn_with_state(app.clone(), browser::cors)),
+        guarded(&app, auditing(), Some(Scope::Audit)),
+        guarded(&app, listing(), None),
+    ];
+    let mut paths = parts.into_iter().fold(open(), OpenApiRouter::merge);
+    if app.config.server.admin_listen.is_none() {
+        paths = paths.routes(routes!(metrics)).merge(guarded(&app, administration(), Some(Scope::Admin)));
+    }
+    Router::from(paths)
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), head::limit))
+        .with_state(app)
+}
+
+/// The paths of the operator's listener, if there is one.
+pub(crate) fn operator(app: Arc<App>) -> Router {
+    Router::from(guarded(&app, administration(), Some(Scope::Admin)))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), head::limit))
+        .with_state(app)
+}
+
+/// What a group of paths asks of its callers.
+#[derive(Clone)]
+struct Guard {
+    app: Arc<App>,
+    /// `None`: any known key.
+    scope: Option<Scope>,
+}
+
+fn guarded(app: &Arc<App>, paths: OpenApiRouter<Arc<App>>, scope: Option<Scope>) -> OpenApiRouter<Arc<App>> {
+    paths
+        .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))
+        .layer(from_fn_with_state(Guard { app: app.clone(), scope }, authenticate))
+}
+
+async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let Guard { app, scope } = guard;
+    let protocol = Endpoint::of_path(request.uri().path()).protocol();
+    match admit(&app, &request, scope) {
+        // A preflight asks for leave alone; it has no key, and its handler does nothing.
+        Err(_) if scope == Some(Scope::Feedback) && request.method() == http::Method::OPTIONS => None,
+        Ok(caller) => request.extensions_mut().insert(caller),
+        Err(error) => return error.respond(protocol),
+    };
+    let response = next.run(request).await;
+    // The extractor's own answer is bare text; clients expect the error object.
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("the body is over {} bytes", app.config.server.max_body_bytes);
+        let error = ApiError::invalid("", "request_too_large", message);
+        return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).respond(protocol);
+    }
+    response
+}
+
+fn admit(app: &App, request: &Request, scope: Option<Scope>) -> Result<Arc<Caller>, ApiError> {
+    // Before there is any key, whoever sits at this machine makes the first one.
+    if scope == Some(Scope::Admin) && app.auth.is_fresh() {
+        let peer = request.extensions().get::<Peer>();
+        if app.loopback && peer.is_some_and(|peer| auth::is_local(peer.0, request.headers())) {
+            return Ok(Arc::new(Caller::unlimited()));
+        }
+        let message = "there is no key yet, and the first one is made on the gateway's own machine: run `slarouter keys \
+             create` there, or set server.admin_keys";
+        return Err(ApiError::invalid("", "no_admin_key", message).with_status(StatusCode::FORBIDDEN));
+    }
+    if let (Some(signer), Some(Scope::Feedback)) = (&app.signer, scope)
+        && let Some(token) = auth::token(request.headers()).filter(|token| token.starts_with(token::PREFIX.as_bytes()))
+    {
+        let id = signer.check(token, app.clock.now()).map_err(|error| auth::unauthorized(&error.to_string()))?;
+        return Ok(Arc::new(Caller::rater_of(id)));
+    }
+    app.auth.check(request.headers(), scope, app.clock.now())
+}
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", tag = "Operation", responses((status = 200, body = String)))]
+async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// Whether it takes requests
+#[utoipa::path(
+    get, path = "/readyz", tag = "Operation",
+    responses((status = 200, body = String), (status = 503, description = "It shuts down", body = String)),
+)]
+async fn readyz(State(app): State<Arc<App>>) -> Response {
+    if app.draining.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
+    }
+    "ready".into_response()
+}
+
+/// Metrics for Prometheus, on the operator's listener if there is one
+#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "OpenMetrics", body = String)))]
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let committed = *app.store.committed().borrow();
+    let text = app.metrics.render(
+        &app.published.load(),
+        committed,
+        app.store.dropped(),
+        app.health.circuits(Instant::now()).map(|(model, circuit)| (model, circuit as i64)),
+    );
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn not_found(request: Request) -> Response {
+    let path = request.uri().path();
+    let error = ApiError::invalid("", "not_found", format!("there is no {path}")).with_status(StatusCode::NOT_FOUND);
+    error.respond(Endpoint::of_path(path).protocol())
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let path = request.uri().path();
+    let message = format!("{path} does not take {}", request.method());
+    let error = ApiError::invalid("", "method_not_allowed", message).with_status(StatusCode::METHOD_NOT_ALLOWED);
+    error.respond(Endpoint::of_path(path).protocol())
+}
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let document = description();
+    // A description of plain data cannot fail to print.
+    document.to_json().unwrap_or_default()
+});
+
+/// This description
+#[utoipa::path(get, path = "/openapi.json", tag = "Operation", responses((status = 200, body = Object)))]
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+}

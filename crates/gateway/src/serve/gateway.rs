@@ -1,0 +1,312 @@
+//! Starting and stopping a gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use slarouter_config::Config;
+use slarouter_core::{Account, Certificate, Policy};
+use slarouter_learner::{
+    LearnerTask, Learning, LearningError, LogRouteError, Publisher, SlaWatch, WarmStartError, watched,
+};
+use slarouter_store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use super::reload::Reloader;
+use super::reprice::{self, LoggedRoutes};
+use super::{front, server};
+use crate::admission::auth::Auth;
+use crate::admission::keys::KeyBook;
+use crate::admission::limits::Meters;
+use crate::admission::token::Signer;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::features::{EncoderError, Features};
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::reloads::Reloads;
+use crate::telemetry::{Telemetry, TelemetryError};
+use crate::tls::{self, TlsError};
+use crate::upstream::{Checks, Health, Upstream};
+
+/// A running gateway.
+pub struct Gateway {
+    addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
+    /// Of the configuration in force.
+    live: Arc<ArcSwap<App>>,
+    stop_reloading: watch::Sender<bool>,
+    stop_serving: watch::Sender<bool>,
+    stop_operating: watch::Sender<bool>,
+    stop_learning: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    /// The operator's, if there is one.
+    operator: Option<JoinHandle<()>>,
+    learner: JoinHandle<()>,
+    reloader: JoinHandle<()>,
+    /// Puts prices into force that have a date.
+    pricing: JoinHandle<()>,
+}
+
+/// A route as it stands.
+#[derive(Clone, Debug)]
+pub struct RouteView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The satisfaction target.
+    pub alpha: f64,
+    /// Totals so far.
+    pub account: Account,
+    /// The virtual queue, where the policy has one.
+    pub queue: Option<f64>,
+    /// What can be promised of the satisfaction so far, where the policy keeps such an account.
+    pub certificate: Option<Certificate>,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on; likely another process does.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The database cannot be opened or written.
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    /// Anybody who reaches the address could spend the operator's money. The configuration is at fault.
+    #[error(
+        "anybody who reaches {addr} could spend your money: set server.api_keys or [[keys]], make a key with `slarouter keys \
+         create`, or set server.allow_unauthenticated = true"
+    )]
+    Open {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The certificates cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsError),
+    /// What was learnt cannot be loaded.
+    #[error("the saved state: {0}")]
+    Learning(#[from] LearningError),
+    /// The HTTP client cannot be made; likely the system's TLS roots.
+    #[error(
+        "the HTTP client: {0}: it needs certificates of authorities: install ca-certificates, or set SSL_CERT_FILE"
+    )]
+    Client(#[from] reqwest::Error),
+    /// The encoder cannot be used.
+    #[error("the encoder of [features]: {0}")]
+    Encoder(#[from] EncoderError),
+    /// The file of a warm start.
+    #[error(transparent)]
+    WarmStart(#[from] WarmStartError),
+    /// Traces cannot be sent.
+    #[error("[telemetry]: {0}")]
+    Telemetry(#[from] TelemetryError),
+    /// A route cannot be written down.
+    #[error("a route cannot be logged: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<LogRouteError> for StartError {
+    fn from(error: LogRouteError) -> Self {
+        match error {
+            LogRouteError::WarmStart(error) => error.into(),
+            LogRouteError::Json(error) => error.into(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Opens the store, learns what the log holds, and listens. Ready for requests on return.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listener = bind(config.server.listen).await?;
+        let admin = match config.server.admin_listen {
+            Some(addr) => Some(bind(addr).await?),
+            None => None,
+        };
+        let features = Features::start(&config.features)?;
+        let acceptor = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
+        let browser = &config.browser;
+        let signer = browser.secret.as_ref().and_then(|secret| Signer::new(secret, browser.lifetime));
+        let clock = Arc::new(Clock::default());
+        let started = clock.now();
+        let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
+        let taken = config.keys.iter().map(|key| key.name.clone()).collect();
+        let book = KeyBook::with_clock(store.clone(), taken, clock.clone());
+        let auth = Auth::new(&config, &store.keys().await?, started);
+        auth.meters.restore(store.spending(Meters::since(started)).await?, started);
+        let server = &config.server;
+        if auth.is_open() && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
+            store.close().await;
+            return Err(StartError::Open { addr: server.listen });
+        }
+        let mut learning = Learning::load(store.as_ref()).await?;
+        let mut logged = Vec::new();
+        for (route, settings) in &config.routes {
+            let route_logged = reprice::logged_route(&config, settings, features.id(), started)?;
+            store.configure(started, route, &route_logged.json()?).await?;
+            logged.push((route.clone(), route_logged));
+        }
+        let replayed = learning.catch_up(store.as_ref()).await?;
+        tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
+        let published = Arc::new(ArcSwap::from_pointee(learning.snapshot()));
+        let publisher = Publisher::new(published.clone(), config.routes.keys().cloned().collect());
+        let (publisher, publishers) = watch::channel(publisher);
+        let (reloads, orders) = Reloads::channel();
+        let config = Arc::new(config);
+
+        let metrics = Arc::new(Metrics::new());
+        let app = Arc::new(App {
+            telemetry: Telemetry::start(&config.telemetry, metrics.spans.clone())?.map(Arc::new),
+            auth: Arc::new(auth),
+            keyed: Arc::new(Mutex::new(config.clone())),
+            book,
+            signer,
+            loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
+            upstream: Arc::new(Upstream::new(config.upstream.clone(), clock.clone())?),
+            features: Arc::new(features),
+            metrics: metrics.clone(),
+            health: Health::new(&config.models, &config.upstream),
+            sessions: Arc::default(),
+            stuck: Arc::new(AtomicBool::new(false)),
+            draining: Arc::default(),
+            reloads,
+            journal: Arc::new(Journal::new(store.clone(), metrics.clone())),
+            store: store.clone(),
+            published,
+            clock: clock.clone(),
+            started,
+            config,
+        });
+        app.metrics.configured(started);
+        let (stop_reloading, reloading) = watch::channel(false);
+        let (stop_serving, serving) = watch::channel(false);
+        let (stop_operating, operating) = watch::channel(false);
+        let (stop_learning, learning_stops) = watch::channel(false);
+        let learner = LearnerTask {
+            learning,
+            store,
+            publisher: publishers,
+            stuck: app.stuck.clone(),
+            snapshot_every: app.config.store.snapshot_every,
+            sla: SlaWatch::new(app.config.routes.keys()),
+        };
+        let learner = learner.run(move || clock.now(), learning_stops);
+        let learner = tokio::spawn(watched(learner, app.stuck.clone()));
+        reprice::tell(&app);
+        let addr = local_addr(&listener, app.config.server.listen);
+        let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
+        let public = Arc::new(ArcSwap::from_pointee(front::public(&app, acceptor.clone())));
+        let pricing_stops = serving.clone();
+        let server = tokio::spawn(server::serve(listener, public.clone(), serving));
+        let operating = admin.map(|admin| {
+            let front = Arc::new(ArcSwap::from_pointee(front::operator(&app, acceptor)));
+            (front.clone(), tokio::spawn(server::serve(admin, front, operating)))
+        });
+        let (operator_front, operator) = operating.unzip();
+        let checks = Checks::start(&app.config, &app.health, &app.upstream, &app.metrics);
+        let live = Arc::new(ArcSwap::new(app));
+        let logged = Arc::new(LoggedRoutes::new(logged));
+        let pricing = tokio::spawn(reprice::keep_in_force(live.clone(), logged.clone(), pricing_stops));
+        let reloader = Reloader { live: live.clone(), publisher, public, operator: operator_front, checks, logged };
+        let reloader = tokio::spawn(reloader.run(orders, reloading));
+        Ok(Self {
+            addr,
+            admin_addr,
+            live,
+            stop_reloading,
+            stop_serving,
+            stop_operating,
+            stop_learning,
+            server,
+            operator,
+            learner,
+            reloader,
+            pricing,
+        })
+    }
+
+    /// Where it listens; the port is known even if the configuration said 0.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where the operator's listener is, if there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
+    /// The configured routes as of the last published snapshot.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteView> {
+        let app = self.live.load();
+        let snapshot = app.published.load();
+        let configured = |name: &Arc<str>| app.config.routes.contains_key(name);
+        let view = |(name, router): (&Arc<str>, &slarouter_core::Router)| RouteView {
+            name: name.clone(),
+            alpha: router.alpha(),
+            account: router.account().clone(),
+            queue: router.policy().queue(),
+            certificate: router.certificate(),
+        };
+        snapshot.routes.iter().filter(|(name, _)| configured(name)).map(view).collect()
+    }
+
+    /// Asks for reloads of the configuration, as on SIGHUP.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.live.load().reloads.clone()
+    }
+
+    /// Says on `/readyz` that it goes away, serves on for the delay of the configuration, then stops accepting, lets open requests and streams finish within the grace period and cuts off what is left, stops the
+    /// operator's listener, learns the rest of the log, saves the state and closes the store.
+    pub async fn shutdown(self) {
+        self.live.load().draining.store(true, Ordering::Relaxed);
+        let _ = self.stop_reloading.send(true);
+        let _ = self.reloader.await;
+        let app = self.live.load_full();
+        // Load balancers are to see it first.
+        tokio::time::sleep(app.config.server.shutdown_delay).await;
+        // The receivers may be gone already; then there is nothing to stop.
+        let _ = self.stop_serving.send(true);
+        let _ = self.server.await;
+        // The operator sees the draining to its end: `/readyz` and `/metrics` answer until here.
+        let _ = self.stop_operating.send(true);
+        if let Some(operator) = self.operator {
+            let _ = operator.await;
+        }
+        let _ = self.pricing.await;
+        if let Some(telemetry) = &app.telemetry {
+            telemetry.shutdown().await;
+        }
+        // Settles the last outcomes in the log before the learner takes its final look.
+        let store: Arc<dyn Store> = app.store.clone();
+        if let Err(error) = store.flush().await {
+            tracing::error!(%error, "the log could not be flushed");
+        }
+        let _ = self.stop_learning.send(true);
+        let _ = self.learner.await;
+        store.close().await;
+    }
+}
+
+async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })
+}
+
+fn local_addr(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(configured)
+}

@@ -1,0 +1,233 @@
+//! Which model a conversation is with, so that its next turn finds the provider's prompt cache and its own reasoning there.
+
+mod cached;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use slarouter_protocol::request::Request;
+use tokio::time::{Duration, Instant};
+
+use cached::CachedShares;
+
+const SESSION: HeaderName = HeaderName::from_static("x-slarouter-session");
+/// Conversations of one generation; two are held.
+const GENERATION: usize = 50_000;
+/// A conversation is forgotten one to two of these after its last turn: providers' caches do not live longer.
+const LIFETIME: Duration = Duration::from_secs(3_600);
+
+/// A bounded memory of conversations. Two generations: new ones go into the young one, which grows old when it is full or its
+/// time is over, and then replaces the old one; a conversation that goes on is young again. All operations are O(1).
+#[derive(Default)]
+pub(crate) struct Sessions {
+    hasher: RandomState,
+    held: Mutex<Generations>,
+    shares: CachedShares,
+}
+
+/// What is known of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Talk {
+    /// The model that it is with.
+    pub(crate) model: Arc<str>,
+    /// Input tokens of its last turn, estimated.
+    sent: f64,
+    /// The same as the provider counted them, once it has.
+    counted: Option<f64>,
+    /// When it was answered last.
+    at: Instant,
+}
+
+/// A turn of a conversation that is being answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    pub(crate) session: Session,
+    /// The conversation before it.
+    pub(crate) before: Option<Talk>,
+    pub(crate) arrived: Instant,
+}
+
+#[derive(Default)]
+struct Generations {
+    since: Option<Instant>,
+    young: HashMap<u64, Talk>,
+    old: HashMap<u64, Talk>,
+}
+
+/// A conversation, by a hash that nobody outside can aim at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    key: u64,
+    /// Whether this is a later turn, which is to follow the earlier ones.
+    pub(crate) goes_on: bool,
+}
+
+impl Sessions {
+    /// The conversation that a request of `route` belongs to: as `x-slarouter-session` names it, or else by its opening (all up
+    /// to the first message of the user) and `prompt_cache_key`. A key for the cache alone says little, as clients share it among
+    /// conversations; nor does an opening before there was an answer.
+    pub(crate) fn of(&self, route: &str, headers: &HeaderMap, request: &Request) -> Option<Session> {
+        if let Some(name) = headers.get(SESSION).filter(|name| !name.is_empty()) {
+            return Some(Session { key: self.hasher.hash_one((route, true, name.as_bytes())), goes_on: true });
+        }
+        let outline = request.outline();
+        let (opening, goes_on) = opening(&outline.messages)?;
+        let cache = request.member("prompt_cache_key");
+        Some(Session { key: self.hasher.hash_one((route, false, cache, opening)), goes_on })
+    }
+
+    /// The conversation so far.
+    pub(crate) fn talk(&self, session: Session, now: Instant) -> Option<Talk> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.age(now);
+        held.young.get(&session.key).or_else(|| held.old.get(&session.key)).cloned()
+    }
+
+    /// Notes which model answered `sent` tokens.
+    pub(crate) fn answered(&self, session: Session, model: &str, sent: f64, now: Instant) {
+        let talk = Talk { model: model.into(), sent, counted: None, at: now };
+        self.note(session, talk);
+    }
+
+    fn note(&self, session: Session, talk: Talk) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = talk.at;
+        held.age(now);
+        if held.young.len() >= GENERATION {
+            held.turn(now);
+        }
+        held.young.insert(session.key, talk);
+    }
+
+    /// Learns from the usage report of a turn: `input` tokens, `read` of them from the cache.
+    pub(crate) fn reported(&self, turn: &Turn, model: &Arc<str>, sent: f64, input: f64, read: f64, now: Instant) {
+        if let Some(before) = turn.before.as_ref().filter(|before| before.model == *model)
+            && let Some(counted) = before.counted
+        {
+            let pause = turn.arrived.saturating_duration_since(before.at);
+            self.shares.observe(model, pause, read, counted.min(input));
+        }
+        self.note(turn.session, Talk { model: model.clone(), sent, counted: Some(input), at: now });
+    }
+
+    /// Of `input_tokens`, estimated, those that the conversation's model is expected to read from its cache.
+    pub(crate) fn cached(&self, talk: &Talk, input_tokens: f64, now: Instant) -> f64 {
+        let share = self.shares.expected(&talk.model, now.saturating_duration_since(talk.at));
+        share * talk.sent.min(input_tokens)
+    }
+}
+
+impl Generations {
+    fn age(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(*self.since.get_or_insert(now));
+        if age >= 2 * LIFETIME {
+            self.young.clear();
+        }
+        if age >= LIFETIME {
+            self.turn(now);
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.old = std::mem::take(&mut self.young);
+        self.since = Some(now);
+    }
+}
+
+/// The first messages as they are written, up to the first one of the user, and whether an assistant has answered since.
+fn opening(messages: &str) -> Option<(Vec<&str>, bool)> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        role: std::borrow::Cow<'a, str>,
+    }
+    let messages: Vec<&RawValue> = serde_json::from_str(messages).ok()?;
+    let is = |raw: &RawValue, role| serde_json::from_str::<Message<'_>>(raw.get()).is_ok_and(|held| held.role == role);
+    let asked = messages.iter().position(|raw| is(raw, "user"))?;
+    let answered = messages[asked..].iter().any(|raw| is(raw, "assistant"));
+    Some((messages[..=asked].iter().map(|raw| raw.get()).collect(), answered))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slarouter_protocol::Endpoint;
+
+    fn request(messages: &str, more: &str) -> Request {
+        let body = format!(r#"{{"model":"auto","messages":{messages}{more}}}"#);
+        Request::parse(Endpoint::Chat, body.into()).unwrap()
+    }
+
+    const FIRST: &str = r#"[{"role":"system","content":"s"},{"role":"user","content":"a"}]"#;
+    const SECOND: &str = r#"[{"role":"system","content":"s"},{"role":"user","content":"a"},
+        {"role":"assistant","content":"b"},{"role":"user","content":"c"}]"#;
+
+    #[test]
+    fn a_conversation_is_known_by_its_opening_once_it_was_answered() {
+        let sessions = Sessions::default();
+        let of =
+            |messages: &str, more: &str| sessions.of("default", &HeaderMap::new(), &request(messages, more)).unwrap();
+        let (first, second) = (of(FIRST, ""), of(SECOND, ""));
+        assert_eq!((first.key, first.goes_on, second.goes_on), (second.key, false, true));
+        assert_ne!(of(SECOND, r#","prompt_cache_key":"k""#).key, second.key);
+        assert_ne!(of(&SECOND.replace("\"a\"", "\"x\""), "").key, second.key);
+        assert_ne!(sessions.of("other", &HeaderMap::new(), &request(SECOND, "")).unwrap().key, second.key);
+        assert_eq!(
+            sessions.of("default", &HeaderMap::new(), &request(r#"[{"role":"system","content":"s"}]"#, "")),
+            None
+        );
+
+        let named = HeaderMap::from_iter([(SESSION, "s-1".parse().unwrap())]);
+        let of = |messages: &str| sessions.of("default", &named, &request(messages, "")).unwrap();
+        assert_eq!(of(FIRST), of(SECOND));
+        assert!(of(FIRST).goes_on, "who names a session says what belongs together");
+    }
+
+    #[test]
+    fn the_memory_is_bounded_in_number_and_time() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let session = |key| Session { key, goes_on: true };
+        let model = |key, at| sessions.talk(session(key), at).map(|talk| talk.model);
+        for key in 0..3 * GENERATION as u64 {
+            sessions.answered(session(key), "small", 1.0, now);
+        }
+        let held = sessions.held.lock().unwrap();
+        assert!(held.young.len() + held.old.len() <= 2 * GENERATION);
+        drop(held);
+        let last = 3 * GENERATION as u64 - 1;
+        assert_eq!((model(0, now), model(last, now).as_deref()), (None, Some("small")));
+        assert!(model(last, now + LIFETIME).is_some(), "it has grown old");
+        assert!(model(last, now + 2 * LIFETIME).is_none());
+        sessions.answered(session(1), "large", 1.0, now + 2 * LIFETIME);
+        assert!(model(1, now + 9 * LIFETIME).is_none(), "however long nobody looked");
+    }
+
+    #[test]
+    fn what_a_turn_reads_from_the_cache_is_expected_of_the_next() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let (session, small, large) = (Session { key: 1, goes_on: true }, Arc::from("small"), Arc::from("large"));
+        let turn = |arrived| Turn { session, before: sessions.talk(session, arrived), arrived };
+        let expected = |at| sessions.cached(&sessions.talk(session, at).unwrap(), 150.0, at);
+
+        // Estimates are of 100 tokens, the provider counts 120.
+        sessions.reported(&turn(now), &small, 100.0, 120.0, 60.0, now);
+        assert_eq!(expected(now), 0.0, "a first turn says nothing of the next");
+        sessions.reported(&turn(now), &small, 110.0, 140.0, 90.0, now);
+        assert_eq!(expected(now), 0.5 * 0.75 * 110.0, "90 of the 120 sent before, half believed");
+        assert_eq!(expected(now + Duration::from_secs(600)), 0.0, "nothing is known of so long a pause");
+
+        // Another model has none of it, and what it says is its own.
+        sessions.reported(&turn(now), &large, 120.0, 150.0, 150.0, now);
+        assert_eq!(expected(now), 0.0);
+        // An answer without a report leaves nothing to compare the next one with.
+        sessions.answered(session, "large", 130.0, now);
+        sessions.reported(&turn(now), &large, 140.0, 170.0, 170.0, now);
+        assert_eq!(expected(now), 0.0);
+        sessions.reported(&turn(now), &large, 140.0, 160.0, 160.0, now);
+        assert_eq!(expected(now), 0.5 * 140.0, "a shorter prompt: all of it is read");
+    }
+}

@@ -1,0 +1,329 @@
+//! One call to one upstream.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http::{HeaderMap, StatusCode, header};
+use reqwest::Url;
+use secrecy::ExposeSecret;
+use slarouter_config::{HealthCheck, Model, UpstreamConfig};
+use slarouter_protocol::ModelProtocol;
+use slarouter_protocol::messages;
+use tokio::time::{Instant, timeout};
+
+use super::retry_after;
+use crate::clock::Clock;
+
+/// Which version of Anthropic's protocol a request speaks.
+pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
+
+/// The client side towards the providers.
+pub(crate) struct Upstream {
+    client: reqwest::Client,
+    config: UpstreamConfig,
+    clock: Arc<Clock>,
+    /// As they are once parsed: as many as there are models and paths.
+    urls: RwLock<HashMap<String, Url>>,
+}
+
+/// A 2xx answer whose first bytes have arrived.
+pub(crate) enum Answer {
+    Plain { status: StatusCode, headers: HeaderMap, body: Bytes },
+    Stream { status: StatusCode, headers: HeaderMap, first: Bytes, rest: BoxStream<'static, Result<Bytes, String>> },
+}
+
+/// A call that failed before any byte of it had been passed on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No connection.
+    Unreachable(String),
+    /// A deadline passed.
+    Timeout(&'static str),
+    /// The connection broke, or what came is no answer.
+    Broken(String),
+    /// Not called: as many calls as the model may have are under way.
+    Busy,
+    /// The upstream said no.
+    Status {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+        /// It said so in the body of an answer with status 200.
+        under_200: bool,
+    },
+}
+
+/// What a failure allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The same model again, then another.
+    Retry,
+    /// Another model; this one will not do better soon.
+    OtherModel,
+    /// Nothing: the request itself is at fault.
+    GiveUp,
+}
+
+impl Upstream {
+    pub(crate) fn new(config: UpstreamConfig, clock: Arc<Clock>) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: client(config.connect_timeout).build()?, config, clock, urls: RwLock::default() })
+    }
+
+    /// For another configuration. Connections are kept, unless how they are made has changed.
+    pub(crate) fn reconfigured(&self, config: UpstreamConfig) -> Result<Self, reqwest::Error> {
+        let clock = self.clock.clone();
+        if config.connect_timeout != self.config.connect_timeout {
+            return Self::new(config, clock);
+        }
+        Ok(Self { client: self.client.clone(), config, clock, urls: RwLock::default() })
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.config.idle_timeout
+    }
+
+    /// Sends a request to `path` and waits for the whole answer, or for the first bytes of a stream. `headers` are those of
+    /// the client's that go with it.
+    pub(crate) async fn call(
+        &self,
+        model: &Model,
+        path: &str,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let url = self.url(format!("{}/{path}", model.base_url.trim_end_matches('/')))?;
+        let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").headers(headers.clone());
+        let request = signed(request, model, !headers.contains_key(ANTHROPIC_VERSION)).body(body);
+        let response = match timeout(self.config.response_timeout, request.send()).await {
+            Err(_) => return Err(Failure::Timeout("response headers")),
+            Ok(Err(error)) if error.is_connect() && error.is_timeout() => return Err(Failure::Timeout("connect")),
+            Ok(Err(error)) if error.is_connect() => return Err(Failure::Unreachable(causes(&error))),
+            Ok(Err(error)) if error.is_timeout() => return Err(Failure::Timeout("connect")),
+            Ok(Err(error)) => return Err(Failure::Broken(causes(&error))),
+            Ok(Ok(response)) => response,
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut rest = response.bytes_stream().map(|chunk| chunk.map_err(|error| causes(&error))).boxed();
+        if status.is_success() && is_event_stream(&headers) {
+            let first = self.first_event(&mut rest).await?;
+            return Ok(Answer::Stream { status, headers, first, rest });
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.next(&mut rest, self.config.idle_timeout, "body").await? {
+            if body.len() + chunk.len() > self.config.max_response_bytes {
+                return Err(Failure::Broken(format!("the answer is over {} bytes", self.config.max_response_bytes)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = body.freeze();
+        if status.is_success() {
+            Ok(Answer::Plain { status, headers, body })
+        } else {
+            Err(self.refusal(status, headers, body, false))
+        }
+    }
+
+    fn url(&self, text: String) -> Result<Url, Failure> {
+        let known = self.urls.read().unwrap_or_else(PoisonError::into_inner).get(&text).cloned();
+        if let Some(url) = known {
+            return Ok(url);
+        }
+        let url = Url::parse(&text).map_err(|error| Failure::Broken(format!("the model's base_url: {error}")))?;
+        self.urls.write().unwrap_or_else(PoisonError::into_inner).insert(text, url.clone());
+        Ok(url)
+    }
+
+    /// Asks whether it lives; only a 2xx will do. The answer's body is not read.
+    pub(crate) async fn probe(&self, model: &Model, check: &HealthCheck) -> Result<(), String> {
+        let request = signed(self.client.get(&check.url), model, true);
+        match timeout(check.timeout, request.send()).await {
+            Err(_) => Err(format!("no answer within {} s", check.timeout.as_secs_f64())),
+            Ok(Err(error)) => Err(causes(&error)),
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
+            Ok(Ok(answer)) => Err(format!("the upstream answered {}", answer.status())),
+        }
+    }
+
+    /// That the upstream said no.
+    pub(crate) fn refusal(&self, status: StatusCode, headers: HeaderMap, body: Bytes, under_200: bool) -> Failure {
+        let retry_after = retry_after::wait(&headers, self.clock.now());
+        Failure::Status { status, headers, body, retry_after, under_200 }
+    }
+
+    /// Waits for a whole event, so that a stream that breaks before it can still be tried elsewhere.
+    async fn first_event(&self, rest: &mut BoxStream<'static, Result<Bytes, String>>) -> Result<Bytes, Failure> {
+        let mut first = BytesMut::new();
+        // One deadline for all of it: drops of comments must not put it off.
+        let until = Instant::now() + self.config.first_token_timeout;
+        while !has_event(&first) {
+            match self.next(rest, until.saturating_duration_since(Instant::now()), "first event").await? {
+                Some(chunk) => first.extend_from_slice(&chunk),
+                None => return Err(Failure::Broken("the stream ended before its first event".to_owned())),
+            }
+            if first.len() > self.config.max_response_bytes {
+                return Err(Failure::Broken("the first event of the stream is too long".to_owned()));
+            }
+        }
+        Ok(first.freeze())
+    }
+
+    async fn next(
+        &self,
+        rest: &mut BoxStream<'static, Result<Bytes, String>>,
+        limit: Duration,
+        what: &'static str,
+    ) -> Result<Option<Bytes>, Failure> {
+        match timeout(limit, rest.next()).await {
+            Err(_) => Err(Failure::Timeout(what)),
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+            Ok(Some(Err(error))) => Err(Failure::Broken(error)),
+        }
+    }
+}
+
+/// What upstreams are called with.
+pub(crate) fn client(connect_timeout: Duration) -> reqwest::ClientBuilder {
+    // No redirects: upstreams are those of the configuration and no others.
+    reqwest::Client::builder()
+        .connect_timeout(connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("slarouter/", env!("CARGO_PKG_VERSION")))
+}
+
+impl Failure {
+    /// The word for logs and metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) => "broken",
+            Self::Busy => "busy",
+            Self::Status { status, .. } if status.as_u16() == 429 => "rate_limited",
+            Self::Status { status, .. } if status.is_server_error() => "server_error",
+            Self::Status { .. } => "refused",
+        }
+    }
+
+    /// What it says of the model's health: `Some(false)` if it could not answer, `Some(true)` if it could and the request was at
+    /// fault, `None` if nothing.
+    pub(crate) fn blames(&self) -> Option<bool> {
+        match self {
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) => Some(false),
+            Self::Busy => None,
+            Self::Status { status, retry_after, .. } => match status.as_u16() {
+                // It says itself how long to leave it alone.
+                429 if retry_after.is_some() => None,
+                401 | 402 | 408 | 429 | 500..=599 => Some(false),
+                // A filter or a wrong id: who asks must not be able to take a model away from all others.
+                403 | 404 => None,
+                _ => Some(true),
+            },
+        }
+    }
+
+    /// How long the upstream asks to be left alone.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let Self::Status { status, retry_after, .. } = self else { return None };
+        retry_after.filter(|_| status.as_u16() == 429 || status.is_server_error())
+    }
+
+    pub(crate) fn next(&self) -> Next {
+        if matches!(self, Self::Busy) {
+            return Next::OtherModel;
+        }
+        let Self::Status { status, retry_after, .. } = self else { return Next::Retry };
+        match status.as_u16() {
+            // An upstream that says when to come back means it: only another model can help before that.
+            408 | 429 | 500 | 502 | 503 | 504 | 529 if retry_after.is_none() => Next::Retry,
+            // Keys, quotas, model names and outages are the operator's or the upstream's affair, not the client's.
+            401..=404 | 408 | 429 | 500..=599 => Next::OtherModel,
+            _ => Next::GiveUp,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
+            Self::Timeout(what) => write!(f, "the upstream took too long: {what}"),
+            Self::Broken(why) => write!(f, "the upstream broke off: {why}"),
+            Self::Busy => f.write_str("the model has as many calls under way as it may have"),
+            Self::Status { status, under_200: true, .. } => {
+                write!(f, "the upstream answered 200 with nothing but an error, which counts as {status}")
+            }
+            Self::Status { status, .. } => write!(f, "the upstream answered {status}"),
+        }
+    }
+}
+
+/// With the model's key and, if `version`, the version of the protocol where that wants one.
+fn signed(mut request: reqwest::RequestBuilder, model: &Model, version: bool) -> reqwest::RequestBuilder {
+    let anthropic = model.protocol == ModelProtocol::Anthropic;
+    if let Some(key) = &model.api_key {
+        let key = key.expose_secret();
+        request = if anthropic { request.header("x-api-key", key) } else { request.bearer_auth(key) };
+    }
+    if anthropic && version { request.header(ANTHROPIC_VERSION, messages::VERSION) } else { request }
+}
+
+/// Whether a line of data is followed by a blank line, in any of the three line ends; comments alone do not count.
+fn has_event(bytes: &[u8]) -> bool {
+    let data = memchr::memmem::find(bytes, b"data");
+    data.is_some_and(|at| {
+        let ends: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+        ends.iter().any(|end| memchr::memmem::find(&bytes[at..], end).is_some())
+    })
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+/// An error with its causes, without the URL, which may hold what clients need not see.
+pub(crate) fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() { "request failed".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_allow_what_they_should() {
+        let status = |code: u16, retry_after: Option<u64>| {
+            let failure = Failure::Status {
+                status: StatusCode::from_u16(code).unwrap(),
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+                retry_after: retry_after.map(Duration::from_secs),
+                under_200: false,
+            };
+            failure.next()
+        };
+        assert_eq!(status(500, None), Next::Retry);
+        assert_eq!(status(429, None), Next::Retry);
+        assert_eq!(status(429, Some(7)), Next::OtherModel);
+        assert_eq!(status(401, None), Next::OtherModel);
+        assert_eq!(status(400, None), Next::GiveUp);
+        assert_eq!(status(422, None), Next::GiveUp);
+        assert_eq!(Failure::Timeout("connect").next(), Next::Retry);
+    }
+}
