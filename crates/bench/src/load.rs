@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::http::Connection;
 use crate::mock::MARK;
 
+/// Clients of the closed loops.
+pub(crate) const CLIENTS: [usize; 3] = [1, 16, 64];
 /// Every so many answers one is rated, where the gateway learns.
 const RATED: u64 = 100;
 /// Different questions, so that no gateway sees one and the same all the time.

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::figures::{Round, StreamRound, median};
 use crate::gateways::NAMES;
+use crate::load::CLIENTS;
 use crate::machine::Machine;
-use crate::run::CLIENTS;
 
 /// Beyond this share of the machine's time that went to others, figures are not to be compared with other runs'.
 const QUIET: f64 = 0.02;

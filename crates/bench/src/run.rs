@@ -8,12 +8,10 @@ use anyhow::Context;
 
 use crate::figures::{Round, StreamRound};
 use crate::gateways::{Gateway, NAMES, Places, mock};
-use crate::load::Until;
+use crate::load::{CLIENTS, Until};
 use crate::machine::{Machine, Ticks, memory};
 use crate::report::{Report, Row, Soak};
 
-/// Clients of the closed loops.
-pub(crate) const CLIENTS: [usize; 3] = [1, 16, 64];
 const OPEN_CLIENTS: usize = 64;
 const STREAM_CLIENTS: usize = 16;
 const WORDS: usize = 32;

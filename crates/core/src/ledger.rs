@@ -1,6 +1,7 @@
 //! Which ratings are in force.
 
 mod book;
+mod change;
 mod limit;
 mod share;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Feedback, Receipt, Source, Timestamp};
 use book::Book;
+pub use change::Change;
 use limit::RaterLimit;
 
 /// The ratings in force of every labelled decision whose feedback window is open, and the audits beside them.
@@ -24,15 +26,6 @@ pub struct Ledger {
     /// From here on since version 3 of the saved form.
     audits: Book,
     limit: RaterLimit,
-}
-
-/// How the label of one decision changed: the mean rating of its raters before and after, `None` for unlabelled.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Change {
-    /// Before.
-    pub old: Option<f64>,
-    /// After.
-    pub new: Option<f64>,
 }
 
 impl Ledger {

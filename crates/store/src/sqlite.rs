@@ -1,23 +1,25 @@
 //! SQLite: one writer thread with group commit, and readers beside it.
 
+mod apply;
 mod audits;
+mod check;
+mod command;
 mod connection;
 mod events;
 mod inbox;
 mod insert;
 mod keys;
+mod lock;
 mod read;
 mod readers;
 mod row;
+mod tables;
 mod write;
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use rusqlite::Connection;
 use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 
@@ -25,11 +27,16 @@ use crate::{
     Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
     StoreError, StoredDecision,
 };
-pub(crate) use connection::{Options, newest_migration};
+use check::check;
+use command::Command;
+pub(crate) use connection::Options;
 use inbox::Inbox;
+use lock::lock;
+pub(crate) use lock::lock_path;
 pub(crate) use read::snapshots;
 use readers::Readers;
-use write::{Command, Writer};
+pub(crate) use tables::newest_migration;
+use write::{Health, Writer};
 
 #[cfg(test)]
 mod tests;
@@ -37,8 +44,7 @@ mod tests;
 pub(crate) struct SqliteStore {
     inbox: Arc<Inbox>,
     committed: watch::Receiver<u64>,
-    dropped: Arc<AtomicU64>,
-    failing: Arc<AtomicBool>,
+    health: Arc<Health>,
     readers: Readers,
     /// Answers when the writer has ended; `None` once somebody waits for that.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
@@ -63,7 +69,7 @@ impl SqliteStore {
         let readers = Readers::new(options.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let mut connection = options.writer()?;
-            connection::migrate(&mut connection)?;
+            tables::migrate(&mut connection)?;
             let last = read::last_seq(&connection)?;
             Ok::<_, StoreError>((options, connection, last))
         });
@@ -71,9 +77,8 @@ impl SqliteStore {
         let (options, connection, last) = opening.await.map_err(|_| StoreError::Closed)??;
         let inbox = Arc::new(Inbox::new(queue));
         let (commit, committed) = watch::channel(last);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let failing = Arc::new(AtomicBool::new(false));
-        let writer = Writer::new(options, connection, lock, last, commit, dropped.clone(), failing.clone());
+        let health = Arc::new(Health::default());
+        let writer = Writer::new(options, connection, lock, last, commit, health.clone());
         let (end, ended) = oneshot::channel();
         let commands = Abandoning(inbox.clone());
         let work = move || {
@@ -83,7 +88,7 @@ impl SqliteStore {
             let _ = end.send(());
         };
         std::thread::Builder::new().name("log-writer".to_owned()).spawn(work).map_err(StoreError::Thread)?;
-        Ok(Self { inbox, committed, dropped, failing, readers, ended: Mutex::new(Some(ended)) })
+        Ok(Self { inbox, committed, health, readers, ended: Mutex::new(Some(ended)) })
     }
 
     async fn ask<T>(
@@ -135,11 +140,11 @@ impl Store for SqliteStore {
     }
 
     fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+        self.health.failing.load(Ordering::Relaxed)
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.health.dropped.load(Ordering::Relaxed)
     }
 
     async fn save_snapshots(
@@ -197,60 +202,5 @@ impl Store for SqliteStore {
         {
             tracing::error!("the writer of the log ended badly");
         }
-    }
-}
-
-/// Claims the database for this process, as long as the file returned stays open: the system takes the claim back however
-/// the process ends. It lies on a file of its own, `<database>.lock`, which stays: opening and closing the database itself
-/// once more would lose SQLite its own locks on it.
-fn lock(database: &Path) -> Result<File, StoreError> {
-    let path = lock_path(database);
-    let refuse = |source| StoreError::Lock { path: path.display().to_string(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(refuse)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.display().to_string())),
-        Err(TryLockError::Error(source)) => Err(refuse(source)),
-    }
-}
-
-/// The file that says who uses the database.
-pub(crate) fn lock_path(database: &Path) -> PathBuf {
-    let resolved = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    let mut path = resolved.into_os_string();
-    path.push(".lock");
-    PathBuf::from(path)
-}
-
-/// Refuses what could not be written or read back: one such entry would fail every batch that it is in.
-fn check(entry: &Entry) -> Result<(), StoreError> {
-    let sound = match entry {
-        Entry::Decision(record) => {
-            let candidates = &record.decision.candidates;
-            record.decision.chosen < candidates.len()
-                && record.input_tokens.is_finite()
-                && record.audit.rate.is_finite()
-                && candidates
-                    .iter()
-                    .all(|c| [c.probability, c.satisfaction, c.cost, c.score].into_iter().all(f64::is_finite))
-        }
-        Entry::Outcome(record) => {
-            let input = [record.input_tokens, record.cached_tokens, record.cache_write_tokens];
-            let known = input.into_iter().chain([record.output_tokens, record.reasoning_tokens, record.ttft_ms]);
-            record.cost.is_finite() && record.latency_ms.is_finite() && known.flatten().all(f64::is_finite)
-        }
-        Entry::Reroute { .. } | Entry::Spend(_) => true,
-    };
-    if sound { Ok(()) } else { Err(StoreError::Entry) }
-}
-
-/// Closes a connection whose work is done; nothing can be done about a failure any more.
-fn close(connection: Connection) {
-    // Readers may take a moment longer to go than this call: what counts is that the file alone holds everything.
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        tracing::warn!(%error, "moving the write-ahead log into the database");
-    }
-    if let Err((_, error)) = connection.close() {
-        tracing::warn!(%error, "closing the database");
     }
 }

@@ -1,26 +1,19 @@
 //! Answers by name, in the shapes of the OpenAI API, and by path in those of its responses and of Anthropic's messages.
 
+mod form;
+mod turn;
 mod typed;
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::script::Script;
-use crate::upstream::Shared;
 use crate::wire::Received;
-
-/// 2026-01-01, so that answers do not depend on the clock.
-const CREATED: u64 = 1_767_225_600;
-
-const PROMPT_TOKENS: usize = 12;
-const CACHED_TOKENS: usize = 4;
-
-/// An answer and the same answer in pieces.
-struct Turn {
-    message: Value,
-    deltas: Vec<Value>,
-    finish: &'static str,
-}
+use form::{append, error, json_head, stream};
+use turn::{CACHED_TOKENS, CREATED, PROMPT_TOKENS, Turn, echo, reasoning, tools};
 
 /// The envelope of both kinds of answer; a struct, so that the fields come in the order providers send them in.
 #[derive(Serialize)]
@@ -46,17 +39,23 @@ struct Call {
     turn: Turn,
 }
 
-pub(crate) fn answer(shared: &Shared, request: &Received) -> Script {
+/// The answer with this `number`. `earlier` says how many requests for a model came before, `gate` holds up streams of the
+/// scenario `gated`.
+pub(crate) fn answer(
+    request: &Received,
+    number: u64,
+    earlier: impl FnOnce(&str) -> u64,
+    gate: &Arc<Semaphore>,
+) -> Script {
     let body = request.json();
     let model = body["model"].as_str().unwrap_or_default();
     let name = model.rsplit('/').next().unwrap_or_default();
     let name = match name.strip_prefix("once") {
-        Some(_) if shared.seen(model) > 0 => "ok".to_owned(),
+        Some(_) if earlier(model) > 0 => "ok".to_owned(),
         Some(status) if status.starts_with(|first: char| first.is_ascii_digit()) => format!("err{status}"),
         Some(scenario) => scenario.to_owned(),
         None => name.to_owned(),
     };
-    let number = shared.next_id();
     let path = request.path.split('?').next().unwrap_or_default();
     if path.ends_with("/count_tokens") && !name.starts_with("err") {
         return Script::json(200, &json!({ "input_tokens": PROMPT_TOKENS }));
@@ -87,7 +86,7 @@ pub(crate) fn answer(shared: &Shared, request: &Received) -> Script {
         "gated" if call.streams => {
             let events = call.events();
             let (before, after) = events.split_at(2);
-            append(append(stream(), before).gate(&shared.gate), after).end()
+            append(append(stream(), before).gate(gate), after).end()
         }
         "cut" if call.streams => append(stream(), &call.events()[..3]).cut(),
         "cut" => {
@@ -180,48 +179,6 @@ impl Call {
     }
 }
 
-/// The last user message, in at least three words so that there is always something to cut.
-fn echo(body: &Value) -> Turn {
-    let whole = [&body["input"], &body["prompt"]].into_iter().find_map(Value::as_str);
-    let list = body["messages"].as_array().or_else(|| body["input"].as_array());
-    let messages = list.map(Vec::as_slice).unwrap_or_default();
-    let content = messages.iter().rev().find(|message| message["role"] == "user").map(|message| &message["content"]);
-    let parts = content.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let text = content.and_then(Value::as_str).or_else(|| parts.iter().find_map(|part| part["text"].as_str()));
-    let text = text.or(whole);
-    let text = format!("You said: {}", text.unwrap_or("nothing"));
-    let deltas = text.split_inclusive(' ').map(|word| json!({ "content": word })).collect();
-    Turn { message: json!({ "role": "assistant", "content": text, "refusal": null }), deltas, finish: "stop" }
-}
-
-fn tools(body: &Value) -> Turn {
-    let tool = &body["tools"][0];
-    let name = tool["function"]["name"].as_str().or(tool["name"].as_str()).unwrap_or("get_weather");
-    let pieces = [["{\"city\":", " \"Li", "ma\"}"], ["{\"city\":", " \"Os", "lo\"}"]];
-    let mut calls = Vec::new();
-    let mut deltas = Vec::new();
-    for (index, pieces) in pieces.iter().enumerate() {
-        let id = format!("call_up_{index}");
-        let function = json!({ "name": name, "arguments": pieces.concat() });
-        calls.push(json!({ "id": id, "type": "function", "function": function }));
-        let first =
-            json!({ "index": index, "id": id, "type": "function", "function": { "name": name, "arguments": "" } });
-        deltas.push(json!({ "tool_calls": [first] }));
-        let piece = |piece: &&str| json!({ "tool_calls": [{ "index": index, "function": { "arguments": piece } }] });
-        deltas.extend(pieces.iter().map(piece));
-    }
-    let message = json!({ "role": "assistant", "content": null, "refusal": null, "tool_calls": calls });
-    Turn { message, deltas, finish: "tool_calls" }
-}
-
-fn reasoning() -> Turn {
-    let deltas =
-        [("reasoning_content", "Six "), ("reasoning_content", "by seven."), ("content", "It is "), ("content", "42.")];
-    let deltas = deltas.iter().map(|(field, text)| json!({ *field: text })).collect();
-    let message = json!({ "role": "assistant", "content": "It is 42.", "reasoning_content": "Six by seven." });
-    Turn { message, deltas, finish: "stop" }
-}
-
 fn failure(name: &str) -> Script {
     let reply = |status, body: String| json_head(status).whole(body);
     match name {
@@ -239,20 +196,4 @@ fn failure(name: &str) -> Script {
         "err503" => reply(503, error("The engine is overloaded.", "server_error", "overloaded".into())),
         _ => reply(404, error(&format!("no scenario {name:?}"), "invalid_request_error", "model_not_found".into())),
     }
-}
-
-fn error(message: &str, kind: &str, code: Value) -> String {
-    json!({ "error": { "message": message, "type": kind, "param": null, "code": code } }).to_string()
-}
-
-fn json_head(status: u16) -> Script {
-    Script::new(status).header("content-type", "application/json")
-}
-
-fn stream() -> Script {
-    Script::event_stream().header("cache-control", "no-cache")
-}
-
-fn append(script: Script, events: &[String]) -> Script {
-    events.iter().fold(script, |script, event| script.chunk(format!("data: {event}\n\n")))
 }

@@ -47,7 +47,7 @@ pub struct Upstream {
 /// Makes an answer to a request.
 type Answering = dyn Fn(&Received) -> Script + Send + Sync;
 
-pub(crate) struct Shared {
+struct Shared {
     queue: Mutex<VecDeque<Script>>,
     /// In place of queue and scenarios.
     answering: Option<Box<Answering>>,
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     ids: AtomicU64,
     arrived: watch::Sender<usize>,
     hung_up: watch::Sender<usize>,
-    pub(crate) gate: Arc<Semaphore>,
+    gate: Arc<Semaphore>,
 }
 
 impl Upstream {
@@ -167,12 +167,12 @@ impl Drop for Upstream {
 
 impl Shared {
     /// A number that no other answer has.
-    pub(crate) fn next_id(&self) -> u64 {
+    fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How many requests for this model came before.
-    pub(crate) fn seen(&self, model: &str) -> u64 {
+    fn seen(&self, model: &str) -> u64 {
         let mut seen = locked(&self.seen_by_model);
         let count = seen.entry(model.to_owned()).or_default();
         *count += 1;
@@ -196,7 +196,8 @@ impl Shared {
             return answering(&request);
         }
         let script = locked(&self.queue).pop_front();
-        let script = script.unwrap_or_else(|| scenario::answer(self, &request));
+        let script =
+            script.unwrap_or_else(|| scenario::answer(&request, self.next_id(), |model| self.seen(model), &self.gate));
         locked(&self.requests).push(request);
         self.arrived.send_modify(|count| *count += 1);
         script

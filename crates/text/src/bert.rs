@@ -1,12 +1,14 @@
 //! BERT-type encoders from a folder of weights, on the CPU.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::features::{Encoder, Projection, SURFACE, projected_features_into};
 use crate::{Conversation, RecentVectors};
+pub use error::BertError;
 use weights::Model;
 
+mod error;
 mod forward;
 mod weights;
 
@@ -40,36 +42,6 @@ impl BertOptions {
     pub fn projected(project: Option<usize>) -> Self {
         Self { project, ..Self::default() }
     }
-}
-
-/// Why a model cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BertError {
-    /// A file cannot be read.
-    #[error("{path}: {source}; the folder of a BERT model needs config.json, vocab.txt and model.safetensors")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A file holds something else.
-    #[error("{path}: {what}; if it should be right, copy the file again")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The projection makes no sense.
-    #[error("cannot project {from} dimensions to {to}: give a number between 1 and {from}, or none")]
-    Projection {
-        /// The model's.
-        from: usize,
-        /// The wish.
-        to: usize,
-    },
 }
 
 /// A sentence encoder: the mean of the last layer of a BERT model over at most 256 tokens, projected and normalised to length

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Change;
+use super::change::Change;
 use crate::{DecisionId, Feedback, Rater, Rating, Receipt, Timestamp};
 
 /// A decision, by time first, so that closed windows lie in front.

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::write::Command;
+use super::command::Command;
 use crate::{Entry, StoreError};
 
 /// Commands in one transaction.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{CACHED_TOKENS, CREATED, PROMPT_TOKENS, Turn, echo, error, json_head, reasoning, stream, tools};
+use super::form::{error, json_head, stream};
+use super::turn::{CACHED_TOKENS, CREATED, PROMPT_TOKENS, Turn, echo, reasoning, tools};
 use crate::script::Script;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

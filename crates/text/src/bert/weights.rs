@@ -5,7 +5,7 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::BertError;
+use super::error::BertError;
 use crate::wordpiece::WordPiece;
 
 /// The fields of `config.json` that matter.

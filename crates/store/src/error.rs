@@ -1,0 +1,61 @@
+//! Why a store fails.
+
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The URL names no store of ours. The configuration is at fault.
+    #[error("{0:?} is no store: write sqlite://<path>")]
+    Url(String),
+    /// The database was written by a newer release. Use that release, or another file.
+    #[error("the database is of a newer release: {0}")]
+    Newer(String),
+    /// Another process has the database open; its log has one writer only. Stop it, or use another file.
+    #[error("another process uses the database {0}: stop it, or set store.url to another file")]
+    InUse(String),
+    /// The file that says who uses the database cannot be made or locked. The folder or its file system is at fault.
+    #[error("cannot lock {path}: {source}: the folder must be writable, on a file system that has locks")]
+    Lock {
+        /// The lock file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A change of the tables was cut short, or was not the one that this release knows. Restore a copy of the database.
+    #[error(
+        "the tables of the database are damaged: migration {0} is not what this release would have done; restore a copy"
+    )]
+    Migration(i64),
+    /// The system starts no thread to write the log.
+    #[error("the thread that writes the log: {0}")]
+    Thread(std::io::Error),
+    /// The rated decision is not in the log. The client is at fault, or the decision was lost in a crash.
+    #[error("the decision is not in the log")]
+    UnknownDecision,
+    /// An audit of a decision that was not drawn for audit. The client is at fault: counted, it would bias the sample.
+    #[error("the decision was not drawn for audit")]
+    NotDrawn,
+    /// More is logged than can be written. The disk is too slow or full.
+    #[error("the log's queue is full")]
+    Full,
+    /// A number that is not finite, or a choice outside the candidates. The caller is at fault.
+    #[error("the entry has a number that is not finite, or chooses no candidate")]
+    Entry,
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The transaction failed and was rolled back: full disk, locked database. Trying again may help.
+    #[error("the log cannot be written: {0}")]
+    Unavailable(String),
+    /// The database cannot be read.
+    #[error("the database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A row does not hold what this release writes.
+    #[error("row {seq} of the log is unreadable: {what}")]
+    Row {
+        /// Its number.
+        seq: u64,
+        /// What is wrong.
+        what: String,
+    },
+}

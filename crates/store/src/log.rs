@@ -1,0 +1,126 @@
+//! What every store can do.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slarouter_core::{DecisionId, Receipt, Timestamp};
+use tokio::sync::watch;
+
+use crate::{
+    Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending,
+    StoreError, StoredDecision,
+};
+
+/// A durable log.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Appends; never waits. A second decision with the same id is ignored. Entries become durable in the order of the calls, some milliseconds later.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if the writer cannot keep up, [`StoreError::Entry`] for what cannot be stored,
+    /// [`StoreError::Closed`] after [`Store::close`].
+    fn log(&self, entry: Entry) -> Result<(), StoreError>;
+
+    /// Appends a route's configuration if it differs from its newest one. Durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written.
+    async fn configure(&self, time: Timestamp, route: &str, spec: &str) -> Result<(), StoreError>;
+
+    /// Appends a rating or an audit, if it says anything new. Durable on return. Sees all entries logged before the call.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownDecision`] for an id that is not in the log, [`StoreError::NotDrawn`] for an audit of a decision
+    /// that was not drawn; others if it could not be written.
+    async fn rate(&self, feedback: FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError>;
+
+    /// Appends the outcome of a call that the caller of a decision made by himself, and before it a reroute if another model
+    /// than the chosen one answered. Durable on return. The first report counts; [`Receipt::Duplicate`] for a later one.
+    ///
+    /// # Errors
+    /// [`StoreError::Entry`] for what cannot be stored; others if it could not be written.
+    async fn report(&self, outcome: OutcomeRecord, rerouted: bool) -> Result<Receipt, StoreError>;
+
+    /// The next events after `seq`, at most `limit`, in order and without gaps in what is committed.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    async fn events_after(&self, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError>;
+
+    /// The number of the last committed event; changes with every commit.
+    fn committed(&self) -> watch::Receiver<u64>;
+
+    /// Whether the last try to write failed: what is logged waits for the next.
+    fn is_failing(&self) -> bool;
+
+    /// Entries lost because the log could not be written for long.
+    fn dropped(&self) -> u64;
+
+    /// Saves every route's state as of `seq`, and forgets all but the newest three.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written.
+    async fn save_snapshots(
+        &self,
+        seq: u64,
+        time: Timestamp,
+        states: Vec<(Arc<str>, Vec<u8>)>,
+    ) -> Result<(), StoreError>;
+
+    /// The newest saved state of every route, all as of one `seq`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError>;
+
+    /// One decision.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError>;
+
+    /// Decisions made at `since` or later that were drawn for audit, have ended, and have no audit in force: those that come
+    /// in the log after the decision `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownDecision`] if `after` is not in the log; others if the log cannot be read.
+    async fn pending_audits(
+        &self,
+        after: Option<DecisionId>,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<PendingAudit>, StoreError>;
+
+    /// All keys that there ever were, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// Makes these changes to the keys, all or none. Durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be written.
+    async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError>;
+
+    /// What each account has spent per day, from the day `since` (days since 1970, UTC).
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError>;
+
+    /// How much there is.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Waits until all that was logged so far is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written.
+    async fn flush(&self) -> Result<(), StoreError>;
+
+    /// Writes what is waiting and closes. Later calls fail.
+    async fn close(&self);
+}

@@ -1,0 +1,178 @@
+//! Commands as statements.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use slarouter_core::{Rating, Receipt, Source, Timestamp};
+
+use super::command::{Answer, Command};
+use super::insert::insert;
+use super::keys::change;
+use super::read::blob;
+use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
+
+/// Saved states kept per route.
+const KEPT_SNAPSHOTS: i64 = 3;
+
+/// Carries out a command that is no log entry. Its answer goes to `answers`, to be given after the commit.
+pub(super) fn apply(
+    connection: &Connection,
+    command: Command,
+    seq: &mut u64,
+    answers: &mut Vec<Answer>,
+) -> Result<(), rusqlite::Error> {
+    match command {
+        Command::Log(_) => Ok(()),
+        Command::Flush { reply } => {
+            answers.push(Answer::Done(reply));
+            Ok(())
+        }
+        Command::Rate { feedback, window_ms, reply } => {
+            let result = rate(connection, &feedback, window_ms, seq);
+            let (receipt, result) = match result {
+                Ok(answer) => (answer, Ok(())),
+                Err(error) => (Err(StoreError::Closed), Err(error)),
+            };
+            answers.push(Answer::Receipt(reply, receipt));
+            result
+        }
+        Command::Report { outcome, rerouted, reply } => {
+            let result = report(connection, *outcome, rerouted, seq);
+            let (receipt, result) = match result {
+                Ok(receipt) => (Ok(receipt), Ok(())),
+                Err(error) => (Err(StoreError::Closed), Err(error)),
+            };
+            answers.push(Answer::Receipt(reply, receipt));
+            result
+        }
+        Command::Configure { time, route, spec, reply } => {
+            answers.push(Answer::Done(reply));
+            configure(connection, time, &route, &spec, seq)
+        }
+        Command::ChangeKeys { changes, reply } => {
+            answers.push(Answer::Done(reply));
+            change(connection, &changes)
+        }
+        Command::Save { seq: at, time, states, reply } => {
+            answers.push(Answer::Done(reply));
+            save(connection, at, time, &states)
+        }
+    }
+}
+
+/// The receipt, or why the decision cannot be rated.
+fn rate(
+    connection: &Connection,
+    feedback: &FeedbackRecord,
+    window_ms: u64,
+    seq: &mut u64,
+) -> Result<Result<Receipt, StoreError>, rusqlite::Error> {
+    let id = blob(feedback.decision);
+    let rater = feedback.rater.0.cast_signed();
+    let decided: Option<(i64, bool)> = connection
+        .prepare_cached("SELECT time, audit_drawn FROM decisions WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((decided, drawn)) = decided else { return Ok(Err(StoreError::UnknownDecision)) };
+    if feedback.source == Source::Audit && !drawn {
+        return Ok(Err(StoreError::NotDrawn));
+    }
+    let late = feedback.time.0.saturating_sub(decided as u64) > window_ms;
+    // Ratings that came too late are not in force, but saying one of them again is still nothing new.
+    let held: Option<Option<f64>> = connection
+        .prepare_cached(
+            "SELECT rating FROM feedback WHERE decision_id = ?1 AND rater = ?2 AND (?3 OR receipt <> 'expired') \
+             AND source = ?4 ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row(params![id, rater, late, feedback.source.as_str()], |row| row.get(0))
+        .optional()?;
+    let held = held.flatten().and_then(|value| Rating::new(value).ok());
+    let mut receipt = Receipt::of(held, feedback.rating);
+    if receipt == Receipt::Duplicate {
+        return Ok(Ok(receipt));
+    }
+    if late {
+        receipt = Receipt::Expired;
+    }
+    *seq += 1;
+    let row = params![
+        *seq as i64,
+        id,
+        feedback.time.0 as i64,
+        rater,
+        feedback.rating.map(Rating::get),
+        receipt.as_str(),
+        feedback.comment,
+        feedback.source.as_str(),
+    ];
+    connection
+        .prepare_cached(
+            "INSERT INTO feedback (seq, decision_id, time, rater, rating, receipt, comment, source) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(row)?;
+    Ok(Ok(receipt))
+}
+
+/// Outcomes that were reported are those without attempts of the gateway's own.
+fn report(
+    connection: &Connection,
+    outcome: OutcomeRecord,
+    rerouted: bool,
+    seq: &mut u64,
+) -> Result<Receipt, rusqlite::Error> {
+    let known = connection
+        .prepare_cached("SELECT 1 FROM outcomes WHERE decision_id = ?1 AND attempts = 0 LIMIT 1")?
+        .exists([blob(outcome.decision)])?;
+    if known {
+        return Ok(Receipt::Duplicate);
+    }
+    let reroute = Entry::Reroute { decision: outcome.decision, model: outcome.model.clone() };
+    let outcome = Entry::Outcome(OutcomeRecord { attempts: 0, ..outcome });
+    let entries = [reroute, outcome];
+    insert(connection, if rerouted { &entries } else { &entries[1..] }, seq)?;
+    Ok(Receipt::Recorded)
+}
+
+fn configure(
+    connection: &Connection,
+    time: Timestamp,
+    route: &str,
+    spec: &str,
+    seq: &mut u64,
+) -> Result<(), rusqlite::Error> {
+    let held: Option<String> = connection
+        .query_row("SELECT spec FROM route_configs WHERE route = ?1 ORDER BY seq DESC LIMIT 1", [route], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    if held.as_deref() == Some(spec) {
+        return Ok(());
+    }
+    *seq += 1;
+    connection.execute(
+        "INSERT INTO route_configs (seq, time, route, spec) VALUES (?1, ?2, ?3, ?4)",
+        params![*seq as i64, time.0 as i64, route, spec],
+    )?;
+    Ok(())
+}
+
+fn save(
+    connection: &Connection,
+    seq: u64,
+    time: Timestamp,
+    states: &[(Arc<str>, Vec<u8>)],
+) -> Result<(), rusqlite::Error> {
+    for (route, state) in states {
+        connection.execute(
+            "INSERT OR REPLACE INTO snapshots (seq, route, time, state) VALUES (?1, ?2, ?3, ?4)",
+            params![seq as i64, route, time.0 as i64, state],
+        )?;
+        connection.execute(
+            "DELETE FROM snapshots WHERE route = ?1 AND seq NOT IN \
+             (SELECT seq FROM snapshots WHERE route = ?1 ORDER BY seq DESC LIMIT ?2)",
+            params![route, KEPT_SNAPSHOTS],
+        )?;
+    }
+    Ok(())
+}

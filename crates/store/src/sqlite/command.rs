@@ -1,0 +1,62 @@
+//! What is asked of the writer.
+
+use std::sync::Arc;
+
+use slarouter_core::{Receipt, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, StoreError};
+
+/// Where the answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub(super) enum Command {
+    Log(Entry),
+    Configure { time: Timestamp, route: String, spec: String, reply: Reply<()> },
+    Rate { feedback: FeedbackRecord, window_ms: u64, reply: Reply<Receipt> },
+    Report { outcome: Box<OutcomeRecord>, rerouted: bool, reply: Reply<Receipt> },
+    ChangeKeys { changes: Vec<KeyChange>, reply: Reply<()> },
+    Save { seq: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
+    Flush { reply: Reply<()> },
+}
+
+/// Answers that must wait for the commit.
+pub(super) enum Answer {
+    Done(Reply<()>),
+    Receipt(Reply<Receipt>, Result<Receipt, StoreError>),
+}
+
+impl Answer {
+    pub(super) fn give(self) {
+        // Nobody may be waiting any more: the client went away, the event is durable all the same.
+        match self {
+            Self::Done(reply) => drop(reply.send(Ok(()))),
+            Self::Receipt(reply, receipt) => drop(reply.send(receipt)),
+        }
+    }
+
+    pub(super) fn refuse(self, why: &str) {
+        let error = StoreError::Unavailable(why.to_owned());
+        match self {
+            Self::Done(reply) => drop(reply.send(Err(error))),
+            // That a decision is unknown, or was not drawn, stays true, whatever became of the transaction.
+            Self::Receipt(reply, Err(known @ (StoreError::UnknownDecision | StoreError::NotDrawn))) => {
+                drop(reply.send(Err(known)));
+            }
+            Self::Receipt(reply, _) => drop(reply.send(Err(error))),
+        }
+    }
+
+    pub(super) fn unwritten(command: Command) -> Self {
+        match command {
+            Command::Rate { reply, .. } | Command::Report { reply, .. } => {
+                Self::Receipt(reply, Err(StoreError::Closed))
+            }
+            Command::Configure { reply, .. }
+            | Command::ChangeKeys { reply, .. }
+            | Command::Save { reply, .. }
+            | Command::Flush { reply } => Self::Done(reply),
+            Command::Log(_) => Self::Done(oneshot::channel().0),
+        }
+    }
+}
