@@ -1,4 +1,5 @@
-//! The documents can be read: tables whose cells fit a screen, links that lead somewhere, no file longer than anybody reads.
+//! The documents can be read: tables whose cells fit a screen, links and paths that lead somewhere, no file longer than
+//! anybody reads.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::collections::BTreeMap;
@@ -12,10 +13,14 @@ const MOST_LINES_OF_A_RECORD: usize = 25;
 /// Folders that hold what was built or installed.
 const FOREIGN: [&str; 4] = ["target", "node_modules", "venv", "site-packages"];
 
-/// The repository's Markdown files by their path from its root.
-fn documents() -> BTreeMap<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-    let mut found = BTreeMap::new();
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// All files of the repository by their path from its root.
+fn files() -> Vec<PathBuf> {
+    let root = root();
+    let mut found = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
@@ -23,12 +28,20 @@ fn documents() -> BTreeMap<PathBuf, String> {
             let name = name.to_str().unwrap();
             if path.is_dir() && !path.is_symlink() && !name.starts_with('.') && !FOREIGN.contains(&name) {
                 folders.push(path);
-            } else if name.ends_with(".md") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.insert(path.strip_prefix(&root).unwrap().to_owned(), text);
+            } else {
+                found.push(path.strip_prefix(&root).unwrap().to_owned());
             }
         }
     }
+    found
+}
+
+/// The repository's Markdown files by their path from its root.
+fn documents() -> BTreeMap<PathBuf, String> {
+    let root = root();
+    let documents = files().into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    let found: BTreeMap<_, _> =
+        documents.map(|path| (path.clone(), std::fs::read_to_string(root.join(path)).unwrap())).collect();
     assert!(found.contains_key(Path::new("README.md")) && found.contains_key(Path::new("docs/api.md")), "{found:?}");
     found
 }
@@ -112,9 +125,30 @@ fn dead_links(path: &Path, all: &BTreeMap<PathBuf, String>, exists: &dyn Fn(&Pat
 #[test]
 fn links_lead_to_files_and_headings_that_are_there() {
     let all = documents();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root();
     let dead: Vec<_> = all.keys().flat_map(|path| dead_links(path, &all, &|file| root.join(file).exists())).collect();
     assert!(dead.is_empty(), "links that lead nowhere:\n{}", dead.join("\n"));
+}
+
+/// Paths of source files that a document names in code, by their end; those of records and the changelog are history.
+#[test]
+fn source_files_that_are_named_are_there() {
+    let (files, mut gone) = (files(), Vec::new());
+    for (path, text) in documents() {
+        if path.starts_with("docs/decisions") || path.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        let all = path.ends_with("ARCHITECTURE.md");
+        for (number, line) in prose(&text) {
+            let named = line.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs") && !word.contains(' '));
+            for name in named.filter(|word| all || word.contains('/')) {
+                if !files.iter().any(|file| file.ends_with(name)) {
+                    gone.push(format!("{}:{number}: {name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(gone.is_empty(), "files that are named and not there:\n{}", gone.join("\n"));
 }
 
 #[test]
