@@ -12,6 +12,7 @@ mod raw;
 mod read;
 mod resolve;
 mod settings;
+mod spelling;
 mod substitute;
 mod values;
 
@@ -23,4 +24,5 @@ pub use settings::{
     BrowserFeedback, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig, HealthCheck,
     Hedge, HedgeTo, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls, UpstreamConfig, same_secret,
 };
+pub use spelling::{nearest, suggestion};
 pub use substitute::Sources;

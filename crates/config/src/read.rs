@@ -1,5 +1,7 @@
 //! From text to the raw file, past every mistake of shape: unknown keys, wrong types, missing keys.
 
+mod missing;
+
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -7,6 +9,7 @@ use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use crate::problems::Problems;
 use crate::raw;
+use crate::spelling::suggestion;
 
 /// What was cut out: the place of the table it was in (`None` for an item of an array), and its key.
 struct Cut {
@@ -34,7 +37,8 @@ pub(crate) fn read(text: &str, problems: &mut Problems<'_>) -> Option<raw::File>
         // A key that was there with a wrong value is not missing as well.
         let own_doing = missing.is_some_and(|key| cuts.iter().any(|cut| cut.table == span && cut.key == key));
         if !own_doing {
-            problems.add(span.clone(), plain(message));
+            let whose = missing.zip(span.as_ref()).and_then(|(key, at)| missing::told(table.get_ref(), at, key));
+            problems.add(span.clone(), whose.or_else(|| unknown(message)).unwrap_or_else(|| plain(message)));
         }
         if !message.starts_with("unknown field") {
             problems.incomplete = true;
@@ -77,6 +81,14 @@ fn cut_inside(value: &mut DeValue<'_>, place: &Range<usize>, at: &Range<usize>) 
         }
         _ => None,
     }
+}
+
+/// Of a key that is none, what was meant, or else which ones there are.
+fn unknown(message: &str) -> Option<String> {
+    let (key, expected) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
+    // The names stand between backticks, of which none has one itself.
+    let known: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+    Some(format!("unknown key `{}`: {}", key.replace('\n', "; "), suggestion(key, &known)))
 }
 
 /// The parser's words without Rust's types, on one line, and without a string that may be a key in the wrong place.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
 
 /// Most bytes of a file that a string names: a certificate's key would fit, a log would not.
@@ -18,6 +19,17 @@ pub trait Sources {
     /// What is wrong with the file; never what is in it.
     fn file(&self, path: &str) -> Result<String, String> {
         read(Path::new(path)).map_err(|what| format!("the file {path:?} {what}"))
+    }
+
+    /// The addresses of a host, as the system resolves its name.
+    ///
+    /// # Errors
+    /// Why there are none; never the name, which may be a variable's value.
+    fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        match (host, 0).to_socket_addrs() {
+            Ok(found) => Ok(found.map(|address| address.ip()).collect()),
+            Err(error) => Err(format!("this name cannot be resolved: {error}; write the IP address")),
+        }
     }
 }
 

@@ -25,12 +25,26 @@ pub(crate) fn check_name(name: &Text, whose: &str, problems: &mut Problems<'_>) 
     }
 }
 
+/// What the gateway puts behind a base URL, the longer of two with one end first.
+const PATHS: [&str; 6] =
+    ["/chat/completions", "/messages/count_tokens", "/completions", "/embeddings", "/messages", "/responses"];
+
 pub(crate) fn base_url(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
     let url = text(value, env, problems)?;
     if let Err(what) = check_url(&url) {
         problems.add(Some(value.span()), what);
+    } else if let Some((base, path)) = without_path(&url) {
+        // What came from a variable is not shown.
+        let mend = if *value.get_ref() == url { format!("write {base:?}") } else { format!("leave {path} out") };
+        problems.add(Some(value.span()), format!("base_url must end before {path}, which is put behind it: {mend}"));
     }
     Some(url)
+}
+
+/// The base of a URL that goes on to what is asked there, and that path.
+fn without_path(url: &str) -> Option<(&str, &'static str)> {
+    let url = url.trim_end_matches('/');
+    PATHS.into_iter().find_map(|path| Some((url.strip_suffix(path)?, path)))
 }
 
 pub(crate) fn api_key(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<SecretString> {
@@ -63,8 +77,35 @@ pub(crate) fn text(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> O
 }
 
 pub(crate) fn address(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
-    let address = text(value, env, problems)?.parse();
-    address.map_err(|_| problems.add(Some(value.span()), "not an address: write ip:port, as in 127.0.0.1:8080")).ok()
+    let given = text(value, env, problems)?;
+    let found = given.parse().map_err(|_| ()).or_else(|()| by_name(&given, env));
+    found.map_err(|what: String| problems.add(Some(value.span()), what)).ok()
+}
+
+/// The address of a host's name and a port. Of several the first of IPv4 is taken, as what is listened on is one address.
+///
+/// # Errors
+/// What is wrong with it.
+fn by_name(text: &str, env: Env<'_>) -> Result<SocketAddr, String> {
+    let form = || "not an address: write ip:port or name:port, as in 127.0.0.1:8080 or localhost:8080".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
+    let port: u16 = port.parse().map_err(|_| form())?;
+    // RFC 1123; the last label of a name is no number.
+    let label = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        plain && !label.is_empty() && label.len() <= 63
+    };
+    let number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    if host.len() > 253 || !host.split('.').all(label) || host.rsplit('.').next().is_none_or(number) {
+        return Err(form());
+    }
+    // RFC 6761: it always is this machine. Not every container has it in a file.
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    let found = env.addresses(host)?;
+    let first = found.iter().find(|ip| ip.is_ipv4()).or(found.first());
+    first.map(|ip| SocketAddr::new(*ip, port)).ok_or_else(|| "this name has no address".to_owned())
 }
 
 pub(crate) fn count(value: Option<Count>, default: u64, problems: &mut Problems<'_>) -> u64 {

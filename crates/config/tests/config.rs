@@ -125,7 +125,7 @@ policy = "best"
 v = -1
 "#;
     let expected = r#"slarouter.toml:3:19: must be from 1 to 1099511627776, not 0
-slarouter.toml:4:1: unknown field `port`, expected one of `listen`, `admin_listen`, `api_keys`, `admin_keys`, `allow_unauthenticated`, `tls`, `max_body_bytes`, `max_header_bytes`, `request_timeout_s`, `header_timeout_s`, `shutdown_delay_s`, `shutdown_grace_s`, `max_connections`, `seed`, `log_format`
+slarouter.toml:4:1: unknown key `port`: there are `listen`, `admin_listen`, `api_keys`, `admin_keys`, `allow_unauthenticated`, `tls`, `max_body_bytes`, `max_header_bytes`, `request_timeout_s`, `header_timeout_s`, `shutdown_delay_s`, `shutdown_grace_s`, `max_connections`, `seed`, `log_format`
 slarouter.toml:6:18: must be a time from 0.001 to 100000000 seconds, not -1
 slarouter.toml:7:16: invalid type: a string, expected a whole number that is not negative
 slarouter.toml:9:8: a model's name must not be empty, "auto", or begin with "auto:"
@@ -187,13 +187,13 @@ fn hedges_and_health_checks() {
     let config = Config::parse(&hedged("{ quantile = 0.95 }"), &none).unwrap();
     assert_eq!(format!("{:?}", config.upstream.hedge), "Some(Hedge { quantile: 0.95, to: Same, min: 100ms })");
     for (hedge, expected) in [
-        ("{}", "missing field `quantile`"),
+        ("{}", "upstream.hedge has no `quantile`: write quantile = 0.95"),
         ("{ quantile = 1 }", "must be from 0.5 to below 1, not 1"),
         ("{ quantile = 0.1 }", "must be from 0.5 to below 1, not 0.1"),
         ("{ quantile = nan }", "must be from 0.5 to below 1, not NaN"),
         ("{ quantile = 0.9, to = \"other\" }", "to must be \"same\" or \"next\""),
         ("{ quantile = 0.9, min_s = -1 }", "must be a time from 0.001 to 100000000 seconds, not -1"),
-        ("{ quantile = 0.9, max_s = 1 }", "unknown field `max_s`"),
+        ("{ quantile = 0.9, most_s = 1 }", "unknown key `most_s`: there are `quantile`, `to`, `min_s`"),
         ("0.95", "invalid type: floating point `0.95`, expected a table"),
     ] {
         let text = refusal(&hedged(hedge));
@@ -215,7 +215,7 @@ fn hedges_and_health_checks() {
         assert!(text.contains("path must be a path at the model's base_url"), "{wrong}: {text}");
     }
     for (check, expected) in [
-        ("{}", "missing field `path`"),
+        ("{}", "the `health_check` of the model \"m\" has no `path`: write path = \"/health\""),
         ("{ path = \"/x\", interval_s = 0 }", "must be a time from 0.001 to 100000000 seconds, not 0"),
         ("{ path = \"/x\", timeout_s = \"1\" }", "invalid type"),
         ("{ path = \"/x\", unhealthy_after = 0 }", "must be from 1 to"),
@@ -252,9 +252,12 @@ fn one_mistake_makes_one_message() {
         (format!("[[models]]\n{price}{route}"), "slarouter.toml:4:19: invalid type: a string, expected a number"),
         (
             format!("[[models]]\nname = \"m\"\n[[models]]\n{model}{route}"),
-            "slarouter.toml:1:1: missing field `base_url`",
+            "slarouter.toml:1:1: the model \"m\" has no `base_url`: write base_url = \"https://api.openai.com/v1\"",
         ),
-        (format!("[[models]]\n{model}[routes.default]\nmodels = [\"m\"]"), "slarouter.toml:5:1: missing field `sla`"),
+        (
+            format!("[[models]]\n{model}[routes.default]\nmodels = [\"m\"]"),
+            "slarouter.toml:5:1: the route \"default\" has no `sla`: write sla = { satisfaction = 0.9 }",
+        ),
         (format!("{route}[models]\n{model}"), "slarouter.toml:4:1: invalid type: map, expected a list"),
         (
             format!("[server]\nlisten = \"0.0.0.0:1\"\napi_keys = \"sesame\"\n[[models]]\n{model}{route}"),
@@ -282,14 +285,14 @@ fn one_mistake_makes_one_message() {
 #[test]
 fn refusals_say_how_to_mend() {
     for (server, model, route, expected) in [
-        ("listen = \"here\"", "", "", "write ip:port"),
+        ("listen = \"here\"", "", "", "write ip:port or name:port"),
         ("admin_keys = [\"short\"]", "", "", "16 characters"),
         ("max_header_bytes = 1", "", "", "8192"),
         ("admin_listen = \"127.0.0.1:8080\"", "", "", "choose another"),
-        ("admin_listen = \"9090\"", "", "", "write ip:port"),
+        ("admin_listen = \"9090\"", "", "", "write ip:port or name:port"),
         ("api_keys = [\"short\"]", "", "", "16 characters"),
         ("api_keys = [\"${UNSET}\"]", "", "", "UNSET is not set"),
-        ("port = 1", "", "", "unknown field `port`"),
+        ("port = 1", "", "", "unknown key `port`"),
         ("max_connections = 9000000000000000000", "", "", "must be from 1 to"),
         ("request_timeout_s = 0", "", "", "must be a time from"),
         ("shutdown_delay_s = -1", "", "", "a time from 0 to"),
@@ -319,7 +322,7 @@ fn refusals_say_how_to_mend() {
         ("", "", "exploration = nan", "must be from 0 to 1"),
         ("", "", "slarouter = { v = 1.0 }", "another policy is chosen"),
         ("", "", "policy = \"random\"\nslarouter = { v = 1.0 }", "another policy is chosen"),
-        ("", "", "[routes.\"a b\"]\nmodels = [\"m\"]\nsla = { satisfaction = 1 }", "lower-case letters"),
+        ("", "", "[routes.\"a b\"]\nmodels = [\"m\"]\nsla = { satisfaction = 0.8 }", "lower-case letters"),
     ] {
         let found = refusal(&minimal(server, model, route));
         assert!(found.contains(expected) && found.lines().count() == 1, "{expected:?} is not all of {found:?}");
@@ -350,7 +353,8 @@ fn refusals_say_how_to_mend() {
         let found = refusal(&whole.replace(old, new));
         assert!(found.contains(expected), "{expected:?} is not in {found:?}");
     }
-    let two = whole.replace("[routes.default]", "[routes.a]\nmodels = [\"m\"]\nsla = { satisfaction = 1 }\n[routes.b]");
+    let two =
+        whole.replace("[routes.default]", "[routes.a]\nmodels = [\"m\"]\nsla = { satisfaction = 0.8 }\n[routes.b]");
     assert!(refusal(&two).contains("one must be called default"));
     assert!(refusal("").contains("there is no model") && refusal("").contains("there is no route"));
 }
@@ -449,12 +453,15 @@ fn prices_that_are_none_are_refused_where_they_stand() {
     for (price, expected) in [
         ("\"cheap\"", "6:9: a price is a table of USD per million tokens, a list of such, or \"unknown\""),
         ("3", "6:9: invalid type: integer `3`, expected a table of prices, a list of such tables, or \"unknown\""),
-        ("{ input = 1 }", "6:9: missing field `output`"),
+        (
+            "{ input = 1 }",
+            "6:9: the `price` of the model \"m\" has no `output`: write output = 0.6, in USD per million tokens",
+        ),
         ("{ input = 1, output = nan }", "6:9: a price must be from 0 to 1000000 USD per million tokens, not NaN"),
         ("{ input = 1, output = 1, reasoning = -1 }", "6:9: a price must be from 0"),
         ("{ input = 1, output = 1, cache_write_1h = inf }", "6:9: a price must be from 0"),
         ("{ input = 1, output = 1, audio_output = 1e7 }", "6:9: a price must be from 0"),
-        ("{ input = 1, output = 1, inptu = 1 }", "6:34: unknown field `inptu`"),
+        ("{ input = 1, output = 1, inptu = 1 }", "6:34: unknown key `inptu`: did you mean `input`?"),
         ("[]", "6:9: one price must have no `from`"),
         ("[{ from = \"2026-12-01\", input = 1, output = 1 }]", "6:9: one price must have no `from`"),
         ("{ from = \"2026-12-01\", input = 1, output = 1 }", "6:9: one price must have no `from`"),
@@ -562,7 +569,7 @@ fn a_file_that_is_not_there_is_named() {
     assert!(found.starts_with(&format!("{}: cannot be read", path.display())), "{found}");
     std::fs::write(&path, "[server]\nport = 1\n").unwrap();
     let found = Config::load(&path).unwrap_err().to_string();
-    assert!(found.contains(&format!("{}:2:1: unknown field `port`", path.display())), "{found}");
+    assert!(found.contains(&format!("{}:2:1: unknown key `port`", path.display())), "{found}");
 }
 
 proptest! {

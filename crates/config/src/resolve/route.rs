@@ -85,8 +85,7 @@ pub(super) fn route(
         problems.absent(Some(list_place.clone()), "a route needs at least one model");
     }
     let place = raw.sla.satisfaction.span();
-    let alpha = Alpha::new(*raw.sla.satisfaction.get_ref());
-    let alpha = alpha.map_err(|error| problems.add(Some(place), error.to_string())).ok();
+    let alpha = alpha(*raw.sla.satisfaction.get_ref()).map_err(|what| problems.add(Some(place), what)).ok();
     let defaults = CertifiedParams::default();
     let mut certified = CertifiedParams {
         assurance: share(raw.sla.assurance, defaults.assurance, problems),
@@ -156,6 +155,21 @@ pub(super) fn route(
         problems.add(Some(list_place), error.to_string());
     }
     made.ok().flatten()
+}
+
+/// # Errors
+/// What is wrong with it. A target of 1 is out of reach at the first answer that does not satisfy, and no evidence can prove it:
+/// the policy would do nothing but serve the model of the highest prediction.
+fn alpha(target: f64) -> Result<Alpha, String> {
+    if target == 1.0 {
+        let what = "satisfaction = 1 cannot be kept: one answer that does not satisfy breaks it, and until then the most satisfying \
+                    model serves at any price: write the share that is enough, as in 0.95; to be served by one model \
+                    always, say so with policy = \"fixed:<model>\"";
+        return Err(what.to_owned());
+    }
+    let percent = (2.0..100.0).contains(&target).then(|| (target * 100.0).round() / 1e4);
+    let mend = percent.map(|share| format!(": write {share} for {target} %")).unwrap_or_default();
+    Alpha::new(target).map_err(|error| format!("{error}{mend}"))
 }
 
 /// The model with the highest list price, of those whose price is known, if any is.
