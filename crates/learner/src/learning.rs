@@ -200,29 +200,7 @@ impl Learning {
 
     fn learn(&mut self, event: &Event) -> Result<(), LearningError> {
         match event {
-            Event::Configured { route, spec, .. } => {
-                let LoggedRoute { spec, features, warm_start, .. } = serde_json::from_str(spec)?;
-                let shared = self.shared();
-                if let Some(learner) = self.learner(route) {
-                    learner.reconfigure(spec)?;
-                    if learner.use_features(features.dim, features.version) {
-                        tracing::warn!(%route, encoder = features.encoder, "another encoder: the heads start afresh");
-                    }
-                } else {
-                    let learner = Learner::new(spec, features.dim, features.version)?;
-                    self.learners.insert(route.clone(), learner);
-                    self.learner(route);
-                }
-                if let Some(warm_start) = warm_start
-                    && let Some(learner) = self.learners.get_mut(route)
-                    && learner.begin_with(&warm_start.0)
-                {
-                    tracing::info!(%route, labels = warm_start.0.labels(), "the route begins with a warm start");
-                }
-                if let Some(shared) = shared {
-                    self.hand_over(&shared);
-                }
-            }
+            Event::Configured { route, spec, .. } => self.configured(route, spec)?,
             Event::Decided { time, route, decision, .. } => {
                 if let Some(learner) = self.learner(route) {
                     learner.decided(decision, *time);
@@ -235,7 +213,8 @@ impl Learning {
             }
             Event::Finished { route, reason, outcome, failed, .. } => {
                 if let Some(learner) = self.learner(route) {
-                    if let (Some(failed), true) = (failed, *reason != Reason::Pinned) {
+                    let pinned = *reason == Reason::Pinned;
+                    if let (Some(failed), false) = (failed, pinned) {
                         learner.failed(failed.decided_at, failed.predicted);
                     }
                     learner.finished(&Outcome {
@@ -244,7 +223,7 @@ impl Learning {
                         input_tokens: outcome.input_tokens,
                         output_tokens: outcome.output_tokens,
                         cost: outcome.cost,
-                        pinned: *reason == Reason::Pinned,
+                        pinned,
                     })?;
                 }
             }
@@ -268,6 +247,32 @@ impl Learning {
                     learner.observe(&feedback, Timestamp(time.0))?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the configuration of a route over, which may be new; `logged` is what the log holds of it.
+    fn configured(&mut self, route: &Arc<str>, logged: &str) -> Result<(), LearningError> {
+        let LoggedRoute { spec, features, warm_start, .. } = serde_json::from_str(logged)?;
+        let shared = self.shared();
+        if let Some(learner) = self.learner(route) {
+            learner.reconfigure(spec)?;
+            if learner.use_features(features.dim, features.version) {
+                tracing::warn!(%route, encoder = features.encoder, "another encoder: the heads start afresh");
+            }
+        } else {
+            let learner = Learner::new(spec, features.dim, features.version)?;
+            self.learners.insert(route.clone(), learner);
+            self.learner(route);
+        }
+        if let Some(warm_start) = warm_start
+            && let Some(learner) = self.learners.get_mut(route)
+            && learner.begin_with(&warm_start.0)
+        {
+            tracing::info!(%route, labels = warm_start.0.labels(), "the route begins with a warm start");
+        }
+        if let Some(shared) = shared {
+            self.hand_over(&shared);
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ pub struct SlaWatch {
     routes: BTreeMap<Arc<str>, Standing>,
 }
 
-/// Of one route.
+/// How one route stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Standing {
     /// By what is known, the models can reach α.
@@ -28,7 +28,7 @@ struct Standing {
     telling: bool,
 }
 
-/// Bounds of the certificate, satisfaction target.
+/// A route's certificate and what it is held against.
 struct Bounds {
     lower: f64,
     upper: f64,

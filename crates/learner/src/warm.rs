@@ -11,11 +11,11 @@ use slarouter_core::{Knowledge, StateError};
 /// features of that time mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeaturesId {
-    /// Its name.
+    /// The encoder's name, as in `[features]`.
     pub encoder: String,
-    /// Version of the vectors.
+    /// Version of the encoder's vectors: those of different versions are not compared.
     pub version: u32,
-    /// Their length.
+    /// Length of the vectors.
     pub dim: usize,
 }
 
@@ -51,7 +51,7 @@ pub enum WarmStartError {
         file: PathBuf,
         /// Length and version of its features.
         found: (usize, u32),
-        /// Of the configured encoder.
+        /// Length and version of the configured encoder's features.
         wanted: (usize, u32),
     },
 }

@@ -6,7 +6,7 @@ use crate::usage::Usage;
 
 /// A request for one answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Request {
+pub(crate) struct CommonRequest {
     /// The protocol that it was read from: refusals name its fields.
     pub(crate) origin: Protocol,
     pub(crate) turns: Vec<Turn>,
@@ -123,7 +123,7 @@ pub(crate) enum Format {
 
 /// An answer that came whole.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct CommonAnswer {
     pub(crate) id: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) parts: Vec<Part>,
@@ -180,9 +180,9 @@ pub struct Envelope {
     pub echo: Vec<(&'static str, String)>,
 }
 
-// === impl Request ===
+// === impl CommonRequest ===
 
-impl Request {
+impl CommonRequest {
     /// Who asks and on which terms: the same members in both of OpenAI's protocols.
     pub(crate) fn read_caller(&mut self, fields: &mut Fields<'_>) -> Result<(), Refusal> {
         let (old, new) = (fields.text("user")?, fields.text("safety_identifier")?);
@@ -295,9 +295,9 @@ impl Source {
     }
 }
 
-// === impl Answer ===
+// === impl CommonAnswer ===
 
-impl Answer {
+impl CommonAnswer {
     /// All text of a kind, joined.
     pub(crate) fn joined(&self, of: impl Fn(&Part) -> Option<&str>) -> Option<String> {
         let mut found = self.parts.iter().filter_map(of).peekable();

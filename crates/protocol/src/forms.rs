@@ -2,7 +2,7 @@
 
 use crate::endpoint::{Protocol, Upstream};
 use crate::fields::Refusal;
-use crate::form::{Answer, Envelope, Request};
+use crate::form::{CommonAnswer, CommonRequest, Envelope};
 use crate::translate::{Reader, Writer};
 use crate::{chat, messages, responses};
 
@@ -10,7 +10,7 @@ use crate::{chat, messages, responses};
 ///
 /// # Errors
 /// What of it no other protocol carries.
-pub(crate) fn read_request(protocol: Protocol, body: &str) -> Result<Request, Refusal> {
+pub(crate) fn read_request(protocol: Protocol, body: &str) -> Result<CommonRequest, Refusal> {
     match protocol {
         Protocol::Chat => chat::read_request(body),
         Protocol::Responses => responses::read_request(body),
@@ -22,7 +22,7 @@ pub(crate) fn read_request(protocol: Protocol, body: &str) -> Result<Request, Re
 ///
 /// # Errors
 /// What of it the model's protocol does not carry.
-pub(crate) fn write_request(request: &Request, upstream: Upstream<'_>) -> Result<String, Refusal> {
+pub(crate) fn write_request(request: &CommonRequest, upstream: Upstream<'_>) -> Result<String, Refusal> {
     match upstream.dialect.wire() {
         Protocol::Chat => chat::write_request(request, upstream.model, upstream.dialect),
         Protocol::Responses => responses::write_request(request, upstream.model),
@@ -30,7 +30,7 @@ pub(crate) fn write_request(request: &Request, upstream: Upstream<'_>) -> Result
     }
 }
 
-pub(crate) fn read_answer(protocol: Protocol, body: &str) -> Result<Answer, Refusal> {
+pub(crate) fn read_answer(protocol: Protocol, body: &str) -> Result<CommonAnswer, Refusal> {
     match protocol {
         Protocol::Chat => chat::read_answer(body),
         Protocol::Responses => responses::read_answer(body),
@@ -38,7 +38,7 @@ pub(crate) fn read_answer(protocol: Protocol, body: &str) -> Result<Answer, Refu
     }
 }
 
-pub(crate) fn write_answer(protocol: Protocol, answer: &Answer, envelope: &Envelope) -> String {
+pub(crate) fn write_answer(protocol: Protocol, answer: &CommonAnswer, envelope: &Envelope) -> String {
     match protocol {
         Protocol::Chat => chat::write_answer(answer, envelope),
         Protocol::Responses => responses::write_answer(answer, envelope),

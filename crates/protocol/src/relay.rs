@@ -55,15 +55,42 @@ pub trait Relay: Send {
     fn finish(self: Box<Self>, end: End, finish: &dyn Finish, out: &mut Vec<u8>) -> StreamSummary;
 }
 
-/// Appends the event with its data edited; the data on one line, as nearly always, is not copied on the way.
-pub fn write(event: &Event<'_>, data: &[u8], object: &Object, edits: &[(&str, Edit<'_>)], out: &mut Vec<u8>) {
-    if let Some((before, after)) = event.frame() {
-        out.extend_from_slice(before);
-        object.splice(data, edits, out);
-        out.extend_from_slice(after);
-    } else {
-        let mut edited = Vec::with_capacity(data.len() + 64);
-        object.splice(data, edits, &mut edited);
-        event.write(&edited, out);
+/// An event whose data is a JSON object.
+#[derive(Clone, Copy)]
+pub(crate) struct ObjectEvent<'a> {
+    pub(crate) event: &'a Event<'a>,
+    pub(crate) data: &'a [u8],
+    /// Scanned from `data`.
+    pub(crate) object: &'a Object,
+}
+
+impl<'a> ObjectEvent<'a> {
+    /// The value of a member, as [`Object::get`] finds it.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.object.get(self.data, name)
+    }
+
+    /// The value of a member that is not `null`.
+    pub(crate) fn get_some(&self, name: &str) -> Option<&'a [u8]> {
+        self.object.get_some(self.data, name)
+    }
+
+    /// Appends the event with its data edited; the data on one line, as nearly always, is not copied on the way.
+    pub(crate) fn write(&self, edits: &[(&str, Edit<'_>)], out: &mut Vec<u8>) {
+        let Self { event, data, object } = self;
+        if let Some((before, after)) = event.frame() {
+            out.extend_from_slice(before);
+            object.splice(data, edits, out);
+            out.extend_from_slice(after);
+        } else {
+            let mut edited = Vec::with_capacity(data.len() + 64);
+            object.splice(data, edits, &mut edited);
+            event.write(&edited, out);
+        }
+    }
+
+    /// Appends the event as it came.
+    pub(crate) fn pass(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.event.raw());
     }
 }

@@ -28,7 +28,7 @@ pub struct Request {
     question: Range<usize>,
     tools: Option<Range<usize>>,
     /// The request in the common form, made when a model of another protocol is at hand.
-    form: OnceLock<Result<form::Request, Refusal>>,
+    form: OnceLock<Result<form::CommonRequest, Refusal>>,
 }
 
 /// How long the client lets the answer be.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::endpoint::ModelProtocol;
 use crate::endpoint::Protocol;
-use crate::form::{Answer, Choice, Envelope, Format, Part, Request, Role, Source, Stop, Tool, Turn};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Envelope, Format, Part, Role, Source, Stop, Tool, Turn};
 use crate::forms::{read_request, write_request};
 use crate::testing::model;
 use crate::usage::Usage;
@@ -50,7 +50,7 @@ fn exchange() -> impl Strategy<Value = Vec<Vec<Part>>> {
     })
 }
 
-fn request() -> impl Strategy<Value = Request> {
+fn request() -> impl Strategy<Value = CommonRequest> {
     let tool = ("[a-z]{1,8}", option::of(text())).prop_map(|(name, description)| Tool {
         name,
         description,
@@ -67,7 +67,7 @@ fn request() -> impl Strategy<Value = Request> {
     let turns = (option::of(text()), vec(exchange(), 0..3), text());
     (turns, vec(tool, 1..3), option::of(choice), option::of(format), option::of(text()), 1u64..9_999, any::<bool>())
         .prop_map(|((system, exchanges, last), tools, choice, format, user, limit, stream)| {
-            let mut request = Request::new(Protocol::Chat);
+            let mut request = CommonRequest::new(Protocol::Chat);
             let mut say = |role, parts: Vec<Part>| {
                 if !parts.is_empty() {
                     request.turns.push(Turn { role, parts, place: String::new() });
@@ -80,7 +80,7 @@ fn request() -> impl Strategy<Value = Request> {
                 }
             }
             say(Role::User, vec![Part::Text(last)]);
-            Request {
+            CommonRequest {
                 tools,
                 parallel: choice.as_ref().map(|_| false),
                 choice,
@@ -94,7 +94,7 @@ fn request() -> impl Strategy<Value = Request> {
         })
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+fn answer() -> impl Strategy<Value = CommonAnswer> {
     let calls = vec(("[a-z]{1,6}", text()), 0..3);
     let stop = prop_oneof![Just(Stop::End), Just(Stop::Length), Just(Stop::Filter)];
     (option::of(text()), option::of(text()), calls, stop, 0u64..99, 0u64..99).prop_map(
@@ -107,7 +107,7 @@ fn answer() -> impl Strategy<Value = Answer> {
             }
             let usage =
                 Usage { input_tokens: fresh + cached, cached_tokens: cached, output_tokens: fresh, ..Usage::default() };
-            Answer {
+            CommonAnswer {
                 id: Some("ours".into()),
                 model: Some("up".into()),
                 parts,
@@ -157,7 +157,7 @@ proptest! {
 #[test]
 fn answers_of_all_kinds() {
     let refused =
-        Answer { id: None, model: None, parts: vec![Part::Refusal("no".into())], stop: Stop::End, usage: None };
+        CommonAnswer { id: None, model: None, parts: vec![Part::Refusal("no".into())], stop: Stop::End, usage: None };
     let envelope = Envelope { id: "ours".into(), model: "m".into(), created: 7, echo: vec![("tools", "[1]".into())] };
     let value = |text: String| -> serde_json::Value { serde_json::from_str(&text).unwrap() };
     let chat = value(chat::write_answer(&refused, &envelope));

@@ -32,7 +32,7 @@ pub struct Event<'a> {
     name: &'a [u8],
     /// Where in `raw` the value of the first `data` line is.
     data: Option<Range<usize>>,
-    /// The same for further `data` lines.
+    /// Where in `raw` the values of further `data` lines are.
     more: Vec<Range<usize>>,
 }
 

@@ -3,12 +3,12 @@
 use super::report;
 use crate::endpoint::Protocol;
 use crate::fields::{Fields, NOT_CARRIED, Refusal, elements, string};
-use crate::form::{Answer, Choice, Format, Part, Request, Role, Source, Tool, Turn};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Part, Role, Source, Tool, Turn};
 
 /// Reads a request.
-pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
+pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     let mut fields = Fields::parse(body, "")?;
-    let mut request = Request::new(Protocol::Chat);
+    let mut request = CommonRequest::new(Protocol::Chat);
     fields.hints(&["model", "stream_options", "prompt_cache_retention"]);
     // What these say holds anyway.
     fields.neutral("n", &["1"]);
@@ -48,7 +48,7 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
     Ok(request)
 }
 
-fn message(raw: &str, place: String, request: &mut Request) -> Result<(), Refusal> {
+fn message(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), Refusal> {
     let mut fields = Fields::parse(raw, place.clone())?;
     let role = fields.required("role")?;
     let content = fields.take("content");
@@ -199,7 +199,7 @@ fn format(mut fields: Fields<'_>) -> Result<Option<Format>, Refusal> {
 }
 
 /// Reads an answer of one choice; of more, the first. What it says beyond the common form is left out.
-pub(crate) fn answer(body: &str) -> Result<Answer, Refusal> {
+pub(crate) fn answer(body: &str) -> Result<CommonAnswer, Refusal> {
     let mut fields = Fields::parse(body, "")?;
     let choices = fields.array("choices")?;
     let (raw, place) = choices.into_iter().next().ok_or_else(|| Refusal::new("choices", "is empty"))?;
@@ -236,7 +236,7 @@ pub(crate) fn answer(body: &str) -> Result<Answer, Refusal> {
     }
     let word = choice.text("finish_reason")?.unwrap_or_default();
     let sequence = choice.take("stop_reason").and_then(string).map(String::from);
-    Ok(Answer {
+    Ok(CommonAnswer {
         id: fields.text("id")?,
         model: fields.text("model")?,
         parts,

@@ -3,11 +3,11 @@
 use super::report;
 use crate::endpoint::ModelProtocol;
 use crate::fields::{NOT_CARRIED, Refusal};
-use crate::form::{Answer, Choice, Envelope, Format, Part, Request, Role, Source, Tool, Turn, failed_text};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Envelope, Format, Part, Role, Source, Tool, Turn, failed_text};
 use crate::print::{Object, list, texts};
 
 /// Writes a request to `model`.
-pub(crate) fn request(request: &Request, model: &str, dialect: ModelProtocol) -> Result<String, Refusal> {
+pub(crate) fn request(request: &CommonRequest, model: &str, dialect: ModelProtocol) -> Result<String, Refusal> {
     request.last_is_not_the_assistants()?;
     let gemini = dialect == ModelProtocol::GeminiOpenai;
     let mut messages = Vec::new();
@@ -193,7 +193,7 @@ fn format(format: &Format) -> String {
 }
 
 /// Writes an answer.
-pub(crate) fn answer(answer: &Answer, envelope: &Envelope) -> String {
+pub(crate) fn answer(answer: &CommonAnswer, envelope: &Envelope) -> String {
     let text = answer.joined(|part| if let Part::Text(text) = part { Some(text) } else { None });
     let refusal = answer.joined(|part| if let Part::Refusal(text) = part { Some(text) } else { None });
     let reasoning = answer.joined(|part| match part {

@@ -3,12 +3,12 @@
 use super::report;
 use crate::endpoint::Protocol;
 use crate::fields::{Fields, NOT_CARRIED, Refusal, elements, string};
-use crate::form::{Answer, Choice, Format, Part, Request, Role, Source, Tool, Turn};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Part, Role, Source, Tool, Turn};
 
 /// Reads a request.
-pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
+pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     let mut fields = Fields::parse(body, "")?;
-    let mut request = Request::new(Protocol::Messages);
+    let mut request = CommonRequest::new(Protocol::Messages);
     fields.hints(&["model", "cache_control"]);
     fields.neutral("mcp_servers", &["[]"]);
 
@@ -18,18 +18,7 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
         request.turns.push(Turn { role: Role::System, parts, place: "system".to_owned() });
     }
     for (raw, place) in fields.array("messages")? {
-        let mut message = Fields::parse(raw, place.clone())?;
-        let role = match message.required("role")?.as_str() {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            "system" => Role::System,
-            _ => return Err(Refusal::new(message.at("role"), "must be \"user\" or \"assistant\"")),
-        };
-        let at = message.at("content");
-        let raw = message.take("content").ok_or_else(|| Refusal::new(at.clone(), "is missing"))?;
-        let parts = content(raw, &at, false)?;
-        message.done()?;
-        request.turns.push(Turn { role, parts, place });
+        request.turns.push(turn(raw, place)?);
     }
     for (raw, place) in fields.array("tools")? {
         request.tools.push(tool(raw, place)?);
@@ -48,12 +37,8 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
     if let Some(thinking) = fields.object("thinking")? {
         self::thinking(thinking, &mut request)?;
     }
-    if let Some(mut output) = fields.object("output_config")? {
-        if let Some(effort) = output.text("effort")? {
-            request.effort = Some(if effort == "max" { "xhigh".to_owned() } else { effort });
-        }
-        request.format = output.object("format")?.map(format).transpose()?;
-        output.done()?;
+    if let Some(output) = fields.object("output_config")? {
+        self::output(output, &mut request)?;
     }
     if let Some(old) = fields.object("output_format")? {
         request.format = Some(format(old)?);
@@ -67,6 +52,31 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
     }
     fields.done()?;
     Ok(request)
+}
+
+/// A message.
+fn turn(raw: &str, place: String) -> Result<Turn, Refusal> {
+    let mut message = Fields::parse(raw, place.clone())?;
+    let role = match message.required("role")?.as_str() {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "system" => Role::System,
+        _ => return Err(Refusal::new(message.at("role"), "must be \"user\" or \"assistant\"")),
+    };
+    let at = message.at("content");
+    let raw = message.take("content").ok_or_else(|| Refusal::new(at.clone(), "is missing"))?;
+    let parts = content(raw, &at, false)?;
+    message.done()?;
+    Ok(Turn { role, parts, place })
+}
+
+/// How the answer is to be: how much thought goes into it, and its format.
+fn output(mut output: Fields<'_>, request: &mut CommonRequest) -> Result<(), Refusal> {
+    if let Some(effort) = output.text("effort")? {
+        request.effort = Some(if effort == "max" { "xhigh".to_owned() } else { effort });
+    }
+    request.format = output.object("format")?.map(format).transpose()?;
+    output.done()
 }
 
 /// Text, or blocks; `inner`: those of a tool's result, among which there are no turns of a conversation.
@@ -150,7 +160,7 @@ fn tool(raw: &str, place: String) -> Result<Tool, Refusal> {
     Ok(tool)
 }
 
-fn choice(mut fields: Fields<'_>, request: &mut Request) -> Result<(), Refusal> {
+fn choice(mut fields: Fields<'_>, request: &mut CommonRequest) -> Result<(), Refusal> {
     request.choice = Some(match fields.required("type")?.as_str() {
         "auto" => Choice::Auto,
         "any" => Choice::Required,
@@ -163,7 +173,7 @@ fn choice(mut fields: Fields<'_>, request: &mut Request) -> Result<(), Refusal> 
 }
 
 /// A budget of tokens becomes one of OpenAI's words; the limits are those of the writer, halfway.
-fn thinking(mut fields: Fields<'_>, request: &mut Request) -> Result<(), Refusal> {
+fn thinking(mut fields: Fields<'_>, request: &mut CommonRequest) -> Result<(), Refusal> {
     fields.hints(&["display"]);
     match fields.required("type")?.as_str() {
         "enabled" => {
@@ -196,7 +206,7 @@ fn format(mut fields: Fields<'_>) -> Result<Format, Refusal> {
 }
 
 /// Reads an answer. Blocks beyond the common form are left out: what was asked for cannot have called for them.
-pub(crate) fn answer(body: &str) -> Result<Answer, Refusal> {
+pub(crate) fn answer(body: &str) -> Result<CommonAnswer, Refusal> {
     let mut fields = Fields::parse(body, "")?;
     let content = fields.take("content").ok_or_else(|| Refusal::new("content", "is missing"))?;
     let mut parts = Vec::new();
@@ -214,7 +224,7 @@ pub(crate) fn answer(body: &str) -> Result<Answer, Refusal> {
     }
     let word = fields.text("stop_reason")?.unwrap_or_default();
     let sequence = fields.text("stop_sequence")?;
-    Ok(Answer {
+    Ok(CommonAnswer {
         id: fields.text("id")?,
         model: fields.text("model")?,
         parts,

@@ -3,14 +3,14 @@
 use super::foreign::FOREIGN_SEAL;
 use super::report;
 use crate::fields::{NOT_CARRIED, Refusal};
-use crate::form::{Answer, Choice, Envelope, Field, Format, Part, Request, Role, Source, Tool, Turn};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Tool, Turn};
 use crate::print::{Object, list, texts};
 
 /// The least that Anthropic lets a model think, in tokens.
 const LEAST_THINKING: u64 = 1_024;
 
 /// Writes a request to `model`. `limit`: the most tokens of an answer if the request does not say, as Anthropic wants to know.
-pub(crate) fn request(request: &Request, model: &str, limit: u64) -> Result<String, Refusal> {
+pub(crate) fn request(request: &CommonRequest, model: &str, limit: u64) -> Result<String, Refusal> {
     request.last_is_not_the_assistants()?;
     for (given, field) in [(&request.verbosity, Field::Verbosity), (&request.metadata, Field::Metadata)] {
         if given.is_some() {
@@ -157,7 +157,7 @@ fn tool(tool: &Tool) -> String {
         .end()
 }
 
-fn choice(request: &Request) -> Option<String> {
+fn choice(request: &CommonRequest) -> Option<String> {
     let one_at_a_time = request.parallel == Some(false) && !request.tools.is_empty();
     let choice = match &request.choice {
         None if one_at_a_time => Object::of("auto"),
@@ -172,7 +172,7 @@ fn choice(request: &Request) -> Option<String> {
 
 /// The tokens to think with, for a model that is to reason. Anthropic wants reasoning to go before each call in the last
 /// turn of tools; where that came from elsewhere, the turn is finished without.
-fn thinking(request: &Request) -> Result<Option<u64>, Refusal> {
+fn thinking(request: &CommonRequest) -> Result<Option<u64>, Refusal> {
     let Some(effort) = request.effort.as_deref() else { return Ok(None) };
     let budget = match effort {
         "none" => return Ok(None),
@@ -209,7 +209,7 @@ fn thinking(request: &Request) -> Result<Option<u64>, Refusal> {
 }
 
 /// Writes an answer.
-pub(crate) fn answer(answer: &Answer, envelope: &Envelope) -> String {
+pub(crate) fn answer(answer: &CommonAnswer, envelope: &Envelope) -> String {
     let mut blocks = Vec::new();
     for part in &answer.parts {
         match part {

@@ -12,7 +12,7 @@
 //! nothing after it makes the stream whole again. After `[DONE]` nothing but comments passes.
 
 use crate::json::{self, Edit, Object, WireError, each_element, each_member};
-use crate::relay::{DONE, End, Finish, MAX_EVENT, Relay, StreamSummary, write};
+use crate::relay::{DONE, End, Finish, MAX_EVENT, ObjectEvent, Relay, StreamSummary};
 use crate::sse::{Event, Splitter, TooLong};
 use crate::usage::{Usage, with_cost};
 
@@ -172,30 +172,23 @@ impl State {
             return;
         }
         match object {
-            Some(object) => self.object(event, &data, &object, named, finish, out),
+            Some(object) => self.object(ObjectEvent { event, data: &data, object: &object }, named, finish, out),
             None => self.pass(event.raw(), out),
         }
     }
 
-    fn object(
-        &mut self,
-        event: &Event<'_>,
-        data: &[u8],
-        object: &Object,
-        named: bool,
-        finish: &dyn Finish,
-        out: &mut Vec<u8>,
-    ) {
-        let choices = object.get(data, "choices").filter(|choices| choices.starts_with(b"["));
-        let raw_usage = object.get_some(data, "usage");
+    /// Takes an event that is no error; `named`: it has a name of its own.
+    fn object(&mut self, chunk: ObjectEvent<'_>, named: bool, finish: &dyn Finish, out: &mut Vec<u8>) {
+        let choices = chunk.get("choices").filter(|choices| choices.starts_with(b"["));
+        let raw_usage = chunk.get_some("usage");
         let usage = raw_usage.and_then(Usage::read);
-        let id = object.get(data, "id");
+        let id = chunk.get("id");
         if choices.is_none() && usage.is_none() {
             if named || id.is_none() {
-                return self.pass(event.raw(), out);
+                return self.pass(chunk.event.raw(), out);
             }
             let to = self.held.as_mut().map_or(out, |held| &mut held.tail);
-            return write(event, data, object, &[("id", Edit::Set(self.id.as_bytes()))], to);
+            return chunk.write(&[("id", Edit::Set(self.id.as_bytes()))], to);
         }
         if self.upstream_id.is_none() {
             self.upstream_id = id.and_then(json::text).filter(|id| !id.is_empty());
@@ -214,12 +207,12 @@ impl State {
         ];
         let edits = if priced.is_some() { &edits[..] } else { &edits[..2] };
         if self.options.metadata && self.finished != 0 {
-            let mut rewritten = Vec::with_capacity(event.raw().len() + 64);
-            write(event, data, object, edits, &mut rewritten);
+            let mut rewritten = Vec::with_capacity(chunk.event.raw().len() + 64);
+            chunk.write(edits, &mut rewritten);
             self.release(None, out);
-            self.held = Some(Held { event: rewritten, skip: event.skip(), tail: Vec::new() });
+            self.held = Some(Held { event: rewritten, skip: chunk.event.skip(), tail: Vec::new() });
         } else {
-            write(event, data, object, edits, out);
+            chunk.write(edits, out);
         }
     }
 
@@ -302,7 +295,10 @@ impl State {
         let event = Event::parse(&held.event, held.skip);
         match (metadata, event.data()) {
             (Some(metadata), Some(data)) => match Object::scan(&data) {
-                Ok(object) => write(&event, &data, &object, &[("slarouter", Edit::Set(&metadata))], out),
+                Ok(object) => {
+                    let last = ObjectEvent { event: &event, data: &data, object: &object };
+                    last.write(&[("slarouter", Edit::Set(&metadata))], out);
+                }
                 Err(_) => out.extend_from_slice(&held.event),
             },
             _ => out.extend_from_slice(&held.event),

@@ -10,7 +10,7 @@
 use crate::endpoint::Protocol;
 use crate::fault::Fault;
 use crate::json::{self, Edit, Object, WireError};
-use crate::relay::{DONE, End, Finish, MAX_EVENT, Relay, StreamSummary, write};
+use crate::relay::{DONE, End, Finish, MAX_EVENT, ObjectEvent, Relay, StreamSummary};
 use crate::sse::{Event, Splitter, TooLong};
 use crate::usage::{Usage, with_cost};
 use crate::{messages, responses};
@@ -119,41 +119,34 @@ impl State {
                 return self.stop("stream_malformed", format!("the upstream sent an event that is {error}"), out);
             }
         };
-        if let Some(number) = object.get(&data, "sequence_number").and_then(json::count) {
+        let event = ObjectEvent { event, data: &data, object: &object };
+        if let Some(number) = event.get("sequence_number").and_then(json::count) {
             self.number = number.saturating_add(1);
         }
-        let kind = object.get(&data, "type").and_then(json::text).unwrap_or_default();
+        let kind = event.get("type").and_then(json::text).unwrap_or_default();
         match self.protocol {
-            Protocol::Messages => self.message(&kind, event, &data, &object, finish, out),
-            Protocol::Responses | Protocol::Chat => self.response(&kind, event, &data, &object, finish, out),
+            Protocol::Messages => self.message(&kind, event, finish, out),
+            Protocol::Responses | Protocol::Chat => self.response(&kind, event, finish, out),
         }
     }
 
-    fn message(
-        &mut self,
-        kind: &str,
-        event: &Event<'_>,
-        data: &[u8],
-        object: &Object,
-        finish: &dyn Finish,
-        out: &mut Vec<u8>,
-    ) {
+    fn message(&mut self, kind: &str, event: ObjectEvent<'_>, finish: &dyn Finish, out: &mut Vec<u8>) {
         match kind {
             "message_start" => {
-                let Some(message) = object.get(data, "message") else { return out.extend_from_slice(event.raw()) };
+                let Some(message) = event.get("message") else { return event.pass(out) };
                 let inner = Object::scan(message).ok();
                 let usage = inner.as_ref().and_then(|inner| inner.get(message, "usage"));
                 self.usage = usage.and_then(messages::tokens).or(self.usage);
                 match self.identified(message, &[]) {
-                    Some(message) => write(event, data, object, &[("message", Edit::Set(&message))], out),
-                    None => out.extend_from_slice(event.raw()),
+                    Some(message) => event.write(&[("message", Edit::Set(&message))], out),
+                    None => event.pass(out),
                 }
             }
             "message_delta" => {
-                let delta = object.get(data, "delta");
+                let delta = event.get("delta");
                 let reason = delta.and_then(|delta| Object::scan(delta).ok()?.get_some(delta, "stop_reason"));
                 self.stop_seen |= reason.is_some();
-                let usage = object.get_some(data, "usage");
+                let usage = event.get_some("usage");
                 self.usage = usage.and_then(|usage| messages::merge_tokens(self.usage, usage)).or(self.usage);
                 let cost = self.usage.and_then(|usage| finish.cost(&usage));
                 let priced = usage.zip(cost).and_then(|(usage, cost)| with_cost(usage, cost));
@@ -161,35 +154,27 @@ impl State {
                 let mut edits = Vec::new();
                 edits.extend(priced.as_deref().map(|usage| ("usage", Edit::Set(usage))));
                 edits.extend(metadata.as_deref().map(|metadata| ("slarouter", Edit::Set(metadata))));
-                write(event, data, object, &edits, out);
+                event.write(&edits, out);
             }
-            "error" => self.failed(event, data, out),
+            "error" => self.failed(event, out),
             _ => {
-                out.extend_from_slice(event.raw());
+                event.pass(out);
                 self.done |= kind == "message_stop";
                 self.ended |= self.done;
             }
         }
     }
 
-    fn response(
-        &mut self,
-        kind: &str,
-        event: &Event<'_>,
-        data: &[u8],
-        object: &Object,
-        finish: &dyn Finish,
-        out: &mut Vec<u8>,
-    ) {
+    fn response(&mut self, kind: &str, event: ObjectEvent<'_>, finish: &dyn Finish, out: &mut Vec<u8>) {
         if kind == "error" {
-            return self.failed(event, data, out);
+            return self.failed(event, out);
         }
         let last = matches!(kind, "response.completed" | "response.incomplete" | "response.failed");
-        let Some(response) = object.get_some(data, "response") else {
+        let Some(response) = event.get_some("response") else {
             if last {
                 return self.stop("stream_malformed", format!("the upstream sent {kind} without its response"), out);
             }
-            return out.extend_from_slice(event.raw());
+            return event.pass(out);
         };
         let inner = Object::scan(response).ok();
         let usage = inner.as_ref().and_then(|inner| inner.get_some(response, "usage"));
@@ -201,8 +186,8 @@ impl State {
         edits.extend(priced.as_deref().map(|usage| ("usage", Edit::Set(usage))));
         edits.extend(metadata.as_deref().map(|metadata| ("slarouter", Edit::Set(metadata))));
         match self.identified(response, &edits) {
-            Some(response) => write(event, data, object, &[("response", Edit::Set(&response))], out),
-            None => out.extend_from_slice(event.raw()),
+            Some(response) => event.write(&[("response", Edit::Set(&response))], out),
+            None => event.pass(out),
         }
         if kind == "response.failed" {
             let fault = Fault::read(response).unwrap_or_default();
@@ -226,9 +211,10 @@ impl State {
         Some(out)
     }
 
-    fn failed(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(event.raw());
-        let message = Fault::read(data).unwrap_or_default().message;
+    /// The upstream reports an error of its own: nothing follows it.
+    fn failed(&mut self, event: ObjectEvent<'_>, out: &mut Vec<u8>) {
+        event.pass(out);
+        let message = Fault::read(event.data).unwrap_or_default().message;
         self.failure = Some(format!("the upstream reported an error: {message}"));
         self.ended = true;
     }

@@ -3,12 +3,12 @@
 use super::report;
 use crate::endpoint::Protocol;
 use crate::fields::{Fields, NOT_CARRIED, Refusal, elements, string};
-use crate::form::{Answer, Choice, Format, Part, Request, Role, Source, Tool, Turn};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Part, Role, Source, Tool, Turn};
 
 /// Reads a request.
-pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
+pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     let mut fields = Fields::parse(body, "")?;
-    let mut request = Request::new(Protocol::Responses);
+    let mut request = CommonRequest::new(Protocol::Responses);
     fields.hints(&["model", "stream_options", "prompt_cache_retention"]);
     fields.neutral("store", &["false"]);
     fields.neutral("background", &["false"]);
@@ -60,7 +60,7 @@ pub(crate) fn request(body: &str) -> Result<Request, Refusal> {
     Ok(request)
 }
 
-fn item(raw: &str, place: String, request: &mut Request) -> Result<(), Refusal> {
+fn item(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), Refusal> {
     let mut fields = Fields::parse(raw, place.clone())?;
     let kind = fields.text("type")?;
     // What an earlier answer said of its items.
@@ -196,7 +196,7 @@ fn format(mut fields: Fields<'_>) -> Result<Option<Format>, Refusal> {
 }
 
 /// Reads an answer. Items beyond the common form are left out: what was asked for cannot have called for them.
-pub(crate) fn answer(body: &str) -> Result<Answer, Refusal> {
+pub(crate) fn answer(body: &str) -> Result<CommonAnswer, Refusal> {
     let mut fields = Fields::parse(body, "")?;
     let output = fields.take("output").ok_or_else(|| Refusal::new("output", "is missing"))?;
     let mut parts = Vec::new();
@@ -227,7 +227,7 @@ pub(crate) fn answer(body: &str) -> Result<Answer, Refusal> {
         Some(mut details) => details.text("reason")?,
         None => None,
     };
-    Ok(Answer {
+    Ok(CommonAnswer {
         id: fields.text("id")?,
         model: fields.text("model")?,
         parts,

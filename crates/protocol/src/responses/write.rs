@@ -4,13 +4,14 @@ use super::foreign::FOREIGN_REASONING;
 use super::report;
 use crate::fields::{NOT_CARRIED, Refusal};
 use crate::form::{
-    Answer, Block, Choice, Envelope, Field, Format, Part, Request, Role, Source, Stop, Tool, Turn, failed_text,
+    Block, Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Stop, Tool, Turn,
+    failed_text,
 };
 use crate::json::quote;
 use crate::print::{Object, list};
 
 /// Writes a request to `model`.
-pub(crate) fn request(request: &Request, model: &str) -> Result<String, Refusal> {
+pub(crate) fn request(request: &CommonRequest, model: &str) -> Result<String, Refusal> {
     request.last_is_not_the_assistants()?;
     if !request.stop.is_empty() {
         return Err(request.refuse(Field::Stop));
@@ -202,7 +203,7 @@ pub(crate) fn response(
 }
 
 /// Writes an answer.
-pub(crate) fn answer(answer: &Answer, envelope: &Envelope) -> String {
+pub(crate) fn answer(answer: &CommonAnswer, envelope: &Envelope) -> String {
     let mut output: Vec<String> = Vec::new();
     let mut said: Vec<String> = Vec::new();
     let say = |said: &mut Vec<String>, output: &mut Vec<String>| {
