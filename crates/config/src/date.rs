@@ -6,7 +6,12 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use slarouter_core::Timestamp;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, Month, OffsetDateTime};
 use toml::value::{Datetime, Offset};
+
+/// Of the year 9999, since 1970.
+const LAST_SECOND: i64 = 253_402_300_799;
 
 /// A date as it is written, bare or as a string.
 pub(crate) struct Date(Datetime);
@@ -40,52 +45,34 @@ impl Date {
     /// `None` without a date, with a time that is in no zone, and before 1970.
     pub(crate) fn timestamp(&self) -> Option<Timestamp> {
         let date = self.0.date?;
-        let days = days_since_1970(i64::from(date.year), i64::from(date.month), i64::from(date.day))?;
-        let (time, minutes) = match (self.0.time, self.0.offset) {
-            (None, None) => (0, 0),
+        let month = Month::try_from(date.month).ok()?;
+        let midnight = time::Date::from_calendar_date(date.year.into(), month, date.day).ok()?.midnight().assume_utc();
+        let since_midnight = match (self.0.time, self.0.offset) {
+            (None, None) => Duration::ZERO,
             (Some(time), Some(offset)) => {
-                let seconds = i64::from(time.hour) * 3_600 + i64::from(time.minute) * 60;
-                let seconds = seconds + i64::from(time.second.unwrap_or(0));
-                let ms = seconds * 1_000 + i64::from(time.nanosecond.unwrap_or(0)) / 1_000_000;
-                let minutes = match offset {
+                let east = match offset {
                     Offset::Z => 0,
                     Offset::Custom { minutes } => minutes,
                 };
-                (ms, i64::from(minutes))
+                Duration::hours(time.hour.into())
+                    + Duration::minutes(i64::from(time.minute) - i64::from(east))
+                    + Duration::seconds(time.second.unwrap_or(0).into())
+                    + Duration::nanoseconds(time.nanosecond.unwrap_or(0).into())
             }
             _ => return None,
         };
-        u64::try_from(days * 86_400_000 + time - minutes * 60_000).ok().map(Timestamp)
+        let moment = midnight.checked_add(since_midnight)?;
+        u64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
     }
 }
 
-/// A moment as RFC 3339 has it, to the second.
+/// A moment as RFC 3339 has it, to the second; what comes after the year 9999 is the end of that year.
 #[must_use]
 pub fn utc(time: Timestamp) -> String {
-    let (mut days, second) = (time.0 / 86_400_000, time.0 / 1_000 % 86_400);
-    // The calendar in eras of 400 years that begin on the first of March, where the leap day is the last of a year.
-    days += 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let place = (5 * day + 2) / 153;
-    let (day, month) = (day - (153 * place + 2) / 5 + 1, if place < 10 { place + 3 } else { place - 9 });
-    let year = 400 * era + year + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
-}
-
-/// In the Gregorian calendar; `None` for a day that is not in it.
-fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let place = usize::try_from(month - 1).ok()?;
-    if !(1..=*lengths.get(place)?).contains(&day) {
-        return None;
-    }
-    let before = year - 1;
-    let whole = before * 365 + before / 4 - before / 100 + before / 400;
-    // Days from the year 1 to 1970.
-    Some(whole - 719_162 + lengths[..place].iter().sum::<i64>() + day - 1)
+    let seconds = i64::try_from(time.0 / 1_000).unwrap_or(LAST_SECOND).min(LAST_SECOND);
+    let moment = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    // A year of four digits, in UTC, can always be written.
+    moment.format(&Rfc3339).unwrap_or_default()
 }
 
 #[cfg(test)]

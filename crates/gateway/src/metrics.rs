@@ -1,8 +1,9 @@
 //! Prometheus metrics. Names, units and labels are a contract: docs/metrics.md lists them.
 
+mod labels;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,69 +13,16 @@ use prometheus_client::registry::{Registry, Unit};
 use slarouter_core::{AnyPolicy, Policy, Receipt, Source, Timestamp};
 use slarouter_learner::Snapshot;
 
+use labels::{
+    FailureLabels, ModelLabel, ModelResult, MoveLabels, ReasonLabel, ReceiptLabel, RequestLabels, ResultLabel,
+    RouteLabel, RouteModel,
+};
+
 type FloatCounter = Counter<f64, AtomicU64>;
 type FloatGauge = Gauge<f64, AtomicU64>;
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    route: String,
-    model: String,
-    decision: String,
-    status: u16,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct FailureLabels {
-    model: String,
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ModelLabel {
-    model: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ModelResult {
-    model: String,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct MoveLabels {
-    route: String,
-    from: String,
-    to: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RouteModel {
-    route: String,
-    model: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReceiptLabel {
-    receipt: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RouteLabel {
-    route: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ResultLabel {
-    result: &'static str,
-}
-
 /// Spans of traces by what became of them; clones count together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct SpanCounts(Family<ResultLabel, Counter>);
 
 impl SpanCounts {
@@ -94,151 +42,93 @@ pub(crate) struct Served<'a> {
     pub(crate) cost: f64,
 }
 
-/// All metrics of the gateway.
-pub(crate) struct Metrics {
-    registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    seconds: Family<RouteLabel, Histogram>,
-    failures: Family<FailureLabels, Counter>,
-    calls: Family<ModelLabel, Counter>,
-    retries_refused: Family<ModelLabel, Counter>,
-    circuits: Family<ModelLabel, Gauge>,
-    checks: Family<ModelResult, Counter>,
-    hedges: Family<ModelResult, Counter>,
-    in_flight: Gauge,
-    tasks: Gauge,
-    rerouted: Family<MoveLabels, Counter>,
-    degraded: Family<ReasonLabel, Counter>,
-    cost: Family<RouteModel, FloatCounter>,
-    unpriced: Family<ModelLabel, Counter>,
-    price_known: Family<ModelLabel, Gauge>,
-    pub(crate) spans: SpanCounts,
-    feedback: Family<ReceiptLabel, Counter>,
-    drawn: Family<RouteLabel, Counter>,
-    audits: Family<ReceiptLabel, Counter>,
-    set_aside: Family<RouteLabel, Gauge>,
-    rating_bias: Family<RouteLabel, FloatGauge>,
-    unlogged: Counter,
-    without_features: Family<ReasonLabel, Counter>,
-    /// Entries that the store accepted and then lost, as far as they are in `unlogged`.
-    dropped: AtomicU64,
-    learnt: Gauge,
-    logged: Gauge,
-    target: Family<RouteLabel, FloatGauge>,
-    satisfaction: Family<RouteLabel, FloatGauge>,
-    labels: Family<RouteLabel, Gauge>,
-    queue: Family<RouteLabel, FloatGauge>,
-    dearest: Family<RouteLabel, FloatGauge>,
-    lower: Family<RouteLabel, FloatGauge>,
-    upper: Family<RouteLabel, FloatGauge>,
-    estimate: Family<RouteLabel, FloatGauge>,
-    feasible: Family<RouteLabel, Gauge>,
-    reloads: Family<ResultLabel, Counter>,
-    reloaded: FloatGauge,
+/// The metrics, one a line: the field, its type, its name without `slarouter_` and what the type adds, its unit if it has one, and
+/// what it tells.
+macro_rules! metrics {
+    (@start) => { Default::default() };
+    (@start $start:expr) => { $start };
+    ($($field:ident: $kind:ty = $name:literal $(in $unit:ident)?, $help:literal $(, starting as $start:expr)?;)*) => {
+        /// All metrics of the gateway.
+        pub(crate) struct Metrics {
+            registry: Registry,
+            /// Entries that the store accepted and then lost, as far as they are in `unlogged`.
+            dropped: AtomicU64,
+            $($field: $kind,)*
+        }
+
+        impl Metrics {
+            fn registered() -> Self {
+                let mut registry = Registry::with_prefix("slarouter");
+                $(
+                    let $field: $kind = metrics!(@start $($start)?);
+                    let unit: Option<Unit> = None$(.or(Some(Unit::$unit)))?;
+                    match unit {
+                        None => registry.register($name, $help, $field.clone()),
+                        Some(unit) => registry.register_with_unit($name, $help, unit, $field.clone()),
+                    }
+                )*
+                Self { registry, dropped: AtomicU64::new(0), $($field,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    requests: Family<RequestLabels, Counter> = "requests", "Requests answered";
+    seconds: Family<RouteLabel, Histogram> = "request_duration" in Seconds, "From the request's arrival to its last byte", starting as request_durations();
+    calls: Family<ModelLabel, Counter> = "upstream_calls", "Calls to upstreams";
+    failures: Family<FailureLabels, Counter> = "upstream_failures", "Calls to upstreams that failed";
+    retries_refused: Family<ModelLabel, Counter> = "retries_refused", "Retries that the budget did not allow";
+    circuits: Family<ModelLabel, Gauge> = "circuit_state", "0 closed, 1 half-open, 2 open";
+    checks: Family<ModelResult, Counter> = "health_checks", "Probes of upstreams by whether they passed";
+    hedges: Family<ModelResult, Counter> = "hedges", "Second calls beside slow ones by how they ended";
+    in_flight: Gauge = "in_flight", "Requests whose outcome is not logged yet";
+    tasks: Gauge = "tasks", "Tasks of the process that have not ended";
+    rerouted: Family<MoveLabels, Counter> = "rerouted", "Answers by another model than the chosen one";
+    degraded: Family<ReasonLabel, Counter> = "degraded", "Requests decided while the learning was in trouble";
+    cost: Family<RouteModel, FloatCounter> = "cost_usd", "USD charged by the model that answered";
+    unpriced: Family<ModelLabel, Counter> = "unpriced", "Answers charged at a stand-in, as their price is unknown";
+    price_known: Family<ModelLabel, Gauge> = "price_known", "0 for a model whose price is unknown";
+    spans: Family<ResultLabel, Counter> = "trace_spans", "Spans of traces by what became of them";
+    feedback: Family<ReceiptLabel, Counter> = "feedback", "Ratings by what became of them";
+    drawn: Family<RouteLabel, Counter> = "audits_drawn", "Answers drawn for audit";
+    audits: Family<ReceiptLabel, Counter> = "audits_given", "Audits by what became of them";
+    set_aside: Family<RouteLabel, Gauge> = "ratings_set_aside", "Ratings beyond the limit or the share of their rater";
+    rating_bias: Family<RouteLabel, FloatGauge> = "rating_bias_log_odds", "Learnt bias of those who rate";
+    unlogged: Counter = "unlogged", "Decisions and outcomes that the log could not take";
+    without_features: Family<ReasonLabel, Counter> = "without_features", "Requests decided without features, by what the encoder failed of";
+    logged: Gauge = "log_seq", "Last event made durable";
+    learnt: Gauge = "learner_seq", "Last event learnt from";
+    target: Family<RouteLabel, FloatGauge> = "satisfaction_target_ratio", "The SLA: α";
+    satisfaction: Family<RouteLabel, FloatGauge> = "satisfaction_ratio", "Mean of the ratings in force";
+    labels: Family<RouteLabel, Gauge> = "labelled_decisions", "Decisions with a rating in force";
+    queue: Family<RouteLabel, FloatGauge> = "virtual_queue", "Length of the virtual queue";
+    dearest: Family<RouteLabel, FloatGauge> = "dearest_cost_usd", "Predicted USD of always choosing the dearest model";
+    lower: Family<RouteLabel, FloatGauge> = "certificate_lower", "Satisfaction is at least this, with the assurance";
+    upper: Family<RouteLabel, FloatGauge> = "certificate_upper", "Satisfaction is at most this, with the assurance";
+    estimate: Family<RouteLabel, FloatGauge> = "certificate_estimate", "Estimated mean satisfaction of all answers";
+    feasible: Family<RouteLabel, Gauge> = "sla_feasible", "1 if by what is known the models can reach α";
+    reloads: Family<ResultLabel, Counter> = "config_reloads", "Reloads of the configuration";
+    reloaded: FloatGauge = "config_last_reload_success_timestamp" in Seconds, "When the configuration in force was read, since 1970";
+}
+
+fn request_durations() -> Family<RouteLabel, Histogram> {
+    Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16)))
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("slarouter"),
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16))),
-            failures: Family::default(),
-            calls: Family::default(),
-            retries_refused: Family::default(),
-            circuits: Family::default(),
-            checks: Family::default(),
-            hedges: Family::default(),
-            in_flight: Gauge::default(),
-            tasks: Gauge::default(),
-            rerouted: Family::default(),
-            degraded: Family::default(),
-            cost: Family::default(),
-            unpriced: Family::default(),
-            price_known: Family::default(),
-            spans: SpanCounts::default(),
-            feedback: Family::default(),
-            drawn: Family::default(),
-            audits: Family::default(),
-            set_aside: Family::default(),
-            rating_bias: Family::default(),
-            unlogged: Counter::default(),
-            without_features: Family::default(),
-            dropped: AtomicU64::new(0),
-            learnt: Gauge::default(),
-            logged: Gauge::default(),
-            target: Family::default(),
-            satisfaction: Family::default(),
-            labels: Family::default(),
-            queue: Family::default(),
-            dearest: Family::default(),
-            lower: Family::default(),
-            upper: Family::default(),
-            estimate: Family::default(),
-            feasible: Family::default(),
-            reloads: Family::default(),
-            reloaded: FloatGauge::default(),
-        };
-        let r = &mut metrics.registry;
-        r.register("requests", "Requests answered", metrics.requests.clone());
-        r.register_with_unit(
-            "request_duration",
-            "From the request's arrival to its last byte",
-            Unit::Seconds,
-            metrics.seconds.clone(),
-        );
-        r.register("upstream_calls", "Calls to upstreams", metrics.calls.clone());
-        r.register("upstream_failures", "Calls to upstreams that failed", metrics.failures.clone());
-        r.register("retries_refused", "Retries that the budget did not allow", metrics.retries_refused.clone());
-        r.register("circuit_state", "0 closed, 1 half-open, 2 open", metrics.circuits.clone());
-        r.register("health_checks", "Probes of upstreams by whether they passed", metrics.checks.clone());
-        r.register("hedges", "Second calls beside slow ones by how they ended", metrics.hedges.clone());
-        r.register("in_flight", "Requests whose outcome is not logged yet", metrics.in_flight.clone());
-        r.register("tasks", "Tasks of the process that have not ended", metrics.tasks.clone());
-        r.register("rerouted", "Answers by another model than the chosen one", metrics.rerouted.clone());
-        r.register("degraded", "Requests decided while the learning was in trouble", metrics.degraded.clone());
-        r.register("cost_usd", "USD charged by the model that answered", metrics.cost.clone());
-        r.register("unpriced", "Answers charged at a stand-in, as their price is unknown", metrics.unpriced.clone());
-        r.register("price_known", "0 for a model whose price is unknown", metrics.price_known.clone());
-        r.register("trace_spans", "Spans of traces by what became of them", metrics.spans.0.clone());
-        r.register("feedback", "Ratings by what became of them", metrics.feedback.clone());
-        r.register("audits_drawn", "Answers drawn for audit", metrics.drawn.clone());
-        r.register("audits_given", "Audits by what became of them", metrics.audits.clone());
-        r.register(
-            "ratings_set_aside",
-            "Ratings beyond the limit or the share of their rater",
-            metrics.set_aside.clone(),
-        );
-        r.register("rating_bias_log_odds", "Learnt bias of those who rate", metrics.rating_bias.clone());
-        r.register("unlogged", "Decisions and outcomes that the log could not take", metrics.unlogged.clone());
-        r.register(
-            "without_features",
-            "Requests decided without features, by what the encoder failed of",
-            metrics.without_features.clone(),
-        );
-        r.register("log_seq", "Last event made durable", metrics.logged.clone());
-        r.register("learner_seq", "Last event learnt from", metrics.learnt.clone());
-        r.register("satisfaction_target_ratio", "The SLA: α", metrics.target.clone());
-        r.register("satisfaction_ratio", "Mean of the ratings in force", metrics.satisfaction.clone());
-        r.register("labelled_decisions", "Decisions with a rating in force", metrics.labels.clone());
-        r.register("virtual_queue", "Length of the virtual queue", metrics.queue.clone());
-        r.register("dearest_cost_usd", "Predicted USD of always choosing the dearest model", metrics.dearest.clone());
-        r.register("certificate_lower", "Satisfaction is at least this, with the assurance", metrics.lower.clone());
-        r.register("certificate_upper", "Satisfaction is at most this, with the assurance", metrics.upper.clone());
-        r.register("certificate_estimate", "Estimated mean satisfaction of all answers", metrics.estimate.clone());
-        r.register("sla_feasible", "1 if by what is known the models can reach α", metrics.feasible.clone());
-        r.register("config_reloads", "Reloads of the configuration", metrics.reloads.clone());
-        r.register_with_unit(
-            "config_last_reload_success_timestamp",
-            "When the configuration in force was read, since 1970",
-            Unit::Seconds,
-            metrics.reloaded.clone(),
-        );
+        let metrics = Self::registered();
         // There before the first one, so that an alarm on their growth sees it.
         for result in ["success", "failure"] {
             drop(metrics.reloads.get_or_create(&ResultLabel { result }));
         }
         metrics
+    }
+
+    /// Counts the spans of traces.
+    pub(crate) fn span_counts(&self) -> SpanCounts {
+        SpanCounts(self.spans.clone())
     }
 
     /// A configuration came into force.

@@ -1,17 +1,16 @@
-//! `[[keys]]`, `[tenants]`, and what `[feedback]` says of browsers.
+//! `[[keys]]` and `[tenants]`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use secrecy::SecretString;
 use toml::Spanned;
 
 use crate::grants::{Grants, Limits, Scope, check_name};
 use crate::problems::Problems;
 use crate::raw::{self, Text};
-use crate::settings::{BrowserFeedback, ClientKey, Model, Route};
-use crate::values::{Env, seconds, text};
+use crate::settings::{ClientKey, Model, Route};
+use crate::values::{Env, text};
 
 const KEY_LENGTH: usize = 16;
 
@@ -47,23 +46,10 @@ pub(super) fn keys(
                 None => problems.add(Some(word.span()), "a scope is inference, feedback, audit or admin"),
             }
         }
-        if let Some(names) = &entry.models {
-            for asked in names.get_ref() {
-                let Some(value) = text(asked, env, problems) else { continue };
-                let known = match value.strip_prefix("auto") {
-                    Some("") => true,
-                    Some(rest) if rest.starts_with(':') => routes.contains_key(&rest[1..]),
-                    _ => models.iter().any(|model| *model.name == *value),
-                };
-                if !known {
-                    problems.absent(Some(asked.span()), format!("there is no model or route {:?}", asked.get_ref()));
-                }
-            }
-        }
         let limits = entry.limits.map(Spanned::into_inner).unwrap_or_default();
         let tenant = entry.tenant.as_ref().and_then(|tenant| text(tenant, env, problems));
         let names = entry.models.as_ref().map(Spanned::get_ref);
-        let allowed = names.map(|names| names.iter().filter_map(|name| text(name, env, problems)).collect());
+        let allowed = names.map(|names| may_ask(names, models, routes, env, problems));
         let grants = Grants { scopes, tenant, models: allowed, limits };
         if let Err(what) = grants.check() {
             problems.absent(Some(entry.scopes.span()), what);
@@ -73,6 +59,30 @@ pub(super) fn keys(
         }
     }
     keys
+}
+
+/// The models and routes that a key may ask for.
+fn may_ask(
+    names: &[Text],
+    models: &[Model],
+    routes: &BTreeMap<Arc<str>, Route>,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<String> {
+    let mut allowed = Vec::with_capacity(names.len());
+    for asked in names {
+        let Some(value) = text(asked, env, problems) else { continue };
+        let known = match value.strip_prefix("auto") {
+            Some("") => true,
+            Some(rest) if rest.starts_with(':') => routes.contains_key(&rest[1..]),
+            _ => models.iter().any(|model| *model.name == *value),
+        };
+        if !known {
+            problems.absent(Some(asked.span()), format!("there is no model or route {:?}", asked.get_ref()));
+        }
+        allowed.push(value);
+    }
+    allowed
 }
 
 pub(super) fn tenants(raw: BTreeMap<Text, Spanned<Limits>>, problems: &mut Problems<'_>) -> BTreeMap<String, Limits> {
@@ -86,36 +96,4 @@ pub(super) fn tenants(raw: BTreeMap<Text, Spanned<Limits>>, problems: &mut Probl
         tenants.insert(name.into_inner(), limits.into_inner());
     }
     tenants
-}
-
-/// A day: as long as a page stays open.
-const TOKEN_LIFETIME_S: f64 = 86_400.0;
-/// Of the digest that it keys: shorter ones could be tried out on one token.
-const SECRET_LENGTH: usize = 32;
-
-pub(super) fn browser(raw: &raw::Feedback, env: Env<'_>, problems: &mut Problems<'_>) -> BrowserFeedback {
-    let secret = raw.token_secret.as_ref().and_then(|place| {
-        let secret = text(place, env, problems)?;
-        if secret.len() < SECRET_LENGTH {
-            problems.add(Some(place.span()), format!("token_secret must have at least {SECRET_LENGTH} characters"));
-        }
-        Some(secret.into())
-    });
-    let mut origins = Vec::new();
-    for place in &raw.cors_origins {
-        let Some(origin) = text(place, env, problems) else { continue };
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        let sound = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']));
-        if !sound || HeaderValue::from_str(&origin).is_err() {
-            problems.add(
-                Some(place.span()),
-                "an origin is https://host or https://host:port, without a path; there is no *",
-            );
-        }
-        origins.push(origin);
-    }
-    if let (None, Some(first)) = (&raw.token_secret, raw.cors_origins.first()) {
-        problems.absent(Some(first.span()), "cors_origins need a token_secret: pages have no key to send");
-    }
-    BrowserFeedback { secret, lifetime: seconds(raw.token_lifetime_s.clone(), TOKEN_LIFETIME_S, problems), origins }
 }

@@ -4,28 +4,74 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use slarouter_core::policy::{CertifiedParams, Window};
-use slarouter_core::{Alpha, ModelSpec, PolicySpec, RouteSpec, Zoo};
+use slarouter_core::policy::CertifiedParams;
+use slarouter_core::{Alpha, ModelSpec, PolicySpec, RouteSpec, SpecError, Zoo};
+use toml::Spanned;
 
-use super::window;
+use super::feedback::Terms;
+use super::policy::{certified, dearest, policy};
 use crate::problems::Problems;
 use crate::raw::{self, Text};
 use crate::settings::Route;
-use crate::values::{Env, number, share, text};
+use crate::values::{Env, check_name, text};
 
 /// What all routes have in common.
-pub(super) struct Feedback {
-    pub(super) window_ms: u64,
-    pub(super) audit_rate: f64,
-    pub(super) rater_limit: u64,
-    pub(super) rater_share: f64,
-    pub(super) failures_count: bool,
-    /// Models whose price nobody knows.
-    pub(super) unpriced: Vec<Arc<str>>,
+pub(super) struct Common<'a> {
+    /// All models.
+    pub(super) specs: &'a [ModelSpec],
+    /// Those whose price nobody knows.
+    pub(super) unpriced: &'a [Arc<str>],
+    pub(super) terms: Terms,
+}
+
+/// The models of a route.
+struct Listed {
+    specs: Vec<ModelSpec>,
+    /// Whether every name stands for a model. One that does not is reported once, at the list, and not where it is used.
+    all_known: bool,
+}
+
+/// All routes by name, and which one `auto` means.
+pub(super) fn routes(
+    raw: BTreeMap<Text, Spanned<raw::Route>>,
+    common: &Common<'_>,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> (BTreeMap<Arc<str>, Route>, Arc<str>) {
+    if raw.is_empty() {
+        problems.absent(None, "there is no route: add [routes.default]");
+    }
+    let mut names: Vec<Arc<str>> = Vec::new();
+    let mut routes: BTreeMap<Arc<str>, Route> = BTreeMap::new();
+    for (name, mut entry) in raw {
+        check_name(&name, "a route's", problems);
+        let tenants = std::mem::take(&mut entry.get_mut().tenants);
+        let own = entry.into_inner();
+        let name: Arc<str> = name.into_inner().into();
+        for (tenant, differs) in tenants {
+            check_name(&tenant, "a tenant's", problems);
+            let key = format!("{name}/{}", tenant.get_ref()).into();
+            if let Some(resolved) = route(of_tenant(&own, differs), common, env, problems) {
+                routes.insert(key, resolved);
+            }
+        }
+        if let Some(resolved) = route(own, common, env, problems) {
+            routes.insert(name.clone(), resolved);
+        }
+        names.push(name);
+    }
+    let default_route: Arc<str> = match &*names {
+        [only] => only.clone(),
+        _ => "default".into(),
+    };
+    if !names.is_empty() && !names.contains(&default_route) {
+        problems.absent(None, "with several routes, one must be called default: it is what model \"auto\" means");
+    }
+    (routes, default_route)
 }
 
 /// The route as its tenant has it.
-pub(super) fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
+fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
     let held = route.clone();
     raw::Route {
         models: tenant.models.unwrap_or(held.models),
@@ -41,181 +87,160 @@ pub(super) fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
     }
 }
 
-pub(super) fn route(
-    raw: raw::Route,
-    specs: &[ModelSpec],
-    feedback: &Feedback,
-    env: Env<'_>,
-    problems: &mut Problems<'_>,
-) -> Option<Route> {
+/// `None` where it cannot be made, which has been reported then.
+fn route(raw: raw::Route, common: &Common<'_>, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Route> {
     let alone = raw.alone.unwrap_or(false);
-    let warm_start = raw.warm_start.as_ref().and_then(|path| text(path, env, problems)).map(PathBuf::from);
-    if let (Some(path), Some(true)) = (&raw.warm_start, warm_start.as_ref().map(|path| path.as_os_str().is_empty())) {
-        problems.add(Some(path.span()), "warm_start must be the path of a file that `slarouter train` has written");
+    let warm_start = warm_start_of(raw.warm_start.as_ref(), env, problems);
+    let affinity = has_affinity(raw.affinity.as_ref(), env, problems);
+    let list_place = raw.models.span();
+    let listed = Listed::read(&raw.models, common.specs, env, problems);
+    let place = raw.sla.satisfaction.span();
+    let alpha = target(*raw.sla.satisfaction.get_ref()).map_err(|what| problems.add(Some(place), what)).ok();
+    let mut params = certified(&raw.sla, raw.exploration, env, problems);
+    let chosen = policy(raw.policy.as_ref(), raw.slarouter, env, problems);
+    if let Some((place, chosen)) = raw.policy.as_ref().zip(chosen.as_ref()) {
+        check_policy(place, chosen, &listed, common, problems);
     }
-    let affinity = raw.affinity.as_ref().is_none_or(|word| match text(word, env, problems).as_deref() {
+    params.fallback = raw.fallback.as_ref().and_then(|name| fallback(name, &listed, env, problems));
+
+    let made = alpha.zip(chosen).map(|(alpha, chosen)| spec(alpha, listed.specs, chosen, params, alone, common));
+    match made? {
+        Ok(spec) => Some(Route { spec, warm_start, affinity }),
+        // All that the core refuses has been reported above in the file's terms. Should it refuse more, the core is asked.
+        Err(error) => {
+            if problems.found.is_empty() {
+                problems.add(Some(list_place), error.to_string());
+            }
+            None
+        }
+    }
+}
+
+/// # Errors
+/// What is wrong with it. A target of 1 is out of reach at the first answer that does not satisfy, and no evidence can prove it:
+/// the policy would do nothing but serve the model of the highest prediction.
+fn target(share: f64) -> Result<Alpha, String> {
+    if share == 1.0 {
+        let what = "satisfaction = 1 cannot be kept: one answer that does not satisfy breaks it, and until then the most satisfying \
+                    model serves at any price: write the share that is enough, as in 0.95; to be served by one model \
+                    always, say so with policy = \"fixed:<model>\"";
+        return Err(what.to_owned());
+    }
+    let percent = (2.0..100.0).contains(&share).then(|| (share * 100.0).round() / 1e4);
+    let mend = percent.map(|meant| format!(": write {meant} for {share} %")).unwrap_or_default();
+    Alpha::new(share).map_err(|error| format!("{error}{mend}"))
+}
+
+/// The route as the core has it.
+fn spec(
+    alpha: Alpha,
+    models: Vec<ModelSpec>,
+    mut policy: PolicySpec,
+    mut params: CertifiedParams,
+    alone: bool,
+    common: &Common<'_>,
+) -> Result<RouteSpec, SpecError> {
+    let zoo = Zoo::new(models)?;
+    if let PolicySpec::Certified(held) = &mut policy {
+        // Named even where the file leaves it out, so that the log says which model served.
+        params.fallback.get_or_insert_with(|| dearest(&zoo, common.unpriced).to_string());
+        *held = params;
+    }
+    let Terms { window_ms: feedback_window_ms, audit_rate, rater_limit, rater_share, failures_count } = common.terms;
+    let spec = RouteSpec {
+        alpha,
+        zoo,
+        policy,
+        feedback_window_ms,
+        audit_rate,
+        rater_limit,
+        rater_share,
+        alone,
+        failures_count,
+    };
+    spec.check()?;
+    Ok(spec)
+}
+
+impl Listed {
+    fn read(list: &Spanned<Vec<Text>>, specs: &[ModelSpec], env: Env<'_>, problems: &mut Problems<'_>) -> Self {
+        let mut listed = Self { specs: Vec::new(), all_known: true };
+        for name in list.get_ref() {
+            let value = text(name, env, problems);
+            match value.as_ref().and_then(|value| specs.iter().find(|spec| *spec.name == **value)) {
+                Some(spec) if listed.holds(&spec.name) => {
+                    problems.add(Some(name.span()), "this model is in the list twice");
+                }
+                Some(spec) => listed.specs.push(spec.clone()),
+                None => {
+                    listed.all_known = false;
+                    if value.is_some() {
+                        let name_written = name.get_ref();
+                        let what = format!("there is no model {name_written:?}: add it as [[models]], or take it out");
+                        problems.absent(Some(name.span()), what);
+                    }
+                }
+            }
+        }
+        if list.get_ref().is_empty() {
+            problems.absent(Some(list.span()), "a route needs at least one model");
+        }
+        listed
+    }
+
+    fn holds(&self, model: &str) -> bool {
+        self.specs.iter().any(|spec| *spec.name == *model)
+    }
+
+    /// Whether a name surely stands for none of them.
+    fn lacks(&self, model: &str) -> bool {
+        self.all_known && !self.holds(model)
+    }
+}
+
+/// Whether the policy can do with the models of the route.
+fn check_policy(place: &Text, policy: &PolicySpec, listed: &Listed, common: &Common<'_>, problems: &mut Problems<'_>) {
+    match policy {
+        PolicySpec::Fixed(model) if listed.lacks(model) => {
+            let what = format!("policy {:?}: there is no such model in the route", place.get_ref());
+            problems.absent(Some(place.span()), what);
+        }
+        PolicySpec::Dearest => {
+            if let Some(unknown) = listed.specs.iter().find(|spec| common.unpriced.contains(&spec.name)) {
+                let name = &unknown.name;
+                let what =
+                    format!("policy dearest compares prices, and nobody knows that of {name:?}: use fixed:<model>");
+                problems.add(Some(place.span()), what);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn fallback(name: &Text, listed: &Listed, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let value = text(name, env, problems)?;
+    if listed.lacks(&value) {
+        problems.absent(Some(name.span()), "fallback must be one of the route's models");
+    }
+    Some(value)
+}
+
+fn warm_start_of(path: Option<&Text>, env: Env<'_>, problems: &mut Problems<'_>) -> Option<PathBuf> {
+    let written = path?;
+    let path = text(written, env, problems)?;
+    if path.is_empty() {
+        problems.add(Some(written.span()), "warm_start must be the path of a file that `slarouter train` has written");
+    }
+    Some(path.into())
+}
+
+fn has_affinity(word: Option<&Text>, env: Env<'_>, problems: &mut Problems<'_>) -> bool {
+    word.is_none_or(|word| match text(word, env, problems).as_deref() {
         Some("conversation") | None => true,
         Some("none") => false,
         Some(_) => {
             problems.add(Some(word.span()), "affinity must be \"conversation\" or \"none\"");
             true
         }
-    });
-    let list_place = raw.models.span();
-    let mut zoo: Vec<ModelSpec> = Vec::new();
-    // A name that stands for no model is reported once, here, and not again where it is used below.
-    let mut all_known = true;
-    for name in raw.models.get_ref() {
-        let value = text(name, env, problems);
-        match value.as_ref().and_then(|value| specs.iter().find(|spec| *spec.name == **value)) {
-            Some(spec) if zoo.iter().any(|held| held.name == spec.name) => {
-                problems.add(Some(name.span()), "this model is in the list twice");
-            }
-            Some(spec) => zoo.push(spec.clone()),
-            None => {
-                all_known = false;
-                if value.is_some() {
-                    let what = format!("there is no model {:?}: add it as [[models]], or take it out", name.get_ref());
-                    problems.absent(Some(name.span()), what);
-                }
-            }
-        }
-    }
-    if raw.models.get_ref().is_empty() {
-        problems.absent(Some(list_place.clone()), "a route needs at least one model");
-    }
-    let place = raw.sla.satisfaction.span();
-    let alpha = alpha(*raw.sla.satisfaction.get_ref()).map_err(|what| problems.add(Some(place), what)).ok();
-    let defaults = CertifiedParams::default();
-    let mut certified = CertifiedParams {
-        assurance: share(raw.sla.assurance, defaults.assurance, problems),
-        window: raw.sla.window.as_ref().and_then(|window| self::window(window, env, problems)).unwrap_or_default(),
-        exploration: number(
-            raw.exploration,
-            defaults.exploration,
-            |share| (0.0..=1.0).contains(&share),
-            "from 0 to 1",
-            problems,
-        ),
-        fallback: None,
-    };
-    let policy = policy(raw.policy.as_ref(), raw.slarouter, env, problems);
-    if let (Some(place), Some(PolicySpec::Fixed(model))) = (&raw.policy, &policy)
-        && all_known
-        && !zoo.iter().any(|spec| *spec.name == **model)
-    {
-        let what = format!("policy {:?}: there is no such model in the route", place.get_ref());
-        problems.absent(Some(place.span()), what);
-    }
-    if let (Some(place), Some(PolicySpec::Dearest)) = (&raw.policy, &policy)
-        && let Some(unknown) = zoo.iter().find(|spec| feedback.unpriced.contains(&spec.name))
-    {
-        let what =
-            format!("policy dearest compares prices, and nobody knows that of {:?}: use fixed:<model>", unknown.name);
-        problems.add(Some(place.span()), what);
-    }
-    if let Some(name) = &raw.fallback
-        && let Some(value) = text(name, env, problems)
-    {
-        if all_known && !zoo.iter().any(|spec| *spec.name == *value) {
-            problems.absent(Some(name.span()), "fallback must be one of the route's models");
-        }
-        certified.fallback = Some(value);
-    }
-
-    let spec = || {
-        let zoo = Zoo::new(zoo)?;
-        let Some((alpha, mut policy)) = alpha.zip(policy) else { return Ok(None) };
-        if let PolicySpec::Certified(params) = &mut policy {
-            // Named even where the file leaves it out, so that the log says which model served.
-            certified.fallback.get_or_insert_with(|| dearest(&zoo, &feedback.unpriced).to_string());
-            *params = certified;
-        }
-        let Feedback { window_ms: feedback_window_ms, audit_rate, rater_limit, rater_share, failures_count, .. } =
-            *feedback;
-        let spec = RouteSpec {
-            alpha,
-            zoo,
-            policy,
-            feedback_window_ms,
-            audit_rate,
-            rater_limit,
-            rater_share,
-            alone,
-            failures_count,
-        };
-        spec.check()?;
-        Ok(Some(Route { spec, warm_start, affinity }))
-    };
-    let made: Result<_, slarouter_core::SpecError> = spec();
-    // All that the core refuses has been reported above in the file's terms. Should it refuse more, the core is asked.
-    if let Err(error) = &made
-        && problems.found.is_empty()
-    {
-        problems.add(Some(list_place), error.to_string());
-    }
-    made.ok().flatten()
-}
-
-/// # Errors
-/// What is wrong with it. A target of 1 is out of reach at the first answer that does not satisfy, and no evidence can prove it:
-/// the policy would do nothing but serve the model of the highest prediction.
-fn alpha(target: f64) -> Result<Alpha, String> {
-    if target == 1.0 {
-        let what = "satisfaction = 1 cannot be kept: one answer that does not satisfy breaks it, and until then the most satisfying \
-                    model serves at any price: write the share that is enough, as in 0.95; to be served by one model \
-                    always, say so with policy = \"fixed:<model>\"";
-        return Err(what.to_owned());
-    }
-    let percent = (2.0..100.0).contains(&target).then(|| (target * 100.0).round() / 1e4);
-    let mend = percent.map(|share| format!(": write {share} for {target} %")).unwrap_or_default();
-    Alpha::new(target).map_err(|error| format!("{error}{mend}"))
-}
-
-/// The model with the highest list price, of those whose price is known, if any is.
-fn dearest<'a>(zoo: &'a Zoo, unpriced: &[Arc<str>]) -> &'a str {
-    let known = zoo.models().iter().filter(|model| !unpriced.contains(&model.name));
-    let dearest = known.reduce(|held, next| if next.price.blended() > held.price.blended() { next } else { held });
-    &dearest.unwrap_or(&zoo.models()[0]).name
-}
-
-fn policy(
-    name: Option<&Text>,
-    params: Option<toml::Spanned<raw::SlaRouter>>,
-    env: Env<'_>,
-    problems: &mut Problems<'_>,
-) -> Option<PolicySpec> {
-    let mut policy = match name {
-        None => PolicySpec::Certified(CertifiedParams::default()),
-        Some(name) => {
-            let parsed = PolicySpec::parse(&text(name, env, problems)?);
-            let unknown = "unknown policy: use certified, slarouter, random, cheapest, dearest or fixed:<model>";
-            parsed.map_err(|_| problems.add(Some(name.span()), unknown)).ok()?
-        }
-    };
-    let Some(params) = params else { return Some(policy) };
-    let PolicySpec::SlaRouter(held) = &mut policy else {
-        problems.add(Some(params.span()), "parameters of policy slarouter, but another policy is chosen");
-        return Some(policy);
-    };
-    let params = params.into_inner();
-    let sound = |value: f64| value.is_finite() && value >= 0.0;
-    for (given, held) in
-        [(params.v, &mut held.v), (params.c, &mut held.c), (params.initial_queue, &mut held.initial_queue)]
-    {
-        *held = number(given, *held, sound, "finite and not negative", problems);
-    }
-    let positive = |value: f64| value.is_finite() && value > 0.0;
-    held.learning_rate = number(params.learning_rate, held.learning_rate, positive, "finite and positive", problems);
-    Some(policy)
-}
-
-fn window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Window> {
-    let window = window::parse(&text(value, env, problems)?);
-    if window.is_none() {
-        let what =
-            "window must be \"run\", \"<n> requests\" with n from 16, or a duration, as in \"1 day\" or \"12 hours\"";
-        problems.add(Some(value.span()), what);
-    }
-    window
+    })
 }

@@ -6,4 +6,4 @@ mod secret;
 pub use secrecy::SecretString;
 
 pub use book::{KeyBook, KeyError, NewKey};
-pub(crate) use secret::{digest, hex};
+pub(crate) use secret::digest;

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
+use slarouter_config::BrowserFeedback;
 use slarouter_core::{DecisionId, Timestamp};
-
-use crate::admission::keys::hex;
 
 pub(crate) const PREFIX: &str = "slrf_";
 /// Keeps these apart from anything else that may once be signed with the same secret.
@@ -34,6 +34,11 @@ pub(crate) enum TokenError {
 }
 
 impl Signer {
+    /// As the configuration has it; `None` where there are to be no tokens.
+    pub(crate) fn of(browser: &BrowserFeedback) -> Option<Self> {
+        Self::new(browser.secret.as_ref()?, browser.lifetime)
+    }
+
     /// `None` for a secret that no HMAC takes, which there is none of.
     pub(crate) fn new(secret: &SecretString, lifetime: Duration) -> Option<Self> {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).ok()?;
@@ -48,12 +53,13 @@ impl Signer {
         bytes[16..SIGNED].copy_from_slice(&(now.0 / 1_000 + self.lifetime.as_secs()).to_be_bytes());
         let mac = self.mac.clone().chain_update(&bytes[..SIGNED]).finalize().into_bytes();
         bytes[SIGNED..].copy_from_slice(&mac);
-        format!("{PREFIX}{}", hex(&bytes))
+        format!("{PREFIX}{}", HEXLOWER.encode(&bytes))
     }
 
-    /// The decision that this token is for. The signature is compared in constant time, and before anything else is read.
+    /// The decision that this token is for. The signature is checked before anything else is read.
     pub(crate) fn check(&self, token: &[u8], now: Timestamp) -> Result<DecisionId, TokenError> {
-        let bytes = token.strip_prefix(PREFIX.as_bytes()).and_then(unhex).ok_or(TokenError::Forged)?;
+        let hex = token.strip_prefix(PREFIX.as_bytes()).ok_or(TokenError::Forged)?;
+        let bytes = HEXLOWER.decode(hex).ok().filter(|bytes| bytes.len() == LENGTH).ok_or(TokenError::Forged)?;
         let (signed, mac) = bytes.split_at(SIGNED);
         self.mac.clone().chain_update(signed).verify_slice(mac).map_err(|_| TokenError::Forged)?;
         let (id, ends) = signed.split_at(16);
@@ -63,22 +69,6 @@ impl Signer {
         }
         Ok(DecisionId(u128::from_be_bytes(id)))
     }
-}
-
-fn unhex(text: &[u8]) -> Option<[u8; LENGTH]> {
-    let mut bytes = [0; LENGTH];
-    if text.len() != 2 * LENGTH {
-        return None;
-    }
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

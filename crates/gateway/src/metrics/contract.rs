@@ -67,7 +67,7 @@ fn every_metric_is_documented_and_every_documented_metric_is_there() {
     metrics.hedged("m", "won");
     metrics.price_known("m", true);
     metrics.unpriced("m");
-    metrics.spans.add("exported", 1);
+    metrics.span_counts().add("exported", 1);
     let routes = [("certified".into(), learnt("certified")), ("queue".into(), learnt("slarouter"))];
     let snapshot =
         Snapshot { routes: routes.into(), set_aside: [("certified".into(), 1)].into(), ..Snapshot::default() };

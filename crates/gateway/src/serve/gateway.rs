@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use slarouter_config::Config;
-use slarouter_core::{Account, Certificate, Policy};
+use slarouter_core::{Account, Certificate, Policy, Timestamp};
 use slarouter_learner::{
-    LearnerTask, Learning, LearningError, LogRouteError, Publisher, SlaWatch, WarmStartError, watched,
+    FeaturesId, LearnerTask, Learning, LearningError, LogRouteError, Publisher, SlaWatch, WarmStartError, watched,
 };
 use slarouter_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
@@ -27,7 +28,7 @@ use crate::clock::Clock;
 use crate::features::{EncoderError, Features};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::reloads::Reloads;
+use crate::reloads::{Orders, Reloads};
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::tls::{self, TlsError};
 use crate::upstream::{Checks, Health, Upstream};
@@ -124,55 +125,41 @@ impl From<LogRouteError> for StartError {
     }
 }
 
+/// What is listened on.
+struct Sockets {
+    public: TcpListener,
+    operator: Option<TcpListener>,
+    /// How connections are encrypted, if they are.
+    tls: Option<TlsAcceptor>,
+}
+
 impl Gateway {
     /// Opens the store, learns what the log holds, and listens. Ready for requests on return.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let listener = bind(config.server.listen).await?;
-        let admin = match config.server.admin_listen {
+        let public = bind(config.server.listen).await?;
+        let operator = match config.server.admin_listen {
             Some(addr) => Some(bind(addr).await?),
             None => None,
         };
         let features = Features::start(&config.features)?;
-        let acceptor = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
-        let browser = &config.browser;
-        let signer = browser.secret.as_ref().and_then(|secret| Signer::new(secret, browser.lifetime));
+        let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
         let clock = Arc::new(Clock::default());
         let started = clock.now();
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
-        let taken = config.keys.iter().map(|key| key.name.clone()).collect();
-        let book = KeyBook::with_clock(store.clone(), taken, clock.clone());
-        let auth = Auth::new(&config, &store.keys().await?, started);
-        auth.meters.restore(store.spending(Meters::since(started)).await?, started);
-        let server = &config.server;
-        if auth.is_open() && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
-            store.close().await;
-            return Err(StartError::Open { addr: server.listen });
-        }
-        let mut learning = Learning::load(store.as_ref()).await?;
-        let mut logged = Vec::new();
-        for (route, settings) in &config.routes {
-            let route_logged = reprice::logged_route(&config, settings, features.id(), started)?;
-            store.configure(started, route, &route_logged.json()?).await?;
-            logged.push((route.clone(), route_logged));
-        }
-        let replayed = learning.catch_up(store.as_ref()).await?;
-        tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
-        let published = Arc::new(ArcSwap::from_pointee(learning.snapshot()));
-        let publisher = Publisher::new(published.clone(), config.routes.keys().cloned().collect());
-        let (publisher, publishers) = watch::channel(publisher);
+        let (book, auth) = keys(&config, &store, &clock, started).await?;
+        let (learning, logged) = learn(&config, store.as_ref(), features.id(), started).await?;
         let (reloads, orders) = Reloads::channel();
         let config = Arc::new(config);
-
         let metrics = Arc::new(Metrics::new());
         let app = Arc::new(App {
-            telemetry: Telemetry::start(&config.telemetry, metrics.spans.clone())?.map(Arc::new),
+            telemetry: Telemetry::start(&config.telemetry, metrics.span_counts())?.map(Arc::new),
             auth: Arc::new(auth),
             keyed: Arc::new(Mutex::new(config.clone())),
             book,
-            signer,
+            signer: Signer::of(&config.browser),
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Arc::new(Upstream::new(config.upstream.clone(), clock.clone())?),
             features: Arc::new(features),
@@ -182,46 +169,56 @@ impl Gateway {
             stuck: Arc::new(AtomicBool::new(false)),
             draining: Arc::default(),
             reloads,
-            journal: Arc::new(Journal::new(store.clone(), metrics.clone())),
-            store: store.clone(),
-            published,
-            clock: clock.clone(),
+            journal: Arc::new(Journal::new(store.clone(), metrics)),
+            store,
+            published: Arc::new(ArcSwap::from_pointee(learning.snapshot())),
+            clock,
             started,
             config,
         });
         app.metrics.configured(started);
+        reprice::tell(&app);
+        Ok(Self::run(app, Sockets { public, operator, tls }, learning, logged, orders))
+    }
+
+    /// Starts all tasks.
+    fn run(app: Arc<App>, sockets: Sockets, learning: Learning, logged: LoggedRoutes, orders: Orders) -> Self {
+        let Sockets { public, operator, tls } = sockets;
+        let publisher = Publisher::new(app.published.clone(), app.config.routes.keys().cloned().collect());
+        let (publisher, publishers) = watch::channel(publisher);
         let (stop_reloading, reloading) = watch::channel(false);
         let (stop_serving, serving) = watch::channel(false);
         let (stop_operating, operating) = watch::channel(false);
         let (stop_learning, learning_stops) = watch::channel(false);
         let learner = LearnerTask {
             learning,
-            store,
+            store: app.store.clone(),
             publisher: publishers,
             stuck: app.stuck.clone(),
             snapshot_every: app.config.store.snapshot_every,
             sla: SlaWatch::new(app.config.routes.keys()),
         };
+        let clock = app.clock.clone();
         let learner = learner.run(move || clock.now(), learning_stops);
         let learner = tokio::spawn(watched(learner, app.stuck.clone()));
-        reprice::tell(&app);
-        let addr = local_addr(&listener, app.config.server.listen);
-        let admin_addr = admin.as_ref().map(|admin| local_addr(admin, addr));
-        let public = Arc::new(ArcSwap::from_pointee(front::public(&app, acceptor.clone())));
+        let addr = local_addr(&public, app.config.server.listen);
+        let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
+        let public_front = Arc::new(ArcSwap::from_pointee(front::public(&app, tls.clone())));
         let pricing_stops = serving.clone();
-        let server = tokio::spawn(server::serve(listener, public.clone(), serving));
-        let operating = admin.map(|admin| {
-            let front = Arc::new(ArcSwap::from_pointee(front::operator(&app, acceptor)));
-            (front.clone(), tokio::spawn(server::serve(admin, front, operating)))
+        let server = tokio::spawn(server::serve(public, public_front.clone(), serving));
+        let operator = operator.map(|operator| {
+            let front = Arc::new(ArcSwap::from_pointee(front::operator(&app, tls)));
+            (front.clone(), tokio::spawn(server::serve(operator, front, operating)))
         });
-        let (operator_front, operator) = operating.unzip();
+        let (operator_front, operator) = operator.unzip();
         let checks = Checks::start(&app.config, &app.health, &app.upstream, &app.metrics);
         let live = Arc::new(ArcSwap::new(app));
-        let logged = Arc::new(LoggedRoutes::new(logged));
+        let logged = Arc::new(logged);
         let pricing = tokio::spawn(reprice::keep_in_force(live.clone(), logged.clone(), pricing_stops));
-        let reloader = Reloader { live: live.clone(), publisher, public, operator: operator_front, checks, logged };
+        let reloader =
+            Reloader { live: live.clone(), publisher, public: public_front, operator: operator_front, checks, logged };
         let reloader = tokio::spawn(reloader.run(orders, reloading));
-        Ok(Self {
+        Self {
             addr,
             admin_addr,
             live,
@@ -234,7 +231,7 @@ impl Gateway {
             learner,
             reloader,
             pricing,
-        })
+        }
     }
 
     /// Where it listens; the port is known even if the configuration said 0.
@@ -301,6 +298,47 @@ impl Gateway {
         let _ = self.learner.await;
         store.close().await;
     }
+}
+
+/// The keys of configuration and store, with what was spent on them.
+///
+/// # Errors
+/// Also that anybody may call and could; then the store is closed.
+async fn keys(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clock: &Arc<Clock>,
+    started: Timestamp,
+) -> Result<(KeyBook, Auth), StartError> {
+    let taken = config.keys.iter().map(|key| key.name.clone()).collect();
+    let book = KeyBook::with_clock(store.clone(), taken, clock.clone());
+    let auth = Auth::new(config, &store.keys().await?, started);
+    auth.meters.restore(store.spending(Meters::since(started)).await?, started);
+    let server = &config.server;
+    if auth.is_open() && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
+        store.close().await;
+        return Err(StartError::Open { addr: server.listen });
+    }
+    Ok((book, auth))
+}
+
+/// Writes the routes to the log and learns all that it holds.
+async fn learn(
+    config: &Config,
+    store: &dyn Store,
+    features: &FeaturesId,
+    started: Timestamp,
+) -> Result<(Learning, LoggedRoutes), StartError> {
+    let mut learning = Learning::load(store).await?;
+    let mut logged = Vec::new();
+    for (name, route) in &config.routes {
+        let logged_route = reprice::logged_route(config, route, features, started)?;
+        store.configure(started, name, &logged_route.json()?).await?;
+        logged.push((name.clone(), logged_route));
+    }
+    let replayed = learning.catch_up(store).await?;
+    tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
+    Ok((learning, LoggedRoutes::new(logged)))
 }
 
 async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {

@@ -165,12 +165,11 @@ fn prepare(old: &App, file: &Path) -> Result<Sound, ReloadError> {
 
 /// The app of another configuration. Every field is named, so that a new one has to say what becomes of it.
 fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Snapshot>>) -> App {
-    let browser = &config.browser;
     App {
         auth: old.auth.clone(),
         keyed: old.keyed.clone(),
         book: old.book.with_taken(config.keys.iter().map(|key| key.name.clone()).collect()),
-        signer: browser.secret.as_ref().and_then(|secret| Signer::new(secret, browser.lifetime)),
+        signer: Signer::of(&config.browser),
         loopback: old.loopback,
         clock: old.clock.clone(),
         started: old.started,

@@ -11,8 +11,8 @@ use slarouter_core::Decision;
 use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
 use tokio::time::Instant;
 
-use super::Telemetry;
 use super::said::Said;
+use super::tracer::Telemetry;
 use crate::error::CLIENT_CLOSED;
 use crate::upstream::Failure;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use slarouter_core::Timestamp;
 use slarouter_store::{KeyChange, KeyRecord, Store, StoreError};
 use utoipa::ToSchema;
 
-use super::secret::{digest, generate, hex, hint, random};
+use super::secret::{digest, generate, hint, random};
 use crate::clock::Clock;
 use slarouter_config::{Grants, check_name};
 
@@ -180,7 +181,7 @@ fn make(
     expires: Option<Timestamp>,
 ) -> Result<(SecretString, KeyRecord), KeyError> {
     let key = generate()?;
-    let id = format!("key_{}", hex(&random::<8>()?));
+    let id = format!("key_{}", HEXLOWER.encode(&random::<8>()?));
     let (digest, hint) = (digest(key.expose_secret().as_bytes()), hint(&key));
     Ok((key, KeyRecord { id, name, digest, hint, grants, created: now, expires, revoked: None }))
 }

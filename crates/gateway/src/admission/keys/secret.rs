@@ -3,8 +3,7 @@
 //! A key of ours is 256 random bits, so its plain SHA-256 is as good as the key is long: there is no dictionary to try, and
 //! a slow password hash would only slow every request down. The key itself is shown once and stored nowhere.
 
-use std::fmt;
-
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -21,22 +20,13 @@ pub(crate) fn digest(key: &[u8]) -> [u8; 32] {
 /// # Errors
 /// The system has none.
 pub(crate) fn generate() -> Result<SecretString, getrandom::Error> {
-    Ok(format!("{PREFIX}{}", hex(&random::<32>()?)).into())
+    Ok(format!("{PREFIX}{}", HEXLOWER.encode(&random::<32>()?)).into())
 }
 
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// As much of a key as may be shown: enough to tell two apart, and 32 of 256 bits.

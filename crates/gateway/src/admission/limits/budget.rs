@@ -1,5 +1,7 @@
 //! What has been spent today and this month, in whole 10⁻⁹ USD.
 
+use time::{Date, Duration, OffsetDateTime};
+
 const DAY_MS: u64 = 86_400_000;
 
 /// Days since 1970 (UTC).
@@ -52,24 +54,12 @@ impl Budget {
     }
 }
 
-/// The first days of the month that this day is in, and of the next one.
+/// The first days of the month that this day is in, and of the next one. After the year 9999 the calendar stands still.
 pub(super) fn month(day: u64) -> (u64, u64) {
-    let mut first = 0;
-    // From the leap cycle's beginning that is next before; 146,097 days are 400 years.
-    let (mut year, mut left) = (1970 + day / 146_097 * 400, day % 146_097);
-    first += day - left;
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    while left >= 365 + u64::from(leap(year)) {
-        let length = 365 + u64::from(leap(year));
-        (left, first, year) = (left - length, first + length, year + 1);
-    }
-    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if left < length {
-            return (first, first + length);
-        }
-        (left, first) = (left - length, first + length);
-    }
-    (first, first + 31)
+    let since_1970 = i32::try_from(day).map_or(Duration::MAX, |day| Duration::days(day.into()));
+    let date = OffsetDateTime::UNIX_EPOCH.date().checked_add(since_1970).unwrap_or(Date::MAX);
+    let first = day - u64::from(date.day() - 1);
+    (first, first + u64::from(date.month().length(date.year())))
 }
 
 /// Milliseconds until the day, or the month, is over.

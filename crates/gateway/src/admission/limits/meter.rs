@@ -89,37 +89,61 @@ impl Meter {
 
     /// Takes what the request may use, or says why it may not.
     pub(super) fn take(&self, estimate: &Estimate, now: Timestamp) -> Result<Taken, ApiError> {
-        let whose = self.whose();
         let mut state = self.state();
-        let State { limits, requests, tokens, budget } = &mut *state;
         let today = day(now.0);
-        budget.turn(today);
-        let mut taken = Taken { day: today, ..Taken::default() };
-        if let Some(limit) = limits.requests_per_minute {
-            requests.refill(limit, now.0);
-            if requests.level() < 1.0 {
-                let message = format!("{whose} may ask {limit} requests per minute");
-                return Err(refuse("rate_limit_exceeded", message, Some(requests.wait_ms(limit, 1.0))));
-            }
+        state.budget.turn(today);
+        self.check_requests(&mut state, now)?;
+        let tokens = self.check_tokens(&mut state, estimate, now)?;
+        self.check_budget(&state, estimate, now)?;
+        let State { limits, requests, tokens: bucket, budget } = &mut *state;
+        if limits.requests_per_minute.is_some() {
+            requests.take(1.0);
         }
-        if let Some(limit) = limits.tokens_per_minute {
-            tokens.refill(limit, now.0);
-            // Where the client sets no limit to the answer, a full minute's allowance is enough to begin with.
-            let wanted = estimate.tokens();
-            let wanted = if estimate.open_end { wanted.min((limit as f64).max(estimate.input)) } else { wanted };
-            if wanted > limit as f64 {
-                let message = format!(
-                    "{whose} may use {limit} tokens per minute, and this request alone may use {wanted}: shorten it, or ask for \
-                     a shorter answer"
-                );
-                return Err(refuse("request_over_limit", message, None));
-            }
-            if tokens.level() < wanted {
-                let message = format!("{whose} may use {limit} tokens per minute, and this request may use {wanted}");
-                return Err(refuse("rate_limit_exceeded", message, Some(tokens.wait_ms(limit, wanted))));
-            }
-            taken.tokens = wanted;
+        bucket.take(tokens);
+        let mut taken = Taken { day: today, tokens, ..Taken::default() };
+        if limits.has_budget() {
+            taken.nano = nano(estimate.usd);
+            taken.logged = true;
+            budget.spend(today, taken.nano);
+            budget.reserved += taken.nano;
         }
+        Ok(taken)
+    }
+
+    fn check_requests(&self, state: &mut State, now: Timestamp) -> Result<(), ApiError> {
+        let Some(limit) = state.limits.requests_per_minute else { return Ok(()) };
+        state.requests.refill(limit, now.0);
+        if state.requests.level() < 1.0 {
+            let message = format!("{} may ask {limit} requests per minute", self.whose());
+            return Err(refuse("rate_limit_exceeded", message, Some(state.requests.wait_ms(limit, 1.0))));
+        }
+        Ok(())
+    }
+
+    /// The tokens to take; none without a limit.
+    fn check_tokens(&self, state: &mut State, estimate: &Estimate, now: Timestamp) -> Result<f64, ApiError> {
+        let Some(limit) = state.limits.tokens_per_minute else { return Ok(0.0) };
+        let (whose, tokens) = (self.whose(), &mut state.tokens);
+        tokens.refill(limit, now.0);
+        // Where the client sets no limit to the answer, a full minute's allowance is enough to begin with.
+        let wanted = estimate.tokens();
+        let wanted = if estimate.open_end { wanted.min((limit as f64).max(estimate.input)) } else { wanted };
+        if wanted > limit as f64 {
+            let message = format!(
+                "{whose} may use {limit} tokens per minute, and this request alone may use {wanted}: shorten it, or ask for \
+                 a shorter answer"
+            );
+            return Err(refuse("request_over_limit", message, None));
+        }
+        if tokens.level() < wanted {
+            let message = format!("{whose} may use {limit} tokens per minute, and this request may use {wanted}");
+            return Err(refuse("rate_limit_exceeded", message, Some(tokens.wait_ms(limit, wanted))));
+        }
+        Ok(wanted)
+    }
+
+    fn check_budget(&self, state: &State, estimate: &Estimate, now: Timestamp) -> Result<(), ApiError> {
+        let State { limits, budget, .. } = state;
         let wanted = nano(estimate.usd);
         let spent = budget.spent();
         let periods = [(limits.usd_per_day, spent.0, "day"), (limits.usd_per_month, spent.1, "month")];
@@ -130,7 +154,8 @@ impl Meter {
                 continue;
             }
             let message = format!(
-                "{whose} may spend {usd} USD per {period}, has spent or reserved {:.6}, and this request may cost {:.6}",
+                "{} may spend {usd} USD per {period}, has spent or reserved {:.6}, and this request may cost {:.6}",
+                self.whose(),
                 spent as f64 / 1e9,
                 estimate.usd
             );
@@ -144,17 +169,7 @@ impl Meter {
             };
             return Err(refuse("budget_exceeded", message, wait));
         }
-        if limits.requests_per_minute.is_some() {
-            requests.take(1.0);
-        }
-        tokens.take(taken.tokens);
-        if limits.has_budget() {
-            budget.spend(today, wanted);
-            budget.reserved += wanted;
-            taken.nano = wanted;
-            taken.logged = true;
-        }
-        Ok(taken)
+        Ok(())
     }
 
     /// Puts the real numbers in the place of those that were taken; the difference in 10⁻⁹ USD.

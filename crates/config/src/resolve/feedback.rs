@@ -1,0 +1,68 @@
+//! `[feedback]`
+
+use http::HeaderValue;
+
+use crate::problems::Problems;
+use crate::raw;
+use crate::settings::BrowserFeedback;
+use crate::values::{Env, number, seconds, text};
+
+const DAY_MS: f64 = 86_400_000.0;
+/// Ratings of one named rater that count per route and day.
+const RATER_LIMIT: u64 = 100;
+/// How much of the ratings of a model one named rater may be.
+const RATER_SHARE: f64 = 0.1;
+/// A day: as long as a page stays open.
+const TOKEN_LIFETIME_S: f64 = 86_400.0;
+/// Of the digest that it keys: shorter ones could be tried out on one token.
+const SECRET_LENGTH: usize = 32;
+
+/// Which ratings count, and which answers are drawn for audit: the same for all routes.
+pub(super) struct Terms {
+    /// For how long after a decision its ratings are taken.
+    pub(super) window_ms: u64,
+    pub(super) audit_rate: f64,
+    pub(super) rater_limit: u64,
+    pub(super) rater_share: f64,
+    pub(super) failures_count: bool,
+}
+
+pub(super) fn terms(raw: &raw::Feedback, problems: &mut Problems<'_>) -> Terms {
+    let share = |share: f64| (0.0..=1.0).contains(&share);
+    let within = |days: f64| days > 0.0 && days <= 36_500.0;
+    let days = number(raw.window_days.clone(), 30.0, within, "above 0 and at most 36500", problems);
+    Terms {
+        window_ms: (days * DAY_MS).max(1.0) as u64,
+        audit_rate: number(raw.audit_rate.clone(), 0.0, share, "from 0 to 1", problems),
+        rater_limit: raw.rater_limit.unwrap_or(RATER_LIMIT),
+        rater_share: number(raw.rater_share.clone(), RATER_SHARE, share, "from 0 to 1", problems),
+        failures_count: raw.failures_count,
+    }
+}
+
+pub(super) fn browser(raw: &raw::Feedback, env: Env<'_>, problems: &mut Problems<'_>) -> BrowserFeedback {
+    let secret = raw.token_secret.as_ref().and_then(|place| {
+        let secret = text(place, env, problems)?;
+        if secret.len() < SECRET_LENGTH {
+            problems.add(Some(place.span()), format!("token_secret must have at least {SECRET_LENGTH} characters"));
+        }
+        Some(secret.into())
+    });
+    let mut origins = Vec::new();
+    for place in &raw.cors_origins {
+        let Some(origin) = text(place, env, problems) else { continue };
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let sound = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']));
+        if !sound || HeaderValue::from_str(&origin).is_err() {
+            problems.add(
+                Some(place.span()),
+                "an origin is https://host or https://host:port, without a path; there is no *",
+            );
+        }
+        origins.push(origin);
+    }
+    if let (None, Some(first)) = (&raw.token_secret, raw.cors_origins.first()) {
+        problems.absent(Some(first.span()), "cors_origins need a token_secret: pages have no key to send");
+    }
+    BrowserFeedback { secret, lifetime: seconds(raw.token_lifetime_s.clone(), TOKEN_LIFETIME_S, problems), origins }
+}

@@ -1,0 +1,78 @@
+//! `routes.<name>.policy` and what belongs to it.
+
+use std::sync::Arc;
+
+use slarouter_core::policy::{CertifiedParams, Window};
+use slarouter_core::{PolicySpec, Zoo};
+use toml::Spanned;
+
+use super::window;
+use crate::problems::Problems;
+use crate::raw::{self, Number, Text};
+use crate::values::{Env, number, share, text};
+
+/// Policies by name, with the parameters of `[routes.<name>.slarouter]`.
+pub(super) fn policy(
+    name: Option<&Text>,
+    params: Option<Spanned<raw::SlaRouter>>,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<PolicySpec> {
+    let mut chosen = match name {
+        None => PolicySpec::Certified(CertifiedParams::default()),
+        Some(name) => {
+            let parsed = PolicySpec::parse(&text(name, env, problems)?);
+            let unknown = "unknown policy: use certified, slarouter, random, cheapest, dearest or fixed:<model>";
+            parsed.map_err(|_| problems.add(Some(name.span()), unknown)).ok()?
+        }
+    };
+    let Some(params) = params else { return Some(chosen) };
+    let PolicySpec::SlaRouter(held) = &mut chosen else {
+        problems.add(Some(params.span()), "parameters of policy slarouter, but another policy is chosen");
+        return Some(chosen);
+    };
+    let params = params.into_inner();
+    let sound = |value: f64| value.is_finite() && value >= 0.0;
+    for (given, held) in
+        [(params.v, &mut held.v), (params.c, &mut held.c), (params.initial_queue, &mut held.initial_queue)]
+    {
+        *held = number(given, *held, sound, "finite and not negative", problems);
+    }
+    let positive = |value: f64| value.is_finite() && value > 0.0;
+    held.learning_rate = number(params.learning_rate, held.learning_rate, positive, "finite and positive", problems);
+    Some(chosen)
+}
+
+/// The parameters of the default policy, but for its fallback.
+pub(super) fn certified(
+    sla: &raw::Sla,
+    exploration: Option<Number>,
+    env: Env<'_>,
+    problems: &mut Problems<'_>,
+) -> CertifiedParams {
+    let defaults = CertifiedParams::default();
+    let explored = |share: f64| (0.0..=1.0).contains(&share);
+    CertifiedParams {
+        assurance: share(sla.assurance.clone(), defaults.assurance, problems),
+        window: sla.window.as_ref().and_then(|written| certified_window(written, env, problems)).unwrap_or_default(),
+        exploration: number(exploration, defaults.exploration, explored, "from 0 to 1", problems),
+        fallback: None,
+    }
+}
+
+fn certified_window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Window> {
+    let parsed = window::parse(&text(value, env, problems)?);
+    if parsed.is_none() {
+        let what =
+            "window must be \"run\", \"<n> requests\" with n from 16, or a duration, as in \"1 day\" or \"12 hours\"";
+        problems.add(Some(value.span()), what);
+    }
+    parsed
+}
+
+/// The model with the highest list price, of those whose price is known, if any is.
+pub(super) fn dearest<'a>(zoo: &'a Zoo, unpriced: &[Arc<str>]) -> &'a str {
+    let known = zoo.models().iter().filter(|model| !unpriced.contains(&model.name));
+    let dearest = known.reduce(|held, next| if next.price.blended() > held.price.blended() { next } else { held });
+    &dearest.unwrap_or(&zoo.models()[0]).name
+}
