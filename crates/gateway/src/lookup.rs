@@ -9,7 +9,7 @@ use crate::admission::auth::Caller;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// What the body's `model` asks for.
+/// What the body's `model` asks for, once it is known.
 pub(crate) enum Target<'a> {
     Route(Arc<str>),
     Model(&'a Model),
@@ -19,7 +19,7 @@ pub(crate) enum Target<'a> {
 ///
 /// # Errors
 /// 404 for what is not there, or is another tenant's; 403 for what the key may not ask for.
-pub(crate) fn allowed<'a>(app: &'a App, caller: &Caller, name: &str) -> Result<Target<'a>, ApiError> {
+pub(crate) fn resolve<'a>(app: &'a App, caller: &Caller, name: &str) -> Result<Target<'a>, ApiError> {
     let target = target(app, caller, name).ok_or_else(|| unknown(name))?;
     if !caller.may_ask(name, &app.config.default_route) {
         let message = format!("this key may not ask for {name:?}: GET /v1/models lists what it may");

@@ -31,12 +31,12 @@ pub(crate) struct Sessions {
 
 /// What is known of a conversation.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Talk {
+pub(crate) struct Session {
     /// The model that it is with.
     pub(crate) model: Arc<str>,
     /// Input tokens of its last turn, estimated.
     sent: f64,
-    /// The same as the provider counted them, once it has.
+    /// Input tokens of its last turn as the provider counted them, once it has.
     counted: Option<f64>,
     /// When it was answered last.
     at: Instant,
@@ -44,23 +44,34 @@ pub(crate) struct Talk {
 
 /// A turn of a conversation that is being answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Turn {
-    pub(crate) session: Session,
-    /// The conversation before it.
-    pub(crate) before: Option<Talk>,
+pub(crate) struct SessionTurn {
+    pub(crate) id: SessionId,
+    /// What was known of the conversation before it.
+    pub(crate) before: Option<Session>,
     pub(crate) arrived: Instant,
+}
+
+/// What a provider reports of a turn, in tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    /// The gateway's own estimate of the input.
+    pub(crate) estimated: f64,
+    /// The input, as the provider counted it.
+    pub(crate) input: f64,
+    /// Those of the input that came from its cache.
+    pub(crate) cached: f64,
 }
 
 #[derive(Default)]
 struct Generations {
     since: Option<Instant>,
-    young: HashMap<u64, Talk>,
-    old: HashMap<u64, Talk>,
+    young: HashMap<u64, Session>,
+    old: HashMap<u64, Session>,
 }
 
 /// A conversation, by a hash that nobody outside can aim at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Session {
+pub(crate) struct SessionId {
     key: u64,
     /// Whether this is a later turn, which is to follow the earlier ones.
     pub(crate) goes_on: bool,
@@ -70,54 +81,54 @@ impl Sessions {
     /// The conversation that a request of `route` belongs to: as `x-slarouter-session` names it, or else by its opening (all up
     /// to the first message of the user) and `prompt_cache_key`. A key for the cache alone says little, as clients share it among
     /// conversations; nor does an opening before there was an answer.
-    pub(crate) fn of(&self, route: &str, headers: &HeaderMap, request: &Request) -> Option<Session> {
+    pub(crate) fn of(&self, route: &str, headers: &HeaderMap, request: &Request) -> Option<SessionId> {
         if let Some(name) = headers.get(SESSION).filter(|name| !name.is_empty()) {
-            return Some(Session { key: self.hasher.hash_one((route, true, name.as_bytes())), goes_on: true });
+            return Some(SessionId { key: self.hasher.hash_one((route, true, name.as_bytes())), goes_on: true });
         }
         let outline = request.outline();
         let (opening, goes_on) = opening(&outline.messages)?;
         let cache = request.member("prompt_cache_key");
-        Some(Session { key: self.hasher.hash_one((route, false, cache, opening)), goes_on })
+        Some(SessionId { key: self.hasher.hash_one((route, false, cache, opening)), goes_on })
     }
 
-    /// The conversation so far.
-    pub(crate) fn talk(&self, session: Session, now: Instant) -> Option<Talk> {
+    /// What is known of a conversation so far.
+    pub(crate) fn find(&self, id: SessionId, now: Instant) -> Option<Session> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.age(now);
-        held.young.get(&session.key).or_else(|| held.old.get(&session.key)).cloned()
+        held.young.get(&id.key).or_else(|| held.old.get(&id.key)).cloned()
     }
 
-    /// Notes which model answered `sent` tokens.
-    pub(crate) fn answered(&self, session: Session, model: &str, sent: f64, now: Instant) {
-        let talk = Talk { model: model.into(), sent, counted: None, at: now };
-        self.note(session, talk);
+    /// Notes which model answered a turn of `sent` input tokens, estimated.
+    pub(crate) fn answered(&self, id: SessionId, model: &str, sent: f64, now: Instant) {
+        self.note(id, Session { model: model.into(), sent, counted: None, at: now });
     }
 
-    fn note(&self, session: Session, talk: Talk) {
+    fn note(&self, id: SessionId, session: Session) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = talk.at;
+        let now = session.at;
         held.age(now);
         if held.young.len() >= GENERATION {
             held.turn(now);
         }
-        held.young.insert(session.key, talk);
+        held.young.insert(id.key, session);
     }
 
-    /// Learns from the usage report of a turn: `input` tokens, `read` of them from the cache.
-    pub(crate) fn reported(&self, turn: &Turn, model: &Arc<str>, sent: f64, input: f64, read: f64, now: Instant) {
+    /// Learns from the usage report of a turn.
+    pub(crate) fn reported(&self, turn: &SessionTurn, model: &Arc<str>, report: Report, now: Instant) {
+        let Report { estimated, input, cached } = report;
         if let Some(before) = turn.before.as_ref().filter(|before| before.model == *model)
             && let Some(counted) = before.counted
         {
             let pause = turn.arrived.saturating_duration_since(before.at);
-            self.shares.observe(model, pause, read, counted.min(input));
+            self.shares.observe(model, pause, cached, counted.min(input));
         }
-        self.note(turn.session, Talk { model: model.clone(), sent, counted: Some(input), at: now });
+        self.note(turn.id, Session { model: model.clone(), sent: estimated, counted: Some(input), at: now });
     }
 
     /// Of `input_tokens`, estimated, those that the conversation's model is expected to read from its cache.
-    pub(crate) fn cached(&self, talk: &Talk, input_tokens: f64, now: Instant) -> f64 {
-        let share = self.shares.expected(&talk.model, now.saturating_duration_since(talk.at));
-        share * talk.sent.min(input_tokens)
+    pub(crate) fn cached(&self, session: &Session, input_tokens: f64, now: Instant) -> f64 {
+        let share = self.shares.expected(&session.model, now.saturating_duration_since(session.at));
+        share * session.sent.min(input_tokens)
     }
 }
 
@@ -190,8 +201,8 @@ mod tests {
     #[test]
     fn the_memory_is_bounded_in_number_and_time() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let session = |key| Session { key, goes_on: true };
-        let model = |key, at| sessions.talk(session(key), at).map(|talk| talk.model);
+        let session = |key| SessionId { key, goes_on: true };
+        let model = |key, at| sessions.find(session(key), at).map(|held| held.model);
         for key in 0..3 * GENERATION as u64 {
             sessions.answered(session(key), "small", 1.0, now);
         }
@@ -209,25 +220,26 @@ mod tests {
     #[test]
     fn what_a_turn_reads_from_the_cache_is_expected_of_the_next() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let (session, small, large) = (Session { key: 1, goes_on: true }, Arc::from("small"), Arc::from("large"));
-        let turn = |arrived| Turn { session, before: sessions.talk(session, arrived), arrived };
-        let expected = |at| sessions.cached(&sessions.talk(session, at).unwrap(), 150.0, at);
+        let (id, small, large) = (SessionId { key: 1, goes_on: true }, Arc::from("small"), Arc::from("large"));
+        let turn = |arrived| SessionTurn { id, before: sessions.find(id, arrived), arrived };
+        let report = |estimated, input, cached| Report { estimated, input, cached };
+        let expected = |at| sessions.cached(&sessions.find(id, at).unwrap(), 150.0, at);
 
         // Estimates are of 100 tokens, the provider counts 120.
-        sessions.reported(&turn(now), &small, 100.0, 120.0, 60.0, now);
+        sessions.reported(&turn(now), &small, report(100.0, 120.0, 60.0), now);
         assert_eq!(expected(now), 0.0, "a first turn says nothing of the next");
-        sessions.reported(&turn(now), &small, 110.0, 140.0, 90.0, now);
+        sessions.reported(&turn(now), &small, report(110.0, 140.0, 90.0), now);
         assert_eq!(expected(now), 0.5 * 0.75 * 110.0, "90 of the 120 sent before, half believed");
         assert_eq!(expected(now + Duration::from_secs(600)), 0.0, "nothing is known of so long a pause");
 
         // Another model has none of it, and what it says is its own.
-        sessions.reported(&turn(now), &large, 120.0, 150.0, 150.0, now);
+        sessions.reported(&turn(now), &large, report(120.0, 150.0, 150.0), now);
         assert_eq!(expected(now), 0.0);
         // An answer without a report leaves nothing to compare the next one with.
-        sessions.answered(session, "large", 130.0, now);
-        sessions.reported(&turn(now), &large, 140.0, 170.0, 170.0, now);
+        sessions.answered(id, "large", 130.0, now);
+        sessions.reported(&turn(now), &large, report(140.0, 170.0, 170.0), now);
         assert_eq!(expected(now), 0.0);
-        sessions.reported(&turn(now), &large, 140.0, 160.0, 160.0, now);
+        sessions.reported(&turn(now), &large, report(140.0, 160.0, 160.0), now);
         assert_eq!(expected(now), 0.5 * 140.0, "a shorter prompt: all of it is read");
     }
 }

@@ -9,5 +9,5 @@ mod retry_after;
 
 pub(crate) use breaker::Circuit;
 pub(crate) use checks::Checks;
-pub(crate) use client::{ANTHROPIC_VERSION, Answer, Failure, Next, Upstream, causes, client};
+pub(crate) use client::{ANTHROPIC_VERSION, Failure, Next, Upstream, UpstreamResponse, causes, client};
 pub(crate) use health::{Admission, Health, ModelHealth, Refused};

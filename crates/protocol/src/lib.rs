@@ -7,7 +7,7 @@
 //!
 //! Nothing here does I/O.
 
-pub mod bridge;
+pub mod adapter;
 mod chat;
 pub mod endpoint;
 pub mod fault;

@@ -9,7 +9,7 @@ use axum::{Extension, Json};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 use slarouter_config::Model;
-use slarouter_protocol::bridge::Bridge;
+use slarouter_protocol::adapter::Adapter;
 use slarouter_protocol::json::{self, Object};
 use slarouter_protocol::pass::error_status;
 use slarouter_protocol::request::Request;
@@ -22,14 +22,11 @@ use crate::admission::auth::Caller;
 use crate::admission::limits::{self, Estimate};
 use crate::api::openapi::{AnthropicErrorBody, MessagesBody};
 use crate::app::App;
-use crate::chat::call::{Calls, forwarded, in_order};
-use crate::chat::hedge::Asked;
-use crate::chat::{MODEL, failed, keep, set};
+use crate::chat::{Callee, Calls, MODEL, failed, forwarded, in_order, keep, set};
 use crate::clock::new_id;
 use crate::error::ApiError;
-use crate::lookup::{Target, allowed, model};
-use crate::upstream::Admission;
-use crate::upstream::{Answer, Failure};
+use crate::lookup::{Target, model, resolve};
+use crate::upstream::{Admission, Failure, UpstreamResponse};
 
 /// Whose count it is: `provider` or `estimate`.
 const TOKEN_COUNT: HeaderName = HeaderName::from_static("x-slarouter-token-count");
@@ -70,7 +67,7 @@ pub(crate) async fn count_tokens(
 async fn count(app: &Arc<App>, caller: &Caller, headers: &HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let request = Request::parse(Endpoint::Messages, body)
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
-    let target = allowed(app, caller, request.model())?;
+    let target = resolve(app, caller, request.model())?;
     // It counts as a request and spends nothing.
     drop(limits::admit(&app.journal, app.clock.now(), &caller.meters, &Estimate::default())?);
     let models: Vec<&Model> = match target {
@@ -90,8 +87,8 @@ async fn count(app: &Arc<App>, caller: &Caller, headers: &HeaderMap, body: Bytes
     match timeout(deadline, in_order(app, new_id(), &order, &mut calls)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(failure)) => {
-            let bridge = Bridge { endpoint: Endpoint::Messages, upstream: ModelProtocol::Anthropic };
-            Ok(failed(&failure, bridge, Protocol::Messages))
+            let adapter = Adapter { endpoint: Endpoint::Messages, upstream: ModelProtocol::Anthropic };
+            Ok(failed(&failure, adapter, Protocol::Messages))
         }
         Err(_) => {
             let message = format!("no model answered within {} s", deadline.as_secs_f64());
@@ -120,19 +117,19 @@ struct Counting<'a> {
 }
 
 impl Calls for Counting<'_> {
-    type Answer = Response;
+    type Output = Response;
 
     fn made(&self) -> u32 {
         self.made
     }
 
-    async fn make(&mut self, asked: Asked<'_>, admission: Admission, _: &[Arc<str>]) -> Result<Response, Failure> {
+    async fn make(&mut self, callee: Callee<'_>, admission: Admission, _: &[Arc<str>]) -> Result<Response, Failure> {
         self.made += 1;
-        let answer = ask(self.app, asked.model, self.request, self.headers).await;
+        let answer = ask(self.app, callee.model, self.request, self.headers).await;
         drop(admission);
         if let Err(failure) = &answer {
-            self.app.metrics.failure(&asked.model.name, failure.kind());
-            tracing::warn!(model = %asked.model.name, %failure, "tokens not counted");
+            self.app.metrics.failure(&callee.model.name, failure.kind());
+            tracing::warn!(model = %callee.model.name, %failure, "tokens not counted");
         }
         answer
     }
@@ -142,20 +139,20 @@ async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -
     let body = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
     let forwarded = forwarded(headers, Endpoint::Messages, model);
     match app.upstream.call(model, "messages/count_tokens", &forwarded, body).await? {
-        Answer::Plain { headers, body, .. } if let Some(status) = error_status(&body) => {
+        UpstreamResponse::Plain { headers, body, .. } if let Some(status) = error_status(&body) => {
             Err(app.upstream.refusal(status, headers, body, true))
         }
-        Answer::Plain { body, .. } if !is_count(&body) => {
+        UpstreamResponse::Plain { body, .. } if !is_count(&body) => {
             Err(Failure::Broken("the answer has no `input_tokens`".to_owned()))
         }
-        Answer::Plain { status, headers, body } => {
+        UpstreamResponse::Plain { status, headers, body } => {
             let mut response = (status, body).into_response();
             keep(response.headers_mut(), &headers);
             set(response.headers_mut(), MODEL, &model.name);
             set(response.headers_mut(), TOKEN_COUNT, "provider");
             Ok(response)
         }
-        Answer::Stream { .. } => Err(Failure::Broken("a stream is no count of tokens".to_owned())),
+        UpstreamResponse::Stream { .. } => Err(Failure::Broken("a stream is no count of tokens".to_owned())),
     }
 }
 

@@ -20,11 +20,10 @@ use utoipa::ToSchema;
 use crate::admission::auth::Caller;
 use crate::api::openapi::Candidate;
 use crate::app::App;
-use crate::chat::ticket::candidates;
-use crate::chat::{self, Asked};
+use crate::chat::{self, DecisionInput, candidates};
 use crate::clock::{is_route_id, new_route_id, parse_id, prefixed_id};
 use crate::error::ApiError;
-use crate::lookup::{self, Target, allowed};
+use crate::lookup::{self, Target, resolve};
 use crate::metrics::Served;
 use slarouter_protocol::request::AnswerLength;
 
@@ -148,12 +147,19 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteRes
         return Err(ApiError::invalid(param, "empty_array", format!("`{param}` must not be empty")));
     }
     let name = request.model.as_deref().unwrap_or("auto");
-    let target = allowed(app, caller, name)?;
+    let target = resolve(app, caller, name)?;
     let outline = outline(endpoint, &question, preface.as_deref(), tools.as_deref());
     let id = new_route_id();
-    let barred = chat::barred(app, &target, &[]);
-    let asked = Asked { name, outline, routes: true, answer: AnswerLength::None };
-    let mut decided = chat::decide(app, caller, id, asked, &target, &barred, None).await?;
+    let input = DecisionInput {
+        name,
+        target: &target,
+        excluded: &chat::excluded(app, &target, &[]),
+        outline,
+        routes: true,
+        answer: AnswerLength::None,
+        session: None,
+    };
+    let mut decided = chat::decide(app, caller, id, input).await?;
     // It counts as a request; what the caller spends elsewhere is not the gateway's to limit.
     drop(decided.hold.take());
     let decision = &decided.decision;

@@ -1,6 +1,8 @@
 //! What a request may use and cost at most, before any model is asked.
 
 use slarouter_config::Model;
+use slarouter_core::CostModel;
+use slarouter_protocol::Usage;
 use slarouter_protocol::request::AnswerLength;
 
 use crate::admission::limits::Estimate;
@@ -28,4 +30,9 @@ pub(super) fn estimate(app: &App, target: &Target<'_>, input: f64, answer: Answe
     }
     estimate.open_end = matches!(answer, AnswerLength::UpTo { tokens: None, .. });
     estimate
+}
+
+/// Whether one request can have so many tokens; others would spoil what is learnt of costs.
+pub(crate) fn is_plausible(usage: &Usage) -> bool {
+    usage.is_within(CostModel::MAX_INPUT_TOKENS, CostModel::MAX_OUTPUT_TOKENS)
 }

@@ -46,7 +46,7 @@ pub(super) fn choose(
     Choice { decision: fallback(&spec, context), audit: AuditDraw::default(), failed: true }
 }
 
-/// The fallback of the configuration, the dearest model if there is none, or another one if that cannot be asked.
+/// The fallback of the configuration, the most expensive model if there is none, or another one if that cannot be asked.
 fn fallback(spec: &RouteSpec, context: &Context<'_>) -> Decision {
     let named = match &spec.policy {
         PolicySpec::Certified(params) => params.fallback.as_deref(),
@@ -54,9 +54,9 @@ fn fallback(spec: &RouteSpec, context: &Context<'_>) -> Decision {
         _ => None,
     };
     let models = spec.zoo.models();
-    let allowed = |place: &usize| !context.excluded.contains(&&*models[*place].name);
+    let eligible = |place: &usize| !context.excluded.contains(&&*models[*place].name);
     let preferred = named.and_then(|name| spec.zoo.position(name)).unwrap_or_else(|| spec.zoo.by_price(true));
-    let chosen = Some(preferred).filter(allowed).or_else(|| (0..models.len()).find(allowed)).unwrap_or(preferred);
+    let chosen = Some(preferred).filter(eligible).or_else(|| (0..models.len()).find(eligible)).unwrap_or(preferred);
     let candidate = |(place, model): (usize, &slarouter_core::ModelSpec)| Candidate {
         model: model.name.clone(),
         probability: if place == chosen { 1.0 } else { 0.0 },

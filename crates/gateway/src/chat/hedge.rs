@@ -4,47 +4,36 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use slarouter_config::{Hedge, HedgeTo, Model};
-use slarouter_protocol::request::Request;
+use slarouter_config::{Hedge, HedgeTo};
 use tokio::time::{Instant, sleep};
 
-use super::call::{ask, fail};
-use super::ticket::Ticket;
+use super::ask::{Callee, Inbound, ask, note_failure};
+use super::exchange::Exchange;
 use crate::app::App;
 use crate::lookup::model;
 use crate::telemetry::Call;
-use crate::upstream::ModelHealth;
-use crate::upstream::{Answer, Failure};
-
-/// A model and how it is doing.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) model: &'a Model,
-    pub(crate) health: &'a Arc<ModelHealth>,
-}
+use crate::upstream::{Failure, UpstreamResponse};
 
 /// Makes the call that has just been noted, and a second one beside it if it is slow: to the same model, or to the next of
 /// `fallbacks` that can be asked. A failure returned is the first call's.
-pub(crate) async fn call_hedged(
+pub(super) async fn call_hedged(
     app: &App,
-    ticket: &mut Ticket,
-    slow: Asked<'_>,
-    fallbacks: &[Arc<str>],
-    request: &Request,
-    headers: &HeaderMap,
+    exchange: &mut Exchange,
+    inbound: Inbound<'_>,
     hedge: Hedge,
-) -> Result<Answer, Failure> {
-    let first = ask(app, slow, request, headers, ticket.trace_context(headers, Call::First));
-    let Some(usual) = slow.health.quantile(request.stream(), hedge.quantile) else { return first.await };
+    slow: Callee<'_>,
+    fallbacks: &[Arc<str>],
+) -> Result<UpstreamResponse, Failure> {
+    let first = ask(app, slow, inbound, exchange.trace_context(inbound.headers, Call::First));
+    let Some(usual) = slow.health.quantile(inbound.request.stream(), hedge.quantile) else { return first.await };
     let began = Instant::now();
     let mut other = None;
     let second = async {
-        let asked = begin(app, ticket, slow, fallbacks, hedge.to).await?;
-        other = Some(asked);
-        tracing::info!(request_id = ticket.public_id(), slow = %slow.model.name, model = %asked.model.name, "second call");
-        let context = ticket.trace_context(headers, Call::Second);
-        Some(ask(app, asked, request, headers, context).await)
+        let callee = begin(app, exchange, slow, fallbacks, hedge.to).await?;
+        other = Some(callee);
+        tracing::info!(request_id = exchange.public_id(), slow = %slow.model.name, model = %callee.model.name, "second call");
+        let context = exchange.trace_context(inbound.headers, Call::Second);
+        Some(ask(app, callee, inbound, context).await)
     };
     let raced = race(first, sleep(usual.max(hedge.min)), second).await;
     let name = &*slow.model.name;
@@ -52,9 +41,9 @@ pub(crate) async fn call_hedged(
         Raced::First(ended, second_failure) => {
             if let (Some(failure), Some(other)) = (second_failure, other) {
                 app.metrics.hedged(name, "failed");
-                fail(app, ticket.public_id(), other, &failure);
-                ticket.second_failed(&failure);
-            } else if ticket.drop_second() {
+                note_failure(app, exchange.public_id(), other, &failure);
+                exchange.second_failed(&failure);
+            } else if exchange.drop_second() {
                 app.metrics.hedged(name, "lost");
             }
             ended
@@ -62,14 +51,11 @@ pub(crate) async fn call_hedged(
         Raced::Second(answer, first_failure) => {
             app.metrics.hedged(name, "won");
             match &first_failure {
-                Some(failure) => {
-                    fail(app, ticket.public_id(), slow, failure);
-                    ticket.attempt_failed(failure);
-                }
+                Some(failure) => note_failure(app, exchange.public_id(), slow, failure),
                 // As long at least: left out, slow answers would make the model look fast.
-                None => slow.health.took(request.stream(), began.elapsed()),
+                None => slow.health.took(inbound.request.stream(), began.elapsed()),
             }
-            ticket.overtaken(first_failure.is_none());
+            exchange.overtaken(first_failure.as_ref());
             Ok(answer)
         }
     }
@@ -78,28 +64,28 @@ pub(crate) async fn call_hedged(
 /// Lets a second call begin, if there are attempts left and the retry budget of the slow model allows.
 async fn begin<'a>(
     app: &'a App,
-    ticket: &mut Ticket,
-    slow: Asked<'a>,
+    exchange: &mut Exchange,
+    slow: Callee<'a>,
     fallbacks: &[Arc<str>],
     to: HedgeTo,
-) -> Option<Asked<'a>> {
-    if ticket.attempts() >= app.config.upstream.max_attempts {
+) -> Option<Callee<'a>> {
+    if exchange.attempts() >= app.config.upstream.max_attempts {
         return None;
     }
     let available = |name: &Arc<str>| {
         let (model, health) = model(app, name).zip(app.health.of(name))?;
-        app.health.is_available(name, Instant::now()).then_some(Asked { model, health })
+        app.health.is_available(name, Instant::now()).then_some(Callee { model, health })
     };
     let next = if to == HedgeTo::Next { fallbacks.iter().find_map(available) } else { None };
-    let asked = next.unwrap_or(slow);
-    let admission = asked.health.enter(Instant::now(), false).await.ok()?;
+    let callee = next.unwrap_or(slow);
+    let admission = callee.health.enter(Instant::now(), false).await.ok()?;
     if !slow.health.may_retry() {
         app.metrics.retry_refused(&slow.model.name);
         return None;
     }
-    ticket.second(asked.model, admission);
-    app.metrics.called(&asked.model.name);
-    Some(asked)
+    exchange.second(callee.model, admission);
+    app.metrics.called(&callee.model.name);
+    Some(callee)
 }
 
 /// How two calls ended. What is not said of one is that it was dropped, or never made.

@@ -31,7 +31,7 @@ pub(crate) struct Upstream {
 }
 
 /// A 2xx answer whose first bytes have arrived.
-pub(crate) enum Answer {
+pub(crate) enum UpstreamResponse {
     Plain { status: StatusCode, headers: HeaderMap, body: Bytes },
     Stream { status: StatusCode, headers: HeaderMap, first: Bytes, rest: BoxStream<'static, Result<Bytes, String>> },
 }
@@ -96,7 +96,7 @@ impl Upstream {
         path: &str,
         headers: &HeaderMap,
         body: Vec<u8>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let url = self.url(format!("{}/{path}", model.base_url.trim_end_matches('/')))?;
         let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").headers(headers.clone());
         let request = signed(request, model, !headers.contains_key(ANTHROPIC_VERSION)).body(body);
@@ -112,7 +112,7 @@ impl Upstream {
         let mut rest = response.bytes_stream().map(|chunk| chunk.map_err(|error| causes(&error))).boxed();
         if status.is_success() && is_event_stream(&headers) {
             let first = self.first_event(&mut rest).await?;
-            return Ok(Answer::Stream { status, headers, first, rest });
+            return Ok(UpstreamResponse::Stream { status, headers, first, rest });
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = self.next(&mut rest, self.config.idle_timeout, "body").await? {
@@ -123,7 +123,7 @@ impl Upstream {
         }
         let body = body.freeze();
         if status.is_success() {
-            Ok(Answer::Plain { status, headers, body })
+            Ok(UpstreamResponse::Plain { status, headers, body })
         } else {
             Err(self.refusal(status, headers, body, false))
         }

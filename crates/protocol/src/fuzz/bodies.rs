@@ -5,7 +5,7 @@ use http::StatusCode;
 use slarouter_text::{Conversation, features};
 
 use super::samples::{ID, MODEL, UPSTREAMS, endpoint, model};
-use crate::bridge::{Bridge, Terms};
+use crate::adapter::{Adapter, AnswerOptions};
 use crate::endpoint::{Endpoint, ModelProtocol, Protocol};
 use crate::fault::Fault;
 use crate::form::Envelope;
@@ -90,19 +90,19 @@ pub fn answer(data: &[u8]) {
     let [first, second, third, body @ ..] = data else { return };
     let endpoint = endpoint(*first);
     let upstream = UPSTREAMS[usize::from(*second) % UPSTREAMS.len()];
-    let bridge = Bridge { endpoint, upstream };
+    let adapter = Adapter { endpoint, upstream };
     let status = StatusCode::from_u16(400 + u16::from(*third)).unwrap_or_default();
-    error(bridge, status, body);
+    error(adapter, status, body);
     if let Some(status) = error_status(body) {
         assert!(!status.is_success(), "{status}");
     }
     if endpoint.upstream_path(upstream).is_none() {
         return;
     }
-    let sound = bridge.fault(body, Scanned::of(body).is_ok()).is_none();
+    let sound = adapter.fault(body, Scanned::of(body).is_ok()).is_none();
     let envelope = Envelope { id: ID.to_owned(), model: MODEL.to_owned(), created: 7, echo: Vec::new() };
-    let terms = Terms { envelope, wants_usage: false, wants_metadata: true };
-    let written = bridge.plain(body, &terms, |usage| {
+    let options = AnswerOptions { envelope, wants_usage: false, wants_metadata: true };
+    let written = adapter.plain(body, &options, |usage| {
         let cost = usage.map_or(0.0, |usage| usage.output_tokens as f64);
         (Some(cost), Some(br#"{"route":"default"}"#.to_vec()))
     });
@@ -126,8 +126,8 @@ pub fn answer(data: &[u8]) {
 }
 
 /// An error keeps its message on its way to any protocol.
-fn error(bridge: Bridge, status: StatusCode, body: &[u8]) {
-    let shown = bridge.error(status, &Bytes::copy_from_slice(body));
+fn error(adapter: Adapter, status: StatusCode, body: &[u8]) {
+    let shown = adapter.error(status, &Bytes::copy_from_slice(body));
     let Some(fault) = Fault::read(body) else { return };
     for protocol in [Protocol::Chat, Protocol::Responses, Protocol::Messages] {
         let again = Fault::read(fault.write(protocol, status).as_bytes());

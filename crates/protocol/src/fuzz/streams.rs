@@ -1,7 +1,7 @@
 //! Streams: passed on or translated, cut anywhere.
 
 use super::samples::{ENDPOINTS, ID, MODEL, UPSTREAMS};
-use crate::bridge::{Bridge, Terms};
+use crate::adapter::{Adapter, AnswerOptions};
 use crate::endpoint::Protocol;
 use crate::form::Envelope;
 use crate::json::{self, Object};
@@ -15,7 +15,7 @@ const SHORT: usize = 2_048;
 
 #[derive(Clone, Copy)]
 struct Setting {
-    bridge: Bridge,
+    adapter: Adapter,
     wants_usage: bool,
     wants_metadata: bool,
     breaks: bool,
@@ -38,7 +38,7 @@ impl Finish for Closing {
 pub fn stream(data: &[u8]) {
     let [first, second, third, bytes @ ..] = data else { return };
     let setting = Setting {
-        bridge: Bridge {
+        adapter: Adapter {
             endpoint: ENDPOINTS[usize::from(first & 15) % 3],
             upstream: UPSTREAMS[usize::from(first >> 4) % UPSTREAMS.len()],
         },
@@ -56,8 +56,8 @@ pub fn stream(data: &[u8]) {
         assert_eq!(String::from_utf8_lossy(&cut), String::from_utf8_lossy(&whole), "cut at every {step}");
         assert_eq!(format!("{summary:?}"), said, "cut at every {step}");
     }
-    honest(setting.bridge.endpoint.protocol(), &whole, &summary, setting.bridge);
-    if summary.complete && setting.bridge.endpoint.passes(setting.bridge.upstream) {
+    honest(setting.adapter.endpoint.protocol(), &whole, &summary, setting.adapter);
+    if summary.complete && setting.adapter.endpoint.passes(setting.adapter.upstream) {
         let (again, _) = run(Setting { breaks: false, ..setting }, &whole, whole.len().max(1));
         assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&whole), "not the same a second time");
     }
@@ -66,8 +66,8 @@ pub fn stream(data: &[u8]) {
 
 fn run(setting: Setting, bytes: &[u8], step: usize) -> (Vec<u8>, StreamSummary) {
     let envelope = Envelope { id: ID.to_owned(), model: MODEL.to_owned(), created: 7, echo: Vec::new() };
-    let terms = Terms { envelope, wants_usage: setting.wants_usage, wants_metadata: setting.wants_metadata };
-    let mut relay = setting.bridge.stream(terms);
+    let options = AnswerOptions { envelope, wants_usage: setting.wants_usage, wants_metadata: setting.wants_metadata };
+    let mut relay = setting.adapter.stream(options);
     let (closing, mut out) = (Closing(setting.wants_metadata), Vec::new());
     for piece in bytes.chunks(step) {
         relay.push(piece, &closing, &mut out);
@@ -78,7 +78,7 @@ fn run(setting: Setting, bytes: &[u8], step: usize) -> (Vec<u8>, StreamSummary) 
 }
 
 /// Whole events only, and an end that says what it was: a good one for a whole answer, an error for any other, never both.
-fn honest(protocol: Protocol, out: &[u8], summary: &StreamSummary, bridge: Bridge) {
+fn honest(protocol: Protocol, out: &[u8], summary: &StreamSummary, adapter: Adapter) {
     let mut splitter = Splitter::new(MAX_EVENT);
     splitter.feed(out);
     splitter.close();
@@ -107,7 +107,7 @@ fn honest(protocol: Protocol, out: &[u8], summary: &StreamSummary, bridge: Bridg
     let out = String::from_utf8_lossy(out);
     if summary.complete {
         // A chat upstream that leaves out `[DONE]` is believed once every choice has its reason to end.
-        let needs_end = protocol != Protocol::Chat || !bridge.endpoint.passes(bridge.upstream);
+        let needs_end = protocol != Protocol::Chat || !adapter.endpoint.passes(adapter.upstream);
         assert!(ended || !needs_end, "a whole answer without its end: {out}");
         assert!(!failed, "a whole answer with an error: {out}");
     } else {

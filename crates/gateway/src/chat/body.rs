@@ -1,5 +1,6 @@
-//! A stream on its way through: bytes are rewritten where they must be, metered, and ended honestly.
+//! The body of a streamed answer: bytes are rewritten where they must be, metered, and ended honestly.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,16 +11,20 @@ use slarouter_protocol::Usage;
 use slarouter_protocol::relay::{End, Finish, Relay};
 use tokio::time::timeout;
 
-use super::ticket::Ticket;
+use super::exchange::Exchange;
 
-struct Passage {
-    ticket: Ticket,
+/// The body for the client. Dropping it, as happens when the client goes away, drops the upstream call with it and logs
+/// the outcome.
+pub(super) struct ResponseBody {
+    exchange: Exchange,
     status: StatusCode,
     first: Option<Bytes>,
     rest: BoxStream<'static, Result<Bytes, String>>,
     /// `None` once the end has been written.
     relay: Option<Box<dyn Relay>>,
+    /// Longest pause between two pieces of the upstream's stream.
     idle: Duration,
+    /// Whether the client gets the `slarouter` object.
     metadata: bool,
     /// Bytes that may still come.
     left: usize,
@@ -27,40 +32,42 @@ struct Passage {
 
 /// Costs and metadata of the stream, asked for when its usage is known.
 struct Closing<'a> {
-    ticket: &'a Ticket,
+    exchange: &'a Exchange,
     metadata: bool,
 }
 
 impl Finish for Closing<'_> {
     fn cost(&self, usage: &Usage) -> Option<f64> {
-        self.ticket.shown_cost(Some(usage))
+        self.exchange.shown_cost(Some(usage))
     }
 
     fn metadata(&self, cost: Option<f64>) -> Option<Vec<u8>> {
-        self.metadata.then(|| self.ticket.metadata(cost.or_else(|| self.ticket.shown_cost(None))))
+        self.metadata.then(|| self.exchange.metadata(cost.or_else(|| self.exchange.shown_cost(None))))
     }
 }
 
-/// The body for the client. Dropping it, as happens when the client goes away, drops the upstream call with it and logs
-/// the outcome.
-pub(super) fn stream(
-    ticket: Ticket,
-    status: StatusCode,
-    first: Bytes,
-    rest: BoxStream<'static, Result<Bytes, String>>,
-    relay: Box<dyn Relay>,
-    metadata: bool,
-    idle: Duration,
-) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + use<> {
-    let left = ticket.app().config.upstream.max_stream_bytes;
-    let passage = Passage { ticket, status, first: Some(first), rest, relay: Some(relay), idle, metadata, left };
-    stream::unfold(passage, |mut passage| async move {
-        let bytes = passage.next().await?;
-        Some((Ok(bytes), passage))
-    })
-}
+impl ResponseBody {
+    /// The tuple has the first bytes of the upstream's answer, and those that follow.
+    pub(super) fn new(
+        exchange: Exchange,
+        status: StatusCode,
+        (first, rest): (Bytes, BoxStream<'static, Result<Bytes, String>>),
+        relay: Box<dyn Relay>,
+        metadata: bool,
+    ) -> Self {
+        let app = exchange.app();
+        let (idle, left) = (app.upstream.idle_timeout(), app.config.upstream.max_stream_bytes);
+        Self { exchange, status, first: Some(first), rest, relay: Some(relay), idle, metadata, left }
+    }
 
-impl Passage {
+    /// The bytes as they go to the client.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
+        stream::unfold(self, |mut body| async move {
+            let bytes = body.next().await?;
+            Some((Ok(bytes), body))
+        })
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
         loop {
@@ -82,10 +89,10 @@ impl Passage {
                 },
                 other => other,
             };
-            if let (Some(trace), Ok(Some(bytes))) = (self.ticket.trace(), &chunk) {
+            if let (Some(trace), Ok(Some(bytes))) = (self.exchange.trace(), &chunk) {
                 trace.chunk(bytes);
             }
-            let closing = Closing { ticket: &self.ticket, metadata: self.metadata };
+            let closing = Closing { exchange: &self.exchange, metadata: self.metadata };
             let end = match chunk {
                 Ok(Some(chunk)) => {
                     relay.push(&chunk, &closing, &mut out);
@@ -99,13 +106,13 @@ impl Passage {
             };
             let summary = self.relay.take()?.finish(end, &closing, &mut out);
             tracing::debug!(
-                request_id = self.ticket.public_id(),
+                request_id = self.exchange.public_id(),
                 upstream_id = summary.upstream_id,
                 finish_reason = summary.finish_reason_seen,
                 done = summary.done_seen,
                 "stream ended"
             );
-            self.ticket.finish(self.status, summary.complete, summary.usage, summary.error);
+            self.exchange.finish(self.status, summary.complete, summary.usage, summary.error);
             return (!out.is_empty()).then(|| out.into());
         }
     }

@@ -14,7 +14,7 @@ use crate::usage::Usage;
 
 /// What lies between a client and the upstream that answers it.
 #[derive(Clone, Copy, Debug)]
-pub struct Bridge {
+pub struct Adapter {
     /// Where the client asked.
     pub endpoint: Endpoint,
     /// What the model's provider speaks.
@@ -23,7 +23,7 @@ pub struct Bridge {
 
 /// How an answer is to be written for the client.
 #[derive(Debug)]
-pub struct Terms {
+pub struct AnswerOptions {
     /// What the gateway puts around the answer.
     pub envelope: Envelope,
     /// Whether the client asked for the usage at the end of a chat stream.
@@ -34,7 +34,7 @@ pub struct Terms {
 
 /// An answer for the client.
 #[derive(Debug)]
-pub struct Written {
+pub struct ClientAnswer {
     /// In the client's protocol.
     pub body: Vec<u8>,
     /// What the upstream reported; `None` if nothing.
@@ -45,9 +45,9 @@ pub struct Written {
     pub cost: Option<f64>,
 }
 
-// === impl Bridge ===
+// === impl Adapter ===
 
-impl Bridge {
+impl Adapter {
     fn passes(self) -> bool {
         self.endpoint.passes(self.upstream)
     }
@@ -70,10 +70,10 @@ impl Bridge {
     pub fn plain(
         self,
         body: &[u8],
-        terms: &Terms,
+        options: &AnswerOptions,
         close: impl FnOnce(Option<&Usage>) -> (Option<f64>, Option<Vec<u8>>),
-    ) -> Result<Written, String> {
-        let envelope = &terms.envelope;
+    ) -> Result<ClientAnswer, String> {
+        let envelope = &options.envelope;
         let (translated, usage, id);
         let scanned = if self.passes() {
             let scanned = Scanned::of(body).map_err(|error| error.to_string())?;
@@ -95,12 +95,12 @@ impl Bridge {
             cost: cost.filter(|_| usage.is_some()),
             metadata: metadata.as_deref(),
         };
-        Ok(Written { body: scanned.rewrite(&rewrite), usage, id, cost })
+        Ok(ClientAnswer { body: scanned.rewrite(&rewrite), usage, id, cost })
     }
 
     /// What takes a stream from the upstream to the client.
-    pub fn stream(self, terms: Terms) -> Box<dyn Relay> {
-        let Terms { envelope, wants_usage, wants_metadata } = terms;
+    pub fn stream(self, options: AnswerOptions) -> Box<dyn Relay> {
+        let AnswerOptions { envelope, wants_usage, wants_metadata } = options;
         let protocol = self.endpoint.protocol();
         if !self.passes() {
             return Box::new(Translator::new(reader(self.upstream.wire()), writer(protocol, wants_usage), envelope));

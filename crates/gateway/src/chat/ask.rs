@@ -1,0 +1,105 @@
+//! One call to one model: what goes to its upstream, and whether what comes back is an answer.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use slarouter_config::Model;
+use slarouter_protocol::Endpoint;
+use slarouter_protocol::adapter::Adapter;
+use slarouter_protocol::pass::{Scanned, first_error};
+use slarouter_protocol::request::Request;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::upstream::{ANTHROPIC_VERSION, Failure, ModelHealth, Upstream, UpstreamResponse};
+
+/// A model that is called, and how it is doing.
+#[derive(Clone, Copy)]
+pub(crate) struct Callee<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) health: &'a Arc<ModelHealth>,
+}
+
+/// A request as it came in: the same for all calls that are made for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Inbound<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// Takes note of a failed call, but for the circuit.
+pub(super) fn note_failure(app: &App, request_id: String, Callee { model, health }: Callee<'_>, failure: &Failure) {
+    app.metrics.failure(&model.name, failure.kind());
+    tracing::warn!(request_id, model = %model.name, %failure, "attempt failed");
+    if let Some(pause) = failure.pause() {
+        health.rest(Instant::now(), pause);
+    }
+}
+
+/// One call: an answer that is one, or its first events. `context` are the headers that say which trace it belongs to.
+pub(super) async fn ask(
+    app: &App,
+    Callee { model, health }: Callee<'_>,
+    inbound: Inbound<'_>,
+    context: HeaderMap,
+) -> Result<UpstreamResponse, Failure> {
+    let began = Instant::now();
+    let endpoint = inbound.request.endpoint();
+    let answer = send(app, model, inbound, context).await?;
+    let answer = sound(&app.upstream, answer, Adapter { endpoint, upstream: model.protocol })?;
+    if app.config.upstream.hedge.is_some() {
+        health.took(inbound.request.stream(), began.elapsed());
+    }
+    Ok(answer)
+}
+
+async fn send(
+    app: &App,
+    model: &Model,
+    Inbound { request, headers }: Inbound<'_>,
+    context: HeaderMap,
+) -> Result<UpstreamResponse, Failure> {
+    let endpoint = request.endpoint();
+    let Some(path) = endpoint.upstream_path(model.protocol) else {
+        return Err(Failure::Broken("the provider has nothing like this".to_owned()));
+    };
+    // Such a model is not asked in the first place.
+    let body = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    let mut forwarded = forwarded(headers, endpoint, model);
+    forwarded.extend(context);
+    app.upstream.call(model, path, &forwarded, body).await
+}
+
+/// Those of the client's headers that go to the upstream.
+pub(crate) fn forwarded(headers: &HeaderMap, endpoint: Endpoint, model: &Model) -> HeaderMap {
+    let mut forwarded = HeaderMap::new();
+    if endpoint == Endpoint::Messages && endpoint.passes(model.protocol) {
+        for name in [ANTHROPIC_VERSION, "anthropic-beta"] {
+            for value in headers.get_all(name) {
+                forwarded.append(HeaderName::from_static(name), value.clone());
+            }
+        }
+    }
+    forwarded
+}
+
+/// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
+fn sound(upstream: &Upstream, answer: UpstreamResponse, adapter: Adapter) -> Result<UpstreamResponse, Failure> {
+    let (headers, error) = match &answer {
+        UpstreamResponse::Plain { headers, body, .. } => {
+            let scanned = Scanned::of(body).ok();
+            let error = scanned.as_ref().and_then(Scanned::error_status).map(|status| (status, body.clone()));
+            if error.is_none()
+                && let Some(fault) = adapter.fault(body, scanned.is_some())
+            {
+                return Err(Failure::Broken(fault));
+            }
+            (headers, error)
+        }
+        UpstreamResponse::Stream { headers, first, .. } => (headers, first_error(first)),
+    };
+    let Some((status, body)) = error else { return Ok(answer) };
+    let mut headers = headers.clone();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Err(upstream.refusal(status, headers, body, true))
+}

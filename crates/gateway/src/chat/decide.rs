@@ -1,0 +1,188 @@
+//! The decision for a request, and its record in the log.
+
+use std::sync::Arc;
+
+use slarouter_config::Model;
+use slarouter_core::{AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, Reason, Saving, Timestamp};
+use slarouter_learner::Snapshot;
+use slarouter_protocol::outline::Outline;
+use slarouter_protocol::request::AnswerLength;
+use slarouter_store::{DecisionRecord, Entry};
+use slarouter_text::Conversation;
+use tokio::time::Instant;
+
+use super::estimate::estimate;
+use super::fallible::{Choice, choose};
+use crate::admission::auth::Caller;
+use crate::admission::limits::{self, Hold};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::lookup::{Target, model, unknown};
+use crate::sessions::Session;
+
+/// What a decision is made from.
+pub(crate) struct DecisionInput<'a> {
+    /// The model or route that was asked for.
+    pub(crate) name: &'a str,
+    /// What that name means to the caller.
+    pub(crate) target: &'a Target<'a>,
+    /// Models that are not to be chosen.
+    pub(crate) excluded: &'a [&'a str],
+    pub(crate) outline: Outline<'a>,
+    /// Whether what is learnt of the answers counts for a route.
+    pub(crate) routes: bool,
+    /// How long the answer may be.
+    pub(crate) answer: AnswerLength,
+    /// The conversation that the request goes on with.
+    pub(crate) session: Option<&'a Session>,
+}
+
+/// A decision that has been logged.
+pub(crate) struct Decided {
+    /// When it was made: the prices of that moment count.
+    pub(crate) time: Timestamp,
+    pub(crate) route: Arc<str>,
+    pub(crate) decision: Decision,
+    /// Tokens of the request, estimated.
+    pub(crate) input_tokens: f64,
+    /// Whether it was drawn for audit.
+    pub(crate) audited: bool,
+    /// USD that a satisfied answer is worth, where the policy has such a price.
+    pub(crate) satisfaction_price: Option<f64>,
+    /// What was wrong with the learning when it was made.
+    pub(crate) degraded: Option<&'static str>,
+    /// What the caller's limits hold for it until its outcome is known.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// What all ways to decide look at.
+struct Basis<'a> {
+    app: &'a App,
+    snapshot: &'a Snapshot,
+    context: Context<'a>,
+    time: Timestamp,
+}
+
+/// What one of them came to.
+struct Chosen {
+    route: Arc<str>,
+    decision: Decision,
+    audit: AuditDraw,
+    /// The learnt state could not be used.
+    failed: bool,
+}
+
+/// Makes the decision and logs it. That the learning is in trouble fails no request.
+pub(crate) async fn decide(
+    app: &App,
+    caller: &Caller,
+    id: DecisionId,
+    input: DecisionInput<'_>,
+) -> Result<Decided, ApiError> {
+    let conversation = Conversation::from_messages(&input.outline.messages, input.outline.tools)
+        .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
+    let input_tokens = f64::from(conversation.input_tokens());
+    let hold = match &*caller.meters {
+        [] => None,
+        meters => {
+            let most = estimate(app, input.target, input_tokens, input.answer);
+            Some(limits::admit(&app.journal, app.clock.now(), meters, &most)?)
+        }
+    };
+    // Nobody decides on a pinned request, so it does not wait for a slow encoder.
+    let free_only = matches!(input.target, Target::Model(_));
+    let mut features = app.features.of(&conversation, free_only, &app.metrics).await;
+    let snapshot = app.published.load();
+    let mut degraded = app.trouble();
+    let time = app.clock.now();
+    let context = Context { features: &features, input_tokens, excluded: input.excluded };
+    let basis = Basis { app, snapshot: &snapshot, context, time };
+    let Chosen { route, decision, audit, failed } = match input.target {
+        Target::Route(route) => basis.routed(id, route, &input)?,
+        Target::Model(model) if input.routes => basis.pinned(model),
+        Target::Model(model) => basis.lone(model),
+    };
+    if failed {
+        degraded = Some("state");
+        // They may be what is wrong.
+        features.clear();
+    }
+    if let Some(reason) = degraded {
+        app.metrics.degraded(reason);
+    }
+    if audit.drawn {
+        app.metrics.drawn(&route);
+    }
+    let satisfaction_price = snapshot.routes.get(&route).and_then(|router| match router.policy() {
+        AnyPolicy::Certified(policy) => Some(policy.satisfaction_price()),
+        _ => None,
+    });
+    let record = DecisionRecord {
+        id,
+        time,
+        route: route.clone(),
+        decision: decision.clone(),
+        features,
+        feature_version: app.features.id().version,
+        input_tokens,
+        state_seq: snapshot.seq,
+        prompt: app.config.store.keep_prompts.then(|| input.outline.messages.into_owned()),
+        audit,
+    };
+    app.journal.log(Entry::Decision(record));
+    Ok(Decided { time, route, decision, input_tokens, audited: audit.drawn, satisfaction_price, degraded, hold })
+}
+
+impl Basis<'_> {
+    /// By the policy of a route. A conversation that goes on stays on its model, if there is no reason to move.
+    fn routed(&self, id: DecisionId, route: &Arc<str>, input: &DecisionInput<'_>) -> Result<Chosen, ApiError> {
+        let Self { app, snapshot, context, time } = self;
+        let settings = app.config.routes.get(route).ok_or_else(|| unknown(input.name))?;
+        let saving = input.session.and_then(|session| {
+            let tokens = app.sessions.cached(session, context.input_tokens, Instant::now());
+            let usd = model(app, &session.model)?.prices.at(*time).saving(tokens);
+            Some(Saving { model: &session.model, usd })
+        });
+        let Choice { decision, audit, failed } = choose(app, snapshot, (route, settings), id, context, saving);
+        let router = snapshot.routes.get(route).filter(|_| !failed);
+        let stays = input.session.and_then(|session| router?.stay(&decision, &session.model, input.excluded));
+        Ok(Chosen { route: route.clone(), decision: stays.unwrap_or(decision), audit, failed })
+    }
+
+    /// A pinned request belongs to the first route that has its model, the default one before the others; only for its records.
+    fn pinned(&self, model: &Model) -> Chosen {
+        let Self { app, snapshot, context, .. } = self;
+        let routes = std::iter::once(&app.config.default_route).chain(app.config.routes.keys());
+        for route in routes {
+            let decision = snapshot.routes.get(route).and_then(|router| router.pinned(&model.name, context));
+            if let Some(decision) = decision {
+                return Chosen { route: route.clone(), decision, audit: AuditDraw::default(), failed: false };
+            }
+        }
+        self.lone(model)
+    }
+
+    /// The decision for a model in no route, or for what says nothing of its answers: embeddings, bare completions.
+    fn lone(&self, model: &Model) -> Chosen {
+        let candidate = Candidate {
+            model: model.name.clone(),
+            probability: 1.0,
+            satisfaction: 0.5,
+            cost: model.prices.at(self.time).list().cost(self.context.input_tokens, 0.0),
+            ..Candidate::default()
+        };
+        let decision = Decision { candidates: vec![candidate], chosen: 0, reason: Reason::Pinned };
+        Chosen { route: "".into(), decision, audit: AuditDraw::default(), failed: false }
+    }
+}
+
+/// The candidates of a decision as clients see them.
+pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
+    let candidate = |c: &Candidate| {
+        serde_json::json!({
+            "model": &*c.model, "probability": c.probability,
+            "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": c.cost,
+        })
+    };
+    decision.candidates.iter().map(candidate).collect()
+}

@@ -1,0 +1,84 @@
+//! The headers of an answer: the upstream's, and what the gateway says of its decision.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use slarouter_core::DecisionId;
+
+use super::exchange::Exchange;
+use crate::app::App;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What Anthropic's SDKs read.
+pub(super) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+pub(super) const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-id");
+pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");
+pub(super) const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route");
+pub(super) const DECISION: HeaderName = HeaderName::from_static("x-slarouter-decision");
+pub(super) const AUDIT: HeaderName = HeaderName::from_static("x-slarouter-audit");
+pub(super) const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
+/// How long to wait, in milliseconds: OpenAI sends it beside `retry-after`.
+pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+pub(super) const DEGRADED: HeaderName = HeaderName::from_static("x-slarouter-degraded");
+pub(super) const FEEDBACK_TOKEN: HeaderName = HeaderName::from_static("x-slarouter-feedback-token");
+pub(super) const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
+
+/// Passes the upstream's headers on, but for those that belong to one connection or that we set ourselves.
+pub(crate) fn keep(to: &mut HeaderMap, from: &HeaderMap) {
+    for (name, value) in from {
+        let own = [
+            header::CONNECTION,
+            header::CONTENT_LENGTH,
+            header::DATE,
+            header::SET_COOKIE,
+            header::TRANSFER_ENCODING,
+            header::UPGRADE,
+            header::TRAILER,
+            REQUEST_ID,
+            ANTHROPIC_REQUEST_ID,
+        ];
+        let hop =
+            name == "keep-alive" || name.as_str().starts_with("proxy-") || name.as_str().starts_with("x-slarouter-");
+        if !own.contains(name) && !hop {
+            to.append(name.clone(), value.clone());
+        }
+    }
+    // `into_response` had put a type of its own first.
+    if let Some(kind) = from.get(header::CONTENT_TYPE) {
+        to.insert(header::CONTENT_TYPE, kind.clone());
+    }
+}
+
+/// Says what was decided, and which model answered.
+pub(super) fn describe(headers: &mut HeaderMap, exchange: &Exchange, upstream_id: Option<&str>) {
+    set(headers, MODEL, exchange.model());
+    if !exchange.route().is_empty() {
+        set(headers, ROUTE, exchange.route());
+    }
+    set(headers, DECISION, exchange.reason().as_str());
+    if let Some(reason) = exchange.degraded() {
+        set(headers, DEGRADED, reason);
+    }
+    give_token(exchange.app(), exchange.id(), headers);
+    if exchange.is_audited() {
+        set(headers, AUDIT, "1");
+    }
+    if let Some(id) = upstream_id {
+        set(headers, UPSTREAM_ID, id);
+    }
+}
+
+/// Puts the token for this decision into the answer, if the gateway gives any.
+fn give_token(app: &App, id: DecisionId, headers: &mut HeaderMap) {
+    if let Some(signer) = &app.signer
+        && let Ok(mut token) = HeaderValue::from_str(&signer.sign(id, app.clock.now()))
+    {
+        token.set_sensitive(true);
+        headers.insert(FEEDBACK_TOKEN, token);
+    }
+}
+
+/// Sets a header; a value that no header can hold is left out.
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,54 @@
+//! What the client gets where no model answered.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use slarouter_protocol::Protocol;
+use slarouter_protocol::adapter::Adapter;
+
+use super::exchange::Exchange;
+use super::headers::{RETRY_AFTER_MS, describe};
+use crate::error::{ApiError, SHOULD_RETRY};
+use crate::upstream::Failure;
+
+/// All attempts failed: the last failure, as the upstream put it.
+pub(super) fn refuse(mut exchange: Exchange, failure: Failure) -> Response {
+    let adapter = Adapter { endpoint: exchange.endpoint(), upstream: exchange.upstream() };
+    let protocol = exchange.endpoint().protocol();
+    let mut response = failed(&failure, adapter, protocol);
+    describe(response.headers_mut(), &exchange, None);
+    exchange.finish(response.status(), false, None, Some(failure.to_string()));
+    response
+}
+
+/// The answer to a call that failed, as the upstream put it where it did.
+pub(crate) fn failed(failure: &Failure, adapter: Adapter, protocol: Protocol) -> Response {
+    let mut response = match failure {
+        Failure::Status { status, headers, body, retry_after, .. } => {
+            let mut response = (*status, adapter.error(*status, body)).into_response();
+            for name in [header::CONTENT_TYPE, RETRY_AFTER_MS] {
+                if let Some(value) = headers.get(&name) {
+                    response.headers_mut().insert(name, value.clone());
+                }
+            }
+            // In seconds, as the client does not see the clock that a date was written by.
+            if let Some(wait) = retry_after {
+                let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response
+        }
+        Failure::Timeout(_) => {
+            ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", failure.to_string()).respond(protocol)
+        }
+        Failure::Busy => ApiError::unavailable("upstream_busy", failure.to_string()).respond(protocol),
+        Failure::Unreachable(_) | Failure::Broken(_) => {
+            let code = if matches!(failure, Failure::Broken(_)) { "upstream_broken" } else { "upstream_unreachable" };
+            ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).respond(protocol)
+        }
+    };
+    // Our retries are spent; more by the SDK would only multiply them.
+    if !matches!(failure, Failure::Busy) {
+        response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    response
+}
