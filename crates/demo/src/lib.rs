@@ -2,12 +2,13 @@
 //!
 //! All on loopback. The models and users are simulated; the gateway, its store and its learning are what production runs.
 
+mod options;
 mod stats;
 mod users;
 mod view;
 mod zoo;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,25 +18,9 @@ use slarouter_gateway::Gateway;
 use slarouter_lab::simulate::World;
 use tokio::time::Instant;
 
+pub use options::DemoOptions;
 use stats::Stats;
 pub use stats::Summary;
-
-/// How the demo runs.
-#[derive(Clone, Debug)]
-pub struct DemoOptions {
-    /// Stop after so many requests; `None` runs until the viewer stops it.
-    pub requests: Option<u64>,
-    /// Seed of the world and of the gateway's draws.
-    pub seed: u64,
-    /// Requests per second.
-    pub rate: f64,
-    /// Share of the answers that users rate.
-    pub feedback_rate: f64,
-    /// The satisfaction target.
-    pub alpha: f64,
-    /// Folder for the database; `None` takes one that is removed at the end.
-    pub data: Option<PathBuf>,
-}
 
 /// Runs the demo to its end and sums up. With `live`, draws on the terminal and stops on q, Esc or Ctrl-C.
 ///

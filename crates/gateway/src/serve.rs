@@ -1,8 +1,8 @@
 //! Starting, reloading and stopping: listeners, and the tasks that run beside requests.
 
 mod fixed;
-mod front;
 mod gateway;
+mod listener;
 mod reload;
 mod reprice;
 mod server;

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
-use super::{front, server};
+use super::{listener, server};
 use crate::admission::auth::Auth;
 use crate::admission::keys::KeyBook;
 use crate::admission::limits::Meters;
@@ -203,20 +203,26 @@ impl Gateway {
         let learner = tokio::spawn(watched(learner, app.stuck.clone()));
         let addr = local_addr(&public, app.config.server.listen);
         let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
-        let public_front = Arc::new(ArcSwap::from_pointee(front::public(&app, tls.clone())));
+        let public_listener = Arc::new(ArcSwap::from_pointee(listener::public(&app, tls.clone())));
         let pricing_stops = serving.clone();
-        let server = tokio::spawn(server::serve(public, public_front.clone(), serving));
+        let server = tokio::spawn(server::serve(public, public_listener.clone(), serving));
         let operator = operator.map(|operator| {
-            let front = Arc::new(ArcSwap::from_pointee(front::operator(&app, tls)));
-            (front.clone(), tokio::spawn(server::serve(operator, front, operating)))
+            let shared = Arc::new(ArcSwap::from_pointee(listener::operator(&app, tls)));
+            (shared.clone(), tokio::spawn(server::serve(operator, shared, operating)))
         });
-        let (operator_front, operator) = operator.unzip();
+        let (operator_listener, operator) = operator.unzip();
         let checks = Checks::start(&app.config, &app.health, &app.upstream, &app.metrics);
         let live = Arc::new(ArcSwap::new(app));
         let logged = Arc::new(logged);
         let pricing = tokio::spawn(reprice::keep_in_force(live.clone(), logged.clone(), pricing_stops));
-        let reloader =
-            Reloader { live: live.clone(), publisher, public: public_front, operator: operator_front, checks, logged };
+        let reloader = Reloader {
+            live: live.clone(),
+            publisher,
+            public: public_listener,
+            operator: operator_listener,
+            checks,
+            logged,
+        };
         let reloader = tokio::spawn(reloader.run(orders, reloading));
         Self {
             addr,

@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::reprice::LoggedRoutes;
-use super::server::Front;
-use super::{fixed, front, reprice};
+use super::server::Listener;
+use super::{fixed, listener, reprice};
 use crate::admission::auth::Auth;
 use crate::admission::token::Signer;
 use crate::app::App;
@@ -39,8 +39,8 @@ pub(crate) struct Reloader {
     pub(crate) live: Arc<ArcSwap<App>>,
     /// Where the learner publishes.
     pub(crate) publisher: watch::Sender<Arc<Publisher>>,
-    pub(crate) public: Arc<ArcSwap<Front>>,
-    pub(crate) operator: Option<Arc<ArcSwap<Front>>>,
+    pub(crate) public: Arc<ArcSwap<Listener>>,
+    pub(crate) operator: Option<Arc<ArcSwap<Listener>>>,
     /// Of the configuration in force.
     pub(crate) checks: Checks,
     pub(crate) logged: Arc<LoggedRoutes>,
@@ -115,9 +115,9 @@ impl Reloader {
         let app = Arc::new(next(&old, sound.config, sound.upstream, published));
         app.auth.reload(&app.config, &stored, app.clock.now());
         *keyed = app.config.clone();
-        self.public.store(Arc::new(front::public(&app, sound.tls.clone())));
+        self.public.store(Arc::new(listener::public(&app, sound.tls.clone())));
         if let Some(operator) = &self.operator {
-            operator.store(Arc::new(front::operator(&app, sound.tls)));
+            operator.store(Arc::new(listener::operator(&app, sound.tls)));
         }
         app.metrics.configured(app.clock.now());
         let reloaded = Reloaded { models: app.config.models.len(), routes: app.config.routes.len() };

@@ -24,9 +24,9 @@ use crate::admission::auth::Peer;
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Limits of a listener.
+/// ConnectionLimits of a listener.
 #[derive(Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct ConnectionLimits {
     /// As they were when the listener began.
     pub(crate) connections: usize,
     pub(crate) max_header_bytes: usize,
@@ -35,16 +35,16 @@ pub(crate) struct Limits {
 }
 
 /// What answers at a listener; a reload puts another in its place.
-pub(crate) struct Front {
+pub(crate) struct Listener {
     pub(crate) paths: Router,
     /// For connections to come.
     pub(crate) tls: Option<TlsAcceptor>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: ConnectionLimits,
 }
 
 /// Serves until `stop` says so, then lets open requests finish for as long as the grace period lasts.
-pub(crate) async fn serve(listener: TcpListener, front: Arc<ArcSwap<Front>>, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(front.load().limits.connections));
+pub(crate) async fn serve(listener: TcpListener, live: Arc<ArcSwap<Listener>>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(live.load().limits.connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     while !*stop.borrow() {
@@ -66,12 +66,12 @@ pub(crate) async fn serve(listener: TcpListener, front: Arc<ArcSwap<Front>>, mut
         };
         // Small events must go out at once; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
-        let (limits, tls) = (front.load().limits, front.load().tls.clone());
-        let front = front.clone();
+        let (limits, tls) = (live.load().limits, live.load().tls.clone());
+        let live = live.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip()));
             // Looked up for each request: connections outlive configurations.
-            front.load().paths.clone().oneshot(request)
+            live.load().paths.clone().oneshot(request)
         });
         let (builder, watcher) = (builder(&limits), graceful.watcher());
         connections.spawn(async move {
@@ -93,14 +93,14 @@ pub(crate) async fn serve(listener: TcpListener, front: Arc<ArcSwap<Front>>, mut
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    if tokio::time::timeout(front.load().limits.grace, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(live.load().limits.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("the grace period is over: open requests are cut off");
         // Waited for, so that their outcomes are in the log before it closes.
         connections.shutdown().await;
     }
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // What is over the limit, but not by far, gets an answer with a body: `head.rs`.
     let header_bytes = limits.max_header_bytes * 2;

@@ -274,7 +274,8 @@ fn signed(mut request: reqwest::RequestBuilder, model: &Model, version: bool) ->
     if anthropic && version { request.header(ANTHROPIC_VERSION, messages::VERSION) } else { request }
 }
 
-/// Whether a line of data is followed by a blank line, in any of the three line ends; comments alone do not count.
+/// Whether a blank line, in any of the three line ends, follows the word `data`. Comments that do not hold it do not count; what
+/// holds it and is no event only ends the wait sooner.
 fn has_event(bytes: &[u8]) -> bool {
     let data = memchr::memmem::find(bytes, b"data");
     data.is_some_and(|at| {

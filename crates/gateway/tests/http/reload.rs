@@ -290,7 +290,7 @@ async fn a_bad_file_changes_nothing_and_is_explained() {
         ),
         ("[server".to_owned(), ":1:"),
         (file.replace("[routes.default]", "[routes.default]\nwarm_start = \"/none/warm.bin\""), "/none/warm.bin"),
-        (file.replace("admin_keys", "x_keys"), "unknown key `x_keys`: did you mean `api_keys`?"),
+        (file.replace("admin_keys", "admin_key"), "unknown key `admin_key`: did you mean `admin_keys`?"),
     ] {
         rig.write(&text);
         let (status, body) = rig.post_reload(ADMIN).await;

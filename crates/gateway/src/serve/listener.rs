@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;
 
-use super::server::{Front, Limits};
+use super::server::{ConnectionLimits, Listener};
 use crate::api;
 use crate::app::App;
 
 /// The public listener's side of a configuration.
-pub(crate) fn public(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Front {
-    Front { paths: api::public(app.clone()), tls, limits: limits(app) }
+pub(crate) fn public(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Listener {
+    Listener { paths: api::public(app.clone()), tls, limits: limits(app) }
 }
 
 /// The operator's.
-pub(crate) fn operator(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Front {
+pub(crate) fn operator(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Listener {
     // The administrator's keys travel there; within this machine they are seen by nobody.
-    Front { paths: api::operator(app.clone()), tls: tls.filter(|_| !app.loopback), limits: limits(app) }
+    Listener { paths: api::operator(app.clone()), tls: tls.filter(|_| !app.loopback), limits: limits(app) }
 }
 
-fn limits(app: &App) -> Limits {
+fn limits(app: &App) -> ConnectionLimits {
     let server = &app.config.server;
-    Limits {
+    ConnectionLimits {
         connections: server.max_connections,
         max_header_bytes: server.max_header_bytes,
         header_timeout: server.header_timeout,
