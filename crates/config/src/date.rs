@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, Month, OffsetDateTime};
 use toml::value::{Datetime, Offset};
 
-/// Of the year 9999, since 1970.
+/// The last second of the year 9999, counted from 1970.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// A date as it is written, bare or as a string.

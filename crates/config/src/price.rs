@@ -10,17 +10,17 @@ pub struct Prices {
     pub input: f64,
     /// Tokens of the answer, where no other price says otherwise.
     pub output: f64,
-    /// Of the input, those read from the provider's cache.
+    /// Tokens of the input that were read from the provider's cache.
     pub cached_input: f64,
-    /// Of the input, those written to the provider's cache.
+    /// Tokens of the input that were written to the provider's cache.
     pub cache_write: f64,
-    /// Of those, the ones that it keeps for an hour.
+    /// Tokens written to the cache that it keeps for an hour.
     pub cache_write_1h: f64,
-    /// Of the output, those of the reasoning.
+    /// Tokens of the output that were reasoning.
     pub reasoning: f64,
-    /// Of the input, those of sound.
+    /// Tokens of the input that were sound.
     pub audio_input: f64,
-    /// Of the output, those of sound.
+    /// Tokens of the output that were sound.
     pub audio_output: f64,
 }
 

@@ -31,14 +31,14 @@ pub(crate) struct App {
     /// The configuration whose keys are in force; held while keys are read and taken into force.
     pub(crate) keyed: Arc<Mutex<Arc<Config>>>,
     pub(crate) book: KeyBook,
-    /// Of feedback tokens.
+    /// Signs and checks feedback tokens; `None` where there are none.
     pub(crate) signer: Option<Signer>,
     /// Whether the address with the admin API is one that only this machine reaches.
     pub(crate) loopback: bool,
     pub(crate) clock: Arc<Clock>,
     pub(crate) started: Timestamp,
     pub(crate) store: Arc<dyn Store>,
-    /// For what requests append to it.
+    /// The log as requests write to it.
     pub(crate) journal: Arc<Journal>,
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
     pub(crate) upstream: Arc<Upstream>,

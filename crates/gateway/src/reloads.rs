@@ -13,10 +13,10 @@ const QUEUE: usize = 16;
 
 /// Asks for reloads.
 #[derive(Clone)]
-pub struct Reloads(mpsc::Sender<oneshot::Sender<Answer>>);
+pub struct Reloads(mpsc::Sender<oneshot::Sender<ReloadResult>>);
 
 /// What is in force now, or why the old configuration still is.
-pub(crate) type Answer = Result<Reloaded, ReloadError>;
+pub(crate) type ReloadResult = Result<Reloaded, ReloadError>;
 
 /// What is in force after a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -76,7 +76,7 @@ impl Reloads {
     ///
     /// # Errors
     /// [`ReloadError`]; then everything is as it was.
-    pub async fn reload(&self) -> Answer {
+    pub async fn reload(&self) -> ReloadResult {
         let (reply, answer) = oneshot::channel();
         self.0.send(reply).await.map_err(|_| ReloadError::Stopping)?;
         answer.await.map_err(|_| ReloadError::Stopping)?
@@ -84,4 +84,4 @@ impl Reloads {
 }
 
 /// Reloads that were asked for.
-pub(crate) struct Orders(pub(crate) mpsc::Receiver<oneshot::Sender<Answer>>);
+pub(crate) struct Orders(pub(crate) mpsc::Receiver<oneshot::Sender<ReloadResult>>);

@@ -14,7 +14,7 @@ const RATER_LIMIT: u64 = 100;
 const RATER_SHARE: f64 = 0.1;
 /// A day: as long as a page stays open.
 const TOKEN_LIFETIME_S: f64 = 86_400.0;
-/// Of the digest that it keys: shorter ones could be tried out on one token.
+/// Least length of the secret of feedback tokens, that of the digest that it keys: a shorter one could be tried out on one token.
 const SECRET_LENGTH: usize = 32;
 
 /// Which ratings count, and which answers are drawn for audit: the same for all routes.

@@ -22,7 +22,7 @@ pub(super) struct Zoo {
     pub(super) models: Vec<Model>,
     /// The same as the core has them.
     pub(super) specs: Vec<ModelSpec>,
-    /// Those whose price nobody knows.
+    /// Models whose price nobody knows.
     pub(super) unpriced: Vec<Arc<str>>,
 }
 

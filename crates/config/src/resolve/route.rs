@@ -19,7 +19,7 @@ use crate::values::{Env, check_name, text};
 pub(super) struct Common<'a> {
     /// All models.
     pub(super) specs: &'a [ModelSpec],
-    /// Those whose price nobody knows.
+    /// Models whose price nobody knows.
     pub(super) unpriced: &'a [Arc<str>],
     pub(super) terms: Terms,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use slarouter_core::Timestamp;
 
 /// Time that a check may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -15,7 +15,7 @@ use slarouter_protocol::messages;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::check::{Check, Dated, PATIENCE};
+use super::check::{ASK_TIMEOUT, Check, Dated};
 use crate::clock::Clock;
 use crate::upstream::{ANTHROPIC_VERSION, causes, client};
 
@@ -30,7 +30,7 @@ struct Provider<'a> {
 }
 
 /// What became of asking.
-enum Answer {
+enum Listing {
     /// It lists these models.
     Listed(Vec<String>),
     /// It answered with this status, or with no list.
@@ -56,7 +56,7 @@ pub(super) async fn checks(config: &Config) -> (Vec<Check>, Vec<Dated>) {
         let key = model.api_key.as_ref().map(ExposeSecret::expose_secret);
         providers.entry((&model.base_url, key, model.protocol as u8)).or_default().push(model);
     }
-    let client = match client(config.upstream.connect_timeout).timeout(PATIENCE).build() {
+    let client = match client(config.upstream.connect_timeout).timeout(ASK_TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => {
             let mend = "see that the system has certificates of authorities (package ca-certificates)";
@@ -93,13 +93,13 @@ fn upstream(model: &Model) -> String {
     format!("upstream {}", model.name)
 }
 
-fn check(model: &Model, answer: &Answer) -> Check {
+fn check(model: &Model, answer: &Listing) -> Check {
     judge(upstream(model), &model.base_url, &model.upstream_model, model.api_key.is_some(), answer)
 }
 
-fn judge(name: String, base_url: &str, wanted: &str, has_key: bool, answer: &Answer) -> Check {
+fn judge(name: String, base_url: &str, wanted: &str, has_key: bool, answer: &Listing) -> Check {
     match answer {
-        Answer::Listed(models) => {
+        Listing::Listed(models) => {
             // Gemini's names have a folder before them.
             let known = models.iter().any(|model| model == wanted || model.strip_prefix("models/") == Some(wanted));
             if known || models.is_empty() {
@@ -113,32 +113,32 @@ fn judge(name: String, base_url: &str, wanted: &str, has_key: bool, answer: &Ans
                 )
             }
         }
-        Answer::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if has_key => {
+        Listing::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if has_key => {
             Check::fail(name, format!("{base_url} refuses the key"), "set models.api_key to a key that is valid there")
         }
-        Answer::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+        Listing::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             Check::fail(name, format!("{base_url} wants a key"), "set models.api_key")
         }
-        Answer::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)) => {
+        Listing::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)) => {
             let found = format!("{base_url} is there and has no list of models ({})", status.as_u16());
             Check::warn(name, found, "see that base_url ends where its documentation says, usually in /v1")
         }
-        Answer::Status(StatusCode::TOO_MANY_REQUESTS) => {
+        Listing::Status(StatusCode::TOO_MANY_REQUESTS) => {
             Check::warn(name, format!("{base_url} is over its limit (429)"), "see your quota there")
         }
-        Answer::Status(status) if status.is_redirection() => {
+        Listing::Status(status) if status.is_redirection() => {
             let mend = "set base_url to where it sends you: the gateway follows no redirects";
             Check::fail(name, format!("{base_url} sends elsewhere ({})", status.as_u16()), mend)
         }
-        Answer::Status(status) if status.is_success() => {
+        Listing::Status(status) if status.is_success() => {
             let found = format!("{base_url} answers with no list of models");
             Check::warn(name, found, "see that base_url is that of the API, usually ending in /v1")
         }
-        Answer::Status(status) => {
+        Listing::Status(status) => {
             let (found, mend) = (format!("{base_url} answers {}", status.as_u16()), "see its logs or its status page");
             if status.is_server_error() { Check::fail(name, found, mend) } else { Check::warn(name, found, mend) }
         }
-        Answer::Nothing(found, mend) => Check::fail(name, found, mend),
+        Listing::Nothing(found, mend) => Check::fail(name, found, mend),
     }
 }
 
@@ -161,7 +161,7 @@ fn price(model: &Model) -> Option<Check> {
 }
 
 impl Provider<'_> {
-    async fn ask(&self, client: &reqwest::Client) -> (Answer, Option<Dated>) {
+    async fn ask(&self, client: &reqwest::Client) -> (Listing, Option<Dated>) {
         let url = format!("{}/models", self.base_url.trim_end_matches('/'));
         let mut request = client.get(url);
         if let Some(key) = self.api_key {
@@ -184,19 +184,19 @@ impl Provider<'_> {
         let dated = date.map(|date| Dated { host, said: Timestamp(date.as_millis() as u64), at });
         let status = response.status();
         if !status.is_success() {
-            return (Answer::Status(status), dated);
+            return (Listing::Status(status), dated);
         }
         let listed = list(response).await;
-        let answer = listed.map_or(Answer::Status(status), |list| {
-            Answer::Listed(list.data.into_iter().map(|entry| entry.id).collect())
+        let answer = listed.map_or(Listing::Status(status), |list| {
+            Listing::Listed(list.data.into_iter().map(|entry| entry.id).collect())
         });
         (answer, dated)
     }
 
     /// Where on its way the call failed. The call itself knows of proxies; these questions are asked only after it has failed.
-    async fn why(&self, error: &reqwest::Error) -> Answer {
+    async fn why(&self, error: &reqwest::Error) -> Listing {
         let base = self.base_url;
-        let nothing = |found: String, mend: &str| Answer::Nothing(found, mend.to_owned());
+        let nothing = |found: String, mend: &str| Listing::Nothing(found, mend.to_owned());
         let Some((host, port)) =
             Url::parse(base).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)))
         else {
@@ -208,14 +208,14 @@ impl Provider<'_> {
         }
         // A literal IPv6 address stands in brackets in a URL only.
         let name = host.trim_matches(['[', ']']);
-        let addresses: Vec<_> = match timeout(PATIENCE, lookup_host((name, port))).await {
+        let addresses: Vec<_> = match timeout(ASK_TIMEOUT, lookup_host((name, port))).await {
             Ok(Ok(addresses)) => addresses.collect(),
             _ => Vec::new(),
         };
         if addresses.is_empty() {
             return nothing(format!("the name {host} is not known here"), "mend the host in base_url, or DNS");
         }
-        match timeout(PATIENCE, TcpStream::connect(&*addresses)).await {
+        match timeout(ASK_TIMEOUT, TcpStream::connect(&*addresses)).await {
             Ok(Ok(_)) => nothing(
                 format!("{base}: something listens there, and the connection fails: {}", causes(error)),
                 "see http or https in base_url, and that this system trusts the authority of its certificate",

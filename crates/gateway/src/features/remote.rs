@@ -17,8 +17,8 @@ use crate::upstream::causes;
 /// Surface statistics that follow the vector.
 const SURFACE: usize = 32;
 /// Failures in a row after which the service is left alone for a while.
-const PATIENCE: u32 = 5;
-/// For how long.
+const MOST_FAILURES: u32 = 5;
+/// For how long the service is left alone then.
 const REST: Duration = Duration::from_secs(10);
 /// Texts whose vectors are remembered, at most.
 const REMEMBERED: usize = 4_096;
@@ -61,13 +61,13 @@ pub enum EmbeddingError {
     /// Its vectors have another length: likely another model.
     #[error("the embedding service sends vectors of {got} numbers, not {expected}: check model and dim")]
     Dimension {
-        /// As configured.
+        /// The length of the configuration.
         expected: usize,
-        /// As sent.
+        /// The length that was sent.
         got: usize,
     },
     /// It has failed too often of late.
-    #[error("the embedding service has failed {PATIENCE} times in a row and is left alone for {} s", REST.as_secs())]
+    #[error("the embedding service has failed {MOST_FAILURES} times in a row and is left alone for {} s", REST.as_secs())]
     Resting,
 }
 
@@ -79,7 +79,7 @@ struct Ask<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Embeddings {
     data: Vec<Vector>,
 }
 
@@ -169,7 +169,7 @@ impl RemoteEncoder {
                 return Err(EmbeddingError::Malformed(format!("the answer is over {LONGEST_ANSWER} bytes")));
             }
         }
-        let mut answer: Answer =
+        let mut answer: Embeddings =
             serde_json::from_slice(&body).map_err(|error| EmbeddingError::Malformed(error.to_string()))?;
         answer.data.sort_by_key(|vector| vector.index);
         let fits = answer.data.len() == wanted
@@ -197,7 +197,7 @@ impl RemoteEncoder {
             return;
         }
         health.failures += 1;
-        if health.failures >= PATIENCE {
+        if health.failures >= MOST_FAILURES {
             // One more failure after the rest is enough for the next.
             health.rest_until = Some(Instant::now() + REST);
         }

@@ -37,14 +37,14 @@ use crate::upstream::{Checks, Health, Upstream};
 pub struct Gateway {
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
-    /// Of the configuration in force.
+    /// What answers under the configuration in force.
     live: Arc<ArcSwap<App>>,
     stop_reloading: watch::Sender<bool>,
     stop_serving: watch::Sender<bool>,
     stop_operating: watch::Sender<bool>,
     stop_learning: watch::Sender<bool>,
     server: JoinHandle<()>,
-    /// The operator's, if there is one.
+    /// The accept loop of the operator's listener, if there is one.
     operator: Option<JoinHandle<()>>,
     learner: JoinHandle<()>,
     reloader: JoinHandle<()>,

@@ -25,14 +25,14 @@ use super::{fixed, listener, reprice};
 use crate::admission::auth::Auth;
 use crate::admission::token::Signer;
 use crate::app::App;
-use crate::reloads::{Answer, Orders, ReloadError, Reloaded};
+use crate::reloads::{Orders, ReloadError, ReloadResult, Reloaded};
 use crate::tls;
 use crate::upstream::{Checks, Upstream};
 
 /// Pause before the log is tried again, once some of a configuration is in it.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the learner may take over the new routes; after that requests are decided as well as may be, and say so.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LEARNER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a reload exchanges.
 pub(crate) struct Reloader {
@@ -41,7 +41,7 @@ pub(crate) struct Reloader {
     pub(crate) publisher: watch::Sender<Arc<Publisher>>,
     pub(crate) public: Arc<ArcSwap<Listener>>,
     pub(crate) operator: Option<Arc<ArcSwap<Listener>>>,
-    /// Of the configuration in force.
+    /// The health checks of the configuration in force.
     pub(crate) checks: Checks,
     pub(crate) logged: Arc<LoggedRoutes>,
 }
@@ -51,7 +51,7 @@ struct Sound {
     config: Config,
     tls: Option<TlsAcceptor>,
     upstream: Upstream,
-    /// As the log will have them.
+    /// The routes as the log will have them, each with its name and its text.
     routes: Vec<(Arc<str>, LoggedRoute, String)>,
 }
 
@@ -78,7 +78,7 @@ impl Reloader {
         }
     }
 
-    async fn reload(&mut self) -> Answer {
+    async fn reload(&mut self) -> ReloadResult {
         let old = self.live.load_full();
         let file = old.config.file.clone().ok_or(ReloadError::NoFile)?;
         let reading = {
@@ -107,7 +107,7 @@ impl Reloader {
         }
         *logged_routes = sound.routes.into_iter().map(|(name, route, _)| (name, route)).collect();
         let logged = *old.store.committed().borrow();
-        if tokio::time::timeout(PATIENCE, publisher.reached(logged)).await.is_err() {
+        if tokio::time::timeout(LEARNER_TIMEOUT, publisher.reached(logged)).await.is_err() {
             tracing::warn!(
                 "the learner is late: requests are decided as well as may be until it has read the new routes"
             );

@@ -27,7 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// ConnectionLimits of a listener.
 #[derive(Clone, Copy)]
 pub(crate) struct ConnectionLimits {
-    /// As they were when the listener began.
+    /// Open connections; this one alone is as it was when the listener began.
     pub(crate) connections: usize,
     pub(crate) max_header_bytes: usize,
     pub(crate) header_timeout: Duration,
@@ -37,7 +37,7 @@ pub(crate) struct ConnectionLimits {
 /// What answers at a listener; a reload puts another in its place.
 pub(crate) struct Listener {
     pub(crate) paths: Router,
-    /// For connections to come.
+    /// How connections are encrypted from now on, if they are.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) limits: ConnectionLimits,
 }

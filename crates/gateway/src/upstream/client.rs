@@ -26,7 +26,7 @@ pub(crate) struct Upstream {
     client: reqwest::Client,
     config: UpstreamConfig,
     clock: Arc<Clock>,
-    /// As they are once parsed: as many as there are models and paths.
+    /// URLs by their text, so that each is parsed once. There are as many as models and paths.
     urls: RwLock<HashMap<String, Url>>,
 }
 

@@ -17,7 +17,7 @@ pub(super) fn nano(usd: f64) -> i64 {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Budget {
     today: u64,
-    /// Of the month of `today`.
+    /// The first day of the month that `today` is in.
     first: u64,
     spent_day: i64,
     spent_month: i64,

@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::journal::Journal;
 
 /// What a request waits for its reservation to be on disk, at most.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a request did use.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ impl Hold {
         if !money || self.journal.is_failing() {
             return;
         }
-        match timeout(PATIENCE, self.journal.flush()).await {
+        match timeout(FLUSH_TIMEOUT, self.journal.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "money was reserved in memory alone"),
             Err(_) => tracing::warn!("the disk is slow: money was reserved in memory alone"),

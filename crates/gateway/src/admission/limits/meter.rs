@@ -31,7 +31,7 @@ impl Estimate {
 
 /// Counts one key's or one tenant's requests, tokens and spending.
 pub(crate) struct Meter {
-    /// As the store knows it.
+    /// The name of the account, as the store knows it.
     pub(super) account: Arc<str>,
     /// Held for some additions, never across a wait.
     state: Mutex<State>,

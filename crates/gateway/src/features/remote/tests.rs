@@ -97,12 +97,12 @@ async fn vectors_are_projected_and_the_context_counts() {
 #[tokio::test]
 async fn a_service_that_fails_is_left_alone_after_a_while() {
     let (encoder, calls) = service(Behaviour::Refuses).await;
-    for _ in 0..PATIENCE {
+    for _ in 0..MOST_FAILURES {
         let failure = encoder.encode(&conversation("What is 17 * 23?")).await.unwrap_err();
         assert_eq!(failure, EmbeddingError::Status(StatusCode::UNAUTHORIZED));
     }
     assert_eq!(encoder.encode(&conversation("Hi")).await, Err(EmbeddingError::Resting));
-    assert_eq!(calls.load(Ordering::SeqCst), PATIENCE as usize);
+    assert_eq!(calls.load(Ordering::SeqCst), MOST_FAILURES as usize);
     // The rest is over.
     encoder.health.lock().unwrap().rest_until = Some(Instant::now());
     assert_ne!(encoder.encode(&conversation("Hi")).await, Err(EmbeddingError::Resting));
