@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use slarouter_core::DecisionId;
 use slarouter_protocol::Endpoint;
 use slarouter_protocol::request::Request;
@@ -29,15 +29,15 @@ use crate::app::App;
 use crate::clock::{new_id, prefixed_id};
 use crate::error::ApiError;
 use crate::lookup::{Target, resolve};
-use crate::sessions::SessionTurn;
+use crate::sessions::{Session, SessionId, SessionTurn};
 use crate::telemetry::{DecisionFacts, RequestTrace};
 
 use ask::Inbound;
 use attempts::call;
 use deliver::deliver;
 use exchange::Exchange;
-use headers::{ANTHROPIC_REQUEST_ID, METADATA, describe};
-use refusal::refuse;
+use headers::{ANTHROPIC_REQUEST_ID, METADATA};
+use refusal::{refuse, timed_out};
 
 pub(crate) use ask::{Callee, forwarded};
 pub(crate) use attempts::{Calls, in_order};
@@ -95,13 +95,7 @@ async fn serve(
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = resolve(app, caller, request.model())?;
     let incapable = eligible::incapable(app, &request, &target)?;
-    let session_id = match &target {
-        Target::Route(route) if app.config.routes.get(route).is_some_and(|route| route.affinity) => {
-            app.sessions.of(route, headers, &request)
-        }
-        _ => None,
-    };
-    let session = session_id.filter(|id| id.goes_on).and_then(|id| app.sessions.find(id, arrived));
+    let (session_id, session) = session(app, &target, &request, headers, arrived);
     let input = DecisionInput {
         name: request.model(),
         target: &target,
@@ -136,13 +130,23 @@ async fn serve(
     match tokio::time::timeout(deadline, call(app, &mut exchange, inbound, &incapable)).await {
         Ok(Ok(answer)) => Ok(deliver(app, exchange, answer, &request, metadata)),
         Ok(Err(failure)) => Ok(refuse(exchange, failure)),
-        Err(_) => {
-            let message = format!("no model answered within {} s", deadline.as_secs_f64());
-            let error = ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "timeout", message.clone());
-            let mut response = error.respond(endpoint.protocol());
-            describe(response.headers_mut(), &exchange, None);
-            exchange.finish(response.status(), false, None, Some(message));
-            Ok(response)
-        }
+        Err(_) => Ok(timed_out(exchange, deadline)),
     }
+}
+
+/// The conversation that a request belongs to, and what is known of it if it goes on; nothing on routes without affinity.
+fn session(
+    app: &App,
+    target: &Target<'_>,
+    request: &Request,
+    headers: &HeaderMap,
+    now: Instant,
+) -> (Option<SessionId>, Option<Session>) {
+    let id = match target {
+        Target::Route(route) if app.config.routes.get(route).is_some_and(|route| route.affinity) => {
+            app.sessions.of(route, headers, request)
+        }
+        _ => None,
+    };
+    (id, id.filter(|id| id.goes_on).and_then(|id| app.sessions.find(id, now)))
 }

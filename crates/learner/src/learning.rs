@@ -125,7 +125,7 @@ impl Learning {
         }
     }
 
-    /// The last event applied.
+    /// The number of the last event applied.
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.seq

@@ -13,10 +13,10 @@ pub struct LoggedRoute {
     /// What the core needs.
     #[serde(flatten)]
     pub spec: RouteSpec,
-    /// Logs from before there was a choice have none.
+    /// Where its features come from. Logs from before there was a choice do not say.
     #[serde(default)]
     pub features: FeaturesId,
-    /// What it begins with, if it knows nothing yet.
+    /// What it begins with, if nothing has been learnt of it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<WarmStart>,
     /// Models whose price stands for one that nobody knows.

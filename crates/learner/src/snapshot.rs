@@ -8,7 +8,7 @@ use slarouter_core::Router;
 /// What decisions are made from: immutable, one atomic load away.
 #[derive(Default)]
 pub struct Snapshot {
-    /// The last event that has gone in.
+    /// The number of the last event that has gone in.
     pub seq: u64,
     /// What each route decides with.
     pub routes: BTreeMap<Arc<str>, Router>,

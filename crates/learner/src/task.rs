@@ -25,7 +25,7 @@ pub struct Publisher {
     pub published: Arc<ArcSwap<Snapshot>>,
     /// The routes of the configuration.
     routes: Vec<Arc<str>>,
-    /// The last event that has gone into what was published.
+    /// The number of the last event that has gone into what was published.
     seq: watch::Sender<u64>,
 }
 

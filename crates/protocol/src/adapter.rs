@@ -15,7 +15,7 @@ use crate::usage::Usage;
 /// What lies between a client and the upstream that answers it.
 #[derive(Clone, Copy, Debug)]
 pub struct Adapter {
-    /// Where the client asked.
+    /// The endpoint that the client asked.
     pub endpoint: Endpoint,
     /// What the model's provider speaks.
     pub upstream: ModelProtocol,
@@ -35,13 +35,13 @@ pub struct AnswerOptions {
 /// An answer for the client.
 #[derive(Debug)]
 pub struct ClientAnswer {
-    /// In the client's protocol.
+    /// The body, in the client's protocol.
     pub body: Vec<u8>,
     /// What the upstream reported; `None` if nothing.
     pub usage: Option<Usage>,
     /// The upstream's own id.
     pub id: Option<String>,
-    /// USD, where that is known.
+    /// What the answer costs in USD, where that is known.
     pub cost: Option<f64>,
 }
 

@@ -80,7 +80,7 @@ impl Endpoint {
         matches!(self, Self::Chat | Self::Responses | Self::Messages)
     }
 
-    /// The member that the model is asked with.
+    /// The member of a request that has the question.
     pub fn question(self) -> &'static str {
         match self {
             Self::Chat | Self::Messages => "messages",
@@ -112,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the bytes pass as they are.
+    /// Whether requests and answers pass as they are, as both sides speak one protocol.
     pub fn passes(self, upstream: ModelProtocol) -> bool {
         !self.routes() || self.protocol() == upstream.wire()
     }
@@ -121,7 +121,7 @@ impl Endpoint {
 // === impl ModelProtocol ===
 
 impl ModelProtocol {
-    /// Reads the word of the configuration.
+    /// Reads the word of the configuration; `None` if there is no such protocol.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {
@@ -133,7 +133,7 @@ impl ModelProtocol {
         }
     }
 
-    /// The shape it speaks.
+    /// The shape of what it takes and gives.
     pub fn wire(self) -> Protocol {
         match self {
             Self::OpenaiChat | Self::GeminiOpenai => Protocol::Chat,

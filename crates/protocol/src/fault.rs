@@ -8,15 +8,15 @@ use crate::endpoint::Protocol;
 /// What an error says, whichever protocol says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// For people.
+    /// What went wrong, in words for people.
     pub message: String,
-    /// The kind in its own protocol's words.
+    /// The kind of error, in the words of the protocol that it came in.
     pub kind: Option<String>,
     /// What exactly it is, for programs.
     pub code: Option<String>,
     /// The member of the request that is at fault.
     pub param: Option<String>,
-    /// The status that it names itself.
+    /// The HTTP status that the error's own text names, which may be another one than that of the answer.
     pub status: Option<StatusCode>,
 }
 
@@ -116,7 +116,7 @@ fn openai_kind(status: StatusCode) -> &'static str {
     }
 }
 
-/// Anthropic's words for statuses.
+/// What Anthropic calls errors, by their status.
 const KINDS: [(u16, &str); 9] = [
     (400, "invalid_request_error"),
     (401, "authentication_error"),

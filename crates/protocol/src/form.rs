@@ -16,7 +16,7 @@ pub(crate) struct CommonRequest {
     pub(crate) parallel: Option<bool>,
     /// Most tokens of the answer, reasoning included.
     pub(crate) max_tokens: Option<u64>,
-    /// As spelled, like [`Self::top_p`].
+    /// Spelled as in the request, like [`Self::top_p`]: numbers keep their digits.
     pub(crate) temperature: Option<String>,
     pub(crate) top_p: Option<String>,
     pub(crate) stop: Vec<String>,
@@ -29,7 +29,7 @@ pub(crate) struct CommonRequest {
     pub(crate) verbosity: Option<String>,
     /// Who asks, for the provider's abuse detection.
     pub(crate) user: Option<String>,
-    /// A raw object.
+    /// The client's notes on the request, a raw object.
     pub(crate) metadata: Option<String>,
     pub(crate) cache_key: Option<String>,
     /// OpenAI's word for the service tier.
@@ -47,7 +47,7 @@ pub(crate) enum Field {
     Effort,
 }
 
-/// What one side said at a time.
+/// What one side of the conversation said at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Turn {
     pub(crate) role: Role,
@@ -108,16 +108,16 @@ pub(crate) struct Tool {
 pub(crate) enum Choice {
     Auto,
     None,
-    /// Any, but one.
+    /// At least one tool has to be called, whichever it is.
     Required,
     Named(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Format {
-    /// Any JSON.
+    /// Any JSON object.
     Json,
-    /// JSON of a schema.
+    /// JSON that fits a schema.
     Schema { name: Option<String>, description: Option<String>, schema: String, strict: Option<bool> },
 }
 

@@ -11,21 +11,21 @@ use memchr::memchr;
 pub use scanner::WireError;
 use scanner::{MAX_DEPTH, Scanner};
 
-/// What to do with the members of one name.
+/// What becomes of the members of one name.
 #[derive(Clone, Copy, Debug)]
 pub enum Edit<'a> {
     /// Gives all of them this value, raw JSON; adds one if there is none.
     Set(&'a [u8]),
     /// Adds one with this value, raw JSON, if there is none.
     Default(&'a [u8]),
-    /// Takes them out.
+    /// Takes the members of this name out.
     Remove,
 }
 
 /// Where the members of an object lie in its text. Belongs to the bytes it was scanned from.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// Just after the opening brace.
+    /// Where the inside of the object starts: just after its opening brace.
     start: usize,
     members: Vec<Member>,
 }
@@ -33,7 +33,7 @@ pub struct Object {
 /// One member of an object.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// With its quotes.
+    /// Where its name lies, quotes included.
     key: Range<usize>,
     /// Where its value lies.
     pub value: Range<usize>,
@@ -42,7 +42,10 @@ pub struct Member {
 // === impl Object ===
 
 impl Object {
-    /// Reads the whole text, once.
+    /// Reads the whole text of an object, once.
+    ///
+    /// # Errors
+    /// If it is no JSON, or no object.
     pub fn scan(json: &[u8]) -> Result<Self, WireError> {
         let mut members = Vec::with_capacity(8);
         let start = each_member(json, |member| members.push(member))?;

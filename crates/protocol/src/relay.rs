@@ -12,23 +12,23 @@ pub const DONE: &[u8] = b"[DONE]";
 
 /// Says at the end of a stream what was not known at its start.
 pub trait Finish {
-    /// USD for this usage.
+    /// What this usage costs in USD; `None` if the price is unknown.
     fn cost(&self, usage: &Usage) -> Option<f64>;
 
     /// The `slarouter` object as raw JSON on one line, given the cost if it is known.
     fn metadata(&self, cost: Option<f64>) -> Option<Vec<u8>>;
 }
 
-/// How the upstream's bytes ended.
+/// How the upstream's stream ended.
 #[derive(Debug)]
 pub enum End {
-    /// As they should.
+    /// The connection was closed in order.
     Eof,
-    /// With this error.
+    /// The connection broke, for this reason.
     Error(String),
 }
 
-/// What a stream was.
+/// What is known of a stream at its end.
 #[derive(Debug)]
 pub struct StreamSummary {
     /// Whether the client has the whole answer.
@@ -60,7 +60,7 @@ pub trait Relay: Send {
 pub(crate) struct ObjectEvent<'a> {
     pub(crate) event: &'a Event<'a>,
     pub(crate) data: &'a [u8],
-    /// Scanned from `data`.
+    /// The members of `data`.
     pub(crate) object: &'a Object,
 }
 

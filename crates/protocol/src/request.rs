@@ -53,9 +53,9 @@ pub enum RequestError {
     NotJson {
         /// Bytes before the fault.
         offset: usize,
-        /// From 1.
+        /// The line of the fault, from 1.
         line: usize,
-        /// In bytes, from 1.
+        /// The place of the fault in its line: bytes, from 1.
         column: usize,
         /// What is wrong there.
         what: &'static str,
@@ -63,10 +63,10 @@ pub enum RequestError {
     /// JSON, but for example an array.
     #[error("the body must be a JSON object")]
     NotAnObject,
-    /// No such member.
+    /// A member is missing.
     #[error("`{0}` is missing")]
     Missing(&'static str),
-    /// A member of another type.
+    /// A member is of another type.
     #[error("`{param}` must be {expected}")]
     WrongType {
         /// The member.
@@ -74,7 +74,7 @@ pub enum RequestError {
         /// What it should be, with its article.
         expected: &'static str,
     },
-    /// No message, or nothing to go on from.
+    /// The question is an empty list.
     #[error("`{0}` must not be empty")]
     Empty(&'static str),
 }
@@ -134,7 +134,7 @@ impl Request {
         self.include_usage
     }
 
-    /// Where it came in.
+    /// The endpoint that it was sent to.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
     }

@@ -2,24 +2,24 @@
 
 use crate::json::{self, Edit, Object, splice};
 
-/// Tokens as the upstream billed them.
+/// The tokens of one answer, as its upstream billed them. Counts of kinds are parts of `input_tokens` or of `output_tokens`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// All input tokens.
     pub input_tokens: u64,
-    /// Those of the input that came from the upstream's prompt cache.
+    /// Input tokens that came from the upstream's prompt cache.
     pub cached_tokens: u64,
-    /// Those of the input that were written to it, where that is reported.
+    /// Input tokens that were written to the upstream's prompt cache, where that is reported.
     pub cache_write_tokens: u64,
-    /// Those written that it keeps for an hour.
+    /// Tokens written to the cache that it keeps for an hour; the others it keeps for some minutes.
     pub cache_write_1h_tokens: u64,
-    /// Those of the input that were sound.
+    /// Input tokens that were sound.
     pub audio_input_tokens: u64,
     /// Output tokens, reasoning included.
     pub output_tokens: u64,
-    /// Those of the output that were reasoning.
+    /// Output tokens that were reasoning.
     pub reasoning_tokens: u64,
-    /// Those of the output that were sound.
+    /// Output tokens that were sound.
     pub audio_output_tokens: u64,
 }
 
@@ -37,7 +37,7 @@ impl Usage {
             && of_output.into_iter().all(|tokens| within(tokens, output))
     }
 
-    /// Reads a `usage` object; `None` for anything without token counts.
+    /// Reads a `usage` object of a chat answer; `None` for anything without token counts.
     pub fn read(raw: &[u8]) -> Option<Self> {
         let usage = Object::scan(raw).ok()?;
         let number = |name| usage.get(raw, name).and_then(json::count);
@@ -58,7 +58,7 @@ impl Usage {
             input_tokens: input,
             // The second is DeepSeek's name for it.
             cached_tokens: of_input("cached_tokens").or_else(|| number("prompt_cache_hit_tokens")).unwrap_or(0),
-            // OpenRouter's.
+            // OpenRouter reports it so.
             cache_write_tokens: of_input("cache_write_tokens").unwrap_or(0),
             cache_write_1h_tokens: 0,
             audio_input_tokens: of_input("audio_tokens").unwrap_or(0),

@@ -63,7 +63,7 @@ struct Basis<'a> {
     time: Timestamp,
 }
 
-/// What one of them came to.
+/// What a way to decide came to.
 struct Chosen {
     route: Arc<str>,
     decision: Decision,

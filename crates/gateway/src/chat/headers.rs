@@ -7,7 +7,7 @@ use super::exchange::Exchange;
 use crate::app::App;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What Anthropic's SDKs read.
+/// The id of the request, where Anthropic's SDKs look for it.
 pub(super) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 pub(super) const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-id");
 pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");

@@ -1,5 +1,7 @@
 //! What the client gets where no model answered.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use slarouter_protocol::Protocol;
@@ -17,6 +19,16 @@ pub(super) fn refuse(mut exchange: Exchange, failure: Failure) -> Response {
     let mut response = failed(&failure, adapter, protocol);
     describe(response.headers_mut(), &exchange, None);
     exchange.finish(response.status(), false, None, Some(failure.to_string()));
+    response
+}
+
+/// No model answered within the time that a request may take.
+pub(super) fn timed_out(mut exchange: Exchange, deadline: Duration) -> Response {
+    let message = format!("no model answered within {} s", deadline.as_secs_f64());
+    let error = ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "timeout", message.clone());
+    let mut response = error.respond(exchange.endpoint().protocol());
+    describe(response.headers_mut(), &exchange, None);
+    exchange.finish(response.status(), false, None, Some(message));
     response
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Duration;
 
-/// Turns of a model that count.
+/// Turns of a model that its share is the mean of: older ones count for little.
 const MEMORY: f64 = 64.0;
 /// Providers keep a prompt for five minutes at least, if they keep it: later turns are another matter.
 const SOON: Duration = Duration::from_secs(300);

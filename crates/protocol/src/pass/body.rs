@@ -11,7 +11,7 @@ use crate::usage::{Usage, with_cost};
 /// What an answer says about itself.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// `None` if the upstream does not report it.
+    /// The tokens; `None` if the upstream does not report them.
     pub usage: Option<Usage>,
     /// The upstream's own id.
     pub id: Option<String>,
@@ -22,7 +22,7 @@ pub struct Facts {
 pub struct Rewrite<'a> {
     /// Takes the place of the upstream's id; `None` leaves the answer without.
     pub id: Option<&'a str>,
-    /// Goes in if the answer names no model.
+    /// A model's name, which goes in if the answer names no model.
     pub model_if_missing: &'a str,
     /// USD, for `usage.cost`; goes nowhere if the answer has no usage.
     pub cost: Option<f64>,
@@ -49,6 +49,9 @@ fn has_elements(array: &[u8]) -> bool {
 
 impl<'a> Scanned<'a> {
     /// Reads the whole body, once.
+    ///
+    /// # Errors
+    /// If it is no JSON object.
     pub fn of(body: &'a [u8]) -> Result<Self, WireError> {
         Ok(Self { body, object: Object::scan(body)? })
     }
@@ -75,7 +78,7 @@ impl<'a> Scanned<'a> {
         Facts { usage, id: object.get(body, "id").and_then(json::text) }
     }
 
-    /// The client's body.
+    /// The body with these changes, for the client.
     pub fn rewrite(&self, rewrite: &Rewrite<'_>) -> Vec<u8> {
         let Self { body, object } = self;
         let (id, model) = (rewrite.id.map(json::quote), json::quote(rewrite.model_if_missing));
