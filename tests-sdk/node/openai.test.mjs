@@ -219,9 +219,9 @@ test('unknown model', async () => {
 });
 
 for (const stream of [false, true]) {
-  test(`fallback, stream: ${stream}`, async () => {
+  test(`reroute, stream: ${stream}`, async () => {
     const { data, response } = await ask('auto:flaky', { stream }).withResponse();
-    assert.equal(response.headers.get('x-slarouter-decision'), 'fallback');
+    assert.equal(response.headers.get('x-slarouter-decision'), 'rerouted');
     assert.equal(response.headers.get('x-slarouter-model'), 'large');
     assert.equal(response.headers.get('x-slarouter-route'), 'flaky');
     assert.equal(stream ? text(await collect(data)) : data.choices[0].message.content, ANSWER);

@@ -304,9 +304,9 @@ def test_malformed_request(base_url, upstream, body):
 
 @pytest.mark.parametrize("model", ["auto:flaky", "auto:refused"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_fallback(client, model, stream):
+def test_reroute(client, model, stream):
     raw = ask_raw(client, model, stream=stream)
-    assert raw.headers["x-slarouter-decision"] == "fallback"
+    assert raw.headers["x-slarouter-decision"] == "rerouted"
     assert raw.headers["x-slarouter-model"] == "large"
     answer = raw.parse()
     if stream:

@@ -51,10 +51,22 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // With standard error gone there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "slarouter: {error:#}");
+            let _ = writeln!(std::io::stderr(), "slarouter: {}", with_causes(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes on one line. Most of our errors say their cause themselves, and nothing is to be read twice.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -73,4 +85,25 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::with_causes;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot listen: {0}")]
+    struct Listen(#[from] std::io::Error);
+
+    #[test]
+    fn no_cause_is_said_twice_and_none_left_out() {
+        let taken = || std::io::Error::other("the port is taken");
+        assert_eq!(with_causes(&Listen(taken()).into()), "cannot listen: the port is taken");
+        let deep = Err::<(), _>(Listen(taken())).context("the gateway").unwrap_err();
+        assert_eq!(with_causes(&deep), "the gateway: cannot listen: the port is taken");
+        let plain = Err::<(), _>(taken()).context("out.bin").context("train").unwrap_err();
+        assert_eq!(with_causes(&plain), "train: out.bin: the port is taken");
+    }
 }

@@ -1,5 +1,6 @@
 //! The configuration: TOML text in, checked and complete settings out, or all that is wrong with it at once.
 
+mod changes;
 mod date;
 #[doc(hidden)]
 pub mod fuzz;
@@ -24,5 +25,5 @@ pub use settings::{
     BrowserFeedback, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig, HealthCheck,
     Hedge, HedgeTo, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls, UpstreamConfig, same_secret,
 };
-pub use spelling::{nearest, suggestion};
+pub use spelling::{nearest, refused_name, suggestion};
 pub use substitute::Sources;

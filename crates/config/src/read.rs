@@ -9,7 +9,7 @@ use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use crate::problems::Problems;
 use crate::raw;
-use crate::spelling::suggestion;
+use crate::spelling::{refused_name, suggestion};
 
 /// What was cut out: the place of the table it was in (`None` for an item of an array), and its key.
 struct Cut {
@@ -85,9 +85,7 @@ fn cut_inside(value: &mut DeValue<'_>, place: &Range<usize>, at: &Range<usize>) 
 
 /// Of a key that is none, what was meant, or else which ones there are.
 fn unknown(message: &str) -> Option<String> {
-    let (key, expected) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
-    // The names stand between backticks, of which none has one itself.
-    let known: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+    let (key, known) = refused_name(message)?;
     Some(format!("unknown key `{}`: {}", key.replace('\n', "; "), suggestion(key, &known)))
 }
 

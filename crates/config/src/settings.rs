@@ -150,7 +150,7 @@ pub struct UpstreamConfig {
     pub max_response_bytes: usize,
     /// Longest stream of an answer.
     pub max_stream_bytes: usize,
-    /// Calls per request, retries and fallbacks together.
+    /// Calls per request, retries and reroutes together.
     pub max_attempts: u32,
     /// Retries of a call to the same model.
     pub retries: u32,

@@ -29,6 +29,14 @@ pub fn suggestion(word: &str, candidates: &[&str]) -> String {
     }
 }
 
+/// The name that serde refuses by this message, and the names that it knows; `None` if it says another thing.
+#[must_use]
+pub fn refused_name(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (name, expected) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
+    // The names stand between backticks, of which none has one itself.
+    Some((name, expected.split('`').skip(1).step_by(2).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{nearest, suggestion};

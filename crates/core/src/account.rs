@@ -52,7 +52,7 @@ impl Account {
     pub(crate) fn decided(&mut self, decision: &Decision) {
         self.requests += 1;
         self.explored += u64::from(decision.reason == Reason::Explore);
-        self.dearest_cost += decision.candidates.iter().map(|c| c.cost).fold(0.0, f64::max);
+        self.dearest_cost += decision.most_expensive_cost().unwrap_or_default();
         self.model(&decision.choice().model).requests += 1;
     }
 

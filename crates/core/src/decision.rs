@@ -60,7 +60,7 @@ pub enum Reason {
     Exploit,
     /// Drawn at random, to learn.
     Explore,
-    /// The model first chosen failed, or there was no evidence to choose by.
+    /// There was too little evidence to choose by, or what was learnt could not be used: the fallback was to serve.
     Fallback,
     /// The client named the model; such requests bypass account and learner.
     Pinned,
@@ -94,6 +94,14 @@ impl Decision {
         self.choice().probability
     }
 
+    /// Predicted USD of the most expensive candidate, which a router that never saves would have taken; `None` where the client
+    /// named the model, as there was nothing to save.
+    #[must_use]
+    pub fn most_expensive_cost(&self) -> Option<f64> {
+        let most = || self.candidates.iter().map(|candidate| candidate.cost).fold(0.0, f64::max);
+        (self.reason != Reason::Pinned).then(most)
+    }
+
     /// The candidate of this name.
     #[must_use]
     pub fn candidate(&self, model: &str) -> Option<&Candidate> {
@@ -103,11 +111,11 @@ impl Decision {
     /// Predicted satisfactions no further apart than this are taken for equal.
     pub const NEAR: f64 = 0.02;
 
-    /// The candidates other than the chosen one, in the order of fallback: always the cheapest of those that are predicted to
+    /// The candidates other than the chosen one, in the order in which a failed call goes on to them: always the cheapest of those that are predicted to
     /// satisfy as the chosen one would, and where none is, of those as near to it as there are. So an outage costs money
     /// before it costs satisfaction. O(models²).
     #[must_use]
-    pub fn fallbacks(&self) -> Vec<&Candidate> {
+    pub fn alternatives(&self) -> Vec<&Candidate> {
         let wanted = self.choice().satisfaction;
         let mut rest: Vec<_> =
             self.candidates.iter().enumerate().filter(|&(i, _)| i != self.chosen).map(|(_, c)| c).collect();

@@ -35,7 +35,7 @@ pub struct Rating(f64);
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome<'a> {
-    /// The model that answered, which after a fallback is not the one first chosen.
+    /// The model that answered, which after a reroute is not the one first chosen.
     pub model: &'a str,
     /// Whether the answer was delivered whole.
     pub ok: bool,

@@ -32,7 +32,7 @@ pub use account::{Account, ModelAccount};
 pub use assurance::{SatisfactionAccount, Span, Standing};
 pub use audit::AuditDraw;
 pub use certificate::Certificate;
-pub use cost::CostModel;
+pub use cost::{CostModel, told_usd};
 pub use decision::{Candidate, Context, Decision, Reason, Saving};
 pub use error::{DecideError, ObserveError, SpecError, StateError};
 pub use feedback::{DecisionId, Feedback, Outcome, Rater, Rating, Receipt, Source, Timestamp};

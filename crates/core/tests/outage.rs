@@ -21,7 +21,7 @@ fn decision(candidates: &[(&str, f64, f64)]) -> Decision {
 #[test]
 fn fallback_keeps_satisfaction_first_and_saves_second() {
     let order = |candidates: &[(&str, f64, f64)]| -> Vec<String> {
-        decision(candidates).fallbacks().iter().map(|candidate| candidate.model.to_string()).collect()
+        decision(candidates).alternatives().iter().map(|candidate| candidate.model.to_string()).collect()
     };
     let zoo = [("chosen", 0.9, 1.0), ("bad", 0.5, 0.1), ("dear", 0.97, 50.0), ("good", 0.89, 2.0), ("fair", 0.8, 0.5)];
     assert_eq!(order(&zoo), ["good", "dear", "fair", "bad"]);

@@ -56,7 +56,7 @@ proptest! {
             let sum: f64 = decision.candidates.iter().map(|c| c.probability).sum();
             prop_assert!((sum - 1.0).abs() < 1e-12, "sum {sum}");
             prop_assert!(decision.propensity() > 0.0);
-            prop_assert_eq!(decision.fallbacks().len() + 1, decision.candidates.len());
+            prop_assert_eq!(decision.alternatives().len() + 1, decision.candidates.len());
         }
     }
 

@@ -6,6 +6,7 @@ mod audits;
 mod browser;
 mod count;
 pub(crate) mod feedback;
+mod fields;
 mod head;
 mod models;
 mod openapi;

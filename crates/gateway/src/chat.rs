@@ -41,7 +41,7 @@ use refusal::{refuse, timed_out};
 
 pub(crate) use ask::{Callee, forwarded};
 pub(crate) use attempts::{Calls, in_order};
-pub(crate) use decide::{DecisionInput, candidates, decide};
+pub(crate) use decide::{DecisionInput, candidates, decide, word};
 pub(crate) use eligible::excluded;
 pub(crate) use estimate::is_plausible;
 pub(crate) use headers::{MODEL, REQUEST_ID, keep, set};

@@ -39,7 +39,10 @@ pub(crate) struct Served<'a> {
     pub(crate) decision: &'a str,
     pub(crate) status: u16,
     pub(crate) seconds: f64,
+    /// USD.
     pub(crate) cost: f64,
+    /// USD that the most expensive model of the route was predicted to cost, or the same as `cost` where there was nothing to save.
+    pub(crate) most_expensive: f64,
 }
 
 /// The metrics, one a line: the field, its type, its name without `slarouter_` and what the type adds, its unit if it has one, and
@@ -87,6 +90,7 @@ metrics! {
     rerouted: Family<MoveLabels, Counter> = "rerouted", "Answers by another model than the chosen one";
     degraded: Family<ReasonLabel, Counter> = "degraded", "Requests decided while the learning was in trouble";
     cost: Family<RouteModel, FloatCounter> = "cost_usd", "USD charged by the model that answered";
+    most_expensive: Family<RouteLabel, FloatCounter> = "most_expensive_cost_usd", "USD that the same requests would have cost on the most expensive model";
     unpriced: Family<ModelLabel, Counter> = "unpriced", "Answers charged at a stand-in, as their price is unknown";
     price_known: Family<ModelLabel, Gauge> = "price_known", "0 for a model whose price is unknown";
     spans: Family<ResultLabel, Counter> = "trace_spans", "Spans of traces by what became of them";
@@ -103,7 +107,6 @@ metrics! {
     satisfaction: Family<RouteLabel, FloatGauge> = "satisfaction_ratio", "Mean of the ratings in force";
     labels: Family<RouteLabel, Gauge> = "labelled_decisions", "Decisions with a rating in force";
     queue: Family<RouteLabel, FloatGauge> = "virtual_queue", "Length of the virtual queue";
-    dearest: Family<RouteLabel, FloatGauge> = "dearest_cost_usd", "Predicted USD of always choosing the dearest model";
     lower: Family<RouteLabel, FloatGauge> = "certificate_lower", "Satisfaction is at least this, with the assurance";
     upper: Family<RouteLabel, FloatGauge> = "certificate_upper", "Satisfaction is at most this, with the assurance";
     estimate: Family<RouteLabel, FloatGauge> = "certificate_estimate", "Estimated mean satisfaction of all answers";
@@ -151,7 +154,9 @@ impl Metrics {
             status: served.status,
         };
         self.requests.get_or_create(&labels).inc();
-        self.seconds.get_or_create(&RouteLabel { route: route.clone() }).observe(served.seconds);
+        let label = RouteLabel { route: route.clone() };
+        self.seconds.get_or_create(&label).observe(served.seconds);
+        self.most_expensive.get_or_create(&label).inc_by(served.most_expensive);
         self.cost.get_or_create(&RouteModel { route, model }).inc_by(served.cost);
     }
 
@@ -254,7 +259,6 @@ impl Metrics {
                 self.satisfaction.get_or_create(&label).set(satisfaction);
             }
             self.labels.get_or_create(&label).set(account.labels as i64);
-            self.dearest.get_or_create(&label).set(account.dearest_cost);
             if let Some(queue) = router.policy().queue() {
                 self.queue.get_or_create(&label).set(queue);
             }

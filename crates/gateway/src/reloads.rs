@@ -19,12 +19,14 @@ pub struct Reloads(mpsc::Sender<oneshot::Sender<ReloadResult>>);
 pub(crate) type ReloadResult = Result<Reloaded, ReloadError>;
 
 /// What is in force after a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reloaded {
     /// How many models there are.
     pub models: usize,
     /// How many routes there are, tenants' included.
     pub routes: usize,
+    /// What the new configuration says otherwise, a phrase each.
+    pub changed: Vec<String>,
 }
 
 /// Why the old configuration is still in force.

@@ -3,6 +3,7 @@
 
 mod compare;
 mod encoder;
+mod errors;
 mod keys;
 mod train;
 

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use crate::admission::auth::Caller;
 use crate::admission::keys::{KeyError, NewKey};
+use crate::api::fields;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::lookup;
@@ -139,8 +140,7 @@ fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, ApiE
             ApiError::invalid("", "invalid_content_type", message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
         );
     }
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body cannot be read: {error}")))
+    fields::read(body)
 }
 
 fn check_models(app: &App, new: &NewKey) -> Result<(), ApiError> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use slarouter_core::{DecisionId, Timestamp};
 use slarouter_store::{PendingAudit, StoreError};
 
+use crate::api::fields;
 use crate::app::App;
 use crate::clock::{parse_id, public_id};
 use crate::error::ApiError;
@@ -94,10 +95,7 @@ fn parse(query: &str) -> Result<Page, ApiError> {
                         ApiError::invalid("after", "invalid_id", "`after` must be an `id` of this list")
                     })?);
             }
-            _ => {
-                let message = "the only parameters are `limit` and `after`";
-                return Err(ApiError::invalid("", "unknown_parameter", message));
-            }
+            (name, _) => return Err(fields::unknown(name, &["limit", "after"])),
         }
     }
     Ok(page)
@@ -125,5 +123,8 @@ mod tests {
         ] {
             assert_eq!(parse(query).unwrap_err().param, param, "{query}");
         }
+        let slip = parse("limits=2").unwrap_err();
+        assert_eq!((slip.code, slip.place.as_deref()), ("unknown_field", Some("limits")));
+        assert_eq!(slip.message, "unknown field `limits`: did you mean `limit`?");
     }
 }

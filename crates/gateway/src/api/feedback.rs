@@ -14,10 +14,13 @@ use slarouter_core::{DecisionId, Rater, Rating, Source};
 use slarouter_store::{FeedbackRecord, StoreError};
 
 use crate::admission::auth::Caller;
+use crate::api::fields;
 use crate::app::App;
 use crate::clock::{parse_id, public_id};
 use crate::error::ApiError;
 
+/// All that are read; two have two names.
+const FIELDS: [&str; 7] = ["id", "inference_id", "rating", "value", "rater", "source", "comment"];
 const MAX_COMMENT: usize = 8_192;
 const MAX_RATER: usize = 256;
 
@@ -109,6 +112,9 @@ pub(crate) struct Given {
 pub(crate) fn parse(body: &[u8]) -> Result<Given, ApiError> {
     let object: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body is no JSON object: {error}")))?;
+    if let Some(name) = object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        return Err(fields::unknown(name, &FIELDS));
+    }
     let id = object.get("id").or_else(|| object.get("inference_id"));
     let id = id.ok_or_else(|| ApiError::invalid("id", "missing_field", "`id` is missing: the `id` of the response"))?;
     let (id, decision) = id.as_str().and_then(|id| Some((id.to_owned(), parse_id(id)?))).ok_or_else(|| {
@@ -176,7 +182,7 @@ mod tests {
         ] {
             assert_eq!(rating(field).unwrap(), expected, "{field}");
         }
-        for wrong in [r#""rating":"good""#, r#""rating":2"#, r#""rating":-0.1"#, r#""rating":[]"#, r#""x":1"#] {
+        for wrong in [r#""rating":"good""#, r#""rating":2"#, r#""rating":-0.1"#, r#""rating":[]"#, r#""comment":"""#] {
             assert_eq!(rating(wrong).unwrap_err().param, Some("rating"), "{wrong}");
         }
     }
@@ -203,6 +209,14 @@ mod tests {
         for wrong in ["\"judge\"", "1", "\"\"", "[]"] {
             assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","source":{wrong}}}"#)).param, Some("source"));
         }
+        for (slip, meant) in
+            [("raterr", "rater"), ("ratign", "rating"), ("comments", "comment"), ("inferenceid", "inference_id")]
+        {
+            let wrong = error(&format!(r#"{{"id":"{id}","rating":"up","{slip}":"x"}}"#));
+            assert_eq!((wrong.code, wrong.place.as_deref()), ("unknown_field", Some(slip)));
+            assert_eq!(wrong.message, format!("unknown field `{slip}`: did you mean `{meant}`?"));
+        }
+        assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","tags":[]}}"#)).code, "unknown_field");
         let long = "x".repeat(MAX_COMMENT + 1);
         assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","comment":"{long}"}}"#)).param, Some("comment"));
     }

@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use slarouter_config::Model;
-use slarouter_core::{CostModel, DecisionId, Receipt};
+use slarouter_core::{CostModel, DecisionId, Receipt, told_usd};
 use slarouter_protocol::outline::outline;
 use slarouter_protocol::{Endpoint, Refusal, Usage, messages, responses};
 use slarouter_store::{OutcomeRecord, StoreError, StoredDecision};
 use utoipa::ToSchema;
 
 use crate::admission::auth::Caller;
+use crate::api::fields;
 use crate::api::openapi::Candidate;
 use crate::app::App;
-use crate::chat::{self, DecisionInput, candidates};
+use crate::chat::{self, DecisionInput, candidates, word};
 use crate::clock::{is_route_id, new_route_id, parse_id, prefixed_id};
 use crate::error::ApiError;
 use crate::lookup::{self, Target, resolve};
@@ -128,8 +129,7 @@ pub(crate) async fn route(
 }
 
 async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteResponse, ApiError> {
-    let request: RouteRequest = serde_json::from_slice(body)
-        .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body cannot be read: {error}")))?;
+    let request: RouteRequest = fields::read(body)?;
     let raw = |value: Option<Box<RawValue>>| value.map(|raw| raw.get().to_owned()).filter(|raw| raw != "null");
     let (system, instructions, tools) = (raw(request.system), raw(request.instructions), raw(request.tools));
     // Anthropic's system prompt stands beside the messages, and its blocks are others than OpenAI's.
@@ -204,8 +204,7 @@ pub(crate) async fn outcomes(State(app): State<Arc<App>>, body: Bytes) -> Respon
 }
 
 async fn record(app: &App, body: &[u8]) -> Result<ReportReceipt, ApiError> {
-    let report: Report = serde_json::from_slice(body)
-        .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body cannot be read: {error}")))?;
+    let report: Report = fields::read(body)?;
     let decision = parse_id(&report.id).ok_or_else(|| {
         ApiError::invalid(
             "id",
@@ -226,6 +225,10 @@ async fn record(app: &App, body: &[u8]) -> Result<ReportReceipt, ApiError> {
     let rerouted = outcome.model != held.record.decision.choice().model;
     let (model, status, cost, latency_ms) = (outcome.model.clone(), outcome.status, outcome.cost, outcome.latency_ms);
     let priced = report.cost.is_some() || lookup::model(app, &model).is_none_or(|model| model.prices.is_known());
+    let most_expensive = (outcome.ok && (report.cost.is_some() || report.usage.is_some()))
+        .then(|| held.record.decision.most_expensive_cost())
+        .flatten()
+        .unwrap_or(cost);
     let receipt = app.store.report(outcome, rerouted).await.map_err(unavailable)?;
     if receipt == Receipt::Recorded {
         if !priced {
@@ -234,10 +237,11 @@ async fn record(app: &App, body: &[u8]) -> Result<ReportReceipt, ApiError> {
         app.metrics.served(&Served {
             route: &held.record.route,
             model: &model,
-            decision: held.record.decision.reason.as_str(),
+            decision: word(held.record.decision.reason, rerouted),
             status,
             seconds: latency_ms / 1e3,
             cost,
+            most_expensive,
         });
     }
     tracing::info!(request_id = report.id, receipt = receipt.as_str(), cost_usd = cost, "outcome");
@@ -275,6 +279,7 @@ fn outcome(app: &App, report: &Report, held: &StoredDecision) -> Result<OutcomeR
     let price = |usage: &Usage| Some(prices?.cost(usage));
     let estimated = || prices.filter(|_| ok).map_or(0.0, |prices| prices.list().cost(held.record.input_tokens, 0.0));
     let cost = report.cost.or_else(|| usage.as_ref().and_then(price)).unwrap_or_else(estimated);
+    let cost = told_usd(cost);
     within("cost", cost, CostModel::MAX_COST)?;
     let now = app.clock.now();
     let since = now.0.saturating_sub(held.record.time.0) as f64;

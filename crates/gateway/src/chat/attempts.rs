@@ -51,7 +51,7 @@ pub(crate) async fn call(
     let decision = exchange.decision().clone();
     let mut order = vec![decision.choice().model.clone()];
     if decision.reason != Reason::Pinned {
-        let rest = decision.fallbacks().into_iter().map(|candidate| candidate.model.clone());
+        let rest = decision.alternatives().into_iter().map(|candidate| candidate.model.clone());
         order.extend(rest.filter(|name| !incapable.contains(&&**name)));
     }
     let id = exchange.id();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use slarouter_config::Model;
-use slarouter_core::{AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, Reason, Saving, Timestamp};
+use slarouter_core::{
+    AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, Reason, Saving, Timestamp, told_usd,
+};
 use slarouter_learner::Snapshot;
 use slarouter_protocol::outline::Outline;
 use slarouter_protocol::request::AnswerLength;
@@ -176,12 +178,17 @@ impl Basis<'_> {
     }
 }
 
+/// Why a model answers, in one word: what was decided, or that another model took the chosen one's place.
+pub(crate) fn word(reason: Reason, rerouted: bool) -> &'static str {
+    if rerouted { "rerouted" } else { reason.as_str() }
+}
+
 /// The candidates of a decision as clients see them.
 pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
     let candidate = |c: &Candidate| {
         serde_json::json!({
             "model": &*c.model, "probability": c.probability,
-            "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": c.cost,
+            "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": told_usd(c.cost),
         })
     };
     decision.candidates.iter().map(candidate).collect()

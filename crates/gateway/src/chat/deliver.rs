@@ -52,7 +52,7 @@ pub(super) fn deliver(
                     keep(response.headers_mut(), &headers);
                     describe(response.headers_mut(), &exchange, written.id.as_deref());
                     if let Some(cost) = written.cost {
-                        set(response.headers_mut(), COST, &format!("{cost:.9}"));
+                        set(response.headers_mut(), COST, &cost.to_string());
                     }
                     exchange.finish(status, true, written.usage, None);
                     response

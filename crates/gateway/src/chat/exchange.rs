@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use slarouter_config::Model;
-use slarouter_core::{Decision, DecisionId, Reason};
+use slarouter_core::{Decision, DecisionId, told_usd};
 use slarouter_protocol::request::Request;
 use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
 use slarouter_store::Entry;
 use tokio::time::Instant;
 
-use super::decide::{Decided, candidates};
+use super::decide::{Decided, candidates, word};
 use super::estimate::is_plausible;
 use crate::app::App;
 use crate::clock::prefixed_id;
@@ -141,9 +141,9 @@ impl Exchange {
         self.attempts
     }
 
-    /// Why the model last tried answers.
-    pub(crate) fn reason(&self) -> Reason {
-        if self.is_rerouted() { Reason::Fallback } else { self.decided.decision.reason }
+    /// Why the model last tried answers, in one word.
+    pub(crate) fn word(&self) -> &'static str {
+        word(self.decided.decision.reason, self.is_rerouted())
     }
 
     /// What was wrong with the learning when it was decided.
@@ -260,7 +260,7 @@ impl Exchange {
 
     /// USD of this answer, and of the calls that were dropped because another answered first, as far as that is known.
     fn cost(&self, usage: Option<&Usage>, answered: bool) -> f64 {
-        self.tried.cost(usage, self.decided.input_tokens, answered) + self.dropped.usd
+        told_usd(self.tried.cost(usage, self.decided.input_tokens, answered) + self.dropped.usd)
     }
 
     /// What the client is told of the cost: nothing where the price is unknown, as the figure would be none of its provider's.
@@ -273,7 +273,7 @@ impl Exchange {
         let alpha = self.app.config.routes.get(&self.decided.route).map(|route| route.spec.alpha.get());
         let candidates = candidates(&self.decided.decision);
         serde_json::json!({
-            "route": &*self.decided.route, "model": &*self.tried.model, "decision": self.reason().as_str(), "alpha": alpha,
+            "route": &*self.decided.route, "model": &*self.tried.model, "decision": self.word(), "alpha": alpha,
             "propensity": self.decided.decision.propensity(), "candidates": candidates, "cost_usd": cost,
             "attempts": self.attempts,
         })
@@ -313,7 +313,7 @@ impl Exchange {
             streamed: self.streamed,
             decided: &self.decided,
             tried: &self.tried,
-            reason: self.reason(),
+            word: self.word(),
             attempts: self.attempts,
             status,
             ok,

@@ -53,7 +53,7 @@ pub(super) fn describe(headers: &mut HeaderMap, exchange: &Exchange, upstream_id
     if !exchange.route().is_empty() {
         set(headers, ROUTE, exchange.route());
     }
-    set(headers, DECISION, exchange.reason().as_str());
+    set(headers, DECISION, exchange.word());
     if let Some(reason) = exchange.degraded() {
         set(headers, DEGRADED, reason);
     }

@@ -15,21 +15,21 @@ use crate::telemetry::Call;
 use crate::upstream::{Failure, UpstreamResponse};
 
 /// Makes the call that has just been noted, and a second one beside it if it is slow: to the same model, or to the next of
-/// `fallbacks` that can be asked. A failure returned is the first call's.
+/// `alternatives` that can be asked. A failure returned is the first call's.
 pub(super) async fn call_hedged(
     app: &App,
     exchange: &mut Exchange,
     inbound: Inbound<'_>,
     hedge: Hedge,
     slow: Callee<'_>,
-    fallbacks: &[Arc<str>],
+    alternatives: &[Arc<str>],
 ) -> Result<UpstreamResponse, Failure> {
     let first = ask(app, slow, inbound, exchange.trace_context(inbound.headers, Call::First));
     let Some(usual) = slow.health.quantile(inbound.request.stream(), hedge.quantile) else { return first.await };
     let began = Instant::now();
     let mut other = None;
     let second = async {
-        let callee = begin(app, exchange, slow, fallbacks, hedge.to).await?;
+        let callee = begin(app, exchange, slow, alternatives, hedge.to).await?;
         other = Some(callee);
         tracing::info!(request_id = exchange.public_id(), slow = %slow.model.name, model = %callee.model.name, "second call");
         let context = exchange.trace_context(inbound.headers, Call::Second);
@@ -66,7 +66,7 @@ async fn begin<'a>(
     app: &'a App,
     exchange: &mut Exchange,
     slow: Callee<'a>,
-    fallbacks: &[Arc<str>],
+    alternatives: &[Arc<str>],
     to: HedgeTo,
 ) -> Option<Callee<'a>> {
     if exchange.attempts() >= app.config.upstream.max_attempts {
@@ -76,7 +76,7 @@ async fn begin<'a>(
         let (model, health) = model(app, name).zip(app.health.of(name))?;
         app.health.is_available(name, Instant::now()).then_some(Callee { model, health })
     };
-    let next = if to == HedgeTo::Next { fallbacks.iter().find_map(available) } else { None };
+    let next = if to == HedgeTo::Next { alternatives.iter().find_map(available) } else { None };
     let callee = next.unwrap_or(slow);
     let admission = callee.health.enter(Instant::now(), false).await.ok()?;
     if !slow.health.may_retry() {

@@ -50,7 +50,15 @@ fn learnt(policy: &str) -> Router {
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_is_there() {
     let metrics = Metrics::new();
-    metrics.served(&Served { route: "r", model: "m", decision: "explore", status: 200, seconds: 0.1, cost: 0.1 });
+    metrics.served(&Served {
+        route: "r",
+        model: "m",
+        decision: "explore",
+        status: 200,
+        seconds: 0.1,
+        cost: 0.1,
+        most_expensive: 0.2,
+    });
     metrics.failure("m", "timeout");
     metrics.called("m");
     metrics.retry_refused("m");

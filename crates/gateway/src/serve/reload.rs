@@ -70,7 +70,10 @@ impl Reloader {
             let metrics = &self.live.load().metrics;
             metrics.reloaded(done.is_ok());
             match &done {
-                Ok(Reloaded { models, routes }) => tracing::info!(models, routes, "configuration reloaded"),
+                Ok(Reloaded { models, routes, changed }) => {
+                    let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join("; ") };
+                    tracing::info!(models, routes, changed, "configuration reloaded");
+                }
                 Err(error) => tracing::error!(%error, "configuration not reloaded: the old one stays in force"),
             }
             // Whoever asked may have gone.
@@ -120,7 +123,10 @@ impl Reloader {
             operator.store(Arc::new(listener::operator(&app, sound.tls)));
         }
         app.metrics.configured(app.clock.now());
-        let reloaded = Reloaded { models: app.config.models.len(), routes: app.config.routes.len() };
+        let mut changed = old.config.changes(&app.config);
+        // What is in them is not compared.
+        changed.extend(app.config.server.tls.is_some().then(|| "the files of server.tls were read again".to_owned()));
+        let reloaded = Reloaded { models: app.config.models.len(), routes: app.config.routes.len(), changed };
         reprice::tell(&app);
         self.checks = Checks::start(&app.config, &app.health, &app.upstream, &app.metrics);
         self.live.store(app);

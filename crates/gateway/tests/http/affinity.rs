@@ -69,7 +69,7 @@ async fn it_moves_with_the_model_that_answers_and_not_at_all_where_that_is_turne
     let rig = Rig::start(&Settings { upstream: "retries = 0\nbreaker_failures = 0", ..Settings::default() }).await;
     assert_eq!(asked(rig.post(&turn(0, 0))).await.0, "small");
     rig.upstream.script(Script::bare().cut());
-    assert_eq!(asked(rig.post(&turn(0, 1))).await, ("large".to_owned(), "fallback".to_owned()));
+    assert_eq!(asked(rig.post(&turn(0, 1))).await, ("large".to_owned(), "rerouted".to_owned()));
     assert_eq!(asked(rig.post(&turn(0, 2))).await, ("large".to_owned(), "affinity".to_owned()));
     rig.stop().await;
 

@@ -80,7 +80,8 @@ async fn what_is_wrong_with_a_decision_or_an_outcome_is_named() {
         (json!({ "id": id, "usage": { "input_tokens": 1e300, "output_tokens": 1 } }), 400, "usage"),
         (json!({ "id": id, "cost": -1 }), 400, "cost"),
         (json!({ "id": id, "latency_ms": -1 }), 400, "latency_ms"),
-        (json!({ "id": id, "costs": 1 }), 400, ""),
+        (json!({ "id": id, "costs": 1 }), 400, "costs"),
+        (json!({ "cost": 1 }), 400, "id"),
     ] {
         let (found, refusal) = post(&rig, "/v1/outcomes", &body).await;
         assert_eq!(found, status, "{body}: {refusal}");

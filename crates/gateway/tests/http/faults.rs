@@ -75,7 +75,7 @@ async fn before_the_first_byte_another_model_answers_and_the_account_knows() {
         let answer = rig.ask(stream).await;
         assert_eq!(answer.status(), 200, "{name}");
         assert_eq!(answer.headers()["x-slarouter-model"], "large", "{name}");
-        assert_eq!(answer.headers()["x-slarouter-decision"], "fallback", "{name}");
+        assert_eq!(answer.headers()["x-slarouter-decision"], "rerouted", "{name}");
         let text = answer.text().await.unwrap();
         assert_eq!(text.contains("[DONE]"), stream, "{name}: {text}");
         let metrics = rig.metrics().await;
@@ -211,4 +211,34 @@ async fn the_clients_own_faults_cost_the_model_nothing() {
     }
     assert!(rig.metrics().await.contains("slarouter_circuit_state{model=\"small\"} 0"));
     rig.stop().await;
+}
+
+/// Whoever stops an answer and rates it has seen enough of it.
+#[tokio::test]
+async fn a_rating_of_an_answer_that_its_client_broke_off_is_learnt() {
+    for failures_count in [false, true] {
+        let feedback = if failures_count { "failures_count = true" } else { "" };
+        let rig = Rig::start(&Settings { route: Some(ROUTE), feedback, ..Settings::default() }).await;
+        rig.upstream.script(one().stall());
+        let mut answer = rig.ask(true).await;
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert!(answer.chunk().await.unwrap().is_some());
+        drop(answer);
+        // The outcome is in the log before the rating.
+        while !rig.metrics().await.contains("status=\"499\"} 1") {
+            tokio::task::yield_now().await;
+        }
+        let rating = json!({ "id": id, "rating": "down" });
+        let rated = rig.client.post(rig.url("/v1/feedback")).json(&rating).send().await.unwrap();
+        assert_eq!(rated.status(), 202);
+        let (_upstream, gateway, folder) = rig.into_parts();
+        gateway.shutdown().await;
+        let learning = verified(&folder).await;
+        let router = learning.learners()["default"].router();
+        let certificate = router.certificate().unwrap();
+        assert_eq!((certificate.requests, certificate.labels), (1, 1), "{feedback}");
+        assert_eq!((router.account().labels, router.account().satisfied), (1, 0.0), "{feedback}");
+        let left = read(&folder).await;
+        assert_eq!((left.outcomes[0].status, left.outcomes[0].ok), (499, false), "{feedback}");
+    }
 }

@@ -40,7 +40,7 @@ async fn the_same_model_is_asked_again_and_the_slow_call_is_dropped_and_paid_for
         let answer = rig.ask(stream).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["x-slarouter-model"], "small");
-        assert_ne!(answer.headers()["x-slarouter-decision"], "fallback");
+        assert_ne!(answer.headers()["x-slarouter-decision"], "rerouted");
         rig.upstream.hung_up(1 + usize::from(stream)).await;
         assert_eq!(&rig.called()[before..], ["a/ok", "a/ok"]);
         let text = answer.text().await.unwrap();
@@ -93,7 +93,7 @@ async fn another_model_takes_over_as_after_a_failure() {
     rig.upstream.script(Script::bare().stall());
     let answer = rig.ask(false).await;
     assert_eq!((answer.status().as_u16(), &answer.headers()["x-slarouter-model"]), (200, &"large".parse().unwrap()));
-    assert_eq!(answer.headers()["x-slarouter-decision"], "fallback");
+    assert_eq!(answer.headers()["x-slarouter-decision"], "rerouted");
     let told: f64 = answer.headers()["x-slarouter-cost-usd"].to_str().unwrap().parse().unwrap();
     let body: Value = answer.json().await.unwrap();
     assert!((body["usage"]["cost"].as_f64().unwrap() - told).abs() < 1e-9, "{body}");

@@ -72,3 +72,39 @@ async fn nothing_that_clients_send_makes_a_series() {
     assert_eq!(series().await, before);
     rig.gateway.shutdown().await;
 }
+
+/// What was paid and what there was to pay count the same answers from the same moment on, also after a restart.
+#[tokio::test]
+async fn the_ratio_of_the_two_costs_is_what_was_saved() {
+    let prices = Settings { small: "price = { input = 0.1, output = 0.2 }", ..Settings::default() };
+    let mut rig = Rig::start(&prices).await;
+    for life in 0..2_u32 {
+        let (mut paid, mut most) = (0.0, 0.0);
+        // The route saves, a named model does not, and a request that fails saves nothing either.
+        for model in ["auto", "auto", "large", "auto"] {
+            let body = json!({ "model": model, "messages": [{ "role": "user", "content": "one two" }] });
+            let answer = rig.post(&body).header("x-slarouter-metadata", "enabled").send().await.unwrap();
+            let body: serde_json::Value = answer.json().await.unwrap();
+            let cost = body["usage"]["cost"].as_f64().unwrap();
+            let candidates = body["slarouter"]["candidates"].as_array().unwrap();
+            let predicted =
+                candidates.iter().map(|one| one["predicted_cost_usd"].as_f64().unwrap()).fold(0.0, f64::max);
+            assert!(model == "large" || predicted > 5.0 * cost, "{body}");
+            (paid, most) = (paid + cost, most + if model == "auto" { predicted } else { cost });
+        }
+        for _ in 0..4 {
+            rig.upstream.script(Script::json(500, &json!({ "error": { "message": "down" } })));
+        }
+        assert_eq!(rig.ask(false).await.status(), 500);
+        let scraped = rig.metrics().await;
+        let sum = |name: &str| -> f64 {
+            let samples = scraped.lines().filter(|line| line.starts_with(&format!("slarouter_{name}_total{{")));
+            samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        };
+        let near = |found: f64, expected: f64| (found - expected).abs() < 1e-9 * expected;
+        let (cost, most_expensive) = (sum("cost_usd"), sum("most_expensive_cost_usd"));
+        assert!(near(cost, paid) && near(most_expensive, most), "{life}: {cost} {paid} {most_expensive} {most}");
+        rig = rig.restart(&prices).await;
+    }
+    rig.stop().await;
+}

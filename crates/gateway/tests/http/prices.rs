@@ -36,6 +36,36 @@ pub(crate) fn in_ms(ms: u64) -> Timestamp {
     Timestamp(now.as_millis() as u64 + ms)
 }
 
+/// 1458 tokens at 0.15 USD per million are 0.00021869999999999998 USD in binary fractions.
+#[tokio::test]
+async fn a_cost_is_told_without_the_noise_of_binary_fractions_wherever_it_is_told() {
+    let rig = Rig::start(&with_price("{ input = 0.15, output = 0.6 }")).await;
+    let usage = json!({ "prompt_tokens": 1458, "completion_tokens": 0 });
+    rig.upstream.script(answer(&usage));
+    let whole = rig.post(&question(false)).header("x-slarouter-metadata", "enabled").send().await.unwrap();
+    assert_eq!(whole.headers()["x-slarouter-cost-usd"], "0.0002187");
+    let choice = json!({ "index": 0, "delta": { "content": "hi" }, "finish_reason": "stop" });
+    let chunk = json!({ "id": "up", "object": "chat.completion.chunk", "choices": [choice], "usage": usage });
+    rig.upstream.script(Script::event_stream().chunk(format!("data: {chunk}\n\n")).chunk("data: [DONE]\n\n").end());
+    let stream = rig.post(&question(true)).header("x-slarouter-metadata", "enabled").send().await.unwrap();
+    for body in [whole.text().await.unwrap(), stream.text().await.unwrap()] {
+        for told in ["\"cost\":0.0002187}", "\"cost_usd\":0.0002187,"] {
+            assert!(body.contains(told), "{told} is not in {body}");
+        }
+        for number in body.split("_usd\":").skip(1).map(|rest| rest.split([',', '}']).next().unwrap()) {
+            let digits = number.split('e').next().unwrap().bytes().filter(u8::is_ascii_digit);
+            assert!(digits.skip_while(|digit| *digit == b'0').count() <= 12, "{number} in {body}");
+        }
+    }
+    let decided = json!({ "input": "one two" });
+    let decided = rig.client.post(rig.url("/v1/route")).json(&decided).send().await.unwrap();
+    let id = decided.json::<Value>().await.unwrap()["id"].clone();
+    let report = json!({ "id": id, "usage": usage });
+    assert_eq!(rig.client.post(rig.url("/v1/outcomes")).json(&report).send().await.unwrap().status(), 202);
+    let left = rig.stop().await;
+    assert_eq!(left.outcomes.iter().map(|outcome| outcome.cost).collect::<Vec<_>>(), [0.000_218_7; 3]);
+}
+
 #[tokio::test]
 async fn a_price_counts_from_its_date_on_for_bill_and_decision_without_a_restart() {
     let from = in_ms(1_500);

@@ -158,7 +158,7 @@ async fn reloads_lose_no_request_and_cut_no_stream() {
                     assert!(!headers.contains_key("x-slarouter-degraded"), "{headers:?}");
                     let (model, decision) = (&headers["x-slarouter-model"], &headers["x-slarouter-decision"]);
                     assert!(model == "small" || model == "third", "{model:?}");
-                    assert_ne!(decision, "fallback");
+                    assert!(decision != "fallback" && decision != "rerouted", "{decision:?}");
                     assert!(n % 2 != 0 || body.ends_with("data: [DONE]\n\n"), "{body}");
                     asked.fetch_add(1, Ordering::Relaxed);
                 }
@@ -168,7 +168,13 @@ async fn reloads_lose_no_request_and_cut_no_stream() {
     for round in 0..10 {
         let (file, models) = if round % 2 == 0 { (second, 2) } else { (first, 3) };
         let (status, body) = rig.reload(file).await;
-        assert_eq!((status, &body), (200, &json!({ "models": models, "routes": 1 })));
+        assert_eq!((status, &body), (200, &json!({ "models": models, "routes": 1, "changed": body["changed"] })));
+        let changed: Vec<&str> =
+            body["changed"].as_array().unwrap().iter().map(|said| said.as_str().unwrap()).collect();
+        let forth = ["model third added", "model small removed", "model slow removed"];
+        let back = ["model small added", "model slow added", "model third removed"];
+        assert_eq!(&changed[..3], if round % 2 == 0 { forth } else { back });
+        assert!(changed[3].starts_with("route default: models "), "{changed:?}");
         // Each configuration answers for a while, and only then is there another.
         let enough = asked.load(Ordering::Relaxed) + 2 * CLIENTS;
         while asked.load(Ordering::Relaxed) < enough {
@@ -430,8 +436,45 @@ async fn a_gateway_that_others_reach_keeps_a_key() {
     let refused = gateway.reloads().reload().await.unwrap_err();
     assert!(matches!(refused, ReloadError::Open), "{refused}");
     std::fs::write(&path, &file).unwrap();
-    assert_eq!(gateway.reloads().reload().await.unwrap(), Reloaded { models: 2, routes: 1 });
+    assert_eq!(gateway.reloads().reload().await.unwrap(), Reloaded { models: 2, routes: 1, changed: Vec::new() });
     gateway.shutdown().await;
+}
+
+/// What a reload says of certificates is what becomes of them.
+#[tokio::test]
+async fn a_reload_says_what_changed_and_whose_certificate_begins_anew() {
+    const RATED: usize = 60;
+    let certified = |more: &'static str| File {
+        server: "allow_unauthenticated = true",
+        route: ("\"small\", \"large\"", more),
+        ..FIRST
+    };
+    let rig = Rig::start(certified("fallback = \"small\"")).await;
+    for _ in 0..RATED {
+        let answer = rig.ask("auto").await;
+        let rating = json!({ "id": answer.headers()["x-request-id"].to_str().unwrap(), "rating": "down" });
+        let url = format!("http://{}/v1/feedback", rig.gateway.addr());
+        assert_eq!(rig.client.post(url).json(&rating).send().await.unwrap().status(), 202);
+    }
+    let labelled = format!("slarouter_labelled_decisions{{route=\"default\"}} {RATED}");
+    while !rig.shows(&labelled).await {
+        tokio::task::yield_now().await;
+    }
+    let fresh = "slarouter_certificate_upper{route=\"default\"} 1.0";
+    assert!(!rig.shows(fresh).await, "sixty thumbs down say something");
+    let told = async |file: File<'_>| {
+        let (status, body) = rig.reload(file).await;
+        assert_eq!(status, 200, "{body}");
+        body["changed"].clone()
+    };
+    assert_eq!(told(certified("fallback = \"small\"")).await, json!([]));
+    let kept = told(certified("fallback = \"large\"\nexploration = 0.1")).await;
+    assert_eq!(kept, json!(["route default: fallback small → large, exploration 0.05 → 0.1"]));
+    assert!(!rig.shows(fresh).await, "the same promise");
+    let anew = told(File { alpha: 0.8, ..certified("fallback = \"large\"\nexploration = 0.1") }).await;
+    assert_eq!(anew, json!(["route default: satisfaction 0.9 → 0.8, its certificate begins anew"]));
+    assert!(rig.shows(fresh).await, "{}", rig.metrics().await);
+    rig.gateway.shutdown().await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn a_stall_before_the_first_byte_is_tried_again_and_then_elsewhere() {
         let answer = rig.ask(stream).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["x-slarouter-model"], "large");
-        assert_eq!(answer.headers()["x-slarouter-decision"], "fallback");
+        assert_eq!(answer.headers()["x-slarouter-decision"], "rerouted");
         let text = answer.text().await.unwrap();
         assert_eq!(text.contains("[DONE]"), stream, "{text}");
         assert_eq!(rig.called(), ["a/ok", "a/ok", "b/ok"]);

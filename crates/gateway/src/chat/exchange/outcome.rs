@@ -1,7 +1,7 @@
 //! What is said and logged at the end of an exchange.
 
 use http::StatusCode;
-use slarouter_core::{DecisionId, Reason};
+use slarouter_core::DecisionId;
 use slarouter_protocol::{ModelProtocol, Usage};
 use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Duration;
@@ -24,8 +24,8 @@ pub(super) struct Outcome<'a> {
     pub(super) decided: &'a Decided,
     /// The model last tried.
     pub(super) tried: &'a Tried,
-    /// Why that model was tried.
-    pub(super) reason: Reason,
+    /// Why that model was tried, in one word.
+    pub(super) word: &'static str,
     pub(super) attempts: u32,
     pub(super) status: u16,
     pub(super) ok: bool,
@@ -59,7 +59,7 @@ impl Outcome<'_> {
     pub(super) fn tell(&self, trace: Option<Box<RequestTrace>>) {
         let Self { app, status, ok, cost, attempts, elapsed, .. } = *self;
         let (model, priced, answered) = (&self.tried.model, self.tried.priced, self.first_byte.is_some());
-        let (route, decision) = (&self.decided.route, self.reason.as_str());
+        let (route, decision) = (&self.decided.route, self.word);
         let trace_id = trace.as_ref().and_then(|trace| trace.id());
         if let Some(trace) = trace {
             trace.end(&telemetry::Ending {
@@ -73,7 +73,10 @@ impl Outcome<'_> {
                 cost: priced.then_some(cost),
             });
         }
-        app.metrics.served(&Served { route, model, decision, status, seconds: elapsed.as_secs_f64(), cost });
+        // Of what has no usage, nobody knows what another model would have been paid for it.
+        let most_expensive = self.usage.and_then(|_| self.decided.decision.most_expensive_cost()).unwrap_or(cost);
+        let seconds = elapsed.as_secs_f64();
+        app.metrics.served(&Served { route, model, decision, status, seconds, cost, most_expensive });
         if !priced && answered {
             app.metrics.unpriced(model);
         }

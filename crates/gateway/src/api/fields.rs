@@ -1,0 +1,74 @@
+//! Bodies of our own, whose every field is known: what is wrong with one is told by its name.
+
+use serde::de::DeserializeOwned;
+use slarouter_config::{refused_name, suggestion};
+
+use crate::error::ApiError;
+
+/// Characters of an unknown name that a message repeats.
+const SHOWN: usize = 64;
+
+/// Reads a body.
+///
+/// # Errors
+/// 400 with the field that is missing, unknown or of another type.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = error.to_string();
+        if let Some((name, known)) = refused_name(&message) {
+            return unknown(name, &known);
+        }
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+        match missing {
+            Some((name, _)) => {
+                let error = ApiError::invalid("", "missing_field", format!("`{name}` is missing"));
+                ApiError { place: Some(name.to_owned()), ..error }
+            }
+            None => ApiError::invalid("", "invalid_json", format!("the body cannot be read: {message}")),
+        }
+    })
+}
+
+/// Refuses a field that is none of `known`: taken without a word it would do nothing, and its sender would not know.
+pub(super) fn unknown(name: &str, known: &[&str]) -> ApiError {
+    let shown: String = name.chars().take(SHOWN).collect();
+    let message = format!("unknown field `{shown}`: {}", suggestion(name, known));
+    ApiError { place: Some(shown), ..ApiError::invalid("", "unknown_field", message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "read and not looked at")]
+        cost: f64,
+        #[expect(dead_code, reason = "read and not looked at")]
+        error: Option<String>,
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let told = |body: &str| {
+            let error = read::<Body>(body.as_bytes()).unwrap_err();
+            (error.code, error.place, error.message)
+        };
+        let place = |name: &str| Some(name.to_owned());
+        let meant = "unknown field `costs`: did you mean `cost`?".to_owned();
+        assert_eq!(told(r#"{"cost":1,"costs":1}"#), ("unknown_field", place("costs"), meant));
+        let (code, param, message) = told(r#"{"cost":1,"x":1}"#);
+        assert_eq!((code, param), ("unknown_field", place("x")));
+        assert_eq!(message, "unknown field `x`: there are `cost`, `error`");
+        assert_eq!(told("{}"), ("missing_field", place("cost"), "`cost` is missing".to_owned()));
+        for (body, what) in [("{", "EOF"), ("[1]", "invalid"), (r#"{"cost":"1"}"#, "invalid type: string \"1\"")] {
+            let (code, param, message) = told(body);
+            assert!(code == "invalid_json" && param.is_none() && message.contains(what), "{body}: {message}");
+        }
+        let long = "x".repeat(1_000);
+        assert_eq!(told(&format!("{{\"{long}\":1}}")).1, place(&"x".repeat(SHOWN)));
+    }
+}
