@@ -49,7 +49,7 @@ pub enum StoreError {
     Unavailable(String),
     /// The database cannot be read.
     #[error("the database: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(rusqlite::Error),
     /// A row does not hold what this release writes.
     #[error("row {seq} of the log is unreadable: {what}")]
     Row {
@@ -58,4 +58,11 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+}
+
+// Not as a source: what SQLite says comes from rusqlite twice, in its own words and in those of the number of the error.
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
 }
