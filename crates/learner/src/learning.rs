@@ -125,6 +125,13 @@ impl Learning {
         }
     }
 
+    /// Applies these events, which must be the next ones of the log.
+    pub fn apply_all(&mut self, events: &[Event]) {
+        for event in events {
+            self.apply(event);
+        }
+    }
+
     /// The number of the last event applied.
     #[must_use]
     pub fn seq(&self) -> u64 {

@@ -8,6 +8,7 @@ mod inspect;
 mod keys;
 mod log;
 mod open;
+mod peek;
 mod records;
 mod sqlite;
 
@@ -20,6 +21,7 @@ pub use inspect::{Content, Inspection, inspect};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
 pub use open::{open, open_with_queue};
+pub use peek::peek;
 pub use records::{
     Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
     StoredDecision,

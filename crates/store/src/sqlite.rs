@@ -30,6 +30,7 @@ use crate::{
 use check::check;
 use command::Command;
 pub(crate) use connection::Options;
+pub(crate) use events::after as events_after;
 use inbox::Inbox;
 use lock::lock;
 pub(crate) use lock::lock_path;

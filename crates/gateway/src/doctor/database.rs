@@ -15,6 +15,8 @@ const MIB: u64 = 1 << 20;
 const LITTLE: u64 = 1_024 * MIB;
 const TOO_LITTLE: u64 = 64 * MIB;
 const HOUR_MS: u64 = 3_600_000;
+/// Events read from the log at a time.
+const BATCH: usize = 4_096;
 
 /// The checks, and what was seen.
 pub(super) async fn checks(config: &Config, now: Timestamp) -> (Vec<Check>, Option<Inspection>) {
@@ -97,17 +99,42 @@ fn room(free: u64, folder: &str) -> Check {
 }
 
 /// Of each route: whether it can choose, who serves until it knows something, and whether α is in reach of what it knows.
-pub(super) fn routes(config: &Config, inspection: Option<Inspection>) -> Vec<Check> {
-    let saved = inspection.and_then(|held| held.content).map(|content| content.snapshots).unwrap_or_default();
+pub(super) async fn routes(config: &Config, inspection: Option<Inspection>) -> Vec<Check> {
     let mut checks = Vec::new();
-    let learning = Learning::restore(saved).unwrap_or_else(|error| {
+    let learning = learnt(&config.store.url, inspection, &mut checks).await;
+    let learners = learning.learners();
+    checks.extend(config.routes.iter().map(|(name, settings)| route(name, settings, learners.get(name))));
+    checks
+}
+
+/// What the saved state and the log after it teach: a gateway that runs or was killed has not saved what came last.
+async fn learnt(url: &str, inspection: Option<Inspection>, checks: &mut Vec<Check>) -> Learning {
+    let (newest, content) = match inspection {
+        Some(Inspection { newest, content: Some(content), .. }) => (newest, content),
+        _ => return Learning::empty(),
+    };
+    let mut learning = Learning::restore(content.snapshots).unwrap_or_else(|error| {
         let mend = "nothing: the next start learns anew from the log, which takes a while; or restore a backup";
         checks.push(Check::warn("state", error.to_string(), mend));
         Learning::empty()
     });
-    let learnt = learning.learners();
-    checks.extend(config.routes.iter().map(|(name, settings)| route(name, settings, learnt.get(name))));
-    checks
+    // Tables of another version are not this release's to read.
+    while content.version == newest {
+        match slarouter_store::peek(url, learning.seq(), BATCH).await {
+            Ok(events) => {
+                learning.apply_all(&events);
+                if events.len() < BATCH {
+                    break;
+                }
+            }
+            Err(error) => {
+                let mend = "restore a backup, if the gateway cannot read it either";
+                checks.push(Check::warn("log", error.to_string(), mend));
+                break;
+            }
+        }
+    }
+    learning
 }
 
 fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
