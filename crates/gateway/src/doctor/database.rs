@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use slarouter_config::{Config, Route};
 use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
 use slarouter_learner::Learning;
-use slarouter_store::{Content, Inspection};
+use slarouter_store::{Content, Inspection, StoreError};
 
 use super::check::Check;
 
@@ -119,22 +119,23 @@ async fn learnt(url: &str, inspection: Option<Inspection>, checks: &mut Vec<Chec
         Learning::empty()
     });
     // Tables of another version are not this release's to read.
-    while content.version == newest {
-        match slarouter_store::peek(url, learning.seq(), BATCH).await {
-            Ok(events) => {
-                learning.apply_all(&events);
-                if events.len() < BATCH {
-                    break;
-                }
-            }
-            Err(error) => {
-                let mend = "restore a backup, if the gateway cannot read it either";
-                checks.push(Check::warn("log", error.to_string(), mend));
-                break;
-            }
-        }
+    if content.version == newest
+        && let Err(error) = catch_up(&mut learning, url).await
+    {
+        let mend = "restore a backup, if the gateway cannot read it either";
+        checks.push(Check::warn("log", error.to_string(), mend));
     }
     learning
+}
+
+async fn catch_up(learning: &mut Learning, url: &str) -> Result<(), StoreError> {
+    loop {
+        let events = slarouter_store::peek(url, learning.seq(), BATCH).await?;
+        learning.apply_all(&events);
+        if events.len() < BATCH {
+            return Ok(());
+        }
+    }
 }
 
 fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
