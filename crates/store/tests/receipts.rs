@@ -95,6 +95,28 @@ async fn of_reported_outcomes_the_first_counts_and_charges_the_model_that_answer
     assert_eq!(&*rated.unwrap().model, "other");
 }
 
+/// Who stops an answer and rates it has seen enough of it; what nobody answered whole is no answer.
+#[tokio::test]
+async fn a_rating_counts_where_the_client_went_away_and_not_where_the_answer_failed() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    // An answer that is whole, one that the client broke off, one whose stream broke, one that never came.
+    for (id, status, ok) in [(1, 200, true), (2, 499, false), (3, 200, false), (4, 502, false)] {
+        store.log(decision(id, None)).unwrap();
+        store.log(Entry::Outcome(OutcomeRecord { status, ok, ..outcome(id, "m", 1) })).unwrap();
+        store.rate(rating(id, 3, Some(1.0), 9), WINDOW).await.unwrap();
+    }
+    let (mut taken_out, mut set_aside) = (Vec::new(), Vec::new());
+    for event in store.events_after(0, 100).await.unwrap() {
+        match event {
+            Event::Finished { outcome, failed, .. } if failed.is_some() => taken_out.push(outcome.decision.0),
+            Event::Rated { rated, .. } if rated.failed => set_aside.push(rated.decision.0),
+            _ => {}
+        }
+    }
+    assert_eq!((taken_out, set_aside), (vec![3, 4], vec![3, 4]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_equal_ratings_at_once_exactly_one_is_recorded() {
     let folder = TempDir::new().unwrap();
