@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use slarouter_store::Event;
-use slarouter_testkit::{Daemon, Upstream};
+use slarouter_testkit::{Daemon, Upstream, until};
 
 const BIN: &str = env!("CARGO_BIN_EXE_slarouter");
 const ROUNDS: u64 = 8;
@@ -115,10 +115,12 @@ async fn a_kill_gives_no_money_back() {
         let answered = Arc::new(AtomicUsize::new(0));
         let clients: Vec<_> =
             (0..CLIENTS).map(|_| tokio::spawn(client(base.clone(), numbers.clone(), answered.clone()))).collect();
-        while answered.load(Ordering::Relaxed) < 20 + 13 * round as usize {
-            tokio::task::yield_now().await;
+        let enough = 20 + 13 * round as usize;
+        until(&format!("{enough} requests are answered"), async || {
             assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
-        }
+            answered.load(Ordering::Relaxed) >= enough
+        })
+        .await;
         daemon.kill().await.unwrap();
         for client in clients {
             client.await.unwrap();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
-use slarouter_testkit::{Daemon, Upstream};
+use slarouter_testkit::{Daemon, Upstream, until};
 
 const BIN: &str = env!("CARGO_BIN_EXE_slarouter");
 /// 1 MiB, in the shell's blocks. A write beyond it would be a signal that ends the process; ignored, it is an error.
@@ -68,7 +68,7 @@ async fn requests_are_answered_ratings_refused_and_nothing_is_lost() {
     // There is room again.
     let id = daemon.id().unwrap().to_string();
     assert!(Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status().unwrap().success());
-    while rate(&http, &base, &refused).await.status() != 202 {}
+    until("the rating is taken", async || rate(&http, &base, &refused).await.status() == 202).await;
     rated += 1;
     assert_eq!(ask(&http, &base).await.1, None);
     asked += 1;

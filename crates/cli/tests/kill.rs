@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use slarouter_core::{DecisionId, Rater};
 use slarouter_store::Event;
-use slarouter_testkit::{Daemon, Upstream};
+use slarouter_testkit::{Daemon, Upstream, until};
 
 const ROUNDS: u64 = 12;
 const CLIENTS: u64 = 8;
@@ -147,10 +147,11 @@ async fn nothing_acknowledged_is_lost_or_counted_twice() {
             .map(|n| tokio::spawn(client(base.clone(), round * 100 + n, ledger.clone(), acknowledged.clone())))
             .collect();
         let enough = 20 + rng.below(150) as usize;
-        while acknowledged.load(Ordering::Relaxed) < enough {
-            tokio::task::yield_now().await;
+        until(&format!("{enough} ratings are acknowledged"), async || {
             assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
-        }
+            acknowledged.load(Ordering::Relaxed) >= enough
+        })
+        .await;
         daemon.kill().await.unwrap();
         for client in clients {
             client.await.unwrap();

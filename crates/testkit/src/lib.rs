@@ -4,6 +4,7 @@
 //! empty, from the *scenario* that the request's `model` names. [`Daemon`] runs a binary of ours until it is killed.
 
 mod exposition;
+mod patience;
 mod process;
 mod scenario;
 mod script;
@@ -11,6 +12,7 @@ mod upstream;
 mod wire;
 
 pub use exposition::{Metric, documented, exposition};
+pub use patience::until;
 pub use process::Daemon;
 pub use script::Script;
 pub use upstream::Upstream;

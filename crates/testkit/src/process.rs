@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -12,8 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// A guard against a hang, not a measure: debug builds on a busy machine are far faster.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::patience::PATIENCE;
 
 /// A running binary that has said where it listens. Killed (SIGKILL) when dropped.
 #[derive(Debug)]
@@ -111,9 +109,13 @@ impl Daemon {
     /// Closes standard input and waits for the end.
     ///
     /// # Errors
-    /// As [`Child::wait`].
+    /// As [`Child::wait`], and if it has not ended after a minute.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await?;
+        let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {
+            let said = self.stderr();
+            return Err(io::Error::other(format!("the process has not ended after a minute, standard error: {said}")));
+        };
+        let status = status?;
         // Everything written is then in `stderr`.
         if !self.stderr_ends.is_finished() {
             drop((&mut self.stderr_ends).await);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::patience::within;
 use crate::scenario;
 use crate::script::{Left, Script};
 use crate::wire::{Connection, Received};
@@ -49,6 +51,8 @@ type Answering = dyn Fn(&Received) -> Script + Send + Sync;
 
 struct Shared {
     queue: Mutex<VecDeque<Script>>,
+    /// By model.
+    queues: Mutex<HashMap<String, VecDeque<Script>>>,
     /// In place of queue and scenarios.
     answering: Option<Box<Answering>>,
     health: AtomicU16,
@@ -86,6 +90,7 @@ impl Upstream {
         let addr = listener.local_addr().expect("the port just bound");
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
+            queues: Mutex::default(),
             answering,
             health: AtomicU16::new(200),
             checked: watch::Sender::new(0),
@@ -116,20 +121,36 @@ impl Upstream {
         locked(&self.shared.queue).push_back(script);
     }
 
+    /// Queues the answer to one request for this model, by the upstream's name of it; taken before those of [`script`](Self::script).
+    pub fn script_for(&self, model: &str, script: Script) {
+        locked(&self.shared.queues).entry(model.to_owned()).or_default().push_back(script);
+    }
+
     /// All requests so far, in the order of their arrival.
     pub fn requests(&self) -> Vec<Received> {
         locked(&self.shared.requests).clone()
     }
 
     /// Waits until so many requests have come in all, and returns them.
-    pub async fn arrived(&self, requests: usize) -> Vec<Received> {
-        reached(&self.shared.arrived, requests).await;
-        self.requests()
+    ///
+    /// # Panics
+    /// If they have not after a minute.
+    #[track_caller]
+    pub fn arrived(&self, requests: usize) -> impl Future<Output = Vec<Received>> {
+        let reached = reached("requests have come", &self.shared.arrived, requests);
+        async {
+            reached.await;
+            self.requests()
+        }
     }
 
     /// Waits until so many clients in all have gone away in the middle of an answer.
-    pub async fn hung_up(&self, clients: usize) {
-        reached(&self.shared.hung_up, clients).await;
+    ///
+    /// # Panics
+    /// If they have not after a minute.
+    #[track_caller]
+    pub fn hung_up(&self, clients: usize) -> impl Future<Output = ()> {
+        reached("clients have gone away", &self.shared.hung_up, clients)
     }
 
     /// The status of answers to health checks from now on; 200 at first, and 0 for no answer.
@@ -138,8 +159,12 @@ impl Upstream {
     }
 
     /// Waits until so many health checks have come in all.
-    pub async fn checked(&self, checks: usize) {
-        reached(&self.shared.checked, checks).await;
+    ///
+    /// # Panics
+    /// If they have not after a minute.
+    #[track_caller]
+    pub fn checked(&self, checks: usize) -> impl Future<Output = ()> {
+        reached("health checks have come", &self.shared.checked, checks)
     }
 
     /// Closes all connections, whatever they are at; new ones are served.
@@ -179,6 +204,14 @@ impl Shared {
         *count - 1
     }
 
+    fn scripted(&self, request: &Received) -> Option<Script> {
+        let mut queues = locked(&self.queues);
+        if queues.is_empty() {
+            return None;
+        }
+        queues.get_mut(request.json()["model"].as_str()?)?.pop_front()
+    }
+
     fn answer(&self, request: Received) -> Script {
         if let Some(command) = request.path.strip_prefix("/testkit/") {
             return self.control(&request.method, command);
@@ -195,7 +228,7 @@ impl Shared {
             self.arrived.send_modify(|count| *count += 1);
             return answering(&request);
         }
-        let script = locked(&self.queue).pop_front();
+        let script = self.scripted(&request).or_else(|| locked(&self.queue).pop_front());
         let script =
             script.unwrap_or_else(|| scenario::answer(&request, self.next_id(), |model| self.seen(model), &self.gate));
         locked(&self.requests).push(request);
@@ -269,9 +302,15 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn reached(count: &watch::Sender<usize>, target: usize) {
-    // The sender is held by `self`, so the channel cannot close.
-    drop(count.subscribe().wait_for(|count| *count >= target).await);
+#[track_caller]
+fn reached(what: &str, count: &watch::Sender<usize>, target: usize) -> impl Future<Output = ()> {
+    let asked = Location::caller();
+    async move {
+        let mut counted = count.subscribe();
+        let what = format!("{target} {what}");
+        // The sender is held by `self`, so the channel cannot close.
+        drop(within(asked, &what, counted.wait_for(|count| *count >= target)).await);
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

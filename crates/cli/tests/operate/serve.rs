@@ -1,7 +1,7 @@
 //! `slarouter serve`: SIGHUP and log lines.
 
 use serde_json::{Value, json};
-use slarouter_testkit::{Daemon, Upstream};
+use slarouter_testkit::{Daemon, Upstream, until};
 
 use crate::{client, configuration, serve, write};
 
@@ -27,11 +27,12 @@ async fn sighup_takes_a_good_file_and_leaves_a_bad_one() {
     ask(&daemon).await;
     write(folder.path(), &good(&["small", "fresh"]));
     daemon.hang_up().await.unwrap();
-    while !text(&daemon, "/v1/models").await.contains("\"fresh\"") {}
+    until("the new model is listed", async || text(&daemon, "/v1/models").await.contains("\"fresh\"")).await;
     assert!(!text(&daemon, "/v1/models").await.contains("\"large\""));
     write(folder.path(), &good(&["small", "fresh"]).replace("0.9", "9"));
     daemon.hang_up().await.unwrap();
-    while !text(&daemon, "/metrics").await.contains("slarouter_config_reloads_total{result=\"failure\"} 1") {}
+    let failed = "slarouter_config_reloads_total{result=\"failure\"} 1";
+    until("the bad file is refused", async || text(&daemon, "/metrics").await.contains(failed)).await;
     assert!(text(&daemon, "/v1/models").await.contains("\"fresh\""));
     ask(&daemon).await;
     daemon.terminate().await.unwrap();

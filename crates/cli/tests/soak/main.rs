@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde_json::Value;
 use slarouter_core::DecisionId;
 use slarouter_store::{Event, OutcomeRecord, Spending};
-use slarouter_testkit::{Daemon, Upstream};
+use slarouter_testkit::{Daemon, Upstream, until};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -139,14 +139,14 @@ async fn soak(requests: u64, seed: u64) {
     let seen: Vec<Seen> = clients.join_all().await.into_iter().flatten().collect();
 
     // Nothing is under way any more, and what was held open is given back.
-    while sum(&metrics().await, "slarouter_in_flight") > 0.0 {
-        tokio::task::yield_now().await;
-    }
+    until("no request is under way", async || sum(&metrics().await, "slarouter_in_flight") == 0.0).await;
     // A pool has a task of its own, whatever went through it; what leaks does so with every so many requests.
-    while process.open().0 > sockets || sum(&metrics().await, "slarouter_tasks") > tasks + 4.0 {
+    until("sockets and tasks are given back", async || {
         // Health checks connect again.
         upstream.disconnect();
-    }
+        process.open().0 <= sockets && sum(&metrics().await, "slarouter_tasks") <= tasks + 4.0
+    })
+    .await;
     let files_after = process.open().1;
     // The readers of the database are opened as they are needed, three files each.
     assert!(files_after <= files + 12, "{files} files were open, now {files_after}");

@@ -1,7 +1,7 @@
 //! Health checks: probes that open and close the circuit which the calls open and close too.
 
 use serde_json::{Value, json};
-use slarouter_testkit::{Script, Upstream};
+use slarouter_testkit::{Script, Upstream, until};
 use tempfile::TempDir;
 
 use crate::setup::{Rig, Settings};
@@ -11,7 +11,7 @@ const CHECKED: &str =
 
 async fn circuit(rig: &Rig, wanted: u8) {
     let line = format!("slarouter_circuit_state{{model=\"small\"}} {wanted}\n");
-    while !rig.metrics().await.contains(&line) {}
+    until(&format!("the metrics say {line}"), async || rig.metrics().await.contains(&line)).await;
 }
 
 async fn view(rig: &Rig) -> Vec<Value> {

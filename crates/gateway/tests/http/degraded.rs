@@ -1,6 +1,7 @@
 //! Trouble of the log and of the learner fails no request, loses nothing in silence, and passes.
 
 use serde_json::json;
+use slarouter_testkit::until;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
@@ -135,7 +136,7 @@ async fn a_log_that_cannot_be_read_stops_the_learning_alone_and_it_goes_on_where
         ],
     )
     .await;
-    while asked(&rig, false).await.1.is_none() {}
+    until("an answer says that it is degraded", async || asked(&rig, false).await.1.is_some()).await;
     for stream in [false, true] {
         assert_eq!(asked(&rig, stream).await.1.as_deref(), Some("learner"));
     }
@@ -155,12 +156,11 @@ async fn a_log_that_cannot_be_read_stops_the_learning_alone_and_it_goes_on_where
         metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap()
     };
     // It looks again by itself.
-    loop {
+    until("the learner has read the whole log", async || {
         let metrics = rig.metrics().await;
-        if seq(&metrics, "slarouter_learner_seq") == seq(&metrics, "slarouter_log_seq") {
-            break;
-        }
-    }
+        seq(&metrics, "slarouter_learner_seq") == seq(&metrics, "slarouter_log_seq")
+    })
+    .await;
     assert_eq!(asked(&rig, false).await.1, None);
     let (_upstream, gateway, folder) = rig.into_parts();
     gateway.shutdown().await;
@@ -228,4 +228,24 @@ async fn a_damaged_saved_state_is_made_again_from_the_log() {
         assert_eq!(asked(&rig, false).await.1, None, "{damage}");
         assert_eq!(rig.stop().await.outcomes.len(), 2);
     }
+}
+
+#[tokio::test]
+async fn a_start_that_has_to_read_an_unreadable_row_is_refused_and_names_it() {
+    let rig = Rig::start(&Settings { route: Some(ROUTE), ..Settings::default() }).await;
+    asked(&rig, false).await;
+    let (upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    let mut other = intruder(&folder).await;
+    run(&mut other, &["UPDATE decisions SET decision = 'spoilt'"]).await;
+    other.close().await.unwrap();
+    // What the saved state has learnt is not read again.
+    let rig = Rig::resume(&Settings { route: Some(ROUTE), ..Settings::default() }, upstream, folder).await;
+    let (upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    let mut other = intruder(&folder).await;
+    run(&mut other, &["DELETE FROM snapshots"]).await;
+    other.close().await.unwrap();
+    let refused = Rig::refused(&Settings { route: Some(ROUTE), ..Settings::default() }, &upstream, &folder).await;
+    assert!(refused.contains("row 2 of the log is unreadable"), "{refused}");
 }

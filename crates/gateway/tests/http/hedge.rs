@@ -1,15 +1,15 @@
-//! Second calls beside slow ones. What is slow never answers, or when the test says so; nothing hangs on how fast the rest is.
+//! Second calls beside slow ones. What is slow never answers, or when the test says so; how fast the rest is decides nothing.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 use slarouter_store::Event;
-use slarouter_testkit::Script;
+use slarouter_testkit::{Script, until};
 use tokio::sync::Semaphore;
 
 use crate::setup::{Rig, Settings, chunk, question, url};
 
-/// Longer than any sound call here takes.
+/// Time for the first call to reach the upstream before the second, so that the two get their scripts in this order.
 const SAME: &str = "hedge = { quantile = 0.9, min_s = 0.4 }";
 const NEXT: &str = "hedge = { quantile = 0.9, to = \"next\", min_s = 0.4 }";
 
@@ -90,7 +90,7 @@ async fn what_was_dropped_counts_in_the_budget() {
 #[tokio::test]
 async fn another_model_takes_over_as_after_a_failure() {
     let rig = warm(NEXT).await;
-    rig.upstream.script(Script::bare().stall());
+    rig.upstream.script_for("a/ok", Script::bare().stall());
     let answer = rig.ask(false).await;
     assert_eq!((answer.status().as_u16(), &answer.headers()["x-slarouter-model"]), (200, &"large".parse().unwrap()));
     assert_eq!(answer.headers()["x-slarouter-decision"], "rerouted");
@@ -135,8 +135,8 @@ async fn a_second_call_that_fails_leaves_the_first_alone() {
     let rig = warm(NEXT).await;
     let gate = Arc::new(Semaphore::new(0));
     let late = Script::event_stream().gate(&gate).chunk(chunk("late", Some("stop"))).chunk("data: [DONE]\n\n").end();
-    rig.upstream.script(late);
-    rig.upstream.script(Script::bare().cut());
+    rig.upstream.script_for("a/ok", late);
+    rig.upstream.script_for("b/ok", Script::bare().cut());
     let asked = tokio::spawn(rig.post(&question(true)).send());
     let failed = "slarouter_upstream_failures_total{model=\"large\",kind=\"broken\"} 1";
     rig.upstream.arrived(42).await;
@@ -155,22 +155,25 @@ async fn a_second_call_that_fails_leaves_the_first_alone() {
 
 #[tokio::test]
 async fn second_calls_end_with_the_retry_budget() {
-    let rig =
-        warm("retry_budget = 0\nresponse_timeout_s = 2\nbreaker_failures = 0\nhedge = { quantile = 0.5, min_s = 0.4 }")
-            .await;
+    let rig = warm("retry_budget = 0\nbreaker_failures = 0\nhedge = { quantile = 0.5, min_s = 0.4 }").await;
     // Ten are saved up.
     for _ in 0..10 {
         rig.upstream.script(Script::bare().stall());
         assert_eq!(rig.ask(false).await.headers()["x-slarouter-model"], "small");
     }
-    rig.upstream.script(Script::bare().stall());
+    let gate = Arc::new(Semaphore::new(0));
+    rig.upstream.script(Script::bare().gate(&gate).cut());
     let before = rig.called().len();
-    assert_eq!(rig.ask(false).await.headers()["x-slarouter-model"], "large", "it ran into its deadline");
+    let asked = tokio::spawn(rig.post(&question(false)).send());
+    let refused = "slarouter_retries_refused_total{model=\"small\"} ";
+    until("the second call is refused", async || rig.metrics().await.contains(&format!("{refused}1"))).await;
+    gate.add_permits(1);
+    assert_eq!(asked.await.unwrap().unwrap().headers()["x-slarouter-model"], "large", "the first has failed");
     assert_eq!(&rig.called()[before..], ["a/ok", "b/ok"]);
     let metrics = rig.metrics().await;
     assert_eq!(hedges(&metrics), ["{model=\"small\",result=\"won\"} 10"]);
     // Once for the second call, once for the retry.
-    assert!(metrics.contains("slarouter_retries_refused_total{model=\"small\"} 2"), "{metrics}");
+    assert!(metrics.contains(&format!("{refused}2")), "{metrics}");
     rig.stop().await;
 }
 

@@ -24,6 +24,7 @@ mod reload;
 mod secrets;
 mod setup;
 mod shutdown;
+mod slow;
 mod telemetry;
 mod timeouts;
 mod tls;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use slarouter_config::Config;
 use slarouter_gateway::Gateway;
-use slarouter_testkit::{Script, Upstream};
+use slarouter_testkit::{Script, Upstream, until};
 use tempfile::TempDir;
 
 use crate::answers::{assembled, gist};
@@ -382,9 +382,8 @@ async fn feedback_counts_in_every_protocol() {
         rig.client.get(url).send().await.unwrap().text().await.unwrap()
     };
     // The learner reads the log a moment later.
-    while !metrics().await.contains("slarouter_labelled_decisions{route=\"default\"} 3") {
-        tokio::task::yield_now().await;
-    }
+    let learnt = "slarouter_labelled_decisions{route=\"default\"} 3";
+    until("three ratings are learnt", async || metrics().await.contains(learnt)).await;
 }
 
 #[tokio::test]

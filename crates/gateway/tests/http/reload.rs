@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use slarouter_config::{Config, utc};
 use slarouter_gateway::{Gateway, ReloadError, Reloaded};
 use slarouter_store::Event;
-use slarouter_testkit::{Script, Upstream};
+use slarouter_testkit::{Script, Upstream, until};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
@@ -177,10 +177,11 @@ async fn reloads_lose_no_request_and_cut_no_stream() {
         assert!(changed[3].starts_with("route default: models "), "{changed:?}");
         // Each configuration answers for a while, and only then is there another.
         let enough = asked.load(Ordering::Relaxed) + 2 * CLIENTS;
-        while asked.load(Ordering::Relaxed) < enough {
+        until("the clients have more answers", async || {
             assert!(clients.iter().all(|client| !client.is_finished()), "a client failed");
-            tokio::task::yield_now().await;
-        }
+            asked.load(Ordering::Relaxed) >= enough
+        })
+        .await;
         if round == 0 {
             assert_eq!(rig.ask("slow").await.status(), 404, "it is gone for new requests");
         }
@@ -544,7 +545,7 @@ async fn places_grow_and_shrink_with_the_configuration() {
                 assert_eq!(stream().await.status(), after, "of two calls the first to end frees no place");
             }
         }
-        while stream().await.status() != after {}
+        until(&format!("a further call gets {after}"), async || stream().await.status() == after).await;
     }
     rig.upstream.open();
     rig.gateway.shutdown().await;
@@ -622,7 +623,8 @@ async fn while_the_log_cannot_be_written_the_old_configuration_stays_and_learns_
     let url = format!("http://{}/v1/feedback", rig.gateway.addr());
     assert_eq!(rig.client.post(url).json(&rating).send().await.unwrap().status(), 202);
     // What is learnt reaches the requests of the configuration that has stayed.
-    while !rig.shows("slarouter_labelled_decisions{route=\"default\"} 2").await {}
+    until("both ratings are learnt", async || rig.shows("slarouter_labelled_decisions{route=\"default\"} 2").await)
+        .await;
     assert!(rig.shows("slarouter_satisfaction_target_ratio{route=\"default\"} 0.9").await);
     assert_eq!(rig.reload(changed).await.0, 200);
     assert!(rig.shows("slarouter_satisfaction_target_ratio{route=\"default\"} 0.5").await);

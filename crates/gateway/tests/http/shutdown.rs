@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use slarouter_testkit::Script;
+use slarouter_testkit::{Script, until};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -11,9 +11,7 @@ use crate::setup::{Rig, Settings, chunk, question, read};
 
 /// Until nobody listens there any more; what was accepted last is closed at once.
 async fn refused(addr: SocketAddr) {
-    while TcpStream::connect(addr).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    until(&format!("nobody listens at {addr}"), async || TcpStream::connect(addr).await.is_err()).await;
 }
 
 #[tokio::test]
@@ -61,7 +59,7 @@ async fn load_balancers_see_it_go_before_it_refuses_anybody() {
     assert_eq!(status(&ready).await, 200);
     let (_upstream, gateway, _folder) = rig.into_parts();
     let stopping = tokio::spawn(gateway.shutdown());
-    while status(&ready).await != 503 {}
+    until("/readyz answers 503", async || status(&ready).await == 503).await;
     assert_eq!(status(&alive).await, 200, "nobody should kill what only drains");
     let fresh = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(fresh.post(&chat).json(&question(false)).send().await.unwrap().status(), 200);

@@ -1,20 +1,34 @@
 //! An upstream that stops in the middle.
 //!
-//! Where a healthy answer has to come in time as well, the limit is a second; where nothing does, it is short.
+//! Where a healthy answer has to come in time as well, the limit grows until the machine is fast enough for it.
 
+use reqwest::Response;
 use serde_json::Value;
 use slarouter_testkit::Script;
 
 use crate::setup::{Rig, Settings, chunk, error};
 
-#[tokio::test]
-async fn a_stall_before_the_first_byte_is_tried_again_and_then_elsewhere() {
-    for stream in [false, true] {
-        let rig = Rig::start(&Settings { upstream: "response_timeout_s = 1.0", ..Settings::default() }).await;
+/// A gateway whose first model stalls for two calls, and what came of the first request.
+async fn stalled_twice(stream: bool) -> (Rig, Response) {
+    let limits = ["response_timeout_s = 0.1", "response_timeout_s = 2.0", "response_timeout_s = 20.0"];
+    for (place, upstream) in limits.into_iter().enumerate() {
+        let rig = Rig::start(&Settings { upstream, ..Settings::default() }).await;
         rig.upstream.script(Script::bare().stall());
         // Of a stream, the head alone is no answer yet.
         rig.upstream.script(if stream { Script::event_stream().stall() } else { Script::bare().stall() });
         let answer = rig.ask(stream).await;
+        if answer.status() != 504 || place == limits.len() - 1 {
+            return (rig, answer);
+        }
+        assert_eq!(rig.called(), ["a/ok", "a/ok", "b/ok"], "the healthy answer did not come in time");
+    }
+    unreachable!("the last limit returns")
+}
+
+#[tokio::test]
+async fn a_stall_before_the_first_byte_is_tried_again_and_then_elsewhere() {
+    for stream in [false, true] {
+        let (rig, answer) = stalled_twice(stream).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["x-slarouter-model"], "large");
         assert_eq!(answer.headers()["x-slarouter-decision"], "rerouted");
