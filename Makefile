@@ -1,8 +1,9 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo static chart test soak lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
+.PHONY: demo static chart test soak explore lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
 
+# In a profile of its own, which is compiled in a fraction of the time of a release.
 demo:
-	cargo run --release --locked --bin slarouter -- demo
+	cargo run --profile demo --locked --bin slarouter -- demo
 
 # target/static/slarouter: one file, under 30 MB, without a library; docs/operations.md.
 static:
@@ -25,6 +26,10 @@ test: setup-test
 # SOAK_REQUESTS (200000) and SOAK_SEED (1) change the run; some minutes.
 soak:
 	SOAK_REQUESTS=$${SOAK_REQUESTS:-200000} cargo test --release -p slarouter-cli --locked --test soak -- --nocapture
+
+# New cases for the property tests and new runs of the soak, for EXPLORE_SECONDS (600); keeps what fails. CONTRIBUTING.md.
+explore:
+	scripts/explore
 
 # Builds cargo-deny if it is not there.
 setup-lint:

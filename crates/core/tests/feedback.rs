@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::RngSeed;
 use route::{WINDOW_MS, models};
 use slarouter_core::{
     Account, Context, DecisionId, Feedback, Learner, Policy, PolicySpec, Rater, Rating, Reason, Receipt, Source,
@@ -73,14 +72,7 @@ fn same(one: &Account, other: &Account) -> bool {
         && one.iter().zip(&other).all(|(a, b)| a.0 == b.0 && a.1 == b.1 && (a.2 - b.2).abs() < 1e-9)
 }
 
-/// Seeded, so that a failure comes again.
-fn config() -> ProptestConfig {
-    ProptestConfig { rng_seed: RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(config())]
-
     #[test]
     fn only_the_last_word_of_each_rater_counts(
         given in any_given(), arrival in vec(any::<Index>(), 0..80),

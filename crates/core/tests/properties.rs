@@ -7,7 +7,6 @@ mod route;
 mod run;
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use rand_core::Rng;
 use run::{DIM, Run, any_alpha, any_policy, any_steps};
 use slarouter_core::policy::SlaRouterParams;
@@ -26,14 +25,7 @@ fn exploring(c: f64) -> PolicySpec {
     PolicySpec::SlaRouter(SlaRouterParams { c, ..SlaRouterParams::default() })
 }
 
-/// Seeded, so that a failure comes again.
-fn config() -> ProptestConfig {
-    ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(config())]
-
     #[test]
     fn invariants_hold_after_every_step(policy in any_policy(), alpha in any_alpha(), steps in any_steps(80)) {
         let mut run = Run::new(&policy, alpha);

@@ -10,7 +10,6 @@ use std::fs;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::RngSeed;
 use run::{DIM, Run, any_alpha, any_policy, any_steps};
 use slarouter_core::policy::SlaRouterParams;
 use slarouter_core::{
@@ -25,14 +24,7 @@ const VERSION_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sta
 const VERSION_3_CERTIFIED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v3-certified.bin");
 const VERSION_4: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-v4.bin");
 
-/// Seeded, so that a failure comes again.
-fn config() -> ProptestConfig {
-    ProptestConfig { rng_seed: RngSeed::Fixed(3), failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(config())]
-
     #[test]
     fn saving_and_loading_changes_nothing_now_or_later(
         policy in any_policy(), alpha in any_alpha(), steps in any_steps(80), at in any::<Index>(),

@@ -137,7 +137,7 @@ async fn of_many_equal_ratings_at_once_exactly_one_is_recorded() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Against a map of the ratings in force, with a reopening in the middle; the log then holds exactly what changed.
     #[test]
