@@ -8,6 +8,8 @@ use slarouter_config::{Config, ConfigErrors, utc};
 use slarouter_core::{PolicySpec, Timestamp};
 use slarouter_learner::{FeaturesId, WarmStart};
 
+use crate::print::print;
+
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
 const BAD_CONFIG: u8 = 64;
 
@@ -38,11 +40,8 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     }
-    match summary(&mut io::stdout().lock(), &config, &features) {
-        // A reader that has seen enough, such as `head`, is no failure.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(|out| summary(out, &config, &features))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::Result<()> {

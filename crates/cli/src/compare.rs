@@ -7,6 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use slarouter_lab::{CellReport, Comparison, Fresh, LocalEncoder, Order, Plan, Ratio, Rival, Scope, Verdict, ZooKind};
 
+use crate::print::print;
+
 #[derive(clap::Args)]
 pub(crate) struct CompareArgs {
     /// Folder of the data sets, <name>.csv or <name>.csv.gz.
@@ -19,6 +21,9 @@ pub(crate) struct CompareArgs {
     /// Minutes instead of a quarter of an hour: three runs per cell, 5,000 rows, the operator's zoo, shuffled. Options below override it.
     #[arg(long)]
     quick: bool,
+    /// Print every cell too, after the summary.
+    #[arg(long)]
+    cells: bool,
     /// Make kept results again: all, or those of the policies named. Needed for a policy whose code has changed.
     #[arg(long, value_name = "a,b,…", value_delimiter = ',', num_args = 0.., require_equals = true, requires = "out",
         value_parser = Rival::parse)]
@@ -116,9 +121,10 @@ impl CompareArgs {
 }
 
 pub(crate) fn run(args: CompareArgs) -> anyhow::Result<()> {
-    // Hides itself when standard error is no terminal.
     let style = ProgressStyle::with_template("{msg:10} {bar:40} {pos}/{len}, {eta} left")?;
     let bar = ProgressBar::new(1).with_style(style);
+    // The bar hides itself when standard error is no terminal; a file gets a line for each tenth.
+    let mut told = None;
     let comparison = args.plan()?.run(|progress| {
         if bar.message() != progress.stage {
             bar.set_message(progress.stage);
@@ -126,38 +132,42 @@ pub(crate) fn run(args: CompareArgs) -> anyhow::Result<()> {
             bar.reset();
         }
         bar.set_position(progress.done);
+        let tenth = Some((progress.stage, progress.done * 10 / progress.total.max(1)));
+        if bar.is_hidden() && told != tenth {
+            told = tenth;
+            // Nobody has to read it.
+            let _ = writeln!(io::stderr(), "{}: {} of {}", progress.stage, progress.done, progress.total);
+        }
     })?;
     bar.finish_and_clear();
     if let Some(folder) = &args.out {
         comparison.write(folder, &args.subject)?;
     }
 
-    let mut out = io::stdout().lock();
-    let written = if args.json {
-        writeln!(out, "{}", comparison.json(&args.subject)?)
+    if args.json {
+        let json = comparison.json(&args.subject)?;
+        print(|out| writeln!(out, "{json}"))?;
     } else {
-        print(&mut out, &comparison, &args)
-    };
-    match written {
-        // A reader that has seen enough, such as `head`, is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        print(|out| print_all(out, &comparison, &args))?;
     }
+    Ok(())
 }
 
-fn print(out: &mut impl Write, comparison: &Comparison, args: &CompareArgs) -> io::Result<()> {
-    for cell in &comparison.cells {
-        print_cell(out, cell)?;
+/// What it comes to stands first.
+fn print_all(out: &mut impl Write, comparison: &Comparison, args: &CompareArgs) -> io::Result<()> {
+    for verdict in comparison.verdicts(&args.subject) {
+        print_verdict(out, &verdict)?;
     }
     for scope in comparison.scopes() {
         print_scope(out, &scope)?;
     }
-    for verdict in comparison.verdicts(&args.subject) {
-        print_verdict(out, &verdict)?;
+    if args.cells {
+        comparison.cells.iter().try_for_each(|cell| print_cell(out, cell))?;
     }
     match &args.out {
         Some(folder) => writeln!(out, "\nReport and plots: {}", folder.join("report.md").display()),
-        None => Ok(()),
+        None if args.cells => Ok(()),
+        None => writeln!(out, "\n--cells prints the {} cells one by one", comparison.cells.len()),
     }
 }
 

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use slarouter_config::Config;
 use slarouter_gateway::doctor::{Check, Level, examine};
 
+use crate::print::print;
+
 #[derive(clap::Args)]
 pub(crate) struct DoctorArgs {
     /// The configuration file.
@@ -32,15 +34,13 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let failed = checks.iter().any(|check| check.level == Level::Fail);
-    let mut out = io::stdout().lock();
-    if args.json {
-        let object = serde_json::json!({ "ok": !failed, "checks": checks });
-        writeln!(out, "{object:#}")?;
-    } else {
-        for check in &checks {
-            line(&mut out, check)?;
+    print(|out| {
+        if args.json {
+            let object = serde_json::json!({ "ok": !failed, "checks": checks });
+            return writeln!(out, "{object:#}");
         }
-    }
+        checks.iter().try_for_each(|check| line(out, check))
+    })?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
 use serde_json::Value;
-use slarouter_config::{Config, Grants, Limits, Scope};
-use slarouter_gateway::keys::{KeyBook, NewKey};
+use slarouter_config::{ConfigErrors, Grants, KeyPlace, Limits, Scope, Server, utc};
+use slarouter_core::Timestamp;
+use slarouter_gateway::keys::{KeyBook, NewKey, SecretString};
 use slarouter_store::StoreError;
 
+use crate::print::print;
 use crate::remote_book::RemoteBook;
 
 #[derive(Args)]
@@ -32,7 +35,11 @@ enum Command {
     /// Make a key and show it, this once.
     Create(CreateArgs),
     /// List all keys that there ever were.
-    List,
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make another key for the same account; the old one ends after a while.
     Rotate {
         /// The key's id, as the list has it.
@@ -91,37 +98,57 @@ enum Book {
 }
 
 pub(crate) async fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
-    let config = match Config::load(&args.config) {
-        Ok(config) => config,
-        Err(errors) => return crate::check::refuse(&errors),
+    let book = match Book::open(&args).await {
+        Ok(book) => book,
+        Err(error) => {
+            return match error.downcast::<ConfigErrors>() {
+                Ok(errors) => crate::check::refuse(&errors),
+                Err(error) => Err(error),
+            };
+        }
     };
-    let book = match &args.url {
-        Some(url) => Book::Running(RemoteBook::new(url, admin_key(&args, &config))?),
-        None => match slarouter_store::open(&config.store.url).await {
-            Ok(store) => {
-                let taken = config.keys.iter().map(|key| key.name.clone()).collect();
-                Book::Stored(KeyBook::new(store.clone(), taken), store)
-            }
-            Err(StoreError::InUse(_)) => Book::Running(RemoteBook::new(&own_url(&config)?, admin_key(&args, &config))?),
-            Err(error) => return Err(error.into()),
-        },
-    };
+    let mut as_table = false;
     let done = match args.command {
         Command::Create(create) => book.create(create.into()).await,
-        Command::List => book.list().await,
+        Command::List { json } => {
+            as_table = !json;
+            book.list().await
+        }
         Command::Rotate { id, grace_hours } => book.rotate(&id, grace_hours).await,
         Command::Revoke { id } => book.revoke(&id).await,
     };
     if let Book::Stored(_, store) = &book {
         store.close().await;
     }
-    writeln!(std::io::stdout(), "{:#}", done?)?;
+    let done = done?;
+    print(|out| if as_table { writeln!(out, "{}", table(&done)) } else { writeln!(out, "{done:#}") })?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The list of keys for people.
+fn table(keys: &Value) -> Table {
+    let words = |value: &Value| match value {
+        Value::String(word) => word.clone(),
+        Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        _ => String::new(),
+    };
+    let date = |value: &Value| value.as_u64().map(|time| utc(Timestamp(time))).unwrap_or_default();
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["id", "name", "ends in", "status", "may", "tenant", "models", "made", "ends"]);
+    for key in keys.as_array().into_iter().flatten() {
+        let grants = &key["grants"];
+        let ends = if key["revoked_ms"].is_null() { &key["expires_ms"] } else { &key["revoked_ms"] };
+        let mut row: Vec<String> = ["id", "name", "hint", "status"].iter().map(|field| words(&key[field])).collect();
+        row.extend(["scopes", "tenant", "models"].iter().map(|field| words(&grants[field])));
+        row.extend([date(&key["created_ms"]), date(ends)]);
+        table.add_row(row);
+    }
+    table
+}
+
 /// Where the gateway of this configuration has its admin API.
-fn own_url(config: &Config) -> anyhow::Result<String> {
-    let server = &config.server;
+fn own_url(server: &Server) -> anyhow::Result<String> {
     let addr = server.admin_listen.unwrap_or(server.listen);
     // An address is not what a certificate is for.
     if server.tls.is_some() && !server.admin_listen.is_some_and(|addr| addr.ip().is_loopback()) {
@@ -133,11 +160,27 @@ fn own_url(config: &Config) -> anyhow::Result<String> {
     Ok(format!("http://{addr}"))
 }
 
-fn admin_key(args: &KeysArgs, config: &Config) -> Option<slarouter_gateway::keys::SecretString> {
-    args.admin_key.clone().map(Into::into).or_else(|| config.server.admin_keys.first().cloned())
-}
-
 impl Book {
+    /// The database, if no gateway has it; else, and with a URL, the running gateway. What is not needed is not read from the
+    /// file, so that variables of upstreams need not be set.
+    async fn open(args: &KeysArgs) -> anyhow::Result<Self> {
+        let key: Option<SecretString> = args.admin_key.clone().map(Into::into);
+        if let (Some(url), true) = (&args.url, key.is_some()) {
+            return Ok(Self::Running(RemoteBook::new(url, key)?));
+        }
+        if args.url.is_none() {
+            let place = KeyPlace::load(&args.config)?;
+            match slarouter_store::open(&place.url).await {
+                Ok(store) => return Ok(Self::Stored(KeyBook::new(store.clone(), place.taken), store)),
+                Err(StoreError::InUse(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let server = Server::load(&args.config)?;
+        let url = args.url.clone().map_or_else(|| own_url(&server), Ok)?;
+        Ok(Self::Running(RemoteBook::new(&url, key.or_else(|| server.admin_keys.first().cloned()))?))
+    }
+
     async fn create(&self, new: NewKey) -> anyhow::Result<Value> {
         Ok(match self {
             Self::Stored(book, _) => book.create(new).await?,

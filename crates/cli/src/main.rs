@@ -5,6 +5,7 @@ mod compare;
 mod demo;
 mod doctor;
 mod keys;
+mod print;
 mod remote_book;
 mod replay;
 mod serve;

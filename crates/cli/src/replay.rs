@@ -8,6 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use slarouter_core::{Alpha, PolicySpec};
 use slarouter_lab::{Dataset, Replay, Report, Selection};
 
+use crate::print::print;
+
 #[derive(clap::Args)]
 pub(crate) struct ReplayArgs {
     /// Recorded outcomes: CSV, gzipped or not, with prompt_id, prompt, score:<model>, cost:<model>.
@@ -87,17 +89,13 @@ pub(crate) fn run(mut args: ReplayArgs) -> anyhow::Result<()> {
     let report = replay.run(|done| bar.set_position(done))?;
     bar.finish_and_clear();
 
-    let mut out = io::stdout().lock();
-    let written = if args.json {
-        serde_json::to_writer(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
-    } else {
-        table(&mut out, &data, &report)
-    };
-    match written {
-        // A reader that has seen enough, such as `head`, is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
+    print(|out| {
+        if args.json {
+            return serde_json::to_writer(&mut *out, &report).map_err(io::Error::from).and_then(|()| writeln!(out));
+        }
+        table(out, &data, &report)
+    })?;
+    Ok(())
 }
 
 fn table(out: &mut impl Write, data: &Dataset, report: &Report) -> io::Result<()> {

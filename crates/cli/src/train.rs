@@ -1,6 +1,6 @@
 //! `slarouter train`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +8,8 @@ use anyhow::{Context, bail};
 use slarouter_config::{Config, EncoderConfig};
 use slarouter_core::Knowledge;
 use slarouter_lab::Labelled;
+
+use crate::print::print;
 
 #[derive(clap::Args)]
 pub(crate) struct TrainArgs {
@@ -50,19 +52,21 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let knowledge = Knowledge::train(zoo, (encoder.dim(), encoder.version()), &data.examples, args.worth)?;
     std::fs::write(&args.out, knowledge.to_bytes()?).with_context(|| args.out.display().to_string())?;
 
-    let mut out = io::stdout().lock();
-    writeln!(out, "{} judged answers to {} prompts", data.examples.len(), data.prompts)?;
-    if data.foreign > 0 {
-        writeln!(out, "{} answers of models that route {name} does not have were passed over", data.foreign)?;
-    }
-    for (place, model) in zoo.models().iter().enumerate() {
-        let scores = data.examples.iter().filter(|example| example.model == place).map(|example| example.satisfaction);
-        let (sum, count) = scores.fold((0.0, 0_u32), |(sum, count), score| (sum + score, count + 1));
-        match count {
-            0 => writeln!(out, "  {}: none", model.name)?,
-            _ => writeln!(out, "  {}: {count}, mean {:.3}", model.name, sum / f64::from(count))?,
+    print(|out| {
+        writeln!(out, "{} judged answers to {} prompts", data.examples.len(), data.prompts)?;
+        if data.foreign > 0 {
+            writeln!(out, "{} answers of models that route {name} does not have were passed over", data.foreign)?;
         }
-    }
-    writeln!(out, "written to {}: set warm_start of route {name} to it", args.out.display())?;
+        for (place, model) in zoo.models().iter().enumerate() {
+            let of_model = data.examples.iter().filter(|example| example.model == place);
+            let scores = of_model.map(|example| example.satisfaction);
+            let (sum, count) = scores.fold((0.0, 0_u32), |(sum, count), score| (sum + score, count + 1));
+            match count {
+                0 => writeln!(out, "  {}: none", model.name)?,
+                _ => writeln!(out, "  {}: {count}, mean {:.3}", model.name, sum / f64::from(count))?,
+            }
+        }
+        writeln!(out, "written to {}: set warm_start of route {name} to it", args.out.display())
+    })?;
     Ok(ExitCode::SUCCESS)
 }

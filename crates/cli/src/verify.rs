@@ -1,11 +1,16 @@
 //! `slarouter verify`: is the saved state what the log says?
 
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde_json::{Map, Value, json};
 use slarouter_config::Config;
+use slarouter_core::{Learner, told_usd};
 use slarouter_learner::Learning;
+
+use crate::print::print;
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
@@ -25,26 +30,84 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     saved.catch_up(store.as_ref()).await?;
     let mut replayed = Learning::empty();
     replayed.catch_up(store.as_ref()).await?;
+    let differences = differences(&saved, &replayed);
     let same = saved.seq() == replayed.seq() && saved.states()? == replayed.states()?;
     let counts = store.counts().await?;
     store.close().await;
 
-    let routes: serde_json::Map<_, _> = replayed
-        .learners()
-        .iter()
-        .map(|(route, learner)| {
-            let account = learner.account();
-            let figures = serde_json::json!({
-                "requests": account.requests, "labels": account.labels, "satisfied": account.satisfied,
-                "cost_usd": account.cost, "models": account.models,
-            });
-            (route.to_string(), figures)
-        })
-        .collect();
-    let report = serde_json::json!({
+    let routes: Map<_, _> =
+        replayed.learners().iter().map(|(route, known)| (route.to_string(), figures(known))).collect();
+    let mut report = json!({
         "same": same, "saved_at": from, "log_seq": replayed.seq(), "refused": replayed.refused(),
         "decisions": counts.decisions, "outcomes": counts.outcomes, "feedback": counts.feedback, "routes": routes,
     });
-    writeln!(std::io::stdout(), "{report:#}")?;
-    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if !same {
+        report["differences"] = differences.into();
+    }
+    print(|out| writeln!(out, "{report:#}"))?;
+    if same {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // With standard error gone there is nobody left to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "slarouter: the state saved at event {from} is not what the log says: see \"differences\". The log is what counts: \
+         without the saved states (DELETE FROM snapshots) the next start learns all of it again"
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// By route: which parts of what is known differ, and the figures of the saved state beside those of the log.
+fn differences(saved: &Learning, replayed: &Learning) -> Map<String, Value> {
+    let routes: BTreeSet<_> = saved.learners().keys().chain(replayed.learners().keys()).collect();
+    let mut all = Map::new();
+    for route in routes {
+        let difference = match (saved.learners().get(route), replayed.learners().get(route)) {
+            (Some(saved), Some(replayed)) => {
+                let parts = parts(saved, replayed);
+                if parts.is_empty() {
+                    continue;
+                }
+                json!({ "parts": parts, "saved": figures(saved), "log": figures(replayed) })
+            }
+            (Some(saved), None) => json!({ "parts": ["the log has no such route"], "saved": figures(saved) }),
+            _ => json!({ "parts": ["the saved state has no such route"] }),
+        };
+        all.insert(route.to_string(), difference);
+    }
+    all
+}
+
+/// What differs between two learners of a route.
+fn parts(one: &Learner, other: &Learner) -> Vec<&'static str> {
+    let (a, b) = (one.router(), other.router());
+    let mut parts = Vec::new();
+    for (differs, part) in [
+        (a.spec() != b.spec(), "configuration"),
+        (a.features() != b.features(), "encoder"),
+        (a.account() != b.account(), "account"),
+        (a.certificate() != b.certificate(), "certificate"),
+        (a.policy() != b.policy(), "policy"),
+        (one.ledger() != other.ledger(), "ledger of ratings"),
+    ] {
+        if differs {
+            parts.push(part);
+        }
+    }
+    if parts.is_empty() && one != other {
+        parts.push("answer lengths");
+    }
+    parts
+}
+
+fn figures(learner: &Learner) -> Value {
+    let account = learner.account();
+    let mut models = json!(account.models);
+    for model in models.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        model["cost"] = model["cost"].as_f64().map(told_usd).into();
+    }
+    json!({
+        "requests": account.requests, "labels": account.labels, "satisfied": account.satisfied,
+        "cost_usd": told_usd(account.cost), "models": models,
+    })
 }

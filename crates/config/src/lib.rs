@@ -23,7 +23,8 @@ pub use price::{PriceTable, Prices};
 pub use problems::ConfigErrors;
 pub use settings::{
     BrowserFeedback, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig, HealthCheck,
-    Hedge, HedgeTo, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls, UpstreamConfig, same_secret,
+    Hedge, HedgeTo, KeyPlace, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls, UpstreamConfig,
+    same_secret,
 };
 pub use spelling::{nearest, refused_name, suggestion};
 pub use substitute::Sources;

@@ -11,7 +11,7 @@ mod model;
 mod policy;
 mod prices;
 mod route;
-mod server;
+pub(crate) mod server;
 mod telemetry;
 mod upstream;
 mod window;

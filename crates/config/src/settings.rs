@@ -135,6 +135,15 @@ pub struct StoreConfig {
     pub queue: usize,
 }
 
+/// Where the keys of a configuration are: as much of it as the tools for keys need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// `store.url`
+    pub url: String,
+    /// Names that `[[keys]]` has given away.
+    pub taken: Vec<Arc<str>>,
+}
+
 /// `[upstream]`
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {

@@ -58,12 +58,13 @@ fn left(out: &Path) -> Vec<(String, Vec<u8>)> {
 fn a_quick_run_says_and_keeps_the_same_whatever_the_threads() {
     let folder = folder(&[("hello", 120), ("theorems", 150)]);
     let quick = ["--quick", "--seeds", "2", "--rates", "0.5,1", "--fractions", "0.5"];
-    let text = compare(&folder, &[&quick[..], &["--out", "one", "--threads", "1"]].concat()).succeeded();
+    let text = compare(&folder, &[&quick[..], &["--out", "one", "--threads", "1", "--cells"]].concat()).succeeded();
     for part in
         ["hello, operator's zoo, shuffled, 3 models, 120 requests", "theorems, ", "certified against the targets"]
     {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
+    assert!(text.find("certified against the targets") < text.find("hello, operator's zoo"), "the summary comes first");
     for contender in ["certified", "slarouter", "best-single", "linucb"] {
         assert!(text.lines().any(|line| line.contains(contender)), "{contender} is missing in\n{text}");
     }

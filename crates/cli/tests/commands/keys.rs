@@ -43,7 +43,7 @@ async fn keys_live_from_create_to_revoke() {
     let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
     let folder = folder.path();
     configure(folder, &upstream.base_url(), "", "");
-    assert_eq!(keys(folder, &["list"]).json(), json!([]));
+    assert_eq!(keys(folder, &["list", "--json"]).json(), json!([]));
     let first = keys(folder, &["create", "--name", "web", "--scope", "inference", "--models", "small,auto"]).json();
     let (id, secret) = (text(&first, "id"), text(&first, "key"));
     assert!(secret.starts_with("slr_") && secret.len() > 30, "{secret}");
@@ -51,7 +51,7 @@ async fn keys_live_from_create_to_revoke() {
     assert_eq!(first["grants"]["models"], json!(["small", "auto"]));
 
     // Shown once: neither in the list nor in the database, which has its hash and its hint.
-    let list = keys(folder, &["list"]).json();
+    let list = keys(folder, &["list", "--json"]).json();
     assert_eq!(listed(&list), [("web", "live")]);
     assert!(list[0].get("key").is_none() && !list.to_string().contains(secret), "{list}");
     let bytes = database(folder);
@@ -85,7 +85,7 @@ async fn keys_live_from_create_to_revoke() {
     assert_eq!(keys(folder, &["revoke", id]).json()["status"], "revoked");
     assert_eq!(keys(folder, &["revoke", id]).json()["status"], "revoked", "once more changes nothing");
     let third = keys(folder, &["rotate", text(&second, "id"), "--grace-hours", "0"]).json();
-    let list = keys(folder, &["list"]).json();
+    let list = keys(folder, &["list", "--json"]).json();
     let expected = [("web", "revoked"), ("web", "expired"), ("brief", "expired"), ("long", "live"), ("web", "live")];
     assert_eq!(listed(&list), expected);
     let daemon = serve(folder).await;
@@ -111,7 +111,7 @@ async fn a_running_gateway_is_asked_by_its_address() {
     assert_eq!((status(&daemon, text(&web, "key")).await, status(&daemon, text(&newer, "key")).await), (401, 200));
     assert_eq!(ask(&["revoke", text(&newer, "id")]).json()["status"], "revoked");
     assert_eq!(status(&daemon, text(&newer, "key")).await, 401);
-    assert_eq!(listed(&ask(&["list"]).json()), [("boss", "live"), ("web", "expired"), ("web", "revoked")]);
+    assert_eq!(listed(&ask(&["list", "--json"]).json()), [("boss", "live"), ("web", "expired"), ("web", "revoked")]);
 
     // The key may come from the environment; without one, or with another one, it refuses.
     let mut command = command(&["keys", "list", "--url", &url], folder);
@@ -160,7 +160,7 @@ fn mistakes_make_no_key() {
         "",
     );
     let made = keys(folder, &["create", "--name", "web"]).json();
-    let before = keys(folder, &["list"]).json();
+    let before = keys(folder, &["list", "--json"]).json();
     for (words, said) in [
         (&["create", "--name", "web"][..], "there is a live key named \"web\""),
         (&["create", "--name", "ours"], "there is a live key named \"ours\""),
@@ -181,5 +181,28 @@ fn mistakes_make_no_key() {
         let error = keys(folder, words).failed();
         assert!(error.contains(said), "{words:?}: {error}");
     }
-    assert_eq!(keys(folder, &["list"]).json(), before);
+    assert_eq!(keys(folder, &["list", "--json"]).json(), before);
+}
+
+/// The models' variables are none of its business.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_is_a_table_and_needs_the_database_alone() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let folder = folder.path();
+    let path = configure(folder, &upstream.base_url(), "", "");
+    let made = keys(folder, &["create", "--name", "web", "--models", "small,auto", "--expires-days", "1"]).json();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(
+        &path,
+        text.replace("upstream_model", "api_key = \"${A_VARIABLE_THAT_IS_NOT_SET}\"\nupstream_model"),
+    )
+    .unwrap();
+    assert!(run(&["check"], folder).failed().contains("A_VARIABLE_THAT_IS_NOT_SET is not set"));
+    let table = keys(folder, &["list"]).succeeded();
+    let row = table.lines().find(|line| line.contains("web")).unwrap();
+    for part in [self::text(&made, "id"), self::text(&made, "hint"), "live", "inference, feedback", "small, auto", "Z "]
+    {
+        assert!(row.contains(part), "{part} is not in\n{table}");
+    }
+    assert_eq!(listed(&keys(folder, &["list", "--json"]).json()), [("web", "live")]);
 }

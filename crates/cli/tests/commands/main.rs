@@ -6,6 +6,7 @@ mod encoder;
 mod errors;
 mod keys;
 mod train;
+mod verify;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use crate::raw::{self, Count, Text};
 use crate::settings::{LogFormat, Server, StoreConfig, Tls};
 use crate::values::{Env, SECONDS, address, count, number, seconds, text};
 
-pub(super) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server {
+pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server {
     let standard = SocketAddr::from(([127, 0, 0, 1], 8080));
     let listen = raw.listen.as_ref().map_or(Some(standard), |listen| address(listen, env, problems));
     let admin_listen = raw.admin_listen.as_ref().and_then(|admin| address(admin, env, problems));
@@ -76,7 +76,7 @@ fn header_bytes(value: Option<Count>, problems: &mut Problems<'_>) -> usize {
     bytes as usize
 }
 
-pub(super) fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {
+pub(crate) fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {
     let mut url = "sqlite://slarouter.db".to_owned();
     if let Some(place) = &raw.url
         && let Some(given) = text(place, env, problems)
