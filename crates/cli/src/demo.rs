@@ -1,27 +1,29 @@
 //! `slarouter demo`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use slarouter_core::Alpha;
-use slarouter_demo::DemoOptions;
+use slarouter_demo::{DemoOptions, Summary};
+
+use crate::print::print;
 
 #[derive(clap::Args)]
 pub(crate) struct DemoArgs {
     /// Stop after so many requests. Without it a terminal shows the demo until q is pressed; otherwise 3,000 are sent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
-    /// Seed of the simulated world and of the gateway's draws.
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    /// Decides everything that is random: the same seed gives the same result again.
+    #[arg(long, value_name = "S", default_value_t = DemoOptions::default().seed)]
     seed: u64,
-    /// Requests per second.
-    #[arg(long, value_name = "R", default_value_t = 80.0, value_parser = rate)]
+    /// Requests per second of simulated time. The live view keeps to it; without the view time passes as fast as it can.
+    #[arg(long, value_name = "R", default_value_t = DemoOptions::default().rate, value_parser = rate)]
     rate: f64,
     /// Share of the answers that users rate, from 0 to 1.
-    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = DemoOptions::default().feedback_rate, value_parser = share)]
     feedback_rate: f64,
     /// The share of answers that must satisfy, from 0 to 1.
-    #[arg(long, value_name = "A", default_value_t = 0.9, value_parser = share)]
+    #[arg(long, value_name = "A", default_value_t = DemoOptions::default().alpha, value_parser = share)]
     alpha: f64,
     /// Keep the database in this folder.
     #[arg(long, value_name = "DIR")]
@@ -46,7 +48,7 @@ fn rate(text: &str) -> Result<f64, String> {
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let live = !args.json && std::io::stdout().is_terminal();
     let options = DemoOptions {
-        requests: args.requests.or((!live).then_some(3_000)),
+        requests: args.requests.or((!live).then_some(slarouter_demo::REQUESTS)),
         seed: args.seed,
         rate: args.rate,
         feedback_rate: args.feedback_rate,
@@ -54,15 +56,15 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         data: args.data,
     };
     let summary = slarouter_demo::run(options, live).await?;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&summary)?)?;
-        return Ok(());
-    }
+    print(|out| if args.json { writeln!(out, "{}", serde_json::json!(summary)) } else { show(out, &summary) })?;
+    Ok(())
+}
+
+fn show(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     writeln!(
         out,
-        "{} requests in {:.0} s: satisfaction {:.1} % (α = {:.0} %), cost {:.4} USD, {:.1} % below always-dearest; \
-         {} labels, {:.1} % explored",
+        "{} requests in {:.0} s of simulated time: satisfaction {:.1} % (α = {:.0} %), cost {:.4} USD, {:.1} % below \
+         always-dearest; {} labels, {:.1} % explored",
         summary.requests,
         summary.seconds,
         summary.satisfaction * 100.0,
@@ -73,12 +75,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         summary.explored * 100.0
     )?;
     if let Some(certificate) = summary.certificate {
-        writeln!(
-            out,
-            "certificate: satisfaction from {:.1} % to {:.1} %",
-            certificate.lower * 100.0,
-            certificate.upper * 100.0
-        )?;
+        let (lower, upper) = (certificate.lower * 100.0, certificate.upper * 100.0);
+        writeln!(out, "certificate: satisfaction from {lower:.1} % to {upper:.1} %")?;
     }
     for (model, share) in &summary.share {
         writeln!(out, "  {model}: {:.1} %", share * 100.0)?;

@@ -14,13 +14,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use slarouter_config::Config;
+use slarouter_core::Timestamp;
 use slarouter_gateway::Gateway;
 use slarouter_lab::simulate::World;
-use tokio::time::Instant;
+use tokio::time::timeout;
 
 pub use options::DemoOptions;
 use stats::Stats;
 pub use stats::Summary;
+
+/// Requests of a run that nobody watches.
+pub const REQUESTS: u64 = 3_000;
+/// When the simulated time begins: 1 January 2026.
+const BEGAN: Timestamp = Timestamp(1_767_225_600_000);
+/// How long it waits at the end for requests that were under way.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the demo to its end and sums up. With `live`, draws on the terminal and stops on q, Esc or Ctrl-C.
 ///
@@ -38,17 +46,23 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
     };
     let folder = options.data.as_deref().or(scratch.as_ref().map(tempfile::TempDir::path)).unwrap_or(Path::new("."));
     let text = config(&options, &world, &zoo.base_url(), &folder.join("demo.db"));
-    let gateway = Gateway::start(Config::parse(&text, &|_| None)?).await?;
+    let (gateway, simulation) = Gateway::simulated(Config::parse(&text, &|_| None)?, BEGAN).await?;
+    let simulation = Arc::new(simulation);
     let stats = Arc::new(Mutex::new(Stats::new(world.models().iter().map(|model| model.name.to_owned()).collect())));
-    let (requests_before, labels_before) = learnt(&gateway);
-    let began = Instant::now();
-
-    let base = format!("http://{}", gateway.addr());
-    let mut users = tokio::spawn(users::run(options.clone(), world, base, stats.clone()));
+    let users = users::Users {
+        options: options.clone(),
+        world,
+        base: format!("http://{}", gateway.addr()),
+        stats: stats.clone(),
+        simulation: simulation.clone(),
+        called: zoo.called(),
+        paced: live,
+    };
+    let mut users = tokio::spawn(users.run());
     if live {
         tokio::select! {
             ended = &mut users => ended??,
-            stopped = view::run(&options, &gateway, &stats, began) => stopped?,
+            stopped = view::run(&options, &gateway, &stats) => stopped?,
         }
     } else {
         tokio::select! {
@@ -57,29 +71,15 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
         }
     }
     users.abort();
-    let (requests, rated) = stats.lock().map_or((0, 0), |stats| (stats.requests, stats.rated));
-    settle(&gateway, requests_before + requests, labels_before + rated).await;
+    // What was under way when the viewer stopped it.
+    if let Ok(learnt) = timeout(PATIENCE, simulation.learn()).await {
+        learnt?;
+    }
     let routes = gateway.routes();
     gateway.shutdown().await;
     zoo.stop().await;
     let stats = stats.lock().map_err(|_| anyhow::anyhow!("a user of the demo panicked"))?;
-    Ok(stats.summary(options.alpha, routes.first(), began.elapsed().as_secs_f64()))
-}
-
-/// Gives the learner, which works behind the answers, up to five seconds to take in what was answered and acknowledged.
-async fn settle(gateway: &Gateway, requests: u64, labels: u64) {
-    for _ in 0..100 {
-        let learnt = learnt(gateway);
-        if learnt.0 >= requests && learnt.1 >= labels {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Requests and labels that the learner knows of.
-fn learnt(gateway: &Gateway) -> (u64, u64) {
-    gateway.routes().first().map_or((0, 0), |route| (route.account.requests, route.account.labels))
+    Ok(stats.summary(options.alpha, routes.first()))
 }
 
 /// The operator trusts the frontier model, which serves until there is evidence. Nothing is tuned to this zoo.

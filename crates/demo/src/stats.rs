@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
-use slarouter_core::{Account, Certificate};
+use slarouter_core::{Account, Certificate, told_usd};
 use slarouter_gateway::RouteView;
 
 /// Requests that "now" means.
@@ -26,6 +26,8 @@ pub(crate) struct Stats {
     pub(crate) requests: u64,
     pub(crate) failures: u64,
     pub(crate) rated: u64,
+    /// Milliseconds of simulated time.
+    lasted: u64,
     satisfied: u64,
     explored: u64,
     cost: f64,
@@ -79,7 +81,7 @@ pub struct Summary {
     pub explored: f64,
     /// Share of the requests per model.
     pub share: BTreeMap<String, f64>,
-    /// Duration.
+    /// Simulated time from the first request to the last rating.
     pub seconds: f64,
 }
 
@@ -90,6 +92,7 @@ impl Stats {
             requests: 0,
             failures: 0,
             rated: 0,
+            lasted: 0,
             satisfied: 0,
             explored: 0,
             cost: 0.0,
@@ -115,6 +118,16 @@ impl Stats {
             let now = self.now();
             self.curve.push((now.satisfaction, now.cost / now.dearest_cost));
         }
+    }
+
+    /// So many milliseconds of simulated time have passed.
+    pub(crate) fn lasted(&mut self, ms: u64) {
+        self.lasted = self.lasted.max(ms);
+    }
+
+    /// Seconds of simulated time.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.lasted as f64 / 1e3
     }
 
     /// Over the last 500 requests.
@@ -145,7 +158,7 @@ impl Stats {
         }
     }
 
-    pub(crate) fn summary(&self, alpha: f64, route: Option<&RouteView>, seconds: f64) -> Summary {
+    pub(crate) fn summary(&self, alpha: f64, route: Option<&RouteView>) -> Summary {
         let account = route.map(|route| &route.account);
         let (total, now) = (self.total(), self.now());
         Summary {
@@ -158,13 +171,13 @@ impl Stats {
             rated_satisfaction: account.and_then(Account::satisfaction),
             certificate: route.and_then(|route| route.certificate),
             alpha,
-            cost: self.cost,
-            dearest_cost: self.dearest_cost,
+            cost: told_usd(self.cost),
+            dearest_cost: told_usd(self.dearest_cost),
             saving: total.saving(),
             saving_now: now.saving(),
             explored: total.explored,
             share: total.share,
-            seconds,
+            seconds: self.seconds(),
         }
     }
 }

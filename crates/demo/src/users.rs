@@ -1,62 +1,150 @@
 //! The simulated users: they ask, read the answer, and sometimes press a thumb.
+//!
+//! Time is simulated, and passes in steps: what is asked within a step is decided one after the other, by what was learnt up to
+//! its beginning, and answered at the same time; then come the ratings that are due, and the gateway learns. So a run is decided
+//! by its seed and not by the machine.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
+use slarouter_core::Timestamp;
+use slarouter_gateway::Simulation;
 use slarouter_lab::simulate::World;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::DemoOptions;
 use crate::stats::{Seen, Stats};
+use crate::zoo::Called;
 
 /// Requests under way at once; more wait.
 const AT_ONCE: usize = 64;
 /// The slowest user takes this long to press the thumb.
-const LONGEST_MS: u64 = 2_000;
+pub(crate) const LONGEST_MS: u64 = 2_000;
+/// A step of simulated time.
+pub(crate) const STEP_MS: u64 = 250;
 
-/// Sends requests at the given rate until there are enough, then waits for the last answers and ratings.
-pub(crate) async fn run(
-    options: DemoOptions,
-    world: Arc<World>,
-    base: String,
-    stats: Arc<Mutex<Stats>>,
-) -> anyhow::Result<()> {
-    // All is on loopback, whatever proxy the environment names.
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut users = JoinSet::new();
-    let began = Instant::now();
-    for n in 0..options.requests.unwrap_or(u64::MAX) {
-        sleep_until(began + Duration::from_secs_f64(n as f64 / options.rate)).await;
-        let place = places.clone().acquire_owned().await?;
-        let (client, world, base) = (client.clone(), world.clone(), base.clone());
-        let (stats, feedback_rate) = (stats.clone(), options.feedback_rate);
-        users.spawn(async move {
-            let asked = ask(&client, &base, &world, n).await;
-            drop(place);
-            let Ok((id, seen)) = asked else {
-                with(&stats, |stats| stats.failures += 1);
-                return;
-            };
-            let satisfied = seen.satisfies;
-            with(&stats, |stats| stats.add(seen));
-            if let Some(delay) = world.rates(n, feedback_rate, LONGEST_MS) {
-                sleep(Duration::from_millis(delay)).await;
-                let body = json!({ "id": id, "rating": if satisfied { "up" } else { "down" } });
-                let sent = client.post(format!("{base}/v1/feedback")).json(&body).send().await;
-                if sent.is_ok_and(|reply| reply.status().is_success()) {
-                    with(&stats, |stats| stats.rated += 1);
-                }
+pub(crate) struct Users {
+    pub(crate) options: DemoOptions,
+    pub(crate) world: Arc<World>,
+    /// URL of the gateway.
+    pub(crate) base: String,
+    pub(crate) stats: Arc<Mutex<Stats>>,
+    pub(crate) simulation: Arc<Simulation>,
+    pub(crate) called: Called,
+    /// Keeps to the machine's time as well, for somebody who watches.
+    pub(crate) paced: bool,
+}
+
+/// A thumb that will be pressed.
+struct Thumb {
+    id: String,
+    up: bool,
+}
+
+/// Thumbs by the time at which they are pressed, in milliseconds since the start, and the number of the request.
+type Thumbs = BTreeMap<(u64, u64), Thumb>;
+
+/// When request `n` is sent, in milliseconds since the start.
+pub(crate) fn sent_at(n: u64, rate: f64) -> u64 {
+    (n as f64 * 1e3 / rate) as u64
+}
+
+impl Users {
+    /// Sends requests at the given rate until there are enough, then waits for the last ratings.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        // All is on loopback, whatever proxy the environment names.
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let requests = self.options.requests.unwrap_or(u64::MAX);
+        let (mut next, mut thumbs) = (0, Thumbs::new());
+        let began = Instant::now();
+        for step in 0.. {
+            if self.paced {
+                sleep_until(began + Duration::from_millis(step * STEP_MS)).await;
             }
-        });
-        while users.try_join_next().is_some() {}
+            let end = (step + 1) * STEP_MS;
+            let last = (next..requests).find(|n| sent_at(*n, self.options.rate) >= end).unwrap_or(requests);
+            self.ask(&client, next..last, &mut thumbs).await?;
+            let pressed = self.press(&client, end, &mut thumbs).await?;
+            if last > next || pressed {
+                self.simulation.learn().await?;
+            }
+            next = last;
+            if next == requests && thumbs.is_empty() {
+                break;
+            }
+        }
+        Ok(())
     }
-    while users.join_next().await.is_some() {}
-    Ok(())
+
+    /// The requests of a step.
+    async fn ask(
+        &self,
+        client: &reqwest::Client,
+        numbers: std::ops::Range<u64>,
+        thumbs: &mut Thumbs,
+    ) -> anyhow::Result<()> {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut answers = JoinSet::new();
+        for n in numbers {
+            self.set_time(sent_at(n, self.options.rate));
+            let place = places.clone().acquire_owned().await?;
+            let (client, world, base) = (client.clone(), self.world.clone(), self.base.clone());
+            let called = self.called.clone();
+            answers.spawn(async move {
+                let answer = ask(&client, &base, &world, n).await;
+                drop(place);
+                // Without an answer it may be that no model was called.
+                called.note(n);
+                (n, answer)
+            });
+            self.called.reached(n).await;
+        }
+        let mut answers = answers.join_all().await;
+        answers.sort_unstable_by_key(|(n, _)| *n);
+        for (n, answer) in answers {
+            let Ok((id, seen)) = answer else {
+                self.with(|stats| stats.failures += 1);
+                continue;
+            };
+            let up = seen.satisfies;
+            self.with(|stats| stats.add(seen));
+            if let Some(delay) = self.world.rates(n, self.options.feedback_rate, LONGEST_MS) {
+                thumbs.insert((sent_at(n, self.options.rate) + delay, n), Thumb { id, up });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the ratings that are due before `end`, one after the other. Whether there were any.
+    async fn press(&self, client: &reqwest::Client, end: u64, thumbs: &mut Thumbs) -> anyhow::Result<bool> {
+        let later = thumbs.split_off(&(end, 0));
+        let due = std::mem::replace(thumbs, later);
+        let any = !due.is_empty();
+        for ((time, _), thumb) in due {
+            self.set_time(time);
+            let body = json!({ "id": thumb.id, "rating": if thumb.up { "up" } else { "down" } });
+            let sent = client.post(format!("{}/v1/feedback", self.base)).json(&body).send().await;
+            if sent.is_ok_and(|reply| reply.status().is_success()) {
+                self.with(|stats| stats.rated += 1);
+            }
+        }
+        Ok(any)
+    }
+
+    fn set_time(&self, since_start: u64) {
+        self.simulation.set_time(Timestamp(self.simulation.began().0 + since_start));
+        self.with(|stats| stats.lasted(since_start));
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Stats)) {
+        // A panic cannot leave them half changed: each change is one call.
+        change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 /// Asks, plain or streaming in turn, and judges by nothing but what came back.
@@ -111,9 +199,4 @@ fn read_stream(text: &str) -> anyhow::Result<(String, String, Value)> {
         bail!("the stream did not end");
     }
     Ok((id, content, usage))
-}
-
-fn with(stats: &Mutex<Stats>, change: impl FnOnce(&mut Stats)) {
-    // Counters stay sound even if a user panicked between two of them.
-    change(&mut stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
 }

@@ -9,7 +9,6 @@ use crossterm::style::Stylize;
 use crossterm::{cursor, execute, queue, terminal};
 use slarouter_core::Certificate;
 use slarouter_gateway::Gateway;
-use tokio::time::Instant;
 
 use crate::DemoOptions;
 use crate::stats::Stats;
@@ -20,12 +19,7 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 const WIDTH: usize = 56;
 
 /// Draws until the viewer presses q, Esc or Ctrl-C. The terminal is as it was when this returns or is dropped.
-pub(crate) async fn run(
-    options: &DemoOptions,
-    gateway: &Gateway,
-    stats: &Mutex<Stats>,
-    began: Instant,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<Stats>) -> anyhow::Result<()> {
     let _terminal = Terminal::take()?;
     loop {
         let routes = gateway.routes();
@@ -33,14 +27,14 @@ pub(crate) async fn run(
         let certificate = routes.first().and_then(|route| route.certificate);
         let frame = {
             let stats = stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let (address, seconds) = (gateway.addr().to_string(), began.elapsed().as_secs_f64());
-            frame(options.alpha, &address, labels, certificate, &stats, seconds)
+            frame(options.alpha, &gateway.addr().to_string(), labels, certificate, &stats)
         };
         let mut out = io::stdout().lock();
-        queue!(out, cursor::MoveTo(0, 0))?;
-        for line in &frame {
-            queue!(out, terminal::Clear(terminal::ClearType::CurrentLine))?;
-            write!(out, "{line}\r\n")?;
+        // What a small terminal has no room for is cut off.
+        let (_, height) = terminal::size()?;
+        for (row, line) in (0..height).zip(&frame) {
+            queue!(out, cursor::MoveTo(0, row), terminal::Clear(terminal::ClearType::CurrentLine))?;
+            write!(out, "{line}")?;
         }
         queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown))?;
         out.flush()?;
@@ -64,7 +58,7 @@ impl Terminal {
     fn take() -> io::Result<Self> {
         terminal::enable_raw_mode()?;
         let held = Self;
-        execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
+        execute!(io::stdout(), terminal::EnterAlternateScreen, terminal::DisableLineWrap, cursor::Hide)?;
         Ok(held)
     }
 }
@@ -72,20 +66,13 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         // Nothing more can be done if the terminal has gone.
-        let _ = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
+        let _ = execute!(io::stdout(), cursor::Show, terminal::EnableLineWrap, terminal::LeaveAlternateScreen);
         let _ = terminal::disable_raw_mode();
     }
 }
 
 /// At most 24 lines of at most 80 columns.
-fn frame(
-    alpha: f64,
-    address: &str,
-    labels: u64,
-    certificate: Option<Certificate>,
-    stats: &Stats,
-    seconds: f64,
-) -> Vec<String> {
+fn frame(alpha: f64, address: &str, labels: u64, certificate: Option<Certificate>, stats: &Stats) -> Vec<String> {
     let (now, total) = (stats.now(), stats.total());
     let held = now.satisfaction >= alpha - 0.02;
     let satisfaction = format!("{:5.1} %", now.satisfaction * 100.0);
@@ -123,7 +110,7 @@ fn frame(
         format!(
             "{} requests ({:.0}/s), {} failed; {labels} labels ({:.1} %), {:.1} % explored",
             stats.requests,
-            stats.requests as f64 / seconds.max(0.001),
+            stats.requests as f64 / stats.seconds().max(0.001),
             stats.failures,
             100.0 * labels as f64 / stats.requests.max(1) as f64,
             total.explored * 100.0
@@ -181,8 +168,9 @@ mod tests {
             let model = names[if n % 4 == 0 { 3 } else { 0 }].to_owned();
             stats.add(Seen { model, explored: n % 50 == 0, satisfies: n % 10 != 0, cost: 0.004, dearest_cost: 0.016 });
         }
+        stats.lasted(250_000);
         let certificate = Certificate { requests: 20_000, labels: 2_000, estimate: 0.9, lower: 0.881, upper: 0.923 };
-        let frame = frame(0.9, "127.0.0.1:65535", 2_000, Some(certificate), &stats, 250.0);
+        let frame = frame(0.9, "127.0.0.1:65535", 2_000, Some(certificate), &stats);
         let lines: Vec<String> = frame.iter().map(|line| visible(line)).collect();
         assert!(lines.len() < 24);
         for line in &lines {

@@ -12,7 +12,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use slarouter_lab::simulate::World;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Pieces in which the text of a stream comes, at most.
@@ -22,26 +22,53 @@ const GAP: Duration = Duration::from_millis(5);
 
 pub(crate) struct Zoo {
     base_url: String,
+    called: Called,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
+}
+
+/// For which requests a model has been called, so that the next one may be sent.
+#[derive(Clone)]
+pub(crate) struct Called(Arc<watch::Sender<u64>>);
+
+impl Called {
+    /// No model will be called for request `n` that has not been.
+    pub(crate) fn note(&self, n: u64) {
+        self.0.send_if_modified(|next| {
+            let later = n >= *next;
+            *next = (*next).max(n + 1);
+            later
+        });
+    }
+
+    /// Waits until a model has been called for request `n` or a later one.
+    pub(crate) async fn reached(&self, n: u64) {
+        // The sender is `self`'s own, so it does not go away.
+        let _ = self.0.subscribe().wait_for(|next| *next > n).await;
+    }
 }
 
 impl Zoo {
     pub(crate) async fn start(world: Arc<World>) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let base_url = format!("http://{}/v1", listener.local_addr()?);
-        let paths = Router::new().route("/v1/chat/completions", post(chat)).with_state(world);
+        let called = Called(Arc::new(watch::Sender::new(0)));
+        let paths = Router::new().route("/v1/chat/completions", post(chat)).with_state((world, called.clone()));
         let (stop, stopped) = oneshot::channel();
         let serving = axum::serve(listener, paths).with_graceful_shutdown(async {
             // The sender going away means stop as well.
             let _ = stopped.await;
         });
         let server = tokio::spawn(serving.into_future());
-        Ok(Self { base_url, stop, server })
+        Ok(Self { base_url, called, stop, server })
     }
 
     pub(crate) fn base_url(&self) -> String {
         self.base_url.clone()
+    }
+
+    pub(crate) fn called(&self) -> Called {
+        self.called.clone()
     }
 
     pub(crate) async fn stop(self) {
@@ -54,7 +81,7 @@ impl Zoo {
 
 /// Plays the model that the request names. `metadata.request` says which request of the world this is; the router passes
 /// it on without a look.
-async fn chat(State(world): State<Arc<World>>, Json(request): Json<Value>) -> Response {
+async fn chat(State((world, called)): State<(Arc<World>, Called)>, Json(request): Json<Value>) -> Response {
     let number = request["metadata"]["request"].as_str().and_then(|n| n.parse().ok());
     let model = request["model"].as_str().and_then(|name| world.position(name));
     let (Some(number), Some(place)) = (number, model) else {
@@ -62,6 +89,7 @@ async fn chat(State(world): State<Arc<World>>, Json(request): Json<Value>) -> Re
             "param": null, "code": null } });
         return (http_status(400), Json(error)).into_response();
     };
+    called.note(number);
     let (model, answer) = (&world.models()[place], world.answer(number, place));
     let prompt_tokens = request["messages"].to_string().len() as u64 / 4;
     let usage = json!({ "prompt_tokens": prompt_tokens, "completion_tokens": answer.output_tokens,

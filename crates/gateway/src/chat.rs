@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use crate::admission::auth::Caller;
 use crate::admission::limits;
 use crate::app::App;
-use crate::clock::{new_id, prefixed_id};
+use crate::clock::prefixed_id;
 use crate::error::ApiError;
 use crate::lookup::{Target, resolve};
 use crate::sessions::{Session, SessionId, SessionTurn};
@@ -63,7 +63,7 @@ pub(crate) async fn answer(
     headers: &HeaderMap,
     body: Bytes,
 ) -> Response {
-    let id = new_id();
+    let id = app.clock.new_id();
     let https = app.config.server.tls.is_some();
     let mut trace = app.telemetry.as_ref().map(|telemetry| Box::new(telemetry.request(endpoint, headers, https)));
     let arrival = Arrival { id, caller, endpoint, headers };

@@ -27,6 +27,6 @@ mod upstream;
 pub use admission::keys;
 pub use features::{EmbeddingError, EncoderError, RemoteEncoder, identify};
 pub use reloads::{ReloadError, Reloaded, Reloads};
-pub use serve::{Gateway, RouteView, StartError};
+pub use serve::{Gateway, RouteView, Simulation, StartError};
 pub use telemetry::TelemetryError;
 pub use tls::TlsError;

@@ -6,5 +6,7 @@ mod listener;
 mod reload;
 mod reprice;
 mod server;
+mod simulation;
 
 pub use gateway::{Gateway, RouteView, StartError};
+pub use simulation::Simulation;

@@ -55,6 +55,8 @@ pub struct LearnerTask {
     pub learning: Learning,
     /// The log that it reads, and where it saves what was learnt.
     pub store: Arc<dyn Store>,
+    /// Changes when there is something to learn: with every commit.
+    pub wake: watch::Receiver<u64>,
     /// Where snapshots go; another one with each configuration.
     pub publisher: watch::Receiver<Arc<Publisher>>,
     /// Set while it cannot go on.
@@ -68,7 +70,6 @@ pub struct LearnerTask {
 impl LearnerTask {
     /// Runs until `stop` says so, then saves what was learnt. `now` is the time that saved states carry.
     pub async fn run(mut self, now: impl Fn() -> Timestamp + Send + Sync, mut stop: watch::Receiver<bool>) {
-        let mut committed = self.store.committed();
         let mut saved = self.learning.seq();
         let begun = self.publisher.borrow().clone();
         self.sla.look(&begun.published.load());
@@ -76,14 +77,14 @@ impl LearnerTask {
         while !*stop.borrow() {
             tokio::select! {
                 _ = stop.changed() => break,
-                changed = committed.changed() => if changed.is_err() { break },
+                changed = self.wake.changed() => if changed.is_err() { break },
                 Ok(()) = self.publisher.changed() => {}
             }
             let caught_up = self.learning.catch_up(self.store.as_ref()).await;
             self.stuck.store(caught_up.is_err(), Ordering::Relaxed);
             if let Err(error) = caught_up {
                 tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");
-                tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => committed.mark_changed() }
+                tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => self.wake.mark_changed() }
             }
             self.publish();
             if self.learning.seq() - saved >= self.snapshot_every {

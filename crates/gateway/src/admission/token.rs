@@ -74,12 +74,12 @@ impl Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::new_id;
+    use crate::clock::Clock;
 
     #[test]
     fn a_token_is_for_one_decision_and_a_time_and_cannot_be_changed() {
         let signer = |secret: &str| Signer::new(&secret.to_owned().into(), Duration::from_secs(60)).unwrap();
-        let (ours, id) = (signer("one"), new_id());
+        let (ours, id) = (signer("one"), Clock::default().new_id());
         let token = ours.sign(id, Timestamp(5_000));
         assert_eq!(ours.check(token.as_bytes(), Timestamp(64_999)), Ok(id));
         assert_eq!(ours.check(token.as_bytes(), Timestamp(65_000)), Err(TokenError::Expired));

@@ -104,11 +104,11 @@ fn parse(query: &str) -> Result<Page, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::new_id;
+    use crate::clock::Clock;
 
     #[test]
     fn pages_are_read_and_mistakes_named() {
-        let id = new_id();
+        let id = Clock::default().new_id();
         let both = format!("after={}&limit=7", public_id(id));
         assert_eq!(parse(&both).unwrap(), Page { limit: 7, after: Some(id) });
         assert_eq!(parse("").unwrap(), Page { limit: LIMIT, after: None });

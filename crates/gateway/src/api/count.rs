@@ -23,7 +23,6 @@ use crate::admission::limits::{self, Estimate};
 use crate::api::openapi::{AnthropicErrorBody, MessagesBody};
 use crate::app::App;
 use crate::chat::{Callee, Calls, MODEL, failed, forwarded, in_order, keep, set};
-use crate::clock::new_id;
 use crate::error::ApiError;
 use crate::lookup::{Target, model, resolve};
 use crate::upstream::{Admission, Failure, UpstreamResponse};
@@ -84,7 +83,7 @@ async fn count(app: &Arc<App>, caller: &Caller, headers: &HeaderMap, body: Bytes
     }
     let mut calls = Counting { app, request: &request, headers, made: 0 };
     let deadline = app.config.server.request_timeout;
-    match timeout(deadline, in_order(app, new_id(), &order, &mut calls)).await {
+    match timeout(deadline, in_order(app, app.clock.new_id(), &order, &mut calls)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(failure)) => {
             let adapter = Adapter { endpoint: Endpoint::Messages, upstream: ModelProtocol::Anthropic };

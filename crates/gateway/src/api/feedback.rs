@@ -164,11 +164,11 @@ fn text(object: &Map<String, Value>, name: &'static str, limit: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::new_id;
+    use crate::clock::Clock;
 
     #[test]
     fn every_form_of_rating() {
-        let id = public_id(new_id());
+        let id = public_id(Clock::default().new_id());
         let rating = |field: &str| {
             parse(format!(r#"{{"id":"{id}",{field}}}"#).as_bytes()).map(|given| given.rating.map(Rating::get))
         };
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn whose_word_it_is() {
-        let id = public_id(new_id());
+        let id = public_id(Clock::default().new_id());
         let source = |field: &str| parse(format!(r#"{{"id":"{id}","rating":1{field}}}"#).as_bytes()).unwrap().source;
         assert_eq!(source(""), Source::User);
         assert_eq!(source(r#","source":null"#), Source::User);
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let id = public_id(new_id());
+        let id = public_id(Clock::default().new_id());
         let error = |body: &str| parse(body.as_bytes()).map(|_| ()).unwrap_err();
         assert_eq!(error("[]").code, "invalid_json");
         assert_eq!(error("{").code, "invalid_json");

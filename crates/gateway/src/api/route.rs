@@ -22,7 +22,7 @@ use crate::api::fields;
 use crate::api::openapi::Candidate;
 use crate::app::App;
 use crate::chat::{self, DecisionInput, candidates, word};
-use crate::clock::{is_route_id, new_route_id, parse_id, prefixed_id};
+use crate::clock::{is_route_id, parse_id, prefixed_id};
 use crate::error::ApiError;
 use crate::lookup::{self, Target, resolve};
 use crate::metrics::Served;
@@ -149,7 +149,7 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteRes
     let name = request.model.as_deref().unwrap_or("auto");
     let target = resolve(app, caller, name)?;
     let outline = outline(endpoint, &question, preface.as_deref(), tools.as_deref());
-    let id = new_route_id();
+    let id = app.clock.new_route_id();
     let input = DecisionInput {
         name,
         target: &target,

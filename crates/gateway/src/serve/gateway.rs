@@ -39,6 +39,8 @@ pub struct Gateway {
     admin_addr: Option<SocketAddr>,
     /// What answers under the configuration in force.
     live: Arc<ArcSwap<App>>,
+    /// Where snapshots are published, by configuration.
+    publishers: watch::Receiver<Arc<Publisher>>,
     stop_reloading: watch::Sender<bool>,
     stop_serving: watch::Sender<bool>,
     stop_operating: watch::Sender<bool>,
@@ -139,6 +141,15 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_by(config, Arc::new(Clock::default()), None).await
+    }
+
+    /// Starts by this clock; learns whenever `steps` changes, or without them whenever something is committed.
+    pub(super) async fn start_by(
+        config: Config,
+        clock: Arc<Clock>,
+        steps: Option<watch::Receiver<u64>>,
+    ) -> Result<Self, StartError> {
         let public = bind(config.server.listen).await?;
         let operator = match config.server.admin_listen {
             Some(addr) => Some(bind(addr).await?),
@@ -146,7 +157,6 @@ impl Gateway {
         };
         let features = Features::start(&config.features)?;
         let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
-        let clock = Arc::new(Clock::default());
         let started = clock.now();
         let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
         let (book, auth) = keys(&config, &store, &clock, started).await?;
@@ -178,11 +188,18 @@ impl Gateway {
         });
         app.metrics.configured(started);
         reprice::tell(&app);
-        Ok(Self::run(app, Sockets { public, operator, tls }, learning, logged, orders))
+        Ok(Self::run(app, Sockets { public, operator, tls }, learning, logged, orders, steps))
     }
 
     /// Starts all tasks.
-    fn run(app: Arc<App>, sockets: Sockets, learning: Learning, logged: LoggedRoutes, orders: Orders) -> Self {
+    fn run(
+        app: Arc<App>,
+        sockets: Sockets,
+        learning: Learning,
+        logged: LoggedRoutes,
+        orders: Orders,
+        steps: Option<watch::Receiver<u64>>,
+    ) -> Self {
         let Sockets { public, operator, tls } = sockets;
         let publisher = Publisher::new(app.published.clone(), app.config.routes.keys().cloned().collect());
         let (publisher, publishers) = watch::channel(publisher);
@@ -192,8 +209,9 @@ impl Gateway {
         let (stop_learning, learning_stops) = watch::channel(false);
         let learner = LearnerTask {
             learning,
+            wake: steps.unwrap_or_else(|| app.store.committed()),
             store: app.store.clone(),
-            publisher: publishers,
+            publisher: publishers.clone(),
             stuck: app.stuck.clone(),
             snapshot_every: app.config.store.snapshot_every,
             sla: SlaWatch::new(app.config.routes.keys()),
@@ -228,6 +246,7 @@ impl Gateway {
             addr,
             admin_addr,
             live,
+            publishers,
             stop_reloading,
             stop_serving,
             stop_operating,
@@ -238,6 +257,14 @@ impl Gateway {
             reloader,
             pricing,
         }
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        self.live.load().store.clone()
+    }
+
+    pub(super) fn publishers(&self) -> watch::Receiver<Arc<Publisher>> {
+        self.publishers.clone()
     }
 
     /// Where it listens; the port is known even if the configuration said 0.

@@ -155,7 +155,7 @@ impl RequestTrace {
             KeyValue::new("slarouter.decision.model", choice.model.to_string()),
             KeyValue::new("slarouter.propensity", decided.decision.propensity()),
             KeyValue::new("slarouter.predicted_satisfaction", choice.satisfaction),
-            KeyValue::new("slarouter.predicted_cost_usd", choice.cost),
+            KeyValue::new("slarouter.predicted_cost_usd", slarouter_core::told_usd(choice.cost)),
             KeyValue::new("slarouter.predicted_saving_usd", choice.saving),
             KeyValue::new("slarouter.audited", decided.audited),
         ]);
