@@ -139,6 +139,11 @@ async fn every_pair_answers_plain_and_streaming_and_is_accounted() {
                     assert_eq!(stop, expected, "{case}: {text}");
                     let id = headers["x-request-id"].to_str().unwrap();
                     assert!(id.starts_with(prefix(inbound)) && answer["id"] == id, "{case}: {id}");
+                    // The provider's own word in the body, translated or not, and the name that pins it in the header.
+                    for told in models_of(&text, stream) {
+                        assert_eq!(told, scenario, "{case}: {text}");
+                    }
+                    assert_eq!(headers["x-slarouter-model"], format!("{protocol}/{scenario}"), "{case}");
                     let cost = answer["usage"]["cost"].as_f64().unwrap();
                     assert!((cost - (8.0 + 4.0 * 0.5 + output as f64 * 2.0) / 1e6).abs() < 1e-12, "{case}: {cost}");
 
@@ -164,6 +169,23 @@ async fn every_pair_answers_plain_and_streaming_and_is_accounted() {
         assert!(outcome.ok && outcome.status == 200, "{outcome:?}");
         assert_eq!((outcome.input_tokens, outcome.cached_tokens), (Some(12.0), Some(4.0)), "{outcome:?}");
     }
+}
+
+/// Every `model` that an answer or its events name, which is one at least.
+fn models_of(text: &str, stream: bool) -> Vec<String> {
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    let objects: Vec<Value> = if stream {
+        data.map(|data| serde_json::from_str(data).unwrap()).collect()
+    } else {
+        vec![serde_json::from_str(text).unwrap()]
+    };
+    let named = |object: &Value| {
+        let inner = [object, &object["message"], &object["response"]];
+        inner.iter().filter_map(|held| Some(held["model"].as_str()?.to_owned())).collect::<Vec<_>>()
+    };
+    let found: Vec<String> = objects.iter().flat_map(named).collect();
+    assert!(!found.is_empty(), "{text}");
+    found
 }
 
 fn message_of(inbound: &str, body: &Value) -> String {
