@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use slarouter_store::Event;
-use slarouter_testkit::Script;
+use slarouter_testkit::{Script, until};
 
 use crate::setup::{Left, Rig, Settings, chunk, error, read, verified};
 
@@ -225,9 +225,7 @@ async fn a_rating_of_an_answer_that_its_client_broke_off_is_learnt() {
         assert!(answer.chunk().await.unwrap().is_some());
         drop(answer);
         // The outcome is in the log before the rating.
-        while !rig.metrics().await.contains("status=\"499\"} 1") {
-            tokio::task::yield_now().await;
-        }
+        until("the client's leaving is logged", async || rig.metrics().await.contains("status=\"499\"} 1")).await;
         let rating = json!({ "id": id, "rating": "down" });
         let rated = rig.client.post(rig.url("/v1/feedback")).json(&rating).send().await.unwrap();
         assert_eq!(rated.status(), 202);

@@ -458,9 +458,7 @@ async fn a_reload_says_what_changed_and_whose_certificate_begins_anew() {
         assert_eq!(rig.client.post(url).json(&rating).send().await.unwrap().status(), 202);
     }
     let labelled = format!("slarouter_labelled_decisions{{route=\"default\"}} {RATED}");
-    while !rig.shows(&labelled).await {
-        tokio::task::yield_now().await;
-    }
+    until("all ratings are learnt", async || rig.shows(&labelled).await).await;
     let fresh = "slarouter_certificate_upper{route=\"default\"} 1.0";
     assert!(!rig.shows(fresh).await, "sixty thumbs down say something");
     let told = async |file: File<'_>| {
