@@ -1,7 +1,8 @@
 //! The run: all gateways are up at once and are asked by turns, round after round.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -58,26 +59,14 @@ pub(crate) async fn run(mut args: RunArgs) -> anyhow::Result<()> {
     let (upstream_process, upstream) = mock(WORDS, GAP).await?;
     let places = Places { slarouter: args.slarouter.clone(), peers, work: work.clone(), upstream };
 
-    let mut gateways = vec![Gateway::direct(upstream)];
-    let mut skipped = Vec::new();
-    for name in &args.gateways {
-        match Gateway::start(name, &places).await {
-            Ok(gateway) => gateways.push(gateway),
-            Err(error) => {
-                say(&format!("skipped: {name}: {error:#}"))?;
-                skipped.push(format!("{name}: {error:#}"));
-            }
-        }
-    }
+    let (gateways, skipped) = started(&args.gateways, upstream, &places).await?;
     let mut ours: Vec<u32> = gateways.iter().filter_map(|gateway| gateway.pid).collect();
     ours.extend([Some(std::process::id()), upstream_process.id()].into_iter().flatten());
     ours.sort_unstable();
 
     let mut rows: Vec<Row> = gateways.iter().map(|gateway| Row::new(gateway.name, &gateway.version)).collect();
     for gateway in &gateways {
-        let warm = gateway.target.closed(4, Until::Requests(400)).await;
-        let warm = warm.with_context(|| format!("{} does not answer", gateway.name))?;
-        anyhow::ensure!(warm.errors == 0, "{} answered {} of 400 requests with errors", gateway.name, warm.errors);
+        warm_up(gateway).await?;
     }
     let before = Ticks::now(&ours);
     for round in 0..args.rounds {
@@ -112,16 +101,53 @@ pub(crate) async fn run(mut args: RunArgs) -> anyhow::Result<()> {
         rows,
         soak,
     };
+    write(&report, &args.folder)?;
+    clean(&work)
+}
+
+/// The gateways that run, the upstream alone before them, and why others do not.
+async fn started(
+    names: &[String],
+    upstream: SocketAddr,
+    places: &Places,
+) -> anyhow::Result<(Vec<Gateway>, Vec<String>)> {
+    let mut gateways = vec![Gateway::direct(upstream)];
+    let mut skipped = Vec::new();
+    for name in names {
+        match Gateway::start(name, places).await {
+            Ok(gateway) => gateways.push(gateway),
+            Err(error) => {
+                say(&format!("skipped: {name}: {error:#}"))?;
+                skipped.push(format!("{name}: {error:#}"));
+            }
+        }
+    }
+    Ok((gateways, skipped))
+}
+
+async fn warm_up(gateway: &Gateway) -> anyhow::Result<()> {
+    let warm = gateway.target.closed(4, Until::Requests(400)).await;
+    let warm = warm.with_context(|| format!("{} does not answer", gateway.name))?;
+    anyhow::ensure!(warm.errors == 0, "{} answered {} of 400 requests with errors", gateway.name, warm.errors);
+    Ok(())
+}
+
+/// Writes the report, and says it.
+fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
     let text = report.markdown();
-    std::fs::write(args.folder.join("report.md"), &text)?;
-    std::fs::write(args.folder.join("report.json"), serde_json::to_string_pretty(&report)?)?;
-    // A million requests make a database of a gigabyte. Logs stay.
-    for file in std::fs::read_dir(&work)?.flatten() {
+    std::fs::write(folder.join("report.md"), &text)?;
+    std::fs::write(folder.join("report.json"), serde_json::to_string_pretty(report)?)?;
+    say(&format!("\n{text}\nwritten: {0}/report.md, {0}/report.json", folder.display()))
+}
+
+/// Removes the databases: a million requests make one of a gigabyte. Logs stay.
+fn clean(work: &Path) -> anyhow::Result<()> {
+    for file in std::fs::read_dir(work)?.flatten() {
         if file.file_name().to_string_lossy().contains(".db") {
             std::fs::remove_file(file.path())?;
         }
     }
-    say(&format!("\n{text}\nwritten: {0}/report.md, {0}/report.json", args.folder.display()))
+    Ok(())
 }
 
 async fn measure(args: &RunArgs, gateway: &Gateway, row: &mut Row) -> anyhow::Result<()> {

@@ -79,37 +79,42 @@ pub(crate) fn answer(
             _ => echo(&body),
         },
     };
-    let script = match name.as_str() {
-        "ok" | "tools" | "reasoning" => call.whole(),
-        "crlf" if call.streams => call.crlf(),
-        "split" => call.whole().drip(),
-        "gated" if call.streams => {
-            let events = call.events();
-            let (before, after) = events.split_at(2);
-            append(append(stream(), before).gate(gate), after).end()
-        }
-        "cut" if call.streams => append(stream(), &call.events()[..3]).cut(),
-        "cut" => {
-            let body = call.plain();
-            let half = body[..body.len() / 2].to_owned();
-            json_head(200).content_length(body.len()).raw(half).cut()
-        }
-        "eof" if call.streams => append(stream(), &call.events()[..=call.turn.deltas.len()]).end(),
-        "garbage" if call.streams => call.with_event(r#"{"choices": [{"delta": <not json>"#),
-        "error_event" if call.streams => {
-            call.with_event(&error("The server is shutting down", "server_error", Value::Null))
-        }
-        "crlf" | "gated" | "eof" | "error_event" => call.whole(),
-        "garbage" | "malformed_json" => json_head(200).whole(r#"{"id": "chatcmpl-up", "choices": [{"message""#),
-        "refuse" => Script::bare().cut(),
-        "stall" => Script::bare().stall(),
-        _ => failure(&name),
-    };
+    let script = call.script(&name, gate);
     // After `Script::new`, headers may come in any order.
     script.header("x-request-id", &format!("req_up_{number}")).header("openai-processing-ms", "3")
 }
 
 impl Call {
+    /// The answer of the scenario called `name`.
+    fn script(&self, name: &str, gate: &Arc<Semaphore>) -> Script {
+        match name {
+            "ok" | "tools" | "reasoning" => self.whole(),
+            "crlf" if self.streams => self.crlf(),
+            "split" => self.whole().drip(),
+            "gated" if self.streams => {
+                let events = self.events();
+                let (before, after) = events.split_at(2);
+                append(append(stream(), before).gate(gate), after).end()
+            }
+            "cut" if self.streams => append(stream(), &self.events()[..3]).cut(),
+            "cut" => {
+                let body = self.plain();
+                let half = body[..body.len() / 2].to_owned();
+                json_head(200).content_length(body.len()).raw(half).cut()
+            }
+            "eof" if self.streams => append(stream(), &self.events()[..=self.turn.deltas.len()]).end(),
+            "garbage" if self.streams => self.with_event(r#"{"choices": [{"delta": <not json>"#),
+            "error_event" if self.streams => {
+                self.with_event(&error("The server is shutting down", "server_error", Value::Null))
+            }
+            "crlf" | "gated" | "eof" | "error_event" => self.whole(),
+            "garbage" | "malformed_json" => json_head(200).whole(r#"{"id": "chatcmpl-up", "choices": [{"message""#),
+            "refuse" => Script::bare().cut(),
+            "stall" => Script::bare().stall(),
+            _ => failure(name),
+        }
+    }
+
     fn whole(&self) -> Script {
         if self.streams { append(stream(), &self.events()).end() } else { json_head(200).whole(self.plain()) }
     }
