@@ -12,13 +12,13 @@ use crate::print::print;
 #[derive(clap::Args)]
 pub(crate) struct CompareArgs {
     /// Folder of the data sets, <name>.csv or <name>.csv.gz.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "../shared/data")]
     data: PathBuf,
     /// Folder for the report, the plots and the finished results, which a second run takes over. Without it the tables are
     /// printed and nothing is kept.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Minutes instead of a quarter of an hour: three runs per cell, 5,000 rows, the operator's zoo, shuffled. Options below override it.
+    /// Minutes instead of half an hour: three runs per cell, 5,000 rows, the operator's zoo, shuffled. Options below override it.
     #[arg(long)]
     quick: bool,
     /// Print every cell too, after the summary.

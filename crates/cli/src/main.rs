@@ -1,5 +1,6 @@
 //! The binary `slarouter`: arguments and wiring, nothing else.
 
+mod backup;
 mod check;
 mod compare;
 mod demo;
@@ -35,6 +36,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Compare the saved state with what replaying the whole log gives; the gateway must not be running.
     Verify(verify::VerifyArgs),
+    /// Copy the database to a file, also while the gateway runs and writes to it.
+    Backup(backup::BackupArgs),
     /// Make, list, rotate and revoke the keys of clients.
     Keys(keys::KeysArgs),
     /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
@@ -76,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
+        Command::Backup(args) => block_on(backup::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => train::run(args),

@@ -47,7 +47,7 @@ fn dependencies(of: &str) -> Vec<String> {
 #[test]
 fn the_core_does_no_io() {
     for dependency in dependencies("slarouter-core") {
-        let pure = ["libm", "postcard", "rand_chacha", "rand_core", "serde", "thiserror"];
+        let pure = ["crc32fast", "libm", "postcard", "rand_chacha", "rand_core", "serde", "thiserror"];
         assert!(pure.contains(&dependency.as_str()), "{dependency} in the core");
     }
 }
@@ -76,4 +76,12 @@ fn learning_needs_no_http() {
         ];
         assert!(needed.contains(&dependency.as_str()), "{dependency} in the learner");
     }
+}
+
+/// Nothing depends on `testkit` and `bench` but tests, as the arrows say; so they are left out where the binary alone is built.
+#[test]
+fn a_plain_build_is_of_the_binary_and_what_it_needs() {
+    let metadata = MetadataCommand::new().no_deps().other_options(["--offline".to_owned()]).exec().unwrap();
+    let built: Vec<_> = metadata.workspace_default_packages().iter().map(|package| package.name.to_string()).collect();
+    assert_eq!(built, ["slarouter-cli"]);
 }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use slarouter_config::{Config, EncoderConfig};
 use slarouter_core::policy::{CertifiedParams, Window};
-use slarouter_core::{PolicySpec, RouteSpec, Timestamp};
+use slarouter_core::{PolicySpec, Timestamp};
 
 const EXAMPLE: &str = include_str!("../../../slarouter.example.toml");
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
@@ -396,21 +396,6 @@ fn the_promise_is_read_into_the_policy() {
         let fallback = Some("m".to_owned());
         assert_eq!(params, CertifiedParams { assurance: 0.8, fallback, exploration: 0.0, window }, "{written}");
     }
-}
-
-/// A route as release 0.1 logged it, and one of `certified` with parameters left out.
-#[test]
-fn routes_in_the_log_of_an_older_release_load() {
-    let zoo = r#"[{"name":"m","price":{"input":1.0,"output":1.0},"prior":null}]"#;
-    let spec = |policy: &str| -> RouteSpec {
-        let text = format!(r#"{{"alpha":0.9,"zoo":{zoo},"policy":{policy},"feedback_window_ms":2592000000}}"#);
-        serde_json::from_str(&text).unwrap()
-    };
-    let old = spec(r#"{"SlaRouter":{"v":1.0,"c":0.1,"learning_rate":0.1,"initial_queue":0.0}}"#);
-    let today = Config::parse(&minimal("", "", "policy = \"slarouter\""), &none).unwrap();
-    // Without the limits that are today's default: what was logged under none must give the same state again.
-    assert_eq!(old, RouteSpec { rater_limit: 0, rater_share: 0.0, ..today.routes["default"].spec.clone() });
-    assert_eq!(spec(r#"{"Certified":{}}"#).policy, PolicySpec::Certified(CertifiedParams::default()));
 }
 
 fn priced(price: &str) -> String {

@@ -23,17 +23,7 @@ fn learner(policy: &str, models: usize) -> Learner {
     };
     let zoo = Zoo::new((0..models).map(model).collect()).unwrap();
     let policy = PolicySpec::parse(policy).unwrap();
-    let spec = RouteSpec {
-        alpha: Alpha::new(0.8).unwrap(),
-        zoo,
-        policy,
-        feedback_window_ms: 1_000_000,
-        audit_rate: 0.0,
-        rater_limit: 0,
-        rater_share: 0.0,
-        alone: false,
-        failures_count: false,
-    };
+    let spec = RouteSpec { feedback_window_ms: 1_000_000, ..RouteSpec::new(Alpha::new(0.8).unwrap(), zoo, policy) };
     let mut learner = Learner::new(spec, DIM, 1).unwrap();
     for n in 0..1_000 {
         let features = features(n);

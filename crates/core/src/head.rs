@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{dot, sigmoid};
+
 /// `ŝ(x) = sigmoid(w·x + b)`, trained online, one head per model.
 ///
 /// Sums run in a fixed order and `exp` comes from a pure-Rust library, so results are the same on every platform.
@@ -54,24 +56,4 @@ impl LogisticHead {
         }
         self.bias += size;
     }
-}
-
-fn sigmoid(z: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-z))
-}
-
-/// Eight running sums: the compiler can vectorise them, and their order never changes.
-fn dot(weights: &[f64], features: &[f32]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (w, x) = (weights.chunks_exact(8), features.chunks_exact(8));
-    let mut rest = 0.0;
-    for (&weight, &x) in w.remainder().iter().zip(x.remainder()) {
-        rest += weight * f64::from(x);
-    }
-    for (w, x) in w.zip(x) {
-        for i in 0..8 {
-            sums[i] += w[i] * f64::from(x[i]);
-        }
-    }
-    sums.iter().sum::<f64>() + rest
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Label;
 use crate::router::check_features;
 use crate::{
-    Account, AnyPolicy, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, PolicySpec, Reason,
-    Receipt, RouteSpec, Router, Source, SpecError, Timestamp,
+    Account, AnyPolicy, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, Reason, Receipt,
+    RouteSpec, Router, Source, SpecError, Timestamp,
 };
 
 /// Learns from the events of one route, in the order of its log.
@@ -26,7 +26,7 @@ impl Learner<AnyPolicy> {
     /// [`SpecError`] if the policy's parameters are out of range or it names an unknown model.
     pub fn new(spec: RouteSpec, dim: usize, feature_version: u32) -> Result<Self, SpecError> {
         spec.check()?;
-        let policy = PolicySpec::build(&spec, dim);
+        let policy = AnyPolicy::new(&spec, dim);
         Ok(Self::with_policy(spec, policy, dim, feature_version))
     }
 
@@ -37,7 +37,7 @@ impl Learner<AnyPolicy> {
     /// As [`Learner::new`]; the old configuration then stays in force.
     pub fn reconfigure(&mut self, spec: RouteSpec) -> Result<(), SpecError> {
         spec.check()?;
-        let fresh = PolicySpec::build(&spec, self.router.dim);
+        let fresh = AnyPolicy::new(&spec, self.router.dim);
         let same_kind = std::mem::discriminant(&fresh) == std::mem::discriminant(&self.router.policy);
         let old = std::mem::replace(&mut self.router.spec, spec);
         if same_kind {

@@ -23,7 +23,6 @@ pub struct Ledger {
     /// longer window, since what was known of those decisions is forgotten and a repeated rating would count twice.
     horizon: Timestamp,
     ratings: Book,
-    /// From here on since version 3 of the saved form.
     audits: Book,
     limit: RaterLimit,
 }

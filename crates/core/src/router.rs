@@ -6,40 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::policy::View;
 use crate::rng::uniform;
 use crate::{
-    Account, Alpha, AnyPolicy, AuditDraw, Candidate, Certificate, Context, CostModel, DecideError, Decision,
-    DecisionId, Policy, PolicySpec, Reason, Saving, SpecError, Zoo,
+    Account, AnyPolicy, AuditDraw, Candidate, Certificate, Context, CostModel, DecideError, Decision, DecisionId,
+    Policy, Reason, RouteSpec, Saving, Zoo,
 };
 
 /// How far the prediction for a conversation's model may fall behind before the conversation moves: noise must not move it.
 const RESTLESS: f64 = 0.05;
-
-/// What an operator says about a route.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RouteSpec {
-    /// The share of answers that must satisfy.
-    pub alpha: Alpha,
-    /// The models to choose from.
-    pub zoo: Zoo,
-    /// How to choose.
-    pub policy: PolicySpec,
-    /// How long after a decision its feedback is taken, in milliseconds.
-    pub feedback_window_ms: u64,
-    /// Probability with which an answer is drawn for audit, in \[0, 1\]; 0 for no audits.
-    #[serde(default)]
-    pub audit_rate: f64,
-    /// How many ratings of one named rater count per day; 0 for no limit.
-    #[serde(default)]
-    pub rater_limit: u64,
-    /// How much of the ratings of a model one named rater may be, in \[0, 1\], once there are others; 0 for no limit.
-    #[serde(default)]
-    pub rater_share: f64,
-    /// Whether it keeps what it learns about models to itself; else routes share it.
-    #[serde(default)]
-    pub alone: bool,
-    /// Whether a request that no model answered whole counts as one that did not satisfy; else it counts as none.
-    #[serde(default)]
-    pub failures_count: bool,
-}
 
 /// Everything a decision reads: cheap to clone, never changed by deciding, so that many threads can decide from one snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,24 +23,6 @@ pub struct Router<P = AnyPolicy> {
     pub(crate) account: Account,
     pub(crate) policy: P,
 }
-
-// === impl RouteSpec ===
-
-impl RouteSpec {
-    /// # Errors
-    /// [`SpecError`] if the audit rate, the rater's share or a policy parameter is out of range or the policy names a model that is
-    /// not in the zoo.
-    pub fn check(&self) -> Result<(), SpecError> {
-        for (name, value) in [("audit_rate", self.audit_rate), ("rater_share", self.rater_share)] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(SpecError::Parameter { name, range: "between 0 and 1", value });
-            }
-        }
-        self.policy.check(&self.zoo)
-    }
-}
-
-// === impl Router ===
 
 impl<P: Policy> Router<P> {
     /// Chooses a model. Reads only; O(models · features), plus six small allocations at most.

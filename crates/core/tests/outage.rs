@@ -33,17 +33,9 @@ fn fallback_keeps_satisfaction_first_and_saves_second() {
 fn learner(failures_count: bool) -> Learner {
     let model = |name: &str, output: f64| ModelSpec::new(name, Price { input: 1.0, output });
     let params = CertifiedParams { fallback: Some("a".to_owned()), exploration: 0.0, ..CertifiedParams::default() };
-    let spec = RouteSpec {
-        alpha: Alpha::new(0.8).unwrap(),
-        zoo: Zoo::new(vec![model("a", 1.0), model("b", 2.0)]).unwrap(),
-        policy: PolicySpec::Certified(params),
-        feedback_window_ms: 1_000,
-        audit_rate: 0.0,
-        rater_limit: 0,
-        rater_share: 0.0,
-        alone: false,
-        failures_count,
-    };
+    let (alpha, zoo) = (Alpha::new(0.8).unwrap(), Zoo::new(vec![model("a", 1.0), model("b", 2.0)]).unwrap());
+    let spec = RouteSpec::new(alpha, zoo, PolicySpec::Certified(params));
+    let spec = RouteSpec { feedback_window_ms: 1_000, failures_count, ..spec };
     Learner::new(spec, 2, 1).unwrap()
 }
 

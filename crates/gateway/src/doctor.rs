@@ -22,6 +22,6 @@ pub async fn examine(config: &Config) -> Vec<Check> {
     checks.extend(files::checks(config, now, &features));
     checks.extend(system::checks(config, inspection.as_ref()));
     checks.extend(upstreams);
-    checks.extend(database::routes(config, inspection).await);
+    checks.extend(database::routes(config, inspection));
     checks
 }

@@ -296,17 +296,9 @@ mod tests {
     fn the_certificate_of_a_route_is_shown_if_its_policy_gives_one() {
         let text = |policy: &str| {
             let price = Price { input: 1.0, output: 1.0 };
-            let spec = RouteSpec {
-                alpha: Alpha::new(0.9).unwrap(),
-                zoo: Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap(),
-                policy: PolicySpec::parse(policy).unwrap(),
-                feedback_window_ms: 1,
-                audit_rate: 0.0,
-                rater_limit: 0,
-                rater_share: 0.0,
-                alone: false,
-                failures_count: false,
-            };
+            let zoo = Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap();
+            let spec = RouteSpec::new(Alpha::new(0.9).unwrap(), zoo, PolicySpec::parse(policy).unwrap());
+            let spec = RouteSpec { feedback_window_ms: 1, ..spec };
             let learner = Learner::new(spec, 1, 1).unwrap();
             let routes = [("default".into(), learner.router().clone())].into();
             Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, 0, 0, [])

@@ -28,12 +28,12 @@ pub(crate) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// The same rows and draws as [`crate::Replay`] has for this seed.
     pub(crate) fn new(data: &'a Dataset, order: Order, seed: u64) -> Self {
         let mut rows: Vec<usize> = (0..data.rows()).collect();
         if order == Order::Shuffled {
             shuffle(&mut rows, &mut ChaCha8Rng::seed_from_u64(seed));
         }
+        // Another stream of the seed: what is seen must not depend on how the rows were shuffled.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(1);
         let draws = rows.iter().map(|_| uniform(&mut rng)).collect();

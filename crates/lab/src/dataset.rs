@@ -92,6 +92,14 @@ struct Columns {
     cost: usize,
 }
 
+/// A row that is being read.
+struct Row<'a> {
+    path: &'a Path,
+    line: u64,
+    headers: &'a csv::StringRecord,
+    record: &'a csv::StringRecord,
+}
+
 impl Dataset {
     /// Reads a CSV file, gzipped or not, with columns `prompt_id`, `benchmark` (optional), `prompt`, and `score:<model>` and
     /// `cost:<model>` for each model, and computes the features of all prompts.
@@ -136,40 +144,12 @@ impl Dataset {
                 break;
             }
             let line = record.position().map_or(reached, csv::Position::line);
-            let wrong = |column: &str, what: String| DataError::Row {
-                file: path.into(),
-                line,
-                column: Some(column.to_owned()),
-                what,
-            };
+            let row = Row { path, line, headers: &headers, record: &record };
             if !ids.insert(record[id].to_owned()) {
-                return Err(wrong("prompt_id", format!("{:?} is there twice: remove one of the rows", &record[id])));
+                return Err(row.wrong(id, format!("{:?} is there twice: remove one of the rows", &record[id])));
             }
             for model in &models {
-                let number = |at: usize| -> Result<f64, DataError> {
-                    let text = record[at].trim();
-                    match text.parse::<f64>() {
-                        Ok(value) if value.is_finite() => Ok(value),
-                        _ => Err(wrong(
-                            &headers[at],
-                            format!("{text:?} is no finite number: write one, or drop the row"),
-                        )),
-                    }
-                };
-                let score = number(model.score)?;
-                if !(0.0..=1.0).contains(&score) {
-                    return Err(wrong(
-                        &headers[model.score],
-                        format!("the score {score} is not between 0 and 1: rescale the column"),
-                    ));
-                }
-                let cost = number(model.cost)?;
-                if cost < 0.0 {
-                    return Err(wrong(
-                        &headers[model.cost],
-                        format!("the cost {cost} is negative: costs are USD per request"),
-                    ));
-                }
+                let (score, cost) = row.outcome(model)?;
                 data.scores.push(selection.bar.map_or(score, |bar| f64::from(u8::from(score >= bar))));
                 data.costs.push(cost);
             }
@@ -276,6 +256,34 @@ impl Dataset {
             ModelSpec::new(&model.name, Price { input: price, output: price })
         };
         zoo(path, models.iter().enumerate().map(spec).collect())
+    }
+}
+
+impl Row<'_> {
+    /// Score and cost of a model.
+    fn outcome(&self, model: &Columns) -> Result<(f64, f64), DataError> {
+        let (score, cost) = (self.number(model.score)?, self.number(model.cost)?);
+        if !(0.0..=1.0).contains(&score) {
+            return Err(
+                self.wrong(model.score, format!("the score {score} is not between 0 and 1: rescale the column"))
+            );
+        }
+        if cost < 0.0 {
+            return Err(self.wrong(model.cost, format!("the cost {cost} is negative: costs are USD per request")));
+        }
+        Ok((score, cost))
+    }
+
+    fn number(&self, column: usize) -> Result<f64, DataError> {
+        let text = self.record[column].trim();
+        text.parse::<f64>()
+            .ok()
+            .filter(|value| value.is_finite())
+            .ok_or_else(|| self.wrong(column, format!("{text:?} is no finite number: write one, or drop the row")))
+    }
+
+    fn wrong(&self, column: usize, what: String) -> DataError {
+        DataError::Row { file: self.path.into(), line: self.line, column: Some(self.headers[column].to_owned()), what }
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
 use serde::Serialize;
 use slarouter_core::{
     Alpha, Certificate, Context, DecideError, DecisionId, Feedback, Learner, ObserveError, Outcome, Policy, PolicySpec,
-    Rater, Rating, RouteSpec, Source, SpecError, Timestamp, decision_rng, uniform,
+    Rater, Rating, RouteSpec, Source, SpecError, Timestamp, decision_rng,
 };
 
-use crate::draw::shuffle;
-use crate::{Dataset, References};
+use crate::course::Course;
+use crate::{Dataset, Order, References};
 
 /// The running mean counts from this share of a run on: before it, chance rules.
 pub(crate) const SETTLED: f64 = 0.2;
@@ -170,17 +168,7 @@ impl Replay<'_> {
     }
 
     fn spec(&self) -> RouteSpec {
-        RouteSpec {
-            alpha: self.alpha,
-            zoo: self.data.zoo.clone(),
-            policy: self.policy.clone(),
-            feedback_window_ms: u64::MAX,
-            audit_rate: 0.0,
-            rater_limit: 0,
-            rater_share: 0.0,
-            alone: false,
-            failures_count: false,
-        }
+        RouteSpec::new(self.alpha, self.data.zoo.clone(), self.policy.clone())
     }
 
     fn length(&self) -> usize {
@@ -189,60 +177,25 @@ impl Replay<'_> {
 
     fn pass<P: Policy>(&self, seed: u64, mut learner: Learner<P>) -> Result<Run, ReplayError> {
         let data = self.data;
-        let mut order: Vec<usize> = (0..data.rows()).collect();
-        // Two streams of one seed: what is seen must not depend on how the rows were shuffled.
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        if !self.ordered {
-            shuffle(&mut order, &mut rng);
-        }
-        let mut feedback_rng = ChaCha8Rng::seed_from_u64(seed);
-        feedback_rng.set_stream(1);
-        order.truncate(self.length());
+        let order = if self.ordered { Order::Source } else { Order::Shuffled };
+        let mut course = Course::new(data, order, seed);
+        course.rows.truncate(self.length());
 
-        let settled = (SETTLED * order.len() as f64).ceil() as usize;
+        let settled = (SETTLED * course.rows.len() as f64).ceil() as usize;
         let (mut satisfaction, mut cost, mut labels, mut running_min) = (0.0, 0.0, 0, f64::INFINITY);
         let mut chosen = vec![0_u64; data.models()];
-        for (t, &row) in order.iter().enumerate() {
-            let id = DecisionId(t as u128);
-            let now = Timestamp(t as u64);
-            let features = data.features(row);
-            let context = Context { features, input_tokens: data.input_tokens(row), excluded: &[] };
-            let decision = learner.router().decide(&context, &mut decision_rng(seed, id))?;
-            let (model, score) = (decision.chosen, data.score(row, decision.chosen));
-            let name = decision.choice().model.clone();
-            learner.decided(&decision, now);
-            learner.finished(&Outcome {
-                model: &name,
-                ok: true,
-                input_tokens: Some(data.input_tokens(row)),
-                output_tokens: data.output_tokens(row, model),
-                cost: data.cost(row, model),
-                pinned: false,
-            })?;
-            if uniform(&mut feedback_rng) < self.feedback_rate {
-                labels += 1;
-                let feedback = Feedback {
-                    decision: id,
-                    decided_at: now,
-                    model: &name,
-                    reason: decision.reason,
-                    features,
-                    predicted: decision.choice().satisfaction,
-                    source: Source::User,
-                    rater: Rater(0),
-                    rating: Some(Rating::new(score)?),
-                    order: t as u64,
-                };
-                learner.observe(&feedback, now)?;
-            }
+        for (t, &row) in course.rows.iter().enumerate() {
+            let is_seen = course.draws[t] < self.feedback_rate;
+            let model = self.serve(&mut learner, &course, t, is_seen)?;
+            labels += u64::from(is_seen);
             chosen[model] += 1;
-            satisfaction += score;
+            satisfaction += data.score(row, model);
             cost += data.cost(row, model);
             if t + 1 >= settled {
                 running_min = f64::min(running_min, satisfaction / (t + 1) as f64);
             }
         }
-        let n = order.len() as f64;
+        let n = course.rows.len() as f64;
         let names = data.zoo.models().iter().map(|model| model.name.to_string());
         Ok(Run {
             seed,
@@ -254,6 +207,47 @@ impl Replay<'_> {
             certificate: learner.router().certificate(),
             share: names.zip(chosen).map(|(name, count)| (name, count as f64 / n)).collect(),
         })
+    }
+
+    /// Routes the request at place `t`, with its rating if that `is_seen`. Returns the place of the model chosen.
+    fn serve<P: Policy>(
+        &self,
+        learner: &mut Learner<P>,
+        course: &Course<'_>,
+        t: usize,
+        is_seen: bool,
+    ) -> Result<usize, ReplayError> {
+        let (data, row) = (self.data, course.rows[t]);
+        let (id, now) = (DecisionId(t as u128), Timestamp(t as u64));
+        let (features, input_tokens) = (data.features(row), data.input_tokens(row));
+        let context = Context { features, input_tokens, excluded: &[] };
+        let decision = learner.router().decide(&context, &mut decision_rng(course.seed, id))?;
+        let (place, model) = (decision.chosen, &*decision.choice().model);
+        learner.decided(&decision, now);
+        learner.finished(&Outcome {
+            model,
+            ok: true,
+            input_tokens: Some(input_tokens),
+            output_tokens: data.output_tokens(row, place),
+            cost: data.cost(row, place),
+            pinned: false,
+        })?;
+        if is_seen {
+            let feedback = Feedback {
+                decision: id,
+                decided_at: now,
+                model,
+                reason: decision.reason,
+                features,
+                predicted: decision.choice().satisfaction,
+                source: Source::User,
+                rater: Rater(0),
+                rating: Some(Rating::new(data.score(row, place))?),
+                order: t as u64,
+            };
+            learner.observe(&feedback, now)?;
+        }
+        Ok(place)
     }
 }
 

@@ -214,17 +214,7 @@ mod tests {
             let policy =
                 PolicySpec::SlaRouter(SlaRouterParams { v: 0.3, c: 0.1, learning_rate: 0.4, initial_queue: 2.0 });
             let alpha = Alpha::new(0.9).unwrap();
-            let spec = RouteSpec {
-                alpha,
-                zoo,
-                policy,
-                feedback_window_ms: u64::MAX,
-                audit_rate: 0.0,
-                rater_limit: 0,
-                rater_share: 0.0,
-                alone: false,
-                failures_count: false,
-            };
+            let spec = RouteSpec::new(alpha, zoo, policy);
             let mut learner = Learner::new(spec, DIM, VERSION).unwrap();
             let (mut satisfied, mut late_cost, mut late_dearest, n) = (0.0, 0.0, 0.0, 6_000);
             for request in 0..n {

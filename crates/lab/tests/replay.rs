@@ -169,17 +169,7 @@ impl Policy for Spy {
 
 fn spied(data: &Dataset) -> Vec<(usize, bool)> {
     let replay = Replay { ordered: true, ..replay(data, "slarouter", 0.3) };
-    let spec = RouteSpec {
-        alpha: replay.alpha,
-        zoo: data.zoo.clone(),
-        policy: replay.policy.clone(),
-        feedback_window_ms: u64::MAX,
-        audit_rate: 0.0,
-        rater_limit: 0,
-        rater_share: 0.0,
-        alone: false,
-        failures_count: false,
-    };
+    let spec = RouteSpec::new(replay.alpha, data.zoo.clone(), replay.policy.clone());
     let inner = Learner::new(spec, DIM, VERSION).unwrap().router().policy().clone();
     let log = Log::default();
     replay.run_with(4, Spy { inner, log: log.clone() }).unwrap();

@@ -16,9 +16,6 @@ use crate::snapshot::Snapshot;
 const BATCH: usize = 4_096;
 /// Events learnt from before requests have their turn on this thread: each takes microseconds, a rating tenths of a millisecond.
 const STEP: u64 = 16;
-/// Version of features from before the log named them: such states were reset when loaded, of which the log knows nothing.
-const RETIRED: u32 = 1;
-
 /// Before the name of the route with the newest knowledge: the name under which that is saved, beside the routes. No route's own
 /// name begins so.
 const SHARED: char = '*';
@@ -69,16 +66,11 @@ impl Learning {
                 shared = Some(Knowledge::from_bytes(&saved.state)?);
                 learning.newest = Some(newest.into());
             } else {
-                let learner: Learner = Learner::from_bytes(&saved.state)?;
-                if learner.router().features().1 == RETIRED {
-                    tracing::warn!(route = %saved.route, "the saved state is of retired features: learning anew from the log");
-                    return Ok(Self::empty());
-                }
-                learning.learners.insert(saved.route, learner);
+                learning.learners.insert(saved.route, Learner::from_bytes(&saved.state)?);
             }
         }
         for (route, learner) in learning.learners.iter_mut().filter(|(_, learner)| learner.shares()) {
-            // States of older releases, and of other features, hold their own knowledge.
+            // A state with other features holds its own knowledge.
             if let Some(shared) = &shared {
                 learner.adopt(shared);
             }
@@ -122,13 +114,6 @@ impl Learning {
             if !whole {
                 return Ok(applied);
             }
-        }
-    }
-
-    /// Applies these events, which must be the next ones of the log.
-    pub fn apply_all(&mut self, events: &[Event]) {
-        for event in events {
-            self.apply(event);
         }
     }
 

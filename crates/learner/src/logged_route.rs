@@ -13,8 +13,7 @@ pub struct LoggedRoute {
     /// What the core needs.
     #[serde(flatten)]
     pub spec: RouteSpec,
-    /// Where its features come from. Logs from before there was a choice do not say.
-    #[serde(default)]
+    /// Where its features come from.
     pub features: FeaturesId,
     /// What it begins with, if nothing has been learnt of it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,27 +51,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logged_route_reads_back_also_from_before_there_was_a_choice() {
-        let spec = RouteSpec {
-            alpha: Alpha::new(0.9).unwrap(),
-            zoo: Zoo::new(vec![ModelSpec::new("m", Price { input: 0.1, output: 1e6 })]).unwrap(),
-            policy: PolicySpec::parse("certified").unwrap(),
-            feedback_window_ms: u64::MAX,
-            audit_rate: 0.0,
-            rater_limit: 0,
-            rater_share: 0.0,
-            alone: false,
-            failures_count: false,
-        };
-        let old: LoggedRoute = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
-        assert_eq!(
-            old,
-            LoggedRoute { spec: spec.clone(), features: FeaturesId::default(), warm_start: None, unpriced: vec![] }
-        );
+    fn a_logged_route_reads_back() {
+        let zoo = Zoo::new(vec![ModelSpec::new("m", Price { input: 0.1, output: 1e6 })]).unwrap();
+        let spec = RouteSpec::new(Alpha::new(0.9).unwrap(), zoo, PolicySpec::parse("certified").unwrap());
         let features = FeaturesId { encoder: "bert".to_owned(), version: u32::MAX, dim: 96 };
         let logged = LoggedRoute { spec: spec.clone(), features, warm_start: None, unpriced: vec!["m".into()] };
-        let text = serde_json::to_string(&logged).unwrap();
+        let text = logged.json().unwrap();
         assert_eq!(serde_json::from_str::<LoggedRoute>(&text).unwrap(), logged);
-        assert_eq!(serde_json::from_str::<RouteSpec>(&text).unwrap(), spec, "earlier releases read it too");
+        assert_eq!(serde_json::from_str::<RouteSpec>(&text).unwrap(), spec);
     }
 }

@@ -124,17 +124,9 @@ mod tests {
             price: Price { input: price, output: price },
             prior: None,
         };
-        RouteSpec {
-            alpha: Alpha::new(alpha).unwrap(),
-            zoo: Zoo::new(vec![model("small", 0.1), model("large", 1.0)]).unwrap(),
-            policy: PolicySpec::parse("certified").unwrap(),
-            feedback_window_ms: 1_000_000,
-            audit_rate: 0.0,
-            rater_limit: 0,
-            rater_share: 0.0,
-            alone: false,
-            failures_count: false,
-        }
+        let zoo = Zoo::new(vec![model("small", 0.1), model("large", 1.0)]).unwrap();
+        let spec = RouteSpec::new(Alpha::new(alpha).unwrap(), zoo, PolicySpec::parse("certified").unwrap());
+        RouteSpec { feedback_window_ms: 1_000_000, ..spec }
     }
 
     /// Decides and rates the answers of these numbers.

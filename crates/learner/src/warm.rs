@@ -56,13 +56,6 @@ pub enum WarmStartError {
     },
 }
 
-impl Default for FeaturesId {
-    /// The encoder before there was a choice.
-    fn default() -> Self {
-        Self { encoder: "hashed".to_owned(), version: 2, dim: 128 }
-    }
-}
-
 impl WarmStart {
     /// Reads a file, for routes with these features.
     ///

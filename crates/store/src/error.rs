@@ -8,8 +8,33 @@ pub enum StoreError {
     #[error("{0:?} is no store: write sqlite://<path>")]
     Url(String),
     /// The database was written by a newer release. Use that release, or another file.
-    #[error("the database is of a newer release: {0}")]
-    Newer(String),
+    #[error("the database is of a newer release: its tables have version {found}, and this one knows {newest}")]
+    Newer {
+        /// Version of its tables.
+        found: i64,
+        /// The newest that this release knows.
+        newest: i64,
+    },
+    /// The database has tables that are not SLARouter's. The configuration is at fault.
+    #[error("{0} is a database of another program, which is left as it is: set store.url to another file")]
+    Foreign(String),
+    /// The tables cannot be brought to the version of this release.
+    #[error("the tables of the database: {0}")]
+    Tables(String),
+    /// There is nothing to copy.
+    #[error("there is no database {0}: set store.url to the gateway's")]
+    Missing(String),
+    /// A copy would overwrite a file.
+    #[error("{0} is there already: name a file that is not")]
+    Exists(String),
+    /// A copy cannot be written.
+    #[error("{path} cannot be written: {reason}")]
+    Copy {
+        /// The file of the copy.
+        path: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// Another process has the database open; its log has one writer only. Stop it, or use another file.
     #[error("another process uses the database {0}: stop it, or set store.url to another file")]
     InUse(String),
@@ -21,11 +46,6 @@ pub enum StoreError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// A change of the tables was cut short, or was not the one that this release knows. Restore a copy of the database.
-    #[error(
-        "the tables of the database are damaged: migration {0} is not what this release would have done; restore a copy"
-    )]
-    Migration(i64),
     /// The system starts no thread to write the log.
     #[error("the thread that writes the log: {0}")]
     Thread(std::io::Error),
@@ -64,5 +84,11 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+impl From<rusqlite_migration::Error> for StoreError {
+    fn from(error: rusqlite_migration::Error) -> Self {
+        Self::Tables(error.to_string())
     }
 }

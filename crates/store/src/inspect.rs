@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension};
 use slarouter_core::Timestamp;
 
-use crate::sqlite::{Options, lock_path, newest_migration, snapshots};
+use crate::open::path;
+use crate::sqlite::{Options, lock_path, newest, snapshots, version};
 use crate::{Snapshot, StoreError};
 
 /// What a database looks like.
@@ -27,7 +28,7 @@ pub struct Inspection {
 pub struct Content {
     /// Size of the file.
     pub bytes: u64,
-    /// Version of its tables.
+    /// Version of its tables; 0 if it has none yet, as one that was made and never used.
     pub version: i64,
     /// When the last decision was made.
     pub latest: Option<Timestamp>,
@@ -40,17 +41,15 @@ pub struct Content {
 /// Looks at the store with this URL. Holds its lock for an instant if nobody has it: a gateway that starts just then is refused.
 ///
 /// # Errors
-/// [`StoreError::Url`], and [`StoreError::Database`] if the file is no database or cannot be read.
+/// [`StoreError::Url`], [`StoreError::Foreign`] if the database is another program's, and [`StoreError::Database`] if the file is no
+/// database or cannot be read.
 pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
-    let path = match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() && path != ":memory:" => PathBuf::from(path),
-        _ => return Err(StoreError::Url(url.to_owned())),
-    };
+    let path = PathBuf::from(path(url)?);
     let in_use = match File::open(lock_path(&path)) {
         Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
         Err(_) => false,
     };
-    let newest = newest_migration();
+    let newest = newest();
     let Ok(file) = std::fs::metadata(&path) else {
         return Ok(Inspection { path, in_use, newest, content: None });
     };
@@ -63,13 +62,8 @@ pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
 
 fn content(connection: &Connection, bytes: u64, newest: i64) -> Result<Content, StoreError> {
     let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).optional();
-    let mut content = Content { bytes, version: 0, latest: None, has_keys: false, snapshots: Vec::new() };
-    if number("SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'")?.is_none() {
-        // Made and never used, or not ours; the gateway makes its tables at the start.
-        return Ok(content);
-    }
-    content.version =
-        number("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success")?.unwrap_or_default();
+    let version = version(connection)?;
+    let mut content = Content { bytes, version, latest: None, has_keys: false, snapshots: Vec::new() };
     if content.version == newest {
         let latest = number("SELECT time FROM decisions ORDER BY seq DESC LIMIT 1")?;
         content.latest = latest.map(|time| Timestamp(time.max(0) as u64));

@@ -8,7 +8,6 @@ mod inspect;
 mod keys;
 mod log;
 mod open;
-mod peek;
 mod records;
 mod sqlite;
 
@@ -20,9 +19,8 @@ pub use error::StoreError;
 pub use inspect::{Content, Inspection, inspect};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
-pub use open::{open, open_with_queue};
-pub use peek::peek;
+pub use open::{backup, open, open_with_queue};
 pub use records::{
-    Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
+    Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
     StoredDecision,
 };

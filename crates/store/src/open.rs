@@ -1,20 +1,27 @@
 //! Stores by their URLs.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::sqlite::SqliteStore;
-use crate::{Store, StoreError};
+use crate::sqlite::{Options, SqliteStore};
+use crate::{Backup, Store, StoreError};
+
+/// The file of a store: `sqlite://<path>`.
+pub(crate) fn path(url: &str) -> Result<&str, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        // In memory, every connection would have a database of its own.
+        Some(path) if !path.is_empty() && path != ":memory:" => Ok(path),
+        _ => Err(StoreError::Url(url.to_owned())),
+    }
+}
 
 /// Opens a store: `sqlite://<path>`, made if it is not there. `queue` is how many entries may wait to be written.
 ///
 /// # Errors
-/// [`StoreError`] if the URL is unknown, another process uses the database, or it cannot be opened or is of a newer release.
+/// [`StoreError`] if the URL is unknown, another process uses the database, it is another program's or of a newer release, or it
+/// cannot be opened.
 pub async fn open_with_queue(url: &str, queue: usize) -> Result<Arc<dyn Store>, StoreError> {
-    match url.strip_prefix("sqlite://") {
-        // In memory, every connection would have a database of its own.
-        Some(path) if !path.is_empty() && path != ":memory:" => Ok(Arc::new(SqliteStore::open(path, queue).await?)),
-        _ => Err(StoreError::Url(url.to_owned())),
-    }
+    Ok(Arc::new(SqliteStore::open(path(url)?, queue).await?))
 }
 
 /// Opens a store with the default queue of 65,536 entries; see [`open_with_queue`].
@@ -23,4 +30,16 @@ pub async fn open_with_queue(url: &str, queue: usize) -> Result<Arc<dyn Store>, 
 /// As [`open_with_queue`].
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
     open_with_queue(url, 65_536).await
+}
+
+/// Copies the store with this URL, whether or not a process has it open and writes to it, as it is at one moment, to the file `to`.
+///
+/// # Errors
+/// [`StoreError::Missing`], [`StoreError::Foreign`] and [`StoreError::Newer`] if there is nothing to copy, [`StoreError::Exists`] if there
+/// is a file `to`; others if it cannot be written. Nothing is left behind then.
+pub async fn backup(url: &str, to: &Path) -> Result<Backup, StoreError> {
+    let (options, to) = (Options::new(path(url)?), PathBuf::from(to));
+    let copying = tokio::task::spawn_blocking(move || crate::sqlite::backup(&options, &to));
+    // It ends early only by a panic, or with the runtime.
+    copying.await.map_err(|_| StoreError::Closed)?
 }

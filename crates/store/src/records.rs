@@ -85,7 +85,7 @@ pub struct FeedbackRecord {
 }
 
 /// What [`crate::Store::log`] takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// A decision.
     Decision(DecisionRecord),
@@ -103,7 +103,7 @@ pub enum Entry {
 }
 
 /// An event of the log, as the learner reads it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A route took a configuration into force.
     Configured {
@@ -276,4 +276,13 @@ impl Event {
             | Self::Rated { seq, .. } => *seq,
         }
     }
+}
+
+/// A copy of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Size of its file.
+    pub bytes: u64,
+    /// The last event that is in it.
+    pub log_seq: u64,
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audits;
+mod backup;
 mod check;
 mod command;
 mod connection;
@@ -27,16 +28,16 @@ use crate::{
     Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
     StoreError, StoredDecision,
 };
+pub(crate) use backup::backup;
 use check::check;
 use command::Command;
 pub(crate) use connection::Options;
-pub(crate) use events::after as events_after;
 use inbox::Inbox;
 use lock::lock;
 pub(crate) use lock::lock_path;
 pub(crate) use read::snapshots;
 use readers::Readers;
-pub(crate) use tables::newest_migration;
+pub(crate) use tables::{newest, version};
 use write::{Health, Writer};
 
 #[cfg(test)]
@@ -69,7 +70,7 @@ impl SqliteStore {
         let lock = lock(&options.path)?;
         let readers = Readers::new(options.clone());
         let opening = tokio::task::spawn_blocking(move || {
-            let mut connection = options.writer()?;
+            let mut connection = options.first_writer()?;
             tables::migrate(&mut connection)?;
             let last = read::last_seq(&connection)?;
             Ok::<_, StoreError>((options, connection, last))

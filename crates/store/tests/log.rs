@@ -1,14 +1,20 @@
 //! The log as its users see it, on real SQLite files.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/dump.rs"]
+mod dump;
+
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 use slarouter_store::{
-    DecisionRecord, Entry, Event, FeedbackRecord, OutcomeRecord, Store, StoreError, open, open_with_queue,
+    DecisionRecord, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, Spending, Store, StoreError,
+    inspect, open, open_with_queue,
 };
 use tempfile::TempDir;
 
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.sql");
 const HOUR: u64 = 3_600_000;
 
 fn url(folder: &TempDir) -> String {
@@ -247,14 +253,13 @@ async fn the_newest_three_states_are_kept_and_the_newest_is_loaded() {
         .collect();
     assert_eq!(found, [("a", 5, 5, 5, 100_000), ("b", 5, 5, 5, 100_000)]);
     store.close().await;
-    let output = query_count(&folder, "SELECT COUNT(*) FROM snapshots").await;
-    assert_eq!(output, 6);
+    let kept = intruder(&folder).query_row("SELECT COUNT(*) FROM snapshots", [], |row| row.get::<_, i64>(0));
+    assert_eq!(kept.unwrap(), 6);
 }
 
-async fn query_count(folder: &TempDir, sql: &'static str) -> i64 {
-    use sqlx::ConnectOptions;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("log.db"));
-    sqlx::query_scalar(sql).fetch_one(&mut options.connect().await.unwrap()).await.unwrap()
+/// Another program at the database.
+fn intruder(folder: &TempDir) -> Connection {
+    Connection::open(folder.path().join("log.db")).unwrap()
 }
 
 #[tokio::test]
@@ -262,15 +267,13 @@ async fn a_full_queue_and_a_closed_store_say_so_at_once() {
     let folder = TempDir::new().unwrap();
     let store = open_with_queue(&url(&folder), 2).await.unwrap();
     // While another has the database, the writer cannot take more than what is in one transaction.
-    use sqlx::{ConnectOptions, Connection};
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("log.db"));
-    let mut other = options.connect().await.unwrap();
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let other = intruder(&folder);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = (1..10_000).find_map(|id| store.log(Entry::Decision(record(id))).err().map(|error| (id, error)));
     let Some((refused, StoreError::Full)) = refused else { panic!("{refused:?}") };
     assert!(refused > 2, "there was room for two");
-    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
     store.close().await;
     store.close().await;
     assert!(matches!(store.log(Entry::Decision(record(3))), Err(StoreError::Closed)));
@@ -286,50 +289,98 @@ async fn unknown_urls_and_newer_databases_are_refused_by_name() {
     }
     let folder = TempDir::new().unwrap();
     open(&url(&folder)).await.unwrap().close().await;
-    query_run(&folder, "INSERT INTO _sqlx_migrations VALUES (9999, 'later', 0, 1, x'00', 0)").await;
-    assert!(matches!(open(&url(&folder)).await, Err(StoreError::Newer(why)) if why.contains("9999")));
+    intruder(&folder).execute_batch("PRAGMA user_version = 9999").unwrap();
+    assert!(matches!(open(&url(&folder)).await, Err(StoreError::Newer { found: 9_999, .. })));
 }
 
-async fn query_run(folder: &TempDir, sql: &'static str) {
-    use sqlx::ConnectOptions;
-    let options =
-        sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("log.db")).create_if_missing(true);
-    sqlx::raw_sql(sql).execute(&mut options.connect().await.unwrap()).await.unwrap();
+#[tokio::test]
+async fn a_database_of_another_program_is_left_as_it_is() {
+    for theirs in ["CREATE TABLE decisions (id INTEGER)", "PRAGMA application_id = 7", "PRAGMA user_version = 1"] {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("log.db");
+        intruder(&folder).execute_batch(theirs).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let Err(error) = open(&url(&folder)).await else { panic!("{theirs}: taken over") };
+        assert!(matches!(&error, StoreError::Foreign(_)), "{theirs}: {error}");
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()) && error.to_string().contains("store.url"),
+            "{error}"
+        );
+        assert!(matches!(inspect(&url(&folder)).await, Err(StoreError::Foreign(_))), "{theirs}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "{theirs}: not a byte has changed");
+        assert!(!folder.path().join("log.db-wal").exists(), "{theirs}");
+    }
 }
 
-/// A database as release 0.1 wrote it, migration table included: fails if a released migration is ever edited.
+/// A database as release 0.1 wrote it.
 #[tokio::test]
 async fn a_database_of_release_0_1_opens_and_reads() {
     let folder = TempDir::new().unwrap();
-    query_run(&folder, include_str!("fixtures/v1.sql")).await;
+    intruder(&folder).execute_batch(&std::fs::read_to_string(FIXTURE).unwrap()).unwrap();
     let store = open(&url(&folder)).await.unwrap();
     let events = all(store.as_ref(), 10).await;
     assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    assert_eq!(store.decision(DecisionId(7)).await.unwrap().unwrap().record, record(7));
+    assert_eq!(store.decision(DecisionId(7)).await.unwrap().unwrap().record, drawn(7));
     assert_eq!(store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap(), Receipt::Duplicate);
     assert_eq!(store.load_snapshots().await.unwrap()[0].state, [1, 2, 3]);
-    // Counts that it did not keep are unknown, not 0.
     let Event::Finished { outcome: ended, .. } = &events[3] else { panic!("{:?}", events[3]) };
     // A dump ends a text at its first NUL.
-    let error = Some("gone".to_owned());
-    assert_eq!(*ended, OutcomeRecord { cache_write_tokens: None, reasoning_tokens: None, error, ..outcome(7) });
-    // Before there were audits nothing was drawn, and all feedback was the users'.
+    assert_eq!(*ended, OutcomeRecord { error: Some("gone".to_owned()), ..outcome(7) });
     assert!(matches!(&events[4], Event::Rated { rated, .. } if rated.source == Source::User));
-    assert!(store.pending_audits(None, Timestamp(0), 10).await.unwrap().is_empty());
-    let audit = FeedbackRecord { source: Source::Audit, ..thumb(7, Some(0.5)) };
-    assert!(matches!(store.rate(audit, HOUR).await, Err(StoreError::NotDrawn)));
+    assert_eq!(store.pending_audits(None, Timestamp(0), 10).await.unwrap().len(), 1);
+    assert_eq!(store.keys().await.unwrap(), [key()]);
+    assert_eq!(store.spending(0).await.unwrap(), [spent()]);
 }
 
-/// Run by hand when a release adds a migration: fills the database at `FIXTURE_URL`, whose `.dump` is the next fixture.
+/// Fails if a migration that was released is ever edited: an old database would have other tables than a new one.
+#[tokio::test]
+async fn an_old_database_gets_the_tables_of_a_new_one() {
+    let (old, new) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    intruder(&old).execute_batch(&std::fs::read_to_string(FIXTURE).unwrap()).unwrap();
+    for folder in [&old, &new] {
+        open(&url(folder)).await.unwrap().close().await;
+    }
+    assert_eq!(dump::tables(&intruder(&old)), dump::tables(&intruder(&new)));
+}
+
+/// Writes the dump of a database that has something in every table. Once a release has been made, its fixture is never written again:
+/// a release with another migration gets one more.
 #[tokio::test]
 #[ignore = "writes the fixture"]
 async fn write_the_fixture() {
-    let store = open(&std::env::var("FIXTURE_URL").unwrap()).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
     store.configure(Timestamp(1), "default", "{}").await.unwrap();
-    store.log(Entry::Decision(record(7))).unwrap();
+    store.log(Entry::Decision(drawn(7))).unwrap();
     store.log(Entry::Reroute { decision: DecisionId(7), model: "small".into() }).unwrap();
     store.log(Entry::Outcome(outcome(7))).unwrap();
+    store.log(Entry::Spend(spent())).unwrap();
     store.rate(thumb(7, Some(0.5)), HOUR).await.unwrap();
+    store.change_keys(vec![KeyChange::Add(key())]).await.unwrap();
     store.save_snapshots(5, Timestamp(3), vec![("default".into(), vec![1, 2, 3])]).await.unwrap();
     store.close().await;
+    let text = dump::whole(&intruder(&folder));
+    std::fs::write(FIXTURE, text).unwrap();
+}
+
+/// A decision that was drawn for audit.
+fn drawn(id: u128) -> DecisionRecord {
+    DecisionRecord { audit: AuditDraw { rate: 0.1 + 0.2, drawn: true }, ..record(id) }
+}
+
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: "k1".to_owned(),
+        name: "a client".to_owned(),
+        digest: [7; 32],
+        hint: "sr-…1234".to_owned(),
+        grants: "{}".to_owned(),
+        created: Timestamp(1),
+        expires: Some(Timestamp(2)),
+        revoked: None,
+    }
+}
+
+fn spent() -> Spending {
+    Spending { account: "key:a client".into(), day: 20_000, nano_usd: 42 }
 }

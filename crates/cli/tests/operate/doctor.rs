@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use slarouter_testkit::{Script, Upstream};
 
-use crate::{BIN, client, configuration, serve, write};
+use crate::{BIN, configuration, serve, write};
 
 const SECRET: &str = "a-secret-that-nobody-sees";
 
@@ -80,19 +80,6 @@ async fn a_sound_configuration_passes_before_and_while_it_runs() {
     assert!(passed, "{text}");
     assert!(line(&text, "database").contains("in use by a gateway"), "{text}");
     assert!(line(&text, "listen").contains("by the gateway"), "{text}");
-    assert!(line(&text, "route default").contains("nothing learnt yet"), "{text}");
-    // What is in the log counts, whether or not a state has been saved since.
-    let base = format!("http://{}", daemon.addr());
-    for labels in 1..=10 {
-        let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "one" }] });
-        let answer = client().post(format!("{base}/v1/chat/completions")).json(&body).send().await.unwrap();
-        let rating = json!({ "id": answer.headers()["x-request-id"].to_str().unwrap(), "rating": "up" });
-        let rated = client().post(format!("{base}/v1/feedback")).json(&rating).send().await.unwrap();
-        assert_eq!(rated.status(), 202, "{labels}");
-    }
-    upstream.script(models(&["ok"]));
-    let (_, text) = doctor(&path, &[]).await;
-    assert!(line(&text, "route default").contains("10 labels"), "{text}");
     daemon.terminate().await.unwrap();
     assert!(daemon.wait().await.unwrap().success());
     upstream.script(models(&["ok"]));
@@ -101,7 +88,7 @@ async fn a_sound_configuration_passes_before_and_while_it_runs() {
     assert!(passed && report["ok"] == true, "{text}");
     let database = report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "database").unwrap();
     assert_eq!(database["level"], "ok");
-    assert!(database["found"].as_str().unwrap().contains("last decision 0 h ago"), "{database}");
+    assert!(database["found"].as_str().unwrap().contains("no decision yet"), "{database}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

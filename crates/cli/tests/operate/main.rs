@@ -1,6 +1,7 @@
 //! Operating the real binary: signals, logs, `doctor`, and the files of `deploy/`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
+mod backup;
 mod deploy;
 mod doctor;
 mod serve;

@@ -15,7 +15,7 @@ pub(super) type Key = (Timestamp, DecisionId);
 pub(super) struct Book {
     entries: BTreeMap<Key, Vec<Held>>,
     /// What the policy's heads were taught of a decision, where that is not its label: the label came or changed while the
-    /// model was out of the zoo, or before this policy. Last, as version 1 of the saved form ended before it.
+    /// model was out of the zoo, or before this policy.
     taught: BTreeMap<Key, Option<f64>>,
 }
 

@@ -2,16 +2,16 @@
 
 mod belief;
 mod drift;
+mod params;
 mod predictor;
 mod steering;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Label, Policy, PolicySpec, View};
-use crate::{
-    Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Span, SpecError, Standing, Timestamp, Zoo,
-};
+use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Standing, Timestamp, Zoo};
 use drift::Drift;
+pub use params::{CertifiedParams, Window};
 pub use predictor::Predictor;
 use steering::{Demand, Steering};
 
@@ -45,33 +45,6 @@ const LEAST_PROBABILITY: f64 = 1e-3;
 /// Recent residuals: labels that count, and labels' worth of belief that the predictions are right.
 const FAST: Memory = Memory { labels: 64.0, trust: 16.0 };
 const SLOW: Memory = Memory { labels: 300.0, trust: 50.0 };
-
-/// Over which answers the SLA is to hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Window {
-    /// All since the route's first request.
-    #[default]
-    Run,
-    /// The last so many.
-    Requests(u64),
-    /// Those of the current period of so many milliseconds, counted from the Unix epoch.
-    Period(u64),
-}
-
-/// Parameters of [`Certified`]. There is no learning rate and nothing to tune per zoo.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CertifiedParams {
-    /// Probability with which the certificate holds, in (0, 1).
-    pub assurance: f64,
-    /// The model that serves while there is no evidence; the one with the highest list price if not given.
-    pub fallback: Option<String>,
-    /// Highest extra cost of exploration as a share of the spend, in \[0, 1\]; 0 turns exploration off.
-    pub exploration: f64,
-    /// Over which answers the SLA is to hold.
-    pub window: Window,
-}
 
 /// A doubly robust account of satisfaction, Bayesian predictors, and a price of satisfaction that follows from both.
 ///
@@ -114,60 +87,6 @@ struct Memory {
 struct Residual {
     weight: f64,
     sum: f64,
-}
-
-impl std::fmt::Display for Window {
-    /// As a configuration spells it.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Run => f.write_str("run"),
-            Self::Requests(count) => write!(f, "{count} requests"),
-            Self::Period(ms) => match [(86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes")]
-                .into_iter()
-                .find(|(unit, _)| ms.is_multiple_of(*unit))
-            {
-                Some((unit, name)) => write!(f, "{} {name}", ms / unit),
-                None => write!(f, "{} seconds", *ms as f64 / 1e3),
-            },
-        }
-    }
-}
-
-impl Default for CertifiedParams {
-    fn default() -> Self {
-        Self { assurance: 0.95, fallback: None, exploration: 0.05, window: Window::Run }
-    }
-}
-
-impl CertifiedParams {
-    pub(crate) fn check(&self, zoo: &Zoo) -> Result<(), SpecError> {
-        let refuse = |name, range, value| Err(SpecError::Parameter { name, range, value });
-        if !(self.assurance > 0.0 && self.assurance < 1.0) {
-            return refuse("assurance", "strictly between 0 and 1", self.assurance);
-        }
-        if !(0.0..=1.0).contains(&self.exploration) {
-            return refuse("exploration", "between 0 and 1", self.exploration);
-        }
-        if let Window::Requests(0) | Window::Period(0) = self.window {
-            return refuse("window", "positive", 0.0);
-        }
-        match &self.fallback {
-            Some(name) if zoo.position(name).is_none() => Err(SpecError::Fallback(name.clone())),
-            _ => Ok(()),
-        }
-    }
-
-    fn fallback(&self, zoo: &Zoo) -> usize {
-        let named = self.fallback.as_ref().and_then(|name| zoo.position(name));
-        named.unwrap_or_else(|| zoo.by_price(true))
-    }
-
-    fn span(&self) -> Span {
-        match self.window {
-            Window::Requests(count) => Span::Rolling(count),
-            Window::Run | Window::Period(_) => Span::Open,
-        }
-    }
 }
 
 impl Residual {
@@ -221,21 +140,6 @@ impl Certified {
     #[must_use]
     pub fn rating_bias(&self) -> Option<f64> {
         self.account.audit_rate().map(|_| self.predictor.offset())
-    }
-
-    /// What lies behind the policy in what was saved up to version 3 of the state, when there was no drift.
-    pub(crate) fn before_4(saved: &[u8]) -> postcard::Result<&[u8]> {
-        type Before4 = (
-            (CertifiedParams, f64, usize, Predictor, SatisfactionAccount),
-            (Standing, Steering, Residual, Residual, u64),
-        );
-        let (_, rest): (Before4, _) = postcard::take_from_bytes(saved)?;
-        Ok(rest)
-    }
-
-    /// What `drift` begins with, as it is saved.
-    pub(crate) fn no_drift() -> postcard::Result<Vec<u8>> {
-        postcard::to_stdvec(&Drift::default())
     }
 
     /// Asks the steering for a new price.

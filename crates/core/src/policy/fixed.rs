@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Label, Policy, PolicySpec, View};
+use super::interface::{Label, Policy, View};
+use super::spec::PolicySpec;
 use crate::{Candidate, Decision, RouteSpec, Timestamp, Zoo};
 
 /// One model always, or a uniform draw.

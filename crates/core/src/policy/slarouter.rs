@@ -1,26 +1,16 @@
 //! The policy of arXiv 2606.19376.
 
+mod params;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Label, Policy, PolicySpec, View};
-use crate::{Candidate, Decision, LogisticHead, ModelSpec, RouteSpec, Source, SpecError, Timestamp, VirtualQueue, Zoo};
-
-/// Parameters of [`SlaRouter`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SlaRouterParams {
-    /// V ≥ 0: the weight of cost against the virtual queue. The paper's trade-off of cost against speed of compliance.
-    pub v: f64,
-    /// c ≥ 0 of the exploration probability `p_t = min(1, c·t^(−1/4))`.
-    pub c: f64,
-    /// Step size η > 0 of the heads.
-    pub learning_rate: f64,
-    /// Length of the virtual queue at the start; 0 in the paper.
-    pub initial_queue: f64,
-}
+use super::interface::{Label, Policy, View};
+use super::spec::PolicySpec;
+use crate::{Candidate, Decision, LogisticHead, ModelSpec, RouteSpec, Source, Timestamp, VirtualQueue, Zoo};
+pub use params::SlaRouterParams;
 
 /// Virtual queue, decaying uniform exploration, drift-plus-penalty choice, one logistic head per model.
 ///
@@ -44,27 +34,6 @@ pub struct SlaRouter {
     heads: Vec<LogisticHead>,
     /// Heads of models that have left the zoo, for when they come back.
     retired: BTreeMap<Arc<str>, LogisticHead>,
-}
-
-impl Default for SlaRouterParams {
-    fn default() -> Self {
-        Self { v: 1.0, c: 0.1, learning_rate: 0.1, initial_queue: 0.0 }
-    }
-}
-
-impl SlaRouterParams {
-    pub(crate) fn check(&self) -> Result<(), SpecError> {
-        let refuse = |name, range, value| Err(SpecError::Parameter { name, range, value });
-        for (name, value) in [("v", self.v), ("c", self.c), ("initial_queue", self.initial_queue)] {
-            if !(value.is_finite() && value >= 0.0) {
-                return refuse(name, "not negative", value);
-            }
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return refuse("learning_rate", "positive", self.learning_rate);
-        }
-        Ok(())
-    }
 }
 
 impl SlaRouter {

@@ -14,17 +14,7 @@ pub(crate) fn models(prices: &[f64]) -> Vec<ModelSpec> {
 
 pub(crate) fn spec(models: Vec<ModelSpec>, alpha: f64, policy: PolicySpec) -> RouteSpec {
     let (alpha, zoo) = (Alpha::new(alpha).unwrap(), Zoo::new(models).unwrap());
-    RouteSpec {
-        alpha,
-        zoo,
-        policy,
-        feedback_window_ms: WINDOW_MS,
-        audit_rate: 0.0,
-        rater_limit: 0,
-        rater_share: 0.0,
-        alone: false,
-        failures_count: false,
-    }
+    RouteSpec { feedback_window_ms: WINDOW_MS, ..RouteSpec::new(alpha, zoo, policy) }
 }
 
 pub(crate) fn learner(models: Vec<ModelSpec>, alpha: f64, policy: PolicySpec, dim: usize) -> Learner {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use slarouter_config::{Config, Route};
 use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
 use slarouter_learner::Learning;
-use slarouter_store::{Content, Inspection, StoreError};
+use slarouter_store::{Content, Inspection};
 
 use super::check::Check;
 
@@ -15,8 +15,6 @@ const MIB: u64 = 1 << 20;
 const LITTLE: u64 = 1_024 * MIB;
 const TOO_LITTLE: u64 = 64 * MIB;
 const HOUR_MS: u64 = 3_600_000;
-/// Events read from the log at a time.
-const BATCH: usize = 4_096;
 
 /// The checks, and what was seen.
 pub(super) async fn checks(config: &Config, now: Timestamp) -> (Vec<Check>, Option<Inspection>) {
@@ -99,43 +97,17 @@ fn room(free: u64, folder: &str) -> Check {
 }
 
 /// Of each route: whether it can choose, who serves until it knows something, and whether α is in reach of what it knows.
-pub(super) async fn routes(config: &Config, inspection: Option<Inspection>) -> Vec<Check> {
+pub(super) fn routes(config: &Config, inspection: Option<Inspection>) -> Vec<Check> {
+    let saved = inspection.and_then(|held| held.content).map(|content| content.snapshots).unwrap_or_default();
     let mut checks = Vec::new();
-    let learning = learnt(&config.store.url, inspection, &mut checks).await;
-    let learners = learning.learners();
-    checks.extend(config.routes.iter().map(|(name, settings)| route(name, settings, learners.get(name))));
-    checks
-}
-
-/// What the saved state and the log after it teach: a gateway that runs or was killed has not saved what came last.
-async fn learnt(url: &str, inspection: Option<Inspection>, checks: &mut Vec<Check>) -> Learning {
-    let (newest, content) = match inspection {
-        Some(Inspection { newest, content: Some(content), .. }) => (newest, content),
-        _ => return Learning::empty(),
-    };
-    let mut learning = Learning::restore(content.snapshots).unwrap_or_else(|error| {
+    let learning = Learning::restore(saved).unwrap_or_else(|error| {
         let mend = "nothing: the next start learns anew from the log, which takes a while; or restore a backup";
         checks.push(Check::warn("state", error.to_string(), mend));
         Learning::empty()
     });
-    // Tables of another version are not this release's to read.
-    if content.version == newest
-        && let Err(error) = catch_up(&mut learning, url).await
-    {
-        let mend = "restore a backup, if the gateway cannot read it either";
-        checks.push(Check::warn("log", error.to_string(), mend));
-    }
-    learning
-}
-
-async fn catch_up(learning: &mut Learning, url: &str) -> Result<(), StoreError> {
-    loop {
-        let events = slarouter_store::peek(url, learning.seq(), BATCH).await?;
-        learning.apply_all(&events);
-        if events.len() < BATCH {
-            return Ok(());
-        }
-    }
+    let learnt = learning.learners();
+    checks.extend(config.routes.iter().map(|(name, settings)| route(name, settings, learnt.get(name))));
+    checks
 }
 
 fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {

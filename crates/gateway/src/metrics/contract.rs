@@ -13,17 +13,9 @@ use super::*;
 /// A route that has learnt from one rating and one audit.
 fn learnt(policy: &str) -> Router {
     let price = Price { input: 1.0, output: 1.0 };
-    let spec = RouteSpec {
-        alpha: Alpha::new(0.9).unwrap(),
-        zoo: Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap(),
-        policy: PolicySpec::parse(policy).unwrap(),
-        feedback_window_ms: 1_000,
-        audit_rate: 0.5,
-        rater_limit: 0,
-        rater_share: 0.0,
-        alone: false,
-        failures_count: false,
-    };
+    let zoo = Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap();
+    let spec = RouteSpec::new(Alpha::new(0.9).unwrap(), zoo, PolicySpec::parse(policy).unwrap());
+    let spec = RouteSpec { feedback_window_ms: 1_000, audit_rate: 0.5, ..spec };
     let mut learner = Learner::new(spec, 1, 1).unwrap();
     for (n, source) in [(1, Source::User), (2, Source::Audit)] {
         let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));

@@ -1,9 +1,8 @@
 //! Trouble of the log and of the learner fails no request, loses nothing in silence, and passes.
 
+use rusqlite::Connection;
 use serde_json::json;
 use slarouter_testkit::until;
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::setup::{Rig, Settings, read, url, verified};
@@ -12,15 +11,12 @@ use crate::setup::{Rig, Settings, read, url, verified};
 const ROUTE: &str = "policy = \"certified\"\nfallback = \"large\"\nexploration = 0";
 
 /// Another program at the gateway's database.
-async fn intruder(folder: &TempDir) -> SqliteConnection {
-    let options: SqliteConnectOptions = url(folder).parse().unwrap();
-    SqliteConnection::connect_with(&options).await.unwrap()
+fn intruder(folder: &TempDir) -> Connection {
+    Connection::open(url(folder).strip_prefix("sqlite://").unwrap()).unwrap()
 }
 
-async fn run(connection: &mut SqliteConnection, statements: &[&'static str]) {
-    for statement in statements {
-        sqlx::query(*statement).execute(&mut *connection).await.unwrap();
-    }
+fn run(connection: &Connection, statements: &[&str]) {
+    statements.iter().for_each(|statement| connection.execute_batch(statement).unwrap());
 }
 
 /// The id of an answer, and what it says of the learning.
@@ -41,8 +37,8 @@ fn rate(rig: &Rig, id: &str) -> impl Future<Output = reqwest::Response> + Send +
 #[tokio::test]
 async fn while_the_database_is_locked_requests_are_answered_and_say_so() {
     let rig = Rig::start(&Settings::default()).await;
-    let mut other = intruder(rig.folder()).await;
-    run(&mut other, &["BEGIN IMMEDIATE"]).await;
+    let other = intruder(rig.folder());
+    run(&other, &["BEGIN IMMEDIATE"]);
 
     let (id, _) = asked(&rig, false).await;
     // A rating is acknowledged only when it is on disk; by its refusal the log has failed.
@@ -53,8 +49,8 @@ async fn while_the_database_is_locked_requests_are_answered_and_say_so() {
     }
     assert!(rig.metrics().await.contains("slarouter_degraded_total{reason=\"store\"} 2"));
 
-    run(&mut other, &["ROLLBACK"]).await;
-    other.close().await.unwrap();
+    run(&other, &["ROLLBACK"]);
+    drop(other);
     assert_eq!(rate(&rig, &id).await.status(), 202, "what was logged meanwhile is there");
     assert_eq!(asked(&rig, false).await.1, None);
     let (_upstream, gateway, folder) = rig.into_parts();
@@ -71,15 +67,15 @@ async fn while_the_database_is_locked_requests_are_answered_and_say_so() {
 async fn a_slow_disk_delays_the_acknowledgement_and_no_request() {
     let rig = Rig::start(&Settings::default()).await;
     let (id, _) = asked(&rig, false).await;
-    let mut other = intruder(rig.folder()).await;
+    let other = intruder(rig.folder());
     // Shorter than what the gateway waits for a lock, so that to it the disk is slow and not broken.
-    run(&mut other, &["BEGIN IMMEDIATE"]).await;
+    run(&other, &["BEGIN IMMEDIATE"]);
     let rated = tokio::spawn(rate(&rig, &id));
     for stream in [false, true, false] {
         assert_eq!(asked(&rig, stream).await.1, None);
     }
     assert!(!rated.is_finished(), "nothing is acknowledged that is not on disk");
-    run(&mut other, &["ROLLBACK"]).await;
+    run(&other, &["ROLLBACK"]);
     assert_eq!(rated.await.unwrap().status(), 202);
     let metrics = rig.metrics().await;
     assert!(
@@ -94,15 +90,15 @@ async fn what_the_queue_cannot_hold_is_counted_and_no_request_fails() {
     let rig = Rig::start(&Settings { store: "queue = 4", ..Settings::default() }).await;
     let (id, _) = asked(&rig, false).await;
     assert_eq!(rate(&rig, &id).await.status(), 202);
-    let mut other = intruder(rig.folder()).await;
-    run(&mut other, &["BEGIN IMMEDIATE"]).await;
+    let other = intruder(rig.folder());
+    run(&other, &["BEGIN IMMEDIATE"]);
     // As many as it takes: what comes within some milliseconds goes into one transaction.
     let mut requests = 0;
     while unlogged(&rig).await == 0 {
         asked(&rig, requests % 2 == 0).await;
         requests += 1;
     }
-    run(&mut other, &["ROLLBACK"]).await;
+    run(&other, &["ROLLBACK"]);
     let lost = unlogged(&rig).await;
     let made = 2 * (requests + 2);
     assert!(lost <= 2 * requests, "{lost}");
@@ -126,16 +122,15 @@ async fn unlogged(rig: &Rig) -> u64 {
 async fn a_log_that_cannot_be_read_stops_the_learning_alone_and_it_goes_on_where_it_was() {
     let rig = Rig::start(&Settings { route: Some(ROUTE), ..Settings::default() }).await;
     let (id, _) = asked(&rig, false).await;
-    let mut other = intruder(rig.folder()).await;
+    let other = intruder(rig.folder());
     run(
-        &mut other,
+        &other,
         &[
             "CREATE TABLE kept (seq INTEGER PRIMARY KEY, decision TEXT)",
             "CREATE TRIGGER spoil AFTER INSERT ON decisions BEGIN INSERT INTO kept VALUES (NEW.seq, NEW.decision); \
              UPDATE decisions SET decision = 'spoilt' WHERE seq = NEW.seq; END",
         ],
-    )
-    .await;
+    );
     until("an answer says that it is degraded", async || asked(&rig, false).await.1.is_some()).await;
     for stream in [false, true] {
         assert_eq!(asked(&rig, stream).await.1.as_deref(), Some("learner"));
@@ -144,14 +139,13 @@ async fn a_log_that_cannot_be_read_stops_the_learning_alone_and_it_goes_on_where
     assert!(rig.metrics().await.contains("slarouter_degraded_total{reason=\"learner\"}"));
 
     run(
-        &mut other,
+        &other,
         &[
             "DROP TRIGGER spoil",
             "UPDATE decisions SET decision = kept.decision FROM kept WHERE kept.seq = decisions.seq",
             "DROP TABLE kept",
         ],
-    )
-    .await;
+    );
     let seq = |metrics: &str, name: &str| {
         metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap()
     };
@@ -176,17 +170,16 @@ async fn where_what_was_learnt_cannot_be_used_the_fallback_serves() {
     let rig = Rig::start(&settings).await;
     let (upstream, gateway, folder) = rig.into_parts();
     gateway.shutdown().await;
-    let mut other = intruder(&folder).await;
+    let other = intruder(&folder);
     // No route can be learnt from what the log will say of it.
     run(
-        &mut other,
+        &other,
         &[
             "DELETE FROM snapshots",
             "UPDATE route_configs SET spec = '{}'",
             "CREATE TRIGGER spoil AFTER INSERT ON route_configs BEGIN UPDATE route_configs SET spec = '{}' WHERE seq = NEW.seq; END",
         ],
-    )
-    .await;
+    );
     let rig = Rig::resume(&settings, upstream, folder).await;
     for stream in [false, true] {
         let answer = rig.ask(stream).await;
@@ -203,7 +196,7 @@ async fn where_what_was_learnt_cannot_be_used_the_fallback_serves() {
     assert!(rig.metrics().await.contains("slarouter_degraded_total{reason=\"state\"} 2"));
     let (upstream, gateway, folder) = rig.into_parts();
     gateway.shutdown().await;
-    run(&mut other, &["DROP TRIGGER spoil", "DELETE FROM route_configs"]).await;
+    run(&other, &["DROP TRIGGER spoil", "DELETE FROM route_configs"]);
     let rig = Rig::resume(&settings, upstream, folder).await;
     assert_eq!(asked(&rig, false).await.1, None);
     assert_eq!(rig.stop().await.outcomes.len(), 3);
@@ -222,7 +215,7 @@ async fn a_damaged_saved_state_is_made_again_from_the_log() {
         assert_eq!(rate(&rig, &id).await.status(), 202);
         let (upstream, gateway, folder) = rig.into_parts();
         gateway.shutdown().await;
-        run(&mut intruder(&folder).await, &[damage]).await;
+        run(&intruder(&folder), &[damage]);
         let rig = Rig::resume(&settings, upstream, folder).await;
         assert_eq!(rig.gateway.routes()[0].account.labels, 1, "{damage}");
         assert_eq!(asked(&rig, false).await.1, None, "{damage}");
@@ -236,16 +229,16 @@ async fn a_start_that_has_to_read_an_unreadable_row_is_refused_and_names_it() {
     asked(&rig, false).await;
     let (upstream, gateway, folder) = rig.into_parts();
     gateway.shutdown().await;
-    let mut other = intruder(&folder).await;
-    run(&mut other, &["UPDATE decisions SET decision = 'spoilt'"]).await;
-    other.close().await.unwrap();
+    let other = intruder(&folder);
+    run(&other, &["UPDATE decisions SET decision = 'spoilt'"]);
+    drop(other);
     // What the saved state has learnt is not read again.
     let rig = Rig::resume(&Settings { route: Some(ROUTE), ..Settings::default() }, upstream, folder).await;
     let (upstream, gateway, folder) = rig.into_parts();
     gateway.shutdown().await;
-    let mut other = intruder(&folder).await;
-    run(&mut other, &["DELETE FROM snapshots"]).await;
-    other.close().await.unwrap();
+    let other = intruder(&folder);
+    run(&other, &["DELETE FROM snapshots"]);
+    drop(other);
     let refused = Rig::refused(&Settings { route: Some(ROUTE), ..Settings::default() }, &upstream, &folder).await;
     assert!(refused.contains("row 2 of the log is unreadable"), "{refused}");
 }

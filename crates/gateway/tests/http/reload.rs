@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rcgen::ExtendedKeyUsagePurpose;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use slarouter_config::{Config, utc};
 use slarouter_gateway::{Gateway, ReloadError, Reloaded};
 use slarouter_store::Event;
 use slarouter_testkit::{Script, Upstream, until};
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::prices::in_ms;
@@ -601,9 +600,8 @@ async fn while_the_log_cannot_be_written_the_old_configuration_stays_and_learns_
     };
     // Its outcome too is on disk before the lock.
     assert_eq!(rate().await, 202);
-    let options: SqliteConnectOptions = url(&rig.folder).parse().unwrap();
-    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let other = Connection::open(url(&rig.folder).strip_prefix("sqlite://").unwrap()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let changed = File { alpha: 0.5, ..open };
     for _ in 0..2 {
         let (status, body) = rig.reload(changed).await;
@@ -612,8 +610,8 @@ async fn while_the_log_cannot_be_written_the_old_configuration_stays_and_learns_
     assert_eq!(rig.ask("auto").await.status(), 200);
     assert!(rig.shows("slarouter_satisfaction_target_ratio{route=\"default\"} 0.9").await);
 
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
     let answer = rig.ask("auto").await;
     let second = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     answer.bytes().await.unwrap();

@@ -1,5 +1,7 @@
 //! Logistic regression with a ridge, by Newton's method, and its figures of merit.
 
+use slarouter_core::sigmoid;
+
 /// Weights, the intercept last.
 pub(crate) struct Logistic {
     weights: Vec<f64>,
@@ -47,10 +49,6 @@ impl Logistic {
         let sum: f64 = row.iter().chain([&1.0]).zip(&self.weights).map(|(x, w)| f64::from(*x) * w).sum();
         sigmoid(sum)
     }
-}
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
 }
 
 /// Solves with the lower triangle of a positive definite matrix, by Cholesky, in place.

@@ -1,8 +1,10 @@
 //! A plug-in router in the manner of CARROT.
 
+use slarouter_core::{dot, sigmoid};
+
 use super::trained::{Forecast, Trained};
 use crate::course::Course;
-use crate::reference::logistic::{Design, Folds, dot, sigmoid};
+use crate::reference::logistic::{Design, Folds};
 
 /// Ridge penalty of the answer lengths, on standardised features: enough for a hundred labelled prompts.
 const LENGTH_PENALTY: f64 = 100.0;

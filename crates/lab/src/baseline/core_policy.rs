@@ -18,17 +18,7 @@ pub(crate) struct CorePolicy {
 
 impl CorePolicy {
     pub(crate) fn new(spec: &PolicySpec, setting: &Setting<'_>) -> Result<Self, CompareError> {
-        let spec = RouteSpec {
-            alpha: setting.alpha,
-            zoo: setting.zoo.clone(),
-            policy: spec.clone(),
-            feedback_window_ms: u64::MAX,
-            audit_rate: 0.0,
-            rater_limit: 0,
-            rater_share: 0.0,
-            alone: false,
-            failures_count: false,
-        };
+        let spec = RouteSpec::new(setting.alpha, setting.zoo.clone(), spec.clone());
         Ok(Self { learner: Learner::new(spec, setting.dim, VERSION)?, seed: setting.seed, decision: None })
     }
 }

@@ -1,10 +1,11 @@
 //! LinUCB with a Lagrangian on α.
 
+use slarouter_core::dot;
+
 use super::contender::{Asked, Choice, Contender, Request, Setting};
 use super::costs::Costs;
 use super::lagrangian::Lagrangian;
 use crate::CompareError;
-use crate::reference::logistic::dot;
 
 /// Width of the confidence bound. Li et al. found the best between 0.2 and 0.4 on their learning buckets.
 const WIDTH: f64 = 0.25;

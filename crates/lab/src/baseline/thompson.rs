@@ -1,11 +1,12 @@
 //! Thompson sampling with a Lagrangian on α.
 
+use slarouter_core::sigmoid;
+
 use super::contender::{Asked, Choice, Contender, Request, Setting};
 use super::costs::Costs;
 use super::draws::Draws;
 use super::lagrangian::Lagrangian;
 use crate::CompareError;
-use crate::reference::logistic::sigmoid;
 
 /// Prior precision of every weight.
 const PRECISION: f64 = 1.0;

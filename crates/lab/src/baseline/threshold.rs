@@ -1,8 +1,10 @@
 //! A two-model threshold router in the manner of RouteLLM.
 
+use slarouter_core::{dot, sigmoid};
+
 use super::trained::Trained;
 use crate::course::Course;
-use crate::reference::logistic::{Design, Folds, dot, sigmoid};
+use crate::reference::logistic::{Design, Folds};
 
 /// Sends a prompt to the strong model if the predicted probability that only the strong one satisfies reaches a threshold.
 ///

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What came of one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pass {
     /// Its seed.
     pub seed: u64,

@@ -21,46 +21,12 @@ impl Course<'_> {
         alpha: f64,
         rate: f64,
     ) -> Result<(Pass, Vec<Mark>), CompareError> {
-        let data = self.data;
-        let mut pass = Pass {
-            seed: self.seed,
-            satisfaction: 0.0,
-            cost: 0.0,
-            explored_cost: 0.0,
-            explored: 0,
-            labels: 0,
-            kept_always: true,
-            looks: 0,
-            covered: 0,
-        };
+        let mut pass = Pass { seed: self.seed, kept_always: true, ..Pass::default() };
         let mut marks = Vec::new();
         let mut next_mark = mark_after(self.rows.len()).peekable();
         let settled = (SETTLED * self.rows.len() as f64).ceil() as usize;
-        for (t, (&row, &draw)) in self.rows.iter().zip(&self.draws).enumerate() {
-            let request = Request { t, features: data.features(row), input_tokens: data.input_tokens(row) };
-            let choice = contender.choose(&request)?;
-            let asked = match choice.asked {
-                Asked::One => choice.model..choice.model + 1,
-                Asked::All | Asked::AllLabelled => 0..data.models(),
-            };
-            let seen = draw < rate || choice.asked == Asked::AllLabelled;
-            let mut cost = 0.0;
-            for model in asked.clone() {
-                cost += data.cost(row, model);
-                contender.answered(&request, model, data.output_tokens(row, model), data.cost(row, model))?;
-            }
-            if seen {
-                for model in asked {
-                    contender.labelled(&request, model, data.score(row, model))?;
-                    pass.labels += 1;
-                }
-            }
-            pass.satisfaction += data.score(row, choice.model);
-            pass.cost += cost;
-            if choice.explored {
-                pass.explored += 1;
-                pass.explored_cost += cost;
-            }
+        for t in 0..self.rows.len() {
+            self.serve(&mut contender, t, rate, &mut pass)?;
             let mean = pass.satisfaction / (t + 1) as f64;
             if t + 1 >= settled && mean < alpha - SLACK {
                 pass.kept_always = false;
@@ -87,5 +53,34 @@ impl Course<'_> {
         pass.cost /= n;
         pass.explored_cost /= n;
         Ok((pass, marks))
+    }
+
+    /// Lets `contender` route the request at place `t`, and adds what came of it to `pass`.
+    fn serve<C: Contender>(&self, contender: &mut C, t: usize, rate: f64, pass: &mut Pass) -> Result<(), CompareError> {
+        let (data, row) = (self.data, self.rows[t]);
+        let request = Request { t, features: data.features(row), input_tokens: data.input_tokens(row) };
+        let choice = contender.choose(&request)?;
+        let asked = match choice.asked {
+            Asked::One => choice.model..choice.model + 1,
+            Asked::All | Asked::AllLabelled => 0..data.models(),
+        };
+        let mut cost = 0.0;
+        for model in asked.clone() {
+            cost += data.cost(row, model);
+            contender.answered(&request, model, data.output_tokens(row, model), data.cost(row, model))?;
+        }
+        if self.draws[t] < rate || choice.asked == Asked::AllLabelled {
+            for model in asked {
+                contender.labelled(&request, model, data.score(row, model))?;
+                pass.labels += 1;
+            }
+        }
+        pass.satisfaction += data.score(row, choice.model);
+        pass.cost += cost;
+        if choice.explored {
+            pass.explored += 1;
+            pass.explored_cost += cost;
+        }
+        Ok(())
     }
 }

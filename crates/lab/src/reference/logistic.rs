@@ -1,5 +1,7 @@
 //! Logistic regression on all labels, for references and for baselines that are trained once.
 
+use slarouter_core::{dot, sigmoid};
+
 /// Steps of one fit at most. The bound below converges linearly, in some dozens of steps on standardised features.
 const STEPS: usize = 200;
 
@@ -255,23 +257,6 @@ impl Bound {
         }
         x
     }
-}
-
-pub(crate) fn sigmoid(z: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-z))
-}
-
-/// Eight running sums, which the compiler can vectorise.
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a.zip(b) {
-        for i in 0..8 {
-            sums[i] += a[i] * b[i];
-        }
-    }
-    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

@@ -14,17 +14,13 @@ const FEATURES: [f32; slarouter_text::DIM] = [0.25; slarouter_text::DIM];
 
 fn spec(alpha: f64, models: &[&str], policy: &str) -> RouteSpec {
     let model = |name: &&str| ModelSpec::new(name, Price { input: 1.0, output: f64::from(name.as_bytes()[0]) });
-    RouteSpec {
-        alpha: Alpha::new(alpha).unwrap(),
-        zoo: Zoo::new(models.iter().map(model).collect()).unwrap(),
-        policy: PolicySpec::parse(policy).unwrap(),
-        feedback_window_ms: 1_000_000,
-        audit_rate: 0.0,
-        rater_limit: 0,
-        rater_share: 0.0,
-        alone: false,
-        failures_count: false,
-    }
+    let zoo = Zoo::new(models.iter().map(model).collect()).unwrap();
+    let spec = RouteSpec::new(Alpha::new(alpha).unwrap(), zoo, PolicySpec::parse(policy).unwrap());
+    RouteSpec { feedback_window_ms: 1_000_000, ..spec }
+}
+
+fn hashed() -> FeaturesId {
+    FeaturesId { encoder: "hashed".to_owned(), version: slarouter_text::VERSION, dim: slarouter_text::DIM }
 }
 
 /// A log in memory.
@@ -39,7 +35,8 @@ impl Log {
     }
 
     fn configure(&mut self, route: &str, spec: &RouteSpec) {
-        self.configure_as(route, &serde_json::to_string(spec).unwrap());
+        let logged = LoggedRoute { spec: spec.clone(), features: hashed(), warm_start: None, unpriced: vec![] };
+        self.configure_as(route, &logged.json().unwrap());
     }
 
     fn configure_as(&mut self, route: &str, spec: &str) {
@@ -208,7 +205,7 @@ fn the_log_alone_says_what_a_route_began_with() {
     let spec = spec(0.8, &["a", "b"], "certified");
     let example = |model, satisfaction| Example { features: FEATURES.to_vec(), model, satisfaction };
     let examples: Vec<_> = (0..40).flat_map(|_| [example(0, 0.0), example(1, 1.0)]).collect();
-    let features = FeaturesId::default();
+    let features = hashed();
     let knowledge = Knowledge::train(&spec.zoo, (features.dim, features.version), &examples, 50.0).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("warm.bin");
@@ -240,5 +237,5 @@ fn the_log_alone_says_what_a_route_began_with() {
     std::fs::write(&path, knowledge.to_bytes().unwrap()).unwrap();
     let error = WarmStart::read(&path, &FeaturesId { dim: 64, ..features }).unwrap_err().to_string();
     assert!(error.contains("length 128") && error.contains("length 64"), "{error}");
-    assert!(WarmStart::read(&folder.path().join("none"), &FeaturesId::default()).is_err());
+    assert!(WarmStart::read(&folder.path().join("none"), &hashed()).is_err());
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::tables::version;
+use crate::StoreError;
+
 /// How long to wait for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -22,9 +25,22 @@ impl Options {
         Self { path: path.into(), busy: BUSY, max_pages: None }
     }
 
-    /// To write, and make the file if there is none.
-    pub(super) fn writer(&self) -> Result<Connection, rusqlite::Error> {
+    /// To write for the first time; makes the file if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] for another program's database, to which nothing is done, and what SQLite says.
+    pub(super) fn first_writer(&self) -> Result<Connection, StoreError> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        version(&connection)?;
+        Ok(self.writing(connection)?)
+    }
+
+    /// To write again.
+    pub(super) fn writer(&self) -> Result<Connection, rusqlite::Error> {
+        self.writing(self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?)
+    }
+
+    fn writing(&self, connection: Connection) -> Result<Connection, rusqlite::Error> {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         // A commit is on disk, not only with the operating system, when it returns.
         connection.pragma_update(None, "synchronous", "FULL")?;

@@ -36,7 +36,7 @@ const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.r
 type Parse = fn(&mut Columns<'_>) -> Result<Event, StoreError>;
 
 /// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them.
-pub(crate) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
     const KINDS: [(&str, Parse); 5] =
         [(CONFIGURED, configured), (DECIDED, decided), (FINISHED, finished), (REROUTED, rerouted), (RATED, rated)];
     let view = connection.transaction()?;

@@ -1,0 +1,93 @@
+//! The policies of this crate as one type.
+
+use serde::{Deserialize, Serialize};
+
+use super::certified::{Certified, Predictor};
+use super::fixed::Fixed;
+use super::interface::{Label, Policy, View};
+use super::slarouter::SlaRouter;
+use super::spec::PolicySpec;
+use crate::{Candidate, Certificate, Decision, RouteSpec, Timestamp, Zoo};
+
+/// The policies of this crate, as one type that can be saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AnyPolicy {
+    /// See [`SlaRouter`].
+    SlaRouter(SlaRouter),
+    /// See [`Fixed`].
+    Fixed(Fixed),
+    /// See [`Certified`].
+    Certified(Box<Certified>),
+}
+
+impl AnyPolicy {
+    /// The policy of a route, without history.
+    pub(crate) fn new(spec: &RouteSpec, dim: usize) -> Self {
+        match &spec.policy {
+            PolicySpec::Certified(params) => Self::Certified(Box::new(Certified::new(params.clone(), spec, dim))),
+            PolicySpec::SlaRouter(params) => Self::SlaRouter(SlaRouter::new(*params, &spec.zoo, dim)),
+            other => Self::Fixed(Fixed::new(other, &spec.zoo)),
+        }
+    }
+
+    fn inner(&self) -> &dyn Policy {
+        match self {
+            Self::SlaRouter(policy) => policy,
+            Self::Fixed(policy) => policy,
+            Self::Certified(policy) => &**policy,
+        }
+    }
+
+    fn inner_mut(&mut self) -> &mut dyn Policy {
+        match self {
+            Self::SlaRouter(policy) => policy,
+            Self::Fixed(policy) => policy,
+            Self::Certified(policy) => &mut **policy,
+        }
+    }
+}
+
+impl Policy for AnyPolicy {
+    fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
+        self.inner().judge(view, candidates)
+    }
+    fn decided(&mut self, decision: &Decision, at: Timestamp) {
+        self.inner_mut().decided(decision, at);
+    }
+    fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
+        self.inner_mut().rerouted(at, old, new);
+    }
+    fn failed(&mut self, at: Timestamp, predicted: f64) {
+        self.inner_mut().failed(at, predicted);
+    }
+    fn labelled(&mut self, label: &Label<'_>) {
+        self.inner_mut().labelled(label);
+    }
+    fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
+        self.inner_mut().reconfigured(old, spec);
+    }
+    fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
+        self.inner_mut().reset_features(dim, zoo);
+    }
+    fn only_draws(&self) -> bool {
+        self.inner().only_draws()
+    }
+    fn has_evidence(&self) -> bool {
+        self.inner().has_evidence()
+    }
+    fn is_feasible(&self) -> Option<bool> {
+        self.inner().is_feasible()
+    }
+    fn queue(&self) -> Option<f64> {
+        self.inner().queue()
+    }
+    fn certificate(&self) -> Option<Certificate> {
+        self.inner().certificate()
+    }
+    fn predictor(&self) -> Option<&Predictor> {
+        self.inner().predictor()
+    }
+    fn set_predictor(&mut self, predictor: Predictor) {
+        self.inner_mut().set_predictor(predictor);
+    }
+}
