@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use slarouter_config::Model;
 use slarouter_core::{CostModel, DecisionId, Receipt, told_usd};
 use slarouter_protocol::outline::outline;
+use slarouter_protocol::request::AnswerLength;
 use slarouter_protocol::{Endpoint, Refusal, Usage, messages, responses};
 use slarouter_store::{OutcomeRecord, StoreError, StoredDecision};
 use utoipa::ToSchema;
@@ -26,7 +27,6 @@ use crate::clock::{is_route_id, parse_id, prefixed_id};
 use crate::error::ApiError;
 use crate::lookup::{self, Target, resolve};
 use crate::metrics::Served;
-use slarouter_protocol::request::AnswerLength;
 
 /// What ids of these decisions begin with.
 const PREFIX: &str = "route-";

@@ -9,12 +9,12 @@ use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use slarouter_config::ExportConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::metrics::SpanCounts;
-use slarouter_config::ExportConfig;
 
 /// Finished spans on their way to the exporter.
 #[derive(Debug)]

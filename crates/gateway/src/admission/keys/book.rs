@@ -6,13 +6,13 @@ use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use slarouter_config::{Grants, check_name};
 use slarouter_core::Timestamp;
 use slarouter_store::{KeyChange, KeyRecord, Store, StoreError};
 use utoipa::ToSchema;
 
 use super::secret::{digest, generate, hint, random};
 use crate::clock::Clock;
-use slarouter_config::{Grants, check_name};
 
 const DAY_MS: f64 = 86_400_000.0;
 const MAX_DAYS: f64 = 36_500.0;

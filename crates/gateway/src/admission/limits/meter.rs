@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use slarouter_config::Limits;
 use slarouter_core::Timestamp;
 use slarouter_store::Spending;
 
 use super::bucket::Bucket;
 use super::budget::{Budget, day, month, nano, until_next};
 use crate::error::ApiError;
-use slarouter_config::Limits;
 
 /// What a request may use at most.
 #[derive(Clone, Copy, Debug, Default)]
