@@ -100,7 +100,7 @@ for (const model of ['auto', 'auto:default', 'small', 'large']) {
     assert.match(response.headers.get('x-slarouter-upstream-id'), /^chatcmpl-up-/);
     assert.equal(response.headers.get('x-slarouter-route'), 'default');
     const decision = response.headers.get('x-slarouter-decision');
-    assert.ok(model.startsWith('auto') ? ['exploit', 'explore', 'fallback'].includes(decision) : decision === 'pinned', decision);
+    assert.ok(model.startsWith('auto') ? ['exploit', 'explore', 'fallback', 'rerouted'].includes(decision) : decision === 'pinned', decision);
     const chosen = response.headers.get('x-slarouter-model');
     assert.equal(data.model, { small: 'ok', large: 'vendor/ok' }[chosen]);
     const [fresh, output] = { small: [0.1, 0.4], large: [2.5, 10] }[chosen];

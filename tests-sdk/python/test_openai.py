@@ -57,7 +57,7 @@ def test_auto(client, upstream, model, route):
     assert answer.id == answer._request_id == headers["x-request-id"]
     assert answer.choices[0].message.content == ANSWER
     assert headers["x-slarouter-route"] == route
-    assert headers["x-slarouter-decision"] in {"exploit", "explore", "fallback"}
+    assert headers["x-slarouter-decision"] in {"exploit", "explore", "fallback", "rerouted"}
     assert headers["x-slarouter-upstream-id"].startswith("chatcmpl-up-")
     chosen = headers["x-slarouter-model"]
     assert answer.model == {"small": "ok", "large": "vendor/ok"}[chosen]
@@ -144,7 +144,7 @@ def test_stream(client, model):
     assert_decision_id(chunks[0].id)
     assert headers["content-type"].startswith("text/event-stream")
     assert headers["x-slarouter-upstream-id"].startswith("chatcmpl-up-")
-    assert headers["x-slarouter-decision"] in ({"exploit", "explore", "fallback"} if model == "auto" else {"pinned"})
+    assert headers["x-slarouter-decision"] in ({"exploit", "explore", "fallback", "rerouted"} if model == "auto" else {"pinned"})
     assert headers["x-slarouter-model"] in PRICES if model == "auto" else headers["x-slarouter-model"] == model
     assert text_of(chunks) == ANSWER
     assert finishes(chunks) == ["stop"]
