@@ -56,7 +56,12 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         data: args.data,
     };
     let summary = slarouter_demo::run(options, live).await?;
-    print(|out| if args.json { writeln!(out, "{}", serde_json::json!(summary)) } else { show(out, &summary) })?;
+    if args.json {
+        let json = serde_json::to_string(&summary)?;
+        print(|out| writeln!(out, "{json}"))?;
+    } else {
+        print(|out| show(out, &summary))?;
+    }
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 //!
 //! All on loopback. The models and users are simulated; the gateway, its store and its learning are what production runs.
 
+#[cfg(test)]
+mod claim;
 mod options;
 mod stats;
 mod users;

@@ -69,7 +69,7 @@ fn a_quick_run_says_and_keeps_the_same_whatever_the_threads() {
         assert!(text.lines().any(|line| line.contains(contender)), "{contender} is missing in\n{text}");
     }
     assert!(text.ends_with(&format!("Report and plots: {}\n", Path::new("one").join("report.md").display())), "{text}");
-    let again = compare(&folder, &[&quick[..], &["--out", "two", "--threads", "3"]].concat()).succeeded();
+    let again = compare(&folder, &[&quick[..], &["--out", "two", "--threads", "3", "--cells"]].concat()).succeeded();
     assert_eq!(again.replace("two", "one"), text);
     let [one, two] = ["one", "two"].map(|out| left(&folder.path().join(out)));
     assert_eq!(one, two);
