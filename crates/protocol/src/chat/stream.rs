@@ -105,18 +105,18 @@ impl Reader {
     fn choice(&mut self, choice: Choice, out: &mut Vec<Event>) -> Result<(), String> {
         if let Some(delta) = choice.delta {
             let reasoning = delta.reasoning_content.or(delta.reasoning);
-            self.order.text(Key::Reasoning, reasoning.as_deref().unwrap_or_default(), out);
+            self.order.text(Key::Reasoning, reasoning.as_deref().unwrap_or_default(), out)?;
             match &delta.content {
                 None | Some(serde_json::Value::Null) => {}
-                Some(serde_json::Value::String(text)) => self.order.text(Key::Text, text, out),
+                Some(serde_json::Value::String(text)) => self.order.text(Key::Text, text, out)?,
                 // Mistral's reasoning models send parts.
                 Some(parts) => {
                     for part in parts.as_array().ok_or("content that is neither text nor parts")? {
-                        self.order.text(Key::Text, part["text"].as_str().unwrap_or_default(), out);
+                        self.order.text(Key::Text, part["text"].as_str().unwrap_or_default(), out)?;
                     }
                 }
             }
-            self.order.text(Key::Refusal, delta.refusal.as_deref().unwrap_or_default(), out);
+            self.order.text(Key::Refusal, delta.refusal.as_deref().unwrap_or_default(), out)?;
             for call in delta.tool_calls.into_iter().flatten() {
                 self.call(call, out)?;
             }
@@ -152,7 +152,7 @@ impl Reader {
             self.moved = (call.index.is_some() && call.index != Some(index)).then_some(index);
             self.calls += 1;
             let id = id.unwrap_or_else(|| format!("call_{}", self.calls - 1));
-            self.order.call(index, id, name, out);
+            self.order.call(index, id, name, out)?;
         }
         self.order.arguments(index, arguments.as_deref().unwrap_or_default(), out)
     }

@@ -89,11 +89,13 @@ impl crate::translate::Reader for Reader {
             "content_block_start" => {
                 let block = read.content_block.ok_or("a block that is not there")?;
                 match block.kind.as_str() {
-                    "text" => self.order.text(Key::Text, block.text.as_deref().unwrap_or_default(), out),
-                    "thinking" => self.order.text(Key::Reasoning, block.thinking.as_deref().unwrap_or_default(), out),
+                    "text" => self.order.text(Key::Text, block.text.as_deref().unwrap_or_default(), out)?,
+                    "thinking" => {
+                        self.order.text(Key::Reasoning, block.thinking.as_deref().unwrap_or_default(), out)?
+                    }
                     "tool_use" => {
                         let (id, name) = (block.id.unwrap_or_default(), block.name.ok_or("a call without a name")?);
-                        self.order.call(index, id, name, out);
+                        self.order.call(index, id, name, out)?;
                         let input = block.input.map(RawValue::get).filter(|input| input.len() > 2);
                         self.order.arguments(index, input.unwrap_or_default(), out)?;
                     }
@@ -102,8 +104,8 @@ impl crate::translate::Reader for Reader {
             }
             "content_block_delta" => {
                 let delta = read.delta.ok_or("a delta that is not there")?;
-                self.order.text(Key::Text, delta.text.as_deref().unwrap_or_default(), out);
-                self.order.text(Key::Reasoning, delta.thinking.as_deref().unwrap_or_default(), out);
+                self.order.text(Key::Text, delta.text.as_deref().unwrap_or_default(), out)?;
+                self.order.text(Key::Reasoning, delta.thinking.as_deref().unwrap_or_default(), out)?;
                 self.order.arguments(index, delta.partial_json.as_deref().unwrap_or_default(), out)?;
             }
             "message_delta" => {

@@ -78,20 +78,21 @@ impl crate::translate::Reader for Reader {
             "response.output_item.added" => {
                 if let Some(item) = read.item.filter(|item| item.kind == "function_call") {
                     let name = item.name.ok_or("a call without a name")?;
-                    self.order.call(index, item.call_id.unwrap_or_default(), name, out);
+                    self.order.call(index, item.call_id.unwrap_or_default(), name, out)?;
                 }
             }
-            "response.output_text.delta" => self.order.text(Key::Text, delta, out),
-            "response.refusal.delta" => self.order.text(Key::Refusal, delta, out),
+            "response.output_text.delta" => self.order.text(Key::Text, delta, out)?,
+            "response.refusal.delta" => self.order.text(Key::Refusal, delta, out)?,
             "response.reasoning_summary_part.added" if read.summary_index.unwrap_or(0) > 0 => {
-                self.order.text(Key::Reasoning, "\n\n", out);
+                self.order.text(Key::Reasoning, "\n\n", out)?;
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                self.order.text(Key::Reasoning, delta, out);
+                self.order.text(Key::Reasoning, delta, out)?;
             }
             "response.function_call_arguments.delta" => {
-                self.in_pieces.push(index);
-                self.in_pieces.dedup();
+                if !self.in_pieces.contains(&index) {
+                    self.in_pieces.push(index);
+                }
                 self.order.arguments(index, delta, out)?;
             }
             // Some servers send arguments whole.

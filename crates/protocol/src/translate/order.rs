@@ -1,6 +1,10 @@
 //! One block after the other: some servers send the arguments of several calls by turns, which not all protocols allow.
 
 use crate::form::{Block, Event};
+use crate::relay::MAX_EVENT;
+
+/// Bytes that may wait for a call to be complete: as long as an event may be.
+const MOST_WAITING: usize = MAX_EVENT;
 
 /// What a piece belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub(crate) enum Key {
 pub(crate) struct Order {
     open: Option<Held>,
     waiting: Vec<Held>,
+    /// Bytes of what waits, and of the names of all calls.
+    held: usize,
     ids: Vec<(u64, String)>,
 }
 
@@ -43,9 +49,12 @@ struct Nesting {
 
 impl Order {
     /// More text of a kind.
-    pub(crate) fn text(&mut self, key: Key, text: &str, out: &mut Vec<Event>) {
+    ///
+    /// # Errors
+    /// If more waits than [`MOST_WAITING`].
+    pub(crate) fn text(&mut self, key: Key, text: &str, out: &mut Vec<Event>) -> Result<(), String> {
         if text.is_empty() {
-            return;
+            return Ok(());
         }
         let block = match key {
             Key::Reasoning => Block::Reasoning,
@@ -55,14 +64,19 @@ impl Order {
         if self.held(key).is_none() {
             self.begin(Held { key, block, text: String::new(), nesting: Nesting::default() }, out);
         }
-        self.more(key, text, out);
+        self.more(key, text, out)
     }
 
     /// A call begins; what is known of it already counts once.
-    pub(crate) fn call(&mut self, index: u64, id: String, name: String, out: &mut Vec<Event>) {
+    ///
+    /// # Errors
+    /// If more waits than [`MOST_WAITING`].
+    pub(crate) fn call(&mut self, index: u64, id: String, name: String, out: &mut Vec<Event>) -> Result<(), String> {
+        self.hold(size_of::<Held>() + 2 * id.len() + name.len())?;
         self.ids.push((index, id.clone()));
         let (key, block) = (Key::Call(index), Block::Call { id, name });
         self.begin(Held { key, block, text: String::new(), nesting: Nesting::default() }, out);
+        Ok(())
     }
 
     /// The id of the call of this index, if it has begun.
@@ -86,7 +100,7 @@ impl Order {
     /// More of a call's arguments.
     ///
     /// # Errors
-    /// If there is no such call, or it was complete.
+    /// If there is no such call, or it was complete; if more waits than [`MOST_WAITING`].
     pub(crate) fn arguments(&mut self, index: u64, text: &str, out: &mut Vec<Event>) -> Result<(), String> {
         let key = Key::Call(index);
         if text.is_empty() {
@@ -95,8 +109,7 @@ impl Order {
         if self.held(key).is_none() {
             return Err(format!("arguments of call {index}, which is not open"));
         }
-        self.more(key, text, out);
-        Ok(())
+        self.more(key, text, out)
     }
 
     /// Closes what is open and lets out all that waits.
@@ -117,13 +130,23 @@ impl Order {
         self.advance(out);
     }
 
-    fn more(&mut self, key: Key, text: &str, out: &mut Vec<Event>) {
+    /// More has to wait.
+    fn hold(&mut self, bytes: usize) -> Result<(), String> {
+        self.held += bytes;
+        if self.held > MOST_WAITING {
+            return Err(format!("over {MOST_WAITING} bytes of it wait for a call that does not end"));
+        }
+        Ok(())
+    }
+
+    fn more(&mut self, key: Key, text: &str, out: &mut Vec<Event>) -> Result<(), String> {
         match &mut self.open {
             Some(open) if open.key == key => {
                 open.nesting.follow(text);
                 out.push(Event::Delta(text.to_owned()));
             }
             _ => {
+                self.hold(text.len())?;
                 if let Some(held) = self.waiting.iter_mut().find(|held| held.key == key) {
                     held.nesting.follow(text);
                     held.text.push_str(text);
@@ -131,6 +154,7 @@ impl Order {
             }
         }
         self.advance(out);
+        Ok(())
     }
 
     /// Goes on to what waits, as far as what is open is complete.
@@ -145,6 +169,7 @@ impl Order {
     fn open(&mut self, mut held: Held, out: &mut Vec<Event>) {
         out.push(Event::Open(held.block.clone()));
         if !held.text.is_empty() {
+            self.held = self.held.saturating_sub(held.text.len());
             out.push(Event::Delta(std::mem::take(&mut held.text)));
         }
         self.open = Some(held);
@@ -204,14 +229,14 @@ mod tests {
     #[test]
     fn calls_by_turns_come_one_after_the_other() {
         let (mut order, mut out) = (Order::default(), Vec::new());
-        order.text(Key::Text, "hi", &mut out);
-        order.call(0, "a".into(), "f".into(), &mut out);
+        order.text(Key::Text, "hi", &mut out).unwrap();
+        order.call(0, "a".into(), "f".into(), &mut out).unwrap();
         order.arguments(0, "{\"x\":", &mut out).unwrap();
-        order.call(1, "b".into(), "f".into(), &mut out);
+        order.call(1, "b".into(), "f".into(), &mut out).unwrap();
         order.arguments(1, "{\"y\"", &mut out).unwrap();
         order.arguments(0, "1}", &mut out).unwrap();
         order.arguments(1, ":2}", &mut out).unwrap();
-        order.text(Key::Text, "bye", &mut out);
+        order.text(Key::Text, "bye", &mut out).unwrap();
         order.close(&mut out);
         let expected = [
             Event::Open(Block::Text),
@@ -247,7 +272,7 @@ mod tests {
             ("7", false),
         ] {
             let (mut order, mut out) = (Order::default(), Vec::new());
-            order.call(0, "a".into(), "f".into(), &mut out);
+            order.call(0, "a".into(), "f".into(), &mut out).unwrap();
             for piece in text.split_inclusive('"') {
                 order.arguments(0, piece, &mut out).unwrap();
             }
@@ -258,10 +283,33 @@ mod tests {
     #[test]
     fn calls_without_arguments_wait_for_the_end() {
         let (mut order, mut out) = (Order::default(), Vec::new());
-        order.call(0, "a".into(), "f".into(), &mut out);
-        order.call(1, "b".into(), "f".into(), &mut out);
+        order.call(0, "a".into(), "f".into(), &mut out).unwrap();
+        order.call(1, "b".into(), "f".into(), &mut out).unwrap();
         assert_eq!(out, [call("a")]);
         order.close(&mut out);
         assert_eq!(out, [call("a"), Event::Close, call("b"), Event::Close]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let piece = "x".repeat(1 << 20);
+        for key in [Key::Text, Key::Call(1)] {
+            let (mut order, mut out) = (Order::default(), Vec::new());
+            order.call(0, "a".into(), "f".into(), &mut out).unwrap();
+            order.call(1, "b".into(), "f".into(), &mut out).unwrap();
+            let mut more = |order: &mut Order| match key {
+                Key::Call(index) => order.arguments(index, &piece, &mut out),
+                key => order.text(key, &piece, &mut out),
+            };
+            let taken = (0..64).take_while(|_| more(&mut order).is_ok()).count();
+            assert_eq!(taken, 15, "{key:?}: 16 MiB, and the two calls");
+        }
+        // Calls without an end are held too, and what streams is not.
+        let (mut order, mut out) = (Order::default(), Vec::new());
+        let begun =
+            (0..).take_while(|index| order.call(*index, "i".repeat(1 << 16), "f".into(), &mut out).is_ok()).count();
+        assert!((64..256).contains(&begun), "{begun}");
+        let (mut order, mut out) = (Order::default(), Vec::new());
+        (0..64).for_each(|_| order.text(Key::Text, &piece, &mut out).unwrap());
     }
 }
