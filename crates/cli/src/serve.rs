@@ -10,6 +10,9 @@ use slarouter_gateway::Gateway;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// What shells take for the end by an interrupt.
+const INTERRUPTED: u8 = 130;
+
 #[derive(clap::Args)]
 pub(crate) struct ServeArgs {
     /// The configuration file.
@@ -66,7 +69,12 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         _ = interrupt.recv() => {},
         () = reloading => {},
     }
-    tracing::info!("stopping: open requests may finish");
-    gateway.shutdown().await;
-    Ok(ExitCode::SUCCESS)
+    tracing::info!("stopping: open requests may finish; interrupt again to stop at once");
+    tokio::select! {
+        () = gateway.shutdown() => Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => {
+            tracing::warn!("interrupted again: stopped at once, as by a kill");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
 }

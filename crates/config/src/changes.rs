@@ -73,6 +73,7 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
         admin_listen: _,
         tls: _,
         max_connections: _,
+        max_body_bytes_at_once: _,
         log_format: _,
         api_keys,
         admin_keys,
@@ -81,6 +82,9 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
         max_body_bytes,
         request_timeout,
         header_timeout,
+        body_timeout,
+        idle_timeout,
+        max_connections_per_address,
         shutdown_delay,
         shutdown_grace,
         seed,
@@ -96,6 +100,9 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
         ("max_header_bytes", *max_header_bytes != new.max_header_bytes),
         ("request_timeout_s", *request_timeout != new.request_timeout),
         ("header_timeout_s", *header_timeout != new.header_timeout),
+        ("body_timeout_s", *body_timeout != new.body_timeout),
+        ("idle_timeout_s", *idle_timeout != new.idle_timeout),
+        ("max_connections_per_address", *max_connections_per_address != new.max_connections_per_address),
         ("shutdown_delay_s", *shutdown_delay != new.shutdown_delay),
         ("shutdown_grace_s", *shutdown_grace != new.shutdown_grace),
         ("seed", *seed != new.seed),
@@ -282,7 +289,10 @@ mod tests {
     fn the_same_has_no_changes() {
         assert_eq!(told(&[]), Vec::<String>::new());
         // What is read at the start only is refused elsewhere.
-        assert_eq!(told(&[("[server]\n", "[server]\nmax_connections = 7\n")]), Vec::<String>::new());
+        assert_eq!(
+            told(&[("[server]\n", "[server]\nmax_connections = 7\nmax_connections_per_address = 5000\n")]),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

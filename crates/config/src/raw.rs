@@ -52,12 +52,16 @@ pub(crate) struct Server {
     pub(crate) allow_unauthenticated: bool,
     pub(crate) tls: Option<Tls>,
     pub(crate) max_body_bytes: Option<Count>,
+    pub(crate) max_body_bytes_at_once: Option<Count>,
     pub(crate) max_header_bytes: Option<Count>,
     pub(crate) request_timeout_s: Option<Number>,
     pub(crate) header_timeout_s: Option<Number>,
+    pub(crate) body_timeout_s: Option<Number>,
+    pub(crate) idle_timeout_s: Option<Number>,
     pub(crate) shutdown_delay_s: Option<Number>,
     pub(crate) shutdown_grace_s: Option<Number>,
     pub(crate) max_connections: Option<Count>,
+    pub(crate) max_connections_per_address: Option<Count>,
     pub(crate) seed: Option<u64>,
     pub(crate) log_format: Option<Text>,
 }
@@ -146,6 +150,7 @@ pub(crate) struct Features {
     pub(crate) api_key: Option<Text>,
     pub(crate) dim: Option<Count>,
     pub(crate) width: Option<Count>,
+    pub(crate) max_text_bytes: Option<Count>,
     pub(crate) timeout_s: Option<Number>,
 }
 

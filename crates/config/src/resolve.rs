@@ -35,7 +35,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let feedback_window_ms = terms.window_ms;
     let common = Common { specs: &zoo.specs, unpriced: &zoo.unpriced, terms };
     let (routes, default_route) = route::routes(raw.routes, &common, env, problems);
-    let keys = keys::keys(raw.keys, &zoo.models, &routes, env, problems);
+    let keys = keys::keys(raw.keys, &zoo.models, &routes, &server, env, problems);
     let tenants = keys::tenants(raw.tenants, problems);
     Config {
         server,

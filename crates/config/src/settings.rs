@@ -64,16 +64,24 @@ pub struct Server {
     pub max_header_bytes: usize,
     /// Largest request body.
     pub max_body_bytes: usize,
+    /// Bytes of all bodies that are being read or answered.
+    pub max_body_bytes_at_once: usize,
     /// Until the first byte of an answer, retries included.
     pub request_timeout: Duration,
-    /// For a client to send its request's head.
+    /// For a client to send its request's head: the first from its connecting on, later ones from their first byte on.
     pub header_timeout: Duration,
+    /// For a client to send its request's body.
+    pub body_timeout: Duration,
+    /// How long a connection stays open without a request, or with an answer that nobody reads.
+    pub idle_timeout: Duration,
     /// From `/readyz` saying no at shutdown until new connections are refused.
     pub shutdown_delay: Duration,
     /// For open requests to finish after that.
     pub shutdown_grace: Duration,
     /// Open connections; more wait.
     pub max_connections: usize,
+    /// Open connections from one address; more are closed at once.
+    pub max_connections_per_address: usize,
     /// Seed of all draws.
     pub seed: u64,
     /// How log lines are written; `None` for text on a terminal and JSON elsewhere.
@@ -234,6 +242,8 @@ pub struct EmbeddingConfig {
     pub dim: usize,
     /// Dimensions that vectors are projected to; heads learn from few labels, so 64 is plenty.
     pub width: usize,
+    /// Bytes of a text that are sent at most; the rest is cut off.
+    pub max_text_bytes: usize,
     /// For one call, from the request to the end of the answer. The request to be routed waits for so long at most.
     pub timeout: Duration,
 }

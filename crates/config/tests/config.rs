@@ -125,7 +125,7 @@ policy = "best"
 v = -1
 "#;
     let expected = r#"slarouter.toml:3:19: must be from 1 to 1099511627776, not 0
-slarouter.toml:4:1: unknown key `port`: there are `listen`, `admin_listen`, `api_keys`, `admin_keys`, `allow_unauthenticated`, `tls`, `max_body_bytes`, `max_header_bytes`, `request_timeout_s`, `header_timeout_s`, `shutdown_delay_s`, `shutdown_grace_s`, `max_connections`, `seed`, `log_format`
+slarouter.toml:4:1: unknown key `port`: there are `listen`, `admin_listen`, `api_keys`, `admin_keys`, `allow_unauthenticated`, `tls`, `max_body_bytes`, `max_body_bytes_at_once`, `max_header_bytes`, `request_timeout_s`, `header_timeout_s`, `body_timeout_s`, `idle_timeout_s`, `shutdown_delay_s`, `shutdown_grace_s`, `max_connections`, `max_connections_per_address`, `seed`, `log_format`
 slarouter.toml:6:18: must be a time from 0.001 to 100000000 seconds, not -1
 slarouter.toml:7:16: invalid type: a string, expected a whole number that is not negative
 slarouter.toml:9:8: a model's name must not be empty, "auto", or begin with "auto:"
@@ -588,4 +588,38 @@ proptest! {
             prop_assert!(errors.messages().count() > 0);
         }
     }
+}
+
+#[test]
+fn a_key_stands_in_one_place() {
+    let key = |name: &str, key: &str| format!("[[keys]]\nname = \"{name}\"\nkey = \"{key}\"\nscopes = [\"audit\"]\n");
+    let (one, two) = ("sixteen-letters-1", "sixteen-letters-2");
+    for (server, keys, lines) in [
+        (format!("api_keys = [\"{one}\"]\nadmin_keys = [\"{two}\"]"), String::new(), vec![]),
+        (format!("api_keys = [\"{one}\"]\nadmin_keys = [\"{one}\"]"), String::new(), vec![3]),
+        (format!("api_keys = [\"{one}\", \"{one}\"]"), String::new(), vec![2]),
+        (format!("api_keys = [\"{one}\"]"), key("a", one), vec![5]),
+        (format!("admin_keys = [\"{one}\"]"), key("a", two) + &key("b", two), vec![9]),
+    ] {
+        let text = minimal(&format!("{server}\n{keys}"), "", "");
+        let said = Config::parse(&text, &none).err().map(|errors| errors.to_string()).unwrap_or_default();
+        let found: Vec<_> = said.lines().filter(|line| line.contains("stands in another place")).collect();
+        assert_eq!(found.len(), lines.len(), "{text}: {said}");
+        for (line, found) in lines.iter().zip(found) {
+            assert!(found.starts_with(&format!("slarouter.toml:{line}:")) && !found.contains("sixteen"), "{found}");
+        }
+    }
+}
+
+#[test]
+fn limits_of_connections_and_bodies_fit_each_other() {
+    let with = |server: &str| Config::parse(&minimal(server, "", ""), &none);
+    let server = with("").unwrap().server;
+    assert_eq!((server.max_connections, server.max_connections_per_address), (10_000, 5_000));
+    assert_eq!(server.max_body_bytes_at_once, 256 << 20);
+    assert_eq!(with("max_connections = 1").unwrap().server.max_connections_per_address, 1);
+    assert_eq!(with("max_body_bytes = 1073741824").unwrap().server.max_body_bytes_at_once, 1 << 30);
+    assert!(with("max_body_bytes = 1000\nmax_body_bytes_at_once = 1000").is_ok());
+    let error = with("max_body_bytes_at_once = 1000").unwrap_err().to_string();
+    assert!(error.starts_with("slarouter.toml:2:26: max_body_bytes_at_once must not be below"), "{error}");
 }

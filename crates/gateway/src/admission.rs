@@ -3,4 +3,6 @@
 pub(crate) mod auth;
 pub mod keys;
 pub(crate) mod limits;
+pub(crate) mod local;
+pub(crate) mod room;
 pub(crate) mod token;

@@ -3,11 +3,12 @@
 mod admin;
 mod answers;
 mod audits;
+mod body;
 mod browser;
 mod count;
 pub(crate) mod feedback;
 mod fields;
-mod head;
+pub(crate) mod head;
 mod models;
 mod openapi;
 pub(crate) mod route;
@@ -28,9 +29,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::admission::auth::{self, Caller, Peer};
-use crate::admission::token;
+use crate::admission::auth::{self, Caller};
+use crate::admission::{local, token};
 use crate::app::App;
+use crate::chat::DEGRADED;
 use crate::error::ApiError;
 use openapi::Description;
 
@@ -90,31 +92,36 @@ fn description() -> utoipa::openapi::OpenApi {
 /// The paths of the public listener.
 pub(crate) fn public(app: Arc<App>) -> Router {
     let parts = [
-        guarded(&app, inference(), Some(Scope::Inference)),
-        guarded(&app, rating(), Some(Scope::Feedback)).layer(from_fn_with_state(app.clone(), browser::cors)),
-        guarded(&app, auditing(), Some(Scope::Audit)),
-        guarded(&app, listing(), None),
+        guarded(&app, inference(), &[Scope::Inference]),
+        guarded(&app, rating(), RATING).layer(from_fn_with_state(app.clone(), browser::cors)),
+        guarded(&app, auditing(), &[Scope::Audit]),
+        guarded(&app, listing(), &[]),
     ];
     let mut paths = parts.into_iter().fold(open(), OpenApiRouter::merge);
     if app.config.server.admin_listen.is_none() {
-        paths = paths.routes(routes!(metrics)).merge(guarded(&app, administration(), Some(Scope::Admin)));
+        let metrics = OpenApiRouter::new().routes(routes!(metrics));
+        paths = paths.merge(metrics.layer(from_fn_with_state(app.clone(), neighbours))).merge(guarded(
+            &app,
+            administration(),
+            ADMIN,
+        ));
     }
     Router::from(paths)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(app.clone(), head::limit))
+        .layer(from_fn_with_state(app.clone(), head::check))
         .with_state(app)
 }
 
 /// The paths of the operator's listener, if there is one.
 pub(crate) fn operator(app: Arc<App>) -> Router {
-    Router::from(guarded(&app, administration(), Some(Scope::Admin)))
+    Router::from(guarded(&app, administration(), ADMIN))
+        .route("/metrics", get(metrics).layer(from_fn_with_state(app.clone(), neighbours)))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(app.clone(), head::limit))
+        .layer(from_fn_with_state(app.clone(), head::check))
         .with_state(app)
 }
 
@@ -122,53 +129,80 @@ pub(crate) fn operator(app: Arc<App>) -> Router {
 #[derive(Clone)]
 struct Guard {
     app: Arc<App>,
-    /// `None`: any known key.
-    scope: Option<Scope>,
+    /// A key needs one of them; none: any known key.
+    scopes: &'static [Scope],
 }
 
-fn guarded(app: &Arc<App>, paths: OpenApiRouter<Arc<App>>, scope: Option<Scope>) -> OpenApiRouter<Arc<App>> {
+/// A user rates with the one, an auditor judges with the other.
+const RATING: &[Scope] = &[Scope::Feedback, Scope::Audit];
+const ADMIN: &[Scope] = &[Scope::Admin];
+
+fn guarded(app: &Arc<App>, paths: OpenApiRouter<Arc<App>>, scopes: &'static [Scope]) -> OpenApiRouter<Arc<App>> {
     paths
-        .layer(DefaultBodyLimit::max(app.config.server.max_body_bytes))
-        .layer(from_fn_with_state(Guard { app: app.clone(), scope }, authenticate))
+        // The body has been read, within its limits, when the handler sees it.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Guard { app: app.clone(), scopes }, authenticate))
 }
 
 async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Guard { app, scope } = guard;
+    let Guard { app, scopes } = guard;
     let protocol = Endpoint::of_path(request.uri().path()).protocol();
-    match admit(&app, &request, scope) {
+    match admit(&app, &request, scopes) {
         // A preflight asks for leave alone; it has no key, and its handler does nothing.
-        Err(_) if scope == Some(Scope::Feedback) && request.method() == http::Method::OPTIONS => None,
+        Err(_) if scopes == RATING && request.method() == http::Method::OPTIONS => None,
         Ok(caller) => request.extensions_mut().insert(caller),
         Err(error) => return error.respond(protocol),
     };
-    let response = next.run(request).await;
-    // The extractor's own answer is bare text; clients expect the error object.
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let message = format!("the body is over {} bytes", app.config.server.max_body_bytes);
-        let error = ApiError::invalid("", "request_too_large", message);
-        return error.with_status(StatusCode::PAYLOAD_TOO_LARGE).respond(protocol);
+    let (head, body) = request.into_parts();
+    match body::read(&app, body).await {
+        Ok((body, share)) => {
+            let response = next.run(Request::from_parts(head, body.into())).await;
+            drop(share);
+            response
+        }
+        Err(error) => error.respond(protocol),
     }
-    response
 }
 
-fn admit(app: &App, request: &Request, scope: Option<Scope>) -> Result<Arc<Caller>, ApiError> {
+fn admit(app: &App, request: &Request, scopes: &[Scope]) -> Result<Arc<Caller>, ApiError> {
     // Before there is any key, whoever sits at this machine makes the first one.
-    if scope == Some(Scope::Admin) && app.auth.is_fresh() {
-        let peer = request.extensions().get::<Peer>();
-        if app.loopback && peer.is_some_and(|peer| auth::is_local(peer.0, request.headers())) {
-            return Ok(Arc::new(Caller::unlimited()));
-        }
-        let message = "there is no key yet, and the first one is made on the gateway's own machine: run `slarouter keys \
-             create` there, or set server.admin_keys";
+    if scopes == ADMIN && app.auth.is_fresh() {
+        let foreign =
+            if app.loopback { local::foreign(request) } else { Some("server.admin_listen is no loopback address") };
+        let Some(why) = foreign else { return Ok(Arc::new(Caller::unlimited())) };
+        let message = format!(
+            "there is no key yet, and the first one is made on the gateway's own machine, but {why}: run `slarouter keys create` \
+             there, or set server.admin_keys"
+        );
         return Err(ApiError::invalid("", "no_admin_key", message).with_status(StatusCode::FORBIDDEN));
     }
-    if let (Some(signer), Some(Scope::Feedback)) = (&app.signer, scope)
+    if let (Some(signer), true) = (&app.signer, scopes == RATING)
         && let Some(token) = auth::token(request.headers()).filter(|token| token.starts_with(token::PREFIX.as_bytes()))
     {
         let id = signer.check(token, app.clock.now()).map_err(|error| auth::unauthorized(&error.to_string()))?;
         return Ok(Arc::new(Caller::rater_of(id)));
     }
-    app.auth.check(request.headers(), scope, app.clock.now())
+    be_a_neighbour(app, request)?;
+    app.auth.check(request.headers(), scopes, app.clock.now())
+}
+
+/// While there is no key, only programs of this machine are served.
+async fn neighbours(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // An operator's listener that others reach is there for them.
+    match be_a_neighbour(&app, &request) {
+        Err(error) if app.loopback => error.into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+fn be_a_neighbour(app: &App, request: &Request) -> Result<(), ApiError> {
+    let foreign = if app.auth.is_local_only() { local::foreign(request) } else { None };
+    let Some(why) = foreign else { return Ok(()) };
+    let message = format!(
+        "there is no key yet, so only programs of the gateway's own machine are served, but {why}: make a key with \
+         `slarouter keys create` and send it, or set server.allow_unauthenticated = true"
+    );
+    Err(ApiError::invalid("", "not_local", message).with_status(StatusCode::FORBIDDEN))
 }
 
 /// Whether the process lives
@@ -180,13 +214,17 @@ async fn healthz() -> &'static str {
 /// Whether it takes requests
 #[utoipa::path(
     get, path = "/readyz", tag = "Operation",
-    responses((status = 200, body = String), (status = 503, description = "It shuts down", body = String)),
+    responses((status = 200, description = "`ready`, or `degraded: ` and what is in trouble", body = String), (status = 503, description = "It shuts down", body = String)),
 )]
 async fn readyz(State(app): State<Arc<App>>) -> Response {
     if app.draining.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
     }
-    "ready".into_response()
+    // Requests are answered all the same, so it stays 200: no replica would do better.
+    match app.trouble() {
+        Some(trouble) => ([(DEGRADED, trouble)], format!("degraded: {trouble}")).into_response(),
+        None => "ready".into_response(),
+    }
 }
 
 /// Metrics for Prometheus, on the operator's listener if there is one

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use slarouter_config::Config;
-use slarouter_core::Timestamp;
+use slarouter_core::{DecisionId, Timestamp};
 use slarouter_learner::Snapshot;
-use slarouter_store::Store;
+use slarouter_store::{Store, StoreError, StoredDecision};
 use tokio::sync::Mutex;
 
 use crate::admission::auth::Auth;
 use crate::admission::keys::{KeyBook, KeyError};
+use crate::admission::room::Room;
 use crate::admission::token::Signer;
 use crate::clock::Clock;
 use crate::features::Features;
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) telemetry: Option<Arc<Telemetry>>,
     pub(crate) features: Arc<Features>,
+    /// For the bodies of requests.
+    pub(crate) room: Arc<Room>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,
     /// Which model each conversation is with.
@@ -59,6 +62,17 @@ impl App {
     pub(crate) fn trouble(&self) -> Option<&'static str> {
         let stuck = self.stuck.load(Ordering::Relaxed).then_some("learner");
         self.store.is_failing().then_some("store").or(stuck)
+    }
+
+    /// A decision of the log. One that was made a moment ago may not be on disk yet: it is waited for.
+    pub(crate) async fn find(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
+        match self.store.decision(id).await? {
+            Some(decision) => Ok(Some(decision)),
+            None => {
+                self.store.flush().await?;
+                self.store.decision(id).await
+            }
+        }
     }
 
     /// Takes changed keys into force.

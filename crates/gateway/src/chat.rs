@@ -44,7 +44,7 @@ pub(crate) use attempts::{Calls, in_order};
 pub(crate) use decide::{DecisionInput, candidates, decide, word};
 pub(crate) use eligible::excluded;
 pub(crate) use estimate::is_plausible;
-pub(crate) use headers::{MODEL, REQUEST_ID, keep, set};
+pub(crate) use headers::{DEGRADED, MODEL, REQUEST_ID, keep, set};
 pub(crate) use refusal::failed;
 
 /// A request before its body is read.

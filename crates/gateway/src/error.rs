@@ -59,6 +59,13 @@ impl ApiError {
         Self { status, kind: "rate_limit_error", code, param: None, place: None, message, retry_after }
     }
 
+    /// 500: a fault of the gateway itself.
+    pub(crate) fn internal() -> Self {
+        let (status, message) =
+            (StatusCode::INTERNAL_SERVER_ERROR, "the gateway has failed: this is a fault of its own");
+        Self { status, retry_after: None, ..Self::unavailable("internal_error", message) }
+    }
+
     pub(crate) fn upstream(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { status, kind: "upstream_error", code, param: None, place: None, message, retry_after: None }

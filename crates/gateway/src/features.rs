@@ -12,6 +12,7 @@ use slarouter_text::{Conversation, Encoder, LocalError, Worker, WorkerError};
 use tokio::time::timeout;
 
 use crate::metrics::Metrics;
+use crate::words::shown;
 pub use remote::{EmbeddingError, RemoteEncoder};
 
 /// Conversations that may wait for a slow encoder; more are decided without features at once.
@@ -126,9 +127,15 @@ impl Features {
             Err(error) => {
                 metrics.without_features(error.as_str());
                 if self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::debug!(encoder = self.id.encoder, %error, "no features");
+                    tracing::debug!(encoder = self.id.encoder, error = shown(&error.to_string()), "no features");
                 } else {
-                    tracing::warn!(encoder = self.id.encoder, %error, "no features: requests are taken for average ones");
+                    let error = error.to_string();
+                    let error = shown(&error);
+                    tracing::warn!(
+                        encoder = self.id.encoder,
+                        error,
+                        "no features: requests are taken for average ones"
+                    );
                 }
                 Vec::new()
             }

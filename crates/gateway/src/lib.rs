@@ -23,6 +23,7 @@ mod sessions;
 mod telemetry;
 mod tls;
 mod upstream;
+mod words;
 
 pub use admission::keys;
 pub use features::{EmbeddingError, EncoderError, RemoteEncoder, identify};

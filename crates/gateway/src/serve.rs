@@ -1,5 +1,7 @@
 //! Starting, reloading and stopping: listeners, and the tasks that run beside requests.
 
+mod addresses;
+mod connection;
 mod fixed;
 mod gateway;
 mod listener;

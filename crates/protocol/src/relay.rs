@@ -7,6 +7,9 @@ use crate::usage::Usage;
 /// The longest event let through, in bytes. Images in base64 come in events of a few MiB.
 pub const MAX_EVENT: usize = 16 << 20;
 
+/// What begins the error of a stream in which the upstream reported one; its own words follow.
+pub const REPORTED: &str = "the upstream reported an error";
+
 /// The data of the event that ends a chat stream.
 pub const DONE: &[u8] = b"[DONE]";
 

@@ -6,7 +6,7 @@ pub(crate) use order::{Key, Order};
 
 use crate::fault::Fault;
 use crate::form::{Envelope, Event, Stop};
-use crate::relay::{DONE, End, Finish, MAX_EVENT, Relay, StreamSummary};
+use crate::relay::{DONE, End, Finish, MAX_EVENT, REPORTED, Relay, StreamSummary};
 use crate::sse::{Event as Sse, Splitter, TooLong};
 use crate::usage::{Usage, with_cost};
 
@@ -179,7 +179,7 @@ impl State {
             Step::More => {}
             Step::Done => self.end(finish, out),
             Step::Failed(fault) => {
-                self.failure = Some(format!("the upstream reported an error: {}", fault.message));
+                self.failure = Some(format!("{REPORTED}: {}", fault.message));
                 self.fail(&fault, out);
             }
         }

@@ -55,6 +55,9 @@ pub enum StoreError {
     /// An audit of a decision that was not drawn for audit. The client is at fault: counted, it would bias the sample.
     #[error("the decision was not drawn for audit")]
     NotDrawn,
+    /// A decision has been rated, or its ratings changed, as often as one may be. The client is at fault.
+    #[error("the decision has been rated too often")]
+    Rated,
     /// More is logged than can be written. The disk is too slow or full.
     #[error("the log's queue is full")]
     Full,

@@ -31,7 +31,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::UnknownDecision`] for an id that is not in the log, [`StoreError::NotDrawn`] for an audit of a decision
-    /// that was not drawn; others if it could not be written.
+    /// that was not drawn, [`StoreError::Rated`] for the 1,001st word on a decision; others if it could not be written.
     async fn rate(&self, feedback: FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError>;
 
     /// Appends the outcome of a call that the caller of a decision made by himself, and before it a reroute if another model
@@ -80,14 +80,15 @@ pub trait Store: Send + Sync {
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError>;
 
     /// Decisions made at `since` or later that were drawn for audit, have ended, and have no audit in force: those that come
-    /// in the log after the decision `after`, oldest first, at most `limit`.
+    /// in the log after the decision `after`, oldest first, at most `limit`. With a `tenant`, those of its own routes (`route/tenant`) alone.
     ///
     /// # Errors
-    /// [`StoreError::UnknownDecision`] if `after` is not in the log; others if the log cannot be read.
+    /// [`StoreError::UnknownDecision`] if `after` is not in the log, or none of the tenant's; others if the log cannot be read.
     async fn pending_audits(
         &self,
         after: Option<DecisionId>,
         since: Timestamp,
+        tenant: Option<&str>,
         limit: usize,
     ) -> Result<Vec<PendingAudit>, StoreError>;
 

@@ -52,12 +52,16 @@ pub(crate) struct SqliteStore {
     ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
-/// The writer's end of the inbox, which is abandoned however the writer ends, a panic included.
-struct Abandoning(Arc<Inbox>);
+/// The writer's end of the inbox, which is abandoned however the writer ends, a panic included: from then on nothing can be written.
+struct Abandoning {
+    inbox: Arc<Inbox>,
+    health: Arc<Health>,
+}
 
 impl Drop for Abandoning {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.health.failing.store(true, Ordering::Relaxed);
+        self.inbox.abandon();
     }
 }
 
@@ -82,9 +86,9 @@ impl SqliteStore {
         let health = Arc::new(Health::default());
         let writer = Writer::new(options, connection, lock, last, commit, health.clone());
         let (end, ended) = oneshot::channel();
-        let commands = Abandoning(inbox.clone());
+        let commands = Abandoning { inbox: inbox.clone(), health: health.clone() };
         let work = move || {
-            writer.run(&commands.0);
+            writer.run(&commands.inbox);
             drop(commands);
             // Nobody may be waiting for it.
             let _ = end.send(());
@@ -170,9 +174,11 @@ impl Store for SqliteStore {
         &self,
         after: Option<DecisionId>,
         since: Timestamp,
+        tenant: Option<&str>,
         limit: usize,
     ) -> Result<Vec<PendingAudit>, StoreError> {
-        self.readers.read(move |connection| audits::pending(connection, after, since, limit)).await
+        let suffix = tenant.map(|tenant| format!("/{tenant}"));
+        self.readers.read(move |connection| audits::pending(connection, after, since, suffix.as_deref(), limit)).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {

@@ -52,7 +52,7 @@ fn audit(id: u128, value: Option<f64>, time: u64) -> FeedbackRecord {
 }
 
 async fn waiting(store: &dyn Store, after: Option<u128>, limit: usize) -> Vec<u128> {
-    let pending = store.pending_audits(after.map(DecisionId), Timestamp(0), limit).await.unwrap();
+    let pending = store.pending_audits(after.map(DecisionId), Timestamp(0), None, limit).await.unwrap();
     pending.iter().map(|pending| pending.decision.0).collect()
 }
 
@@ -73,12 +73,12 @@ async fn drawn_answers_wait_from_their_end_until_they_are_audited() {
     assert_eq!(waiting(store.as_ref(), None, 2).await, [1, 2]);
     assert_eq!(waiting(store.as_ref(), Some(2), 2).await, [4, 5]);
     assert_eq!(waiting(store.as_ref(), Some(3), 9).await, [4, 5], "after any decision");
-    let unknown = store.pending_audits(Some(DecisionId(99)), Timestamp(0), 1).await;
+    let unknown = store.pending_audits(Some(DecisionId(99)), Timestamp(0), None, 1).await;
     assert!(matches!(unknown, Err(StoreError::UnknownDecision)));
-    let recent = store.pending_audits(None, Timestamp(4), usize::MAX).await.unwrap();
+    let recent = store.pending_audits(None, Timestamp(4), None, usize::MAX).await.unwrap();
     assert_eq!(recent.len(), 2, "older ones could not be learnt from");
     assert_eq!((recent[0].time, recent[0].rate, recent[0].prompt.as_deref()), (Timestamp(4), 0.25, Some("[4]")));
-    let failed = &store.pending_audits(None, Timestamp(2), 1).await.unwrap()[0];
+    let failed = &store.pending_audits(None, Timestamp(2), None, 1).await.unwrap()[0];
     assert_eq!((failed.status, failed.ok, &*failed.model, &*failed.route), (502, false, "m", "r"));
 
     // A user's rating is no audit; an audit taken back leaves the answer waiting again.

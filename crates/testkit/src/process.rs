@@ -92,6 +92,14 @@ impl Daemon {
         self.signal("-TERM").await
     }
 
+    /// Sends SIGINT, as Ctrl-C does, and returns at once.
+    ///
+    /// # Errors
+    /// If the process is gone already.
+    pub async fn interrupt(&self) -> io::Result<()> {
+        self.signal("-INT").await
+    }
+
     /// Sends SIGHUP and returns at once.
     ///
     /// # Errors

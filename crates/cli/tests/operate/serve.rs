@@ -1,7 +1,7 @@
 //! `slarouter serve`: SIGHUP and log lines.
 
 use serde_json::{Value, json};
-use slarouter_testkit::{Daemon, Upstream, until};
+use slarouter_testkit::{Daemon, Script, Upstream, until};
 
 use crate::{client, configuration, serve, write};
 
@@ -79,4 +79,46 @@ async fn log_lines_are_json_or_text_as_asked_for() {
         );
         assert!(request["cost_usd"].is_number() && request["latency_ms"].is_number(), "{request}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_interrupt_waits_for_nobody() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let path = write(folder.path(), &configuration(folder.path(), &upstream.base_url(), LISTEN, &["small"]));
+    let mut daemon = serve(&path, &[]).await;
+    upstream.script(Script::bare().stall());
+    let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "one" }] });
+    let url = format!("http://{}/v1/chat/completions", daemon.addr());
+    let open = tokio::spawn(client().post(url).json(&body).send());
+    upstream.arrived(1).await;
+    daemon.interrupt().await.unwrap();
+    while !daemon.stderr().contains("stopping") {
+        tokio::task::yield_now().await;
+    }
+    daemon.interrupt().await.unwrap();
+    assert_eq!(daemon.wait().await.unwrap().code(), Some(130), "{}", daemon.stderr());
+    assert!(open.await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_of_the_log_has_a_prompts_words() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let path = write(folder.path(), &configuration(folder.path(), &upstream.base_url(), LISTEN, &["small"]));
+    let mut daemon = serve(&path, &["--log", "debug"]).await;
+    let words = "the-words-of-a-prompt";
+    let said = json!({ "error": { "message": format!("cannot answer: {}", words.repeat(1_000)) } });
+    let chunk = json!({ "id": "u", "object": "chat.completion.chunk", "model": "m", "choices": [{ "index": 0, "delta": { "content": "a" } }] });
+    upstream
+        .script(Script::event_stream().chunk(format!("data: {chunk}\n\n")).chunk(format!("data: {said}\n\n")).end());
+    upstream.script(Script::json(400, &said));
+    upstream.script(Script::json(200, &json!({ "id": "u", "choices": words })));
+    for stream in [true, false, false] {
+        let body = json!({ "model": "small", "stream": stream, "messages": [{ "role": "user", "content": words }] });
+        let url = format!("http://{}/v1/chat/completions", daemon.addr());
+        client().post(url).json(&body).send().await.unwrap().bytes().await.unwrap();
+    }
+    daemon.terminate().await.unwrap();
+    assert!(daemon.wait().await.unwrap().success());
+    let log = daemon.stderr();
+    assert!(log.matches("\"message\":\"request\"").count() == 3 && !log.contains(words), "{log}");
 }

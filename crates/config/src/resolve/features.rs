@@ -70,6 +70,7 @@ fn refuse_strangers(raw: &raw::Features, encoder: &str, problems: &mut Problems<
         ("api_key", span(&raw.api_key), &["remote"]),
         ("dim", count(&raw.dim), &["remote"]),
         ("width", count(&raw.width), &["bert", "remote"]),
+        ("max_text_bytes", count(&raw.max_text_bytes), &["remote"]),
         ("timeout_s", raw.timeout_s.as_ref().map(raw::Number::span), &["bert", "remote"]),
     ];
     if !["hashed", "static", "blend", "bert", "remote"].contains(&encoder) {
@@ -110,9 +111,13 @@ fn remote(
         api_key: raw.api_key.as_ref().and_then(|key| api_key(key, env, problems)),
         dim: within(raw.dim.clone(), 1, LONGEST, problems),
         width,
+        max_text_bytes: within(raw.max_text_bytes.clone(), TEXT, 1 << 24, problems),
         timeout,
     }
 }
+
+/// Some 6,000 to 8,000 tokens, which the models of most services read.
+const TEXT: usize = 24_000;
 
 /// A count from 1 to `most`.
 fn within(value: Option<Count>, default: usize, most: u64, problems: &mut Problems<'_>) -> usize {

@@ -1,15 +1,16 @@
 //! `[[keys]]` and `[tenants]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use toml::Spanned;
 
 use crate::grants::{Grants, Limits, Scope, check_name};
 use crate::problems::Problems;
 use crate::raw::{self, Text};
-use crate::settings::{ClientKey, Model, Route};
+use crate::settings::{ClientKey, Model, Route, Server};
 use crate::values::{Env, text};
 
 const KEY_LENGTH: usize = 16;
@@ -23,10 +24,24 @@ pub(super) fn secret(value: &Text, whose: &str, env: Env<'_>, problems: &mut Pro
     Some(key.into())
 }
 
+/// Where a key stands in two places it has the rights of one of them, and nobody can tell of which.
+const TWICE: &str = "this key stands in another place of the configuration too: give each use a key of its own";
+
+/// Refuses keys that stand in two places.
+pub(super) fn once<'a>(keys: impl Iterator<Item = (&'a SecretString, Range<usize>)>, problems: &mut Problems<'_>) {
+    let mut seen = BTreeSet::new();
+    for (key, place) in keys {
+        if !seen.insert(key.expose_secret()) {
+            problems.add(Some(place), TWICE);
+        }
+    }
+}
+
 pub(super) fn keys(
     raw: Vec<raw::Key>,
     models: &[Model],
     routes: &BTreeMap<Arc<str>, Route>,
+    server: &Server,
     env: Env<'_>,
     problems: &mut Problems<'_>,
 ) -> Vec<ClientKey> {
@@ -55,6 +70,11 @@ pub(super) fn keys(
             problems.absent(Some(entry.scopes.span()), what);
         }
         if let Some(key) = secret(&entry.key, "a client", env, problems) {
+            let mut others =
+                server.api_keys.iter().chain(&server.admin_keys).chain(keys.iter().map(|other| &other.key));
+            if others.any(|other| other.expose_secret() == key.expose_secret()) {
+                problems.add(Some(entry.key.span()), TWICE);
+            }
             keys.push(ClientKey { name: name.into(), key, grants });
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::keys::secret;
+use super::keys::{once, secret};
 use crate::problems::Problems;
 use crate::raw::{self, Count, Text};
 use crate::settings::{LogFormat, Server, StoreConfig, Tls};
@@ -25,6 +25,11 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
     };
     let api_keys = keys(&raw.api_keys, "a client");
     let admin_keys = keys(&raw.admin_keys, "an admin");
+    let places = raw.api_keys.iter().chain(&raw.admin_keys).map(Text::span);
+    // Where a key could not be read, they are not the keys of these places.
+    if api_keys.len() + admin_keys.len() == raw.api_keys.len() + raw.admin_keys.len() {
+        once(api_keys.iter().chain(&admin_keys).zip(places), problems);
+    }
     let tls = raw.tls.as_ref().and_then(|tls| {
         Some(Tls {
             cert: text(&tls.cert, env, problems)?.into(),
@@ -41,6 +46,17 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
             None
         }
     });
+    let max_body_bytes = count(raw.max_body_bytes, 16 << 20, problems);
+    let place = raw.max_body_bytes_at_once.as_ref().map(|value| value.span());
+    let max_body_bytes_at_once = count(raw.max_body_bytes_at_once, max_body_bytes.max(256 << 20), problems);
+    if max_body_bytes_at_once < max_body_bytes {
+        problems
+            .add(place, "max_body_bytes_at_once must not be below max_body_bytes: such bodies would never be taken");
+    }
+    let max_connections = count(raw.max_connections, 10_000, problems);
+    // One address alone does not keep all others out.
+    let max_connections_per_address =
+        count(raw.max_connections_per_address, max_connections.div_ceil(2), problems) as usize;
     Server {
         tls,
         max_header_bytes: header_bytes(raw.max_header_bytes, problems),
@@ -49,9 +65,12 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
         api_keys,
         admin_keys,
         allow_unauthenticated: raw.allow_unauthenticated,
-        max_body_bytes: count(raw.max_body_bytes, 16 << 20, problems) as usize,
+        max_body_bytes: max_body_bytes as usize,
+        max_body_bytes_at_once: max_body_bytes_at_once as usize,
         request_timeout: seconds(raw.request_timeout_s, 600.0, problems),
         header_timeout: seconds(raw.header_timeout_s, 10.0, problems),
+        body_timeout: seconds(raw.body_timeout_s, 120.0, problems),
+        idle_timeout: seconds(raw.idle_timeout_s, 120.0, problems),
         shutdown_delay: Duration::from_secs_f64(number(
             raw.shutdown_delay_s,
             0.0,
@@ -60,7 +79,8 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
             problems,
         )),
         shutdown_grace: seconds(raw.shutdown_grace_s, 30.0, problems),
-        max_connections: count(raw.max_connections, 10_000, problems) as usize,
+        max_connections: max_connections as usize,
+        max_connections_per_address,
         seed: raw.seed.unwrap_or(0),
         log_format,
     }

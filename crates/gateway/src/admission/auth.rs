@@ -42,6 +42,8 @@ struct Ring {
     anybody: Option<Arc<Caller>>,
     /// There is no key of any kind, and never was.
     fresh: bool,
+    /// Nor has the operator said that anybody may call.
+    local_only: bool,
 }
 
 /// All keys, of configuration and store.
@@ -77,16 +79,16 @@ impl Auth {
         self.ring.load().fresh
     }
 
-    /// The caller, if the key may be used for this; `None` for any use.
+    /// Whether there never was a key and the operator has not said that anybody may call, so that only programs of this machine may.
+    pub(crate) fn is_local_only(&self) -> bool {
+        self.ring.load().local_only
+    }
+
+    /// The caller, if the key may be used for any of this; with no scopes for any use.
     ///
     /// # Errors
     /// 401 without a known key, 403 with one that may not.
-    pub(crate) fn check(
-        &self,
-        headers: &HeaderMap,
-        scope: Option<Scope>,
-        now: Timestamp,
-    ) -> Result<Arc<Caller>, ApiError> {
+    pub(crate) fn check(&self, headers: &HeaderMap, scopes: &[Scope], now: Timestamp) -> Result<Arc<Caller>, ApiError> {
         let ring = self.ring.load();
         let caller = match &ring.anybody {
             // A key that is known all the same brings its tenant and limits.
@@ -98,13 +100,12 @@ impl Auth {
         if caller.expires.is_some_and(|expires| now >= expires) {
             return Err(unauthorized("the gateway's API key has expired: ask your operator for another one"));
         }
-        match scope {
-            Some(scope) if !caller.scopes.contains(&scope) => {
-                let message = format!("this needs a key with the scope `{scope}`");
-                Err(ApiError::invalid("", "insufficient_scope", message).with_status(StatusCode::FORBIDDEN))
-            }
-            _ => Ok(caller),
+        if !scopes.is_empty() && !scopes.iter().any(|scope| caller.has(*scope)) {
+            let scopes: Vec<_> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+            let message = format!("this needs a key with the scope {}", scopes.join(" or "));
+            return Err(ApiError::invalid("", "insufficient_scope", message).with_status(StatusCode::FORBIDDEN));
         }
+        Ok(caller)
     }
 }
 
@@ -146,7 +147,8 @@ impl Ring {
             }
         }
         let Openness { fresh, open } = openness(config, stored);
-        Self { callers, anybody: open.then(|| Arc::new(Caller::plain(&ANYBODY))), fresh }
+        let local_only = fresh && !server.allow_unauthenticated;
+        Self { callers, anybody: open.then(|| Arc::new(Caller::plain(&ANYBODY))), fresh, local_only }
     }
 
     fn find(&self, token: &[u8]) -> Option<Arc<Caller>> {
@@ -205,6 +207,12 @@ impl Caller {
         })
     }
 
+    /// Whether the answers of this route are the caller's to judge if it knows their ids: those of another tenant's routes are not.
+    pub(crate) fn reaches(&self, route: &str) -> bool {
+        let Some(tenant) = &self.tenant else { return true };
+        route.split_once('/').is_none_or(|(_, other)| other == tenant)
+    }
+
     /// The route that the caller means by this one; `None` if it is another tenant's.
     pub(crate) fn route(&self, config: &Config, route: &str) -> Option<Arc<str>> {
         let named = || config.routes.get_key_value(route).map(|(name, _)| name.clone());
@@ -230,24 +238,20 @@ impl fmt::Debug for Caller {
 
 /// The bearer token, or else the `x-api-key`.
 pub(crate) fn token(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
     // Where Anthropic's SDKs put it.
     bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()))
 }
 
-pub(crate) fn unauthorized(message: &str) -> ApiError {
-    ApiError::invalid("", "invalid_api_key", message).with_status(StatusCode::UNAUTHORIZED)
+/// The credentials of the scheme `Bearer`, whose case does not matter and which one or more spaces follow (RFC 9110, 11.4).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let space = value.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = value.split_at(space);
+    scheme.eq_ignore_ascii_case(b"bearer").then(|| rest.trim_ascii())
 }
 
-/// Whether a request without a key comes from somebody at this machine: not through a proxy, and not from a web page that has
-/// had a name of its own resolve to this address.
-pub(crate) fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
-    let proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "via", "origin"];
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
-    let local_name = name.eq_ignore_ascii_case("localhost")
-        || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    peer.is_loopback() && local_name && !proxied.iter().any(|name| headers.contains_key(*name))
+pub(crate) fn unauthorized(message: &str) -> ApiError {
+    ApiError::invalid("", "invalid_api_key", message).with_status(StatusCode::UNAUTHORIZED)
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>) -> Response {
 /// Only JSON: a form of a foreign web page, which a browser sends without asking us, is none.
 fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().map(str::trim) != Some("application/json") {
+    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         let message = "the body must be JSON: send `Content-Type: application/json`";
         return Err(
             ApiError::invalid("", "invalid_content_type", message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)

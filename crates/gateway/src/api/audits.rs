@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde_json::{Value, json};
 use slarouter_core::{DecisionId, Timestamp};
 use slarouter_store::{PendingAudit, StoreError};
 
+use crate::admission::auth::Caller;
 use crate::api::fields;
 use crate::app::App;
 use crate::clock::{parse_id, public_id};
@@ -38,21 +39,28 @@ struct Page {
         (status = 503, body = crate::api::openapi::ErrorBody),
     ),
 )]
-pub(crate) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
-    match pending(&app, query.as_deref().unwrap_or_default()).await {
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match pending(&app, &caller, query.as_deref().unwrap_or_default()).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
 }
 
-async fn pending(app: &App, query: &str) -> Result<Response, ApiError> {
+async fn pending(app: &App, caller: &Caller, query: &str) -> Result<Response, ApiError> {
     let page = parse(query)?;
     // What is older could not be learnt from any more.
     let since = Timestamp(app.clock.now().0.saturating_sub(app.config.feedback_window_ms));
     // What has ended by now is in the list, although outcomes are written some milliseconds later.
     let found = match app.store.flush().await {
         // One more than asked for tells whether there are more.
-        Ok(()) => app.store.pending_audits(page.after, since, page.limit + 1).await,
+        Ok(()) => {
+            let tenant = caller.tenant.as_deref();
+            app.store.pending_audits(page.after, since, tenant, page.limit + 1).await
+        }
         Err(error) => Err(error),
     };
     let found = found.map_err(|error| match error {

@@ -26,6 +26,7 @@ use crate::chat::{Callee, Calls, MODEL, failed, forwarded, in_order, keep, set};
 use crate::error::ApiError;
 use crate::lookup::{Target, model, resolve};
 use crate::upstream::{Admission, Failure, UpstreamResponse};
+use crate::words::shown;
 
 /// Whose count it is: `provider` or `estimate`.
 const TOKEN_COUNT: HeaderName = HeaderName::from_static("x-slarouter-token-count");
@@ -128,7 +129,8 @@ impl Calls for Counting<'_> {
         drop(admission);
         if let Err(failure) = &answer {
             self.app.metrics.failure(&callee.model.name, failure.kind());
-            tracing::warn!(model = %callee.model.name, %failure, "tokens not counted");
+            let failed = failure.to_string();
+            tracing::warn!(model = %callee.model.name, failure = shown(&failed), "tokens not counted");
         }
         answer
     }

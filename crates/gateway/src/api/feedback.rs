@@ -14,6 +14,7 @@ use slarouter_core::{DecisionId, Rater, Rating, Source};
 use slarouter_store::{FeedbackRecord, StoreError};
 
 use crate::admission::auth::Caller;
+use crate::admission::limits::{self, Estimate};
 use crate::api::fields;
 use crate::app::App;
 use crate::clock::{parse_id, public_id};
@@ -48,9 +49,15 @@ pub(crate) async fn feedback(
 }
 
 async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, ApiError> {
+    // A rating counts as a request of its key.
+    drop(limits::admit(&app.journal, app.clock.now(), &caller.meters, &Estimate::default())?);
     let given = parse(body)?;
-    if given.source == Source::Audit && !caller.has(Scope::Audit) {
-        let message = "audits need a key with the scope `audit`";
+    let (scope, what) = match given.source {
+        Source::Audit => (Scope::Audit, "audits need"),
+        Source::User => (Scope::Feedback, "a rating without `\"source\": \"audit\"` needs"),
+    };
+    if !caller.has(scope) {
+        let message = format!("{what} a key with the scope `{scope}`");
         return Err(ApiError::invalid("source", "insufficient_scope", message).with_status(StatusCode::FORBIDDEN));
     }
     if let Some(only) = caller.decision {
@@ -68,6 +75,9 @@ async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, Api
         }
     }
     let decision = given.decision;
+    if !is_reached(app, caller, decision).await.map_err(|error| refusal(decision, error))? {
+        return Err(refusal(decision, StoreError::UnknownDecision));
+    }
     let record = FeedbackRecord {
         decision,
         time: app.clock.now(),
@@ -77,7 +87,25 @@ async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, Api
         comment: given.comment,
     };
     let id = public_id(decision);
-    let receipt = app.store.rate(record, app.config.feedback_window_ms).await.map_err(|error| match error {
+    let rated = app.store.rate(record, app.config.feedback_window_ms).await;
+    let receipt = rated.map_err(|error| refusal(decision, error))?;
+    app.metrics.feedback(given.source, receipt);
+    tracing::info!(request_id = id, source = given.source.as_str(), receipt = receipt.as_str(), "feedback");
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": given.id, "status": receipt.as_str() }))).into_response())
+}
+
+/// Whether the decision is one of those that the caller may speak of. One that is not in the log is the store's to refuse.
+async fn is_reached(app: &App, caller: &Caller, id: DecisionId) -> Result<bool, StoreError> {
+    if caller.tenant.is_none() {
+        return Ok(true);
+    }
+    let held = app.find(id).await?;
+    Ok(held.is_none_or(|held| caller.reaches(&held.record.route)))
+}
+
+fn refusal(decision: DecisionId, error: StoreError) -> ApiError {
+    let id = public_id(decision);
+    match error {
         StoreError::UnknownDecision => {
             let message = format!("no decision {id} is known here: give the `id` of a response of this gateway");
             ApiError::invalid("id", "decision_not_found", message).with_status(StatusCode::NOT_FOUND)
@@ -89,14 +117,15 @@ async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, Api
             );
             ApiError::invalid("source", "not_drawn", message).with_status(StatusCode::CONFLICT)
         }
+        StoreError::Rated => {
+            let message = format!("{id} has as many ratings, and changes of them, as one answer may have");
+            ApiError::limited("too_many_ratings", message, None)
+        }
         other => {
             tracing::error!(request_id = id, error = %other, "feedback not recorded");
             ApiError::unavailable("store_unavailable", "the feedback could not be made durable: send it again")
         }
-    })?;
-    app.metrics.feedback(given.source, receipt);
-    tracing::info!(request_id = id, source = given.source.as_str(), receipt = receipt.as_str(), "feedback");
-    Ok((StatusCode::ACCEPTED, Json(json!({ "id": given.id, "status": receipt.as_str() }))).into_response())
+    }
 }
 
 pub(crate) struct Given {
@@ -120,9 +149,23 @@ pub(crate) fn parse(body: &[u8]) -> Result<Given, ApiError> {
     let (id, decision) = id.as_str().and_then(|id| Some((id.to_owned(), parse_id(id)?))).ok_or_else(|| {
         ApiError::invalid("id", "invalid_id", format!("`id` must be the id of a response of this gateway, not {id}"))
     })?;
-    let rating = object.get("rating").or_else(|| object.get("value")).ok_or_else(|| {
-        ApiError::invalid("rating", "missing_field", "`rating` is missing: \"up\", \"down\", or null to withdraw")
-    })?;
+    let rating = match (object.get("rating"), object.get("value")) {
+        (Some(rating), None) => rating,
+        // A client that fills in what it does not know withdraws nothing.
+        (None, Some(Value::Null)) => {
+            let message = "`value` must not be null: `\"rating\": null` withdraws";
+            return Err(ApiError::invalid("value", "invalid_rating", message));
+        }
+        (None, Some(value)) => value,
+        (Some(_), Some(_)) => {
+            let message = "`rating` and `value` are two names of one field: give one of them";
+            return Err(ApiError::invalid("value", "invalid_rating", message));
+        }
+        (None, None) => {
+            let message = "`rating` is missing: \"up\", \"down\", or null to withdraw";
+            return Err(ApiError::invalid("rating", "missing_field", message));
+        }
+    };
     let rating = match rating {
         Value::Null => None,
         Value::Bool(up) => Some(f64::from(u8::from(*up))),
@@ -184,6 +227,15 @@ mod tests {
         }
         for wrong in [r#""rating":"good""#, r#""rating":2"#, r#""rating":-0.1"#, r#""rating":[]"#, r#""comment":"""#] {
             assert_eq!(rating(wrong).unwrap_err().param, Some("rating"), "{wrong}");
+        }
+        // A rating that is not one withdraws none.
+        for wrong in [
+            r#""score":1.0,"value":null"#,
+            r#""value":null"#,
+            r#""rating":null,"value":1"#,
+            r#""rating":1,"value":null"#,
+        ] {
+            assert!(rating(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use slarouter_config::Model;
-use slarouter_core::{CostModel, DecisionId, Receipt, told_usd};
+use slarouter_core::{CostModel, Receipt, told_usd};
 use slarouter_protocol::outline::outline;
 use slarouter_protocol::request::AnswerLength;
 use slarouter_protocol::{Endpoint, Refusal, Usage, messages, responses};
@@ -27,10 +27,10 @@ use crate::clock::{is_route_id, parse_id, prefixed_id};
 use crate::error::ApiError;
 use crate::lookup::{self, Target, resolve};
 use crate::metrics::Served;
+use crate::words::{KEPT, cut};
 
 /// What ids of these decisions begin with.
 const PREFIX: &str = "route-";
-const MAX_ERROR: usize = 2_048;
 
 /// A request as any of the three protocols has it; what plays no part in the decision is passed over.
 #[derive(Deserialize, ToSchema)]
@@ -196,14 +196,18 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteRes
         (status = 503, body = crate::api::openapi::ErrorBody),
     ),
 )]
-pub(crate) async fn outcomes(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    match record(&app, &body).await {
+pub(crate) async fn outcomes(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    body: Bytes,
+) -> Response {
+    match record(&app, &caller, &body).await {
         Ok(receipt) => (StatusCode::ACCEPTED, Json(receipt)).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-async fn record(app: &App, body: &[u8]) -> Result<ReportReceipt, ApiError> {
+async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<ReportReceipt, ApiError> {
     let report: Report = fields::read(body)?;
     let decision = parse_id(&report.id).ok_or_else(|| {
         ApiError::invalid(
@@ -217,7 +221,8 @@ async fn record(app: &App, body: &[u8]) -> Result<ReportReceipt, ApiError> {
             "this answer went through the gateway, which knows its outcome: only those of /v1/route are reported";
         return Err(ApiError::invalid("id", "outcome_known", message));
     }
-    let held = find(app, decision).await.map_err(unavailable)?.ok_or_else(|| {
+    let held = app.find(decision).await.map_err(unavailable)?;
+    let held = held.filter(|held| caller.reaches(&held.record.route)).ok_or_else(|| {
         let message = format!("no decision {} is known here: give the `id` of an answer of /v1/route", report.id);
         ApiError::invalid("id", "decision_not_found", message).with_status(StatusCode::NOT_FOUND)
     })?;
@@ -248,17 +253,6 @@ async fn record(app: &App, body: &[u8]) -> Result<ReportReceipt, ApiError> {
     Ok(ReportReceipt { id: report.id, status: receipt.as_str() })
 }
 
-/// A decision that was made a moment ago may not be on disk yet.
-async fn find(app: &App, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
-    match app.store.decision(id).await? {
-        Some(decision) => Ok(Some(decision)),
-        None => {
-            app.store.flush().await?;
-            app.store.decision(id).await
-        }
-    }
-}
-
 fn unavailable(error: StoreError) -> ApiError {
     tracing::error!(%error, "outcome not recorded");
     ApiError::unavailable("store_unavailable", "the outcome could not be made durable: send it again")
@@ -285,13 +279,7 @@ fn outcome(app: &App, report: &Report, held: &StoredDecision) -> Result<OutcomeR
     let since = now.0.saturating_sub(held.record.time.0) as f64;
     let latency_ms = report.latency_ms.unwrap_or(since);
     within("latency_ms", latency_ms, 1e12)?;
-    let error = report.error.clone().map(|mut error| {
-        let end = error.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_ERROR).last().unwrap_or(0);
-        if error.len() > MAX_ERROR {
-            error.truncate(end);
-        }
-        error
-    });
+    let error = report.error.as_deref().map(|error| cut(error, KEPT).to_owned());
     Ok(OutcomeRecord {
         decision: held.record.id,
         time: now,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::upstream::{ANTHROPIC_VERSION, Failure, ModelHealth, Upstream, UpstreamResponse};
+use crate::words::shown;
 
 /// A model that is called, and how it is doing.
 #[derive(Clone, Copy)]
@@ -30,7 +31,8 @@ pub(crate) struct Inbound<'a> {
 /// Takes note of a failed call, but for the circuit.
 pub(super) fn note_failure(app: &App, request_id: String, Callee { model, health }: Callee<'_>, failure: &Failure) {
     app.metrics.failure(&model.name, failure.kind());
-    tracing::warn!(request_id, model = %model.name, %failure, "attempt failed");
+    let failed = failure.to_string();
+    tracing::warn!(request_id, model = %model.name, failure = shown(&failed), "attempt failed");
     if let Some(pause) = failure.pause() {
         health.rest(Instant::now(), pause);
     }

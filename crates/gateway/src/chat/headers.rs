@@ -10,6 +10,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The id of the request, where Anthropic's SDKs look for it.
 pub(super) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 pub(super) const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-id");
+/// The provider's own `x-request-id` or `request-id`.
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-slarouter-upstream-request-id");
 pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-slarouter-model");
 pub(super) const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route");
 pub(super) const DECISION: HeaderName = HeaderName::from_static("x-slarouter-decision");
@@ -17,27 +19,31 @@ pub(super) const AUDIT: HeaderName = HeaderName::from_static("x-slarouter-audit"
 pub(super) const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
 /// How long to wait, in milliseconds: OpenAI sends it beside `retry-after`.
 pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-pub(super) const DEGRADED: HeaderName = HeaderName::from_static("x-slarouter-degraded");
+pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("x-slarouter-degraded");
 pub(super) const FEEDBACK_TOKEN: HeaderName = HeaderName::from_static("x-slarouter-feedback-token");
 pub(super) const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
 
-/// Passes the upstream's headers on, but for those that belong to one connection or that we set ourselves.
+/// Headers of an upstream's answer that are the client's business, beside limits and ids.
+const KEPT: [&str; 8] = [
+    "content-encoding",
+    "content-language",
+    "retry-after",
+    "retry-after-ms",
+    "openai-processing-ms",
+    "openai-version",
+    "server-timing",
+    "cf-ray",
+];
+
+/// Passes those of the upstream's headers on that say how the call went: what it is, how long it took, what is left of the rate limits,
+/// and by which id the provider knows it. What says whose account it is, cookies, and whatever else there may be stays here.
 pub(crate) fn keep(to: &mut HeaderMap, from: &HeaderMap) {
     for (name, value) in from {
-        let own = [
-            header::CONNECTION,
-            header::CONTENT_LENGTH,
-            header::DATE,
-            header::SET_COOKIE,
-            header::TRANSFER_ENCODING,
-            header::UPGRADE,
-            header::TRAILER,
-            REQUEST_ID,
-            ANTHROPIC_REQUEST_ID,
-        ];
-        let hop =
-            name == "keep-alive" || name.as_str().starts_with("proxy-") || name.as_str().starts_with("x-slarouter-");
-        if !own.contains(name) && !hop {
+        let word = name.as_str();
+        // The names under which we give our own id.
+        if *name == REQUEST_ID || *name == ANTHROPIC_REQUEST_ID {
+            to.insert(UPSTREAM_REQUEST_ID, value.clone());
+        } else if !word.starts_with("x-slarouter-") && is_kept(word) {
             to.append(name.clone(), value.clone());
         }
     }
@@ -45,6 +51,14 @@ pub(crate) fn keep(to: &mut HeaderMap, from: &HeaderMap) {
     if let Some(kind) = from.get(header::CONTENT_TYPE) {
         to.insert(header::CONTENT_TYPE, kind.clone());
     }
+}
+
+fn is_kept(name: &str) -> bool {
+    let limits = ["x-ratelimit-", "anthropic-ratelimit-", "ratelimit"];
+    let ids = ["-request-id", "-requestid"];
+    KEPT.contains(&name)
+        || limits.iter().any(|start| name.starts_with(start))
+        || ids.iter().any(|end| name.ends_with(end))
 }
 
 /// Says what was decided, and which model answered.

@@ -13,6 +13,7 @@ use slarouter_text::{Conversation, Projection, RecentVectors, projected_features
 use tokio::time::{Instant, timeout};
 
 use crate::upstream::causes;
+use crate::words::cut;
 
 /// Surface statistics that follow the vector.
 const SURFACE: usize = 32;
@@ -117,7 +118,9 @@ impl RemoteEncoder {
     /// # Errors
     /// [`EmbeddingError`]: why there are none.
     pub async fn encode(&self, conversation: &Conversation) -> Result<Vec<f32>, EmbeddingError> {
-        let (prompt, context) = (conversation.prompt(), conversation.context());
+        // Services refuse what is longer than their model reads, or take long over it.
+        let taken = |text| cut(text, self.config.max_text_bytes);
+        let (prompt, context) = (taken(conversation.prompt()), taken(conversation.context()));
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         // Services refuse empty texts.
         for text in [prompt, context].into_iter().filter(|text| !text.trim().is_empty()) {
@@ -132,7 +135,11 @@ impl RemoteEncoder {
             }
             let limit = self.config.timeout;
             let answer = timeout(limit, self.ask(unknown.clone())).await.unwrap_or(Err(EmbeddingError::Timeout(limit)));
-            self.note(answer.is_ok());
+            match &answer {
+                // The text is at fault, not the service: who asks must not be able to take it away from all others.
+                Err(EmbeddingError::Status(status)) if matches!(status.as_u16(), 400 | 413 | 414 | 422) => {}
+                _ => self.note(answer.is_ok()),
+            }
             for (text, vector) in unknown.into_iter().zip(answer?) {
                 let vector = Projection::to(Some(self.config.width)).apply(&vector);
                 self.recent.insert(text, vector.clone());

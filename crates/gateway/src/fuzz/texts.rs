@@ -10,8 +10,9 @@ use slarouter_core::{DecisionId, Rating, Timestamp};
 use slarouter_protocol::request::Request;
 
 use crate::admission::auth::{self, Auth};
+use crate::admission::local;
 use crate::admission::token::Signer;
-use crate::api::{feedback as feedback_api, route};
+use crate::api::{feedback as feedback_api, head, route};
 use crate::chat::is_plausible;
 use crate::clock::{parse_id, public_id};
 use crate::sessions::Sessions;
@@ -67,10 +68,14 @@ pub(super) fn credentials(data: &[u8]) {
         }
     }
     let shown = auth::token(&headers);
-    let caller = auth.check(&headers, Some(Scope::Inference), Timestamp(0));
+    let caller = auth.check(&headers, &[Scope::Inference], Timestamp(0));
     assert_eq!(caller.is_ok(), shown == Some(KEY.as_bytes()));
-    assert!(auth.check(&headers, Some(Scope::Admin), Timestamp(0)).is_err());
-    auth::is_local([127, 0, 0, 1].into(), &headers);
+    assert!(auth.check(&headers, &[Scope::Admin], Timestamp(0)).is_err());
+    let mut request = http::Request::new(());
+    request.extensions_mut().insert(auth::Peer([127, 0, 0, 1].into()));
+    *request.headers_mut() = headers;
+    local::foreign(&request);
+    head::fault(&request);
 
     let token = lines.next().unwrap_or_default();
     let good = signer.sign(DecisionId(7), Timestamp(0));

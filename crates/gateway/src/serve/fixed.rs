@@ -11,6 +11,7 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         admin_listen,
         tls,
         max_connections,
+        max_body_bytes_at_once,
         log_format,
         api_keys: _,
         admin_keys: _,
@@ -19,6 +20,9 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         max_body_bytes: _,
         request_timeout: _,
         header_timeout: _,
+        body_timeout: _,
+        idle_timeout: _,
+        max_connections_per_address: _,
         shutdown_delay: _,
         shutdown_grace: _,
         seed: _,
@@ -30,6 +34,7 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.admin_listen", *admin_listen != server.admin_listen),
         ("server.tls", *tls != server.tls),
         ("server.max_connections", *max_connections != server.max_connections),
+        ("server.max_body_bytes_at_once", *max_body_bytes_at_once != server.max_body_bytes_at_once),
         ("server.log_format", *log_format != server.log_format),
         ("store.url", *url != store.url),
         ("store.snapshot_every", *snapshot_every != store.snapshot_every),
@@ -66,7 +71,14 @@ fn same_features(old: &FeaturesConfig, new: &FeaturesConfig) -> bool {
         (EncoderConfig::Local(old), EncoderConfig::Local(new)) => old == new,
         (EncoderConfig::Remote(old), EncoderConfig::Remote(new)) => {
             let plain = |remote: &slarouter_config::EmbeddingConfig| {
-                (remote.base_url.clone(), remote.model.clone(), remote.dim, remote.width, remote.timeout)
+                (
+                    remote.base_url.clone(),
+                    remote.model.clone(),
+                    remote.dim,
+                    remote.width,
+                    remote.max_text_bytes,
+                    remote.timeout,
+                )
             };
             plain(old) == plain(new) && same_secret(old.api_key.as_ref(), new.api_key.as_ref())
         }

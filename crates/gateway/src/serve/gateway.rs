@@ -22,6 +22,7 @@ use super::{listener, server};
 use crate::admission::auth::Auth;
 use crate::admission::keys::KeyBook;
 use crate::admission::limits::Meters;
+use crate::admission::room::Room;
 use crate::admission::token::Signer;
 use crate::app::App;
 use crate::clock::Clock;
@@ -173,6 +174,7 @@ impl Gateway {
             loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
             upstream: Arc::new(Upstream::new(config.upstream.clone(), clock.clone())?),
             features: Arc::new(features),
+            room: Arc::new(Room::new(config.server.max_body_bytes_at_once)),
             metrics: metrics.clone(),
             health: Health::new(&config.models, &config.upstream),
             sessions: Arc::default(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;
 
+use super::connection::Deadlines;
 use super::server::{ConnectionLimits, Listener};
 use crate::api;
 use crate::app::App;
@@ -23,8 +24,9 @@ fn limits(app: &App) -> ConnectionLimits {
     let server = &app.config.server;
     ConnectionLimits {
         connections: server.max_connections,
+        connections_per_address: server.max_connections_per_address,
         max_header_bytes: server.max_header_bytes,
-        header_timeout: server.header_timeout,
+        deadlines: Deadlines { head: server.header_timeout, idle: server.idle_timeout },
         grace: server.shutdown_grace,
     }
 }

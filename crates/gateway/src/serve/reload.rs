@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use slarouter_config::Config;
 use slarouter_learner::{LogRouteError, LoggedRoute, Publisher, Snapshot};
-use slarouter_store::StoreError;
+use slarouter_store::{KeyRecord, StoreError};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -93,7 +93,6 @@ impl Reloader {
         if let Some(trouble) = old.trouble() {
             return Err(ReloadError::Trouble(trouble));
         }
-        let mut keyed = old.keyed.lock().await;
         let stored = old.store.keys().await?;
         let server = &sound.config.server;
         if Auth::opens(&sound.config, &stored) && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
@@ -115,6 +114,9 @@ impl Reloader {
                 "the learner is late: requests are decided as well as may be until it has read the new routes"
             );
         }
+        // Not before: a key that is revoked meanwhile must end at once, however long the log takes.
+        let mut keyed = old.keyed.lock().await;
+        let stored = stored_keys(&old).await;
         let app = Arc::new(next(&old, sound.config, sound.upstream, published));
         app.auth.reload(&app.config, &stored, app.clock.now());
         *keyed = app.config.clone();
@@ -146,6 +148,19 @@ impl Reloader {
             }
         }
         Ok(())
+    }
+}
+
+/// The keys as they stand, however long the log takes to say so: those of before may have been revoked.
+async fn stored_keys(old: &App) -> Vec<KeyRecord> {
+    loop {
+        match old.store.keys().await {
+            Ok(stored) => return stored,
+            Err(error) => {
+                tracing::error!(%error, "the keys cannot be read: trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
 }
 
@@ -185,6 +200,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         upstream: Arc::new(upstream),
         telemetry: old.telemetry.clone(),
         features: old.features.clone(),
+        room: old.room.clone(),
         metrics: old.metrics.clone(),
         health: old.health.reconfigured(&config.models, &config.upstream),
         sessions: old.sessions.clone(),

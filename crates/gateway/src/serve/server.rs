@@ -1,8 +1,9 @@
 //! The accept loop.
 //!
-//! Our own rather than `axum::serve`, which at 0.8 sets no timer, so that hyper's header timeout is inert and a half-sent
-//! request line holds a connection for ever.
+//! Our own rather than `axum::serve`, which at 0.8 has no time limit of any kind: a client that says nothing would hold its place for ever.
 
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,25 +13,33 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
+use super::addresses::Addresses;
+use super::connection::{self, Deadlines, Heard, Turns};
 use crate::admission::auth::Peer;
 
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Between two questions whether a silent client is still there, and for its answer.
+const PING: Duration = Duration::from_secs(30);
+/// For a client that is late to take leave.
+const FAREWELL: Duration = Duration::from_secs(1);
 
-/// ConnectionLimits of a listener.
+/// Limits of a listener.
 #[derive(Clone, Copy)]
 pub(crate) struct ConnectionLimits {
     /// Open connections; this one alone is as it was when the listener began.
     pub(crate) connections: usize,
+    pub(crate) connections_per_address: usize,
     pub(crate) max_header_bytes: usize,
-    pub(crate) header_timeout: Duration,
+    pub(crate) deadlines: Deadlines,
     pub(crate) grace: Duration,
 }
 
@@ -45,7 +54,7 @@ pub(crate) struct Listener {
 /// Serves until `stop` says so, then lets open requests finish for as long as the grace period lasts.
 pub(crate) async fn serve(listener: TcpListener, live: Arc<ArcSwap<Listener>>, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(live.load().limits.connections));
-    let graceful = GracefulShutdown::new();
+    let addresses = Arc::<Addresses>::default();
     let mut connections = JoinSet::new();
     while !*stop.borrow() {
         let place = tokio::select! {
@@ -64,39 +73,94 @@ pub(crate) async fn serve(listener: TcpListener, live: Arc<ArcSwap<Listener>>, m
                 continue;
             }
         };
-        // Small events must go out at once; a socket that refuses the option still works.
-        let _ = stream.set_nodelay(true);
-        let (limits, tls) = (live.load().limits, live.load().tls.clone());
-        let live = live.clone();
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
-            // Looked up for each request: connections outlive configurations.
-            live.load().paths.clone().oneshot(request)
-        });
-        let (builder, watcher) = (builder(&limits), graceful.watcher());
+        let most = live.load().limits.connections_per_address;
+        let Some(counted) = addresses.enter(peer.ip(), most) else { continue };
+        let (live, stop) = (live.clone(), stop.clone());
         connections.spawn(async move {
-            let ended = match tls {
-                None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
-                // Bounded like a request's head: who never ends the handshake holds no place for ever.
-                Some(tls) => match tokio::time::timeout(limits.header_timeout, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
-                    Ok(Err(error)) => Err(error.into()),
-                    Err(_) => Err("the TLS handshake took too long".into()),
-                },
-            };
-            if let Err(error) = ended {
+            if let Err(error) = connection(stream, peer.ip(), live, stop).await {
                 tracing::debug!(error, "connection ended");
             }
-            drop(place);
+            drop((counted, place));
         });
         // Those that have ended take no more room.
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    if tokio::time::timeout(live.load().limits.grace, graceful.shutdown()).await.is_err() {
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(live.load().limits.grace, all).await.is_err() {
         tracing::warn!("the grace period is over: open requests are cut off");
         // Waited for, so that their outcomes are in the log before it closes.
         connections.shutdown().await;
+    }
+}
+
+type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Serves one connection to its end, in the clear or not.
+async fn connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    live: Arc<ArcSwap<Listener>>,
+    stop: watch::Receiver<bool>,
+) -> Ended {
+    // Small events must go out at once, and a client whose machine is gone must be noticed; a socket that refuses an option still works.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(PING).with_interval(PING));
+    let (limits, tls) = (live.load().limits, live.load().tls.clone());
+    let Some(tls) = tls else { return requests(stream, peer, live, limits, stop).await };
+    // Bounded like a request's head: who never ends the handshake holds no place for ever.
+    match tokio::time::timeout(limits.deadlines.head, tls.accept(stream)).await {
+        Ok(stream) => requests(stream?, peer, live, limits, stop).await,
+        Err(_) => Err("the TLS handshake took too long".into()),
+    }
+}
+
+/// Answers requests until the client leaves or is late, or `stop` says so and those under way are answered.
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: IpAddr,
+    live: Arc<ArcSwap<Listener>>,
+    limits: ConnectionLimits,
+    mut stop: watch::Receiver<bool>,
+) -> Ended {
+    let turns = Turns::new();
+    let stream = TokioIo::new(Heard { stream, turns: turns.clone() });
+    let service = {
+        let turns = turns.clone();
+        service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            // Looked up for each request: connections outlive configurations.
+            connection::answer(live.load().paths.clone(), turns.clone(), request)
+        })
+    };
+    let builder = builder(&limits);
+    let mut open = pin!(builder.serve_connection(stream, service));
+    let mut stopping = *stop.borrow();
+    let mut leaving: Option<Instant> = None;
+    if stopping {
+        open.as_mut().graceful_shutdown();
+    }
+    loop {
+        let now = Instant::now();
+        // A turn that changes meanwhile is seen at the next look.
+        let look = now + limits.deadlines.head.min(limits.deadlines.idle);
+        let wake = leaving.or_else(|| turns.late_at(limits.deadlines)).map_or(look, |late| late.min(look));
+        tokio::select! {
+            ended = open.as_mut() => return ended,
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                open.as_mut().graceful_shutdown();
+            }
+            () = sleep_until(wake) => {}
+        }
+        let now = Instant::now();
+        if leaving.is_some_and(|end| end <= now) {
+            return Err("the client was late".into());
+        }
+        if leaving.is_none() && turns.late_at(limits.deadlines).is_some_and(|late| late <= now) {
+            leaving = Some(now + FAREWELL);
+            open.as_mut().graceful_shutdown();
+        }
     }
 }
 
@@ -104,7 +168,10 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // What is over the limit, but not by far, gets an answer with a body: `head.rs`.
     let header_bytes = limits.max_header_bytes * 2;
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(header_bytes);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(header_bytes.try_into().unwrap_or(u32::MAX));
+    // hyper would take an idle connection for a slow head: the times are in `connection.rs`.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(header_bytes);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_header_list_size(header_bytes.try_into().unwrap_or(u32::MAX));
+    http2.keep_alive_interval(PING).keep_alive_timeout(PING);
     builder
 }

@@ -48,10 +48,17 @@ async fn while_the_database_is_locked_requests_are_answered_and_say_so() {
         assert_eq!(asked(&rig, stream).await.1.as_deref(), Some("store"));
     }
     assert!(rig.metrics().await.contains("slarouter_degraded_total{reason=\"store\"} 2"));
+    let ready = async || {
+        let answer = rig.client.get(rig.url("/readyz")).send().await.unwrap();
+        let header = answer.headers().get("x-slarouter-degraded").map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), header, answer.text().await.unwrap())
+    };
+    assert_eq!(ready().await, (200, Some("store".to_owned()), "degraded: store".to_owned()));
 
     run(&other, &["ROLLBACK"]);
     drop(other);
     assert_eq!(rate(&rig, &id).await.status(), 202, "what was logged meanwhile is there");
+    assert_eq!(ready().await, (200, None, "ready".to_owned()));
     assert_eq!(asked(&rig, false).await.1, None);
     let (_upstream, gateway, folder) = rig.into_parts();
     gateway.shutdown().await;

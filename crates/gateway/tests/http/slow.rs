@@ -55,8 +55,8 @@ async fn half_a_head_holds_a_connection_no_longer_than_its_time() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_closes_after_the_time_for_a_head() {
-    let rig = Rig::start(&Settings { server: "header_timeout_s = 0.2", ..Settings::default() }).await;
+async fn an_idle_connection_closes_after_its_time() {
+    let rig = Rig::start(&Settings { server: "idle_timeout_s = 0.2", ..Settings::default() }).await;
     // If the machine is too slow to send a head within that time, once more.
     until("a connection is answered and then closed", async || {
         let mut stream = connect(&rig).await;
@@ -92,7 +92,9 @@ async fn a_body_that_comes_slowly_is_waited_for_and_answered() {
 
 #[tokio::test]
 async fn a_body_whose_client_goes_away_leaves_nothing_behind() {
-    let rig = Rig::start(&Settings { server: "max_connections = 2", ..Settings::default() }).await;
+    let rig =
+        Rig::start(&Settings { server: "max_connections = 2\nmax_connections_per_address = 2", ..Settings::default() })
+            .await;
     for version in ["HTTP/1.1", "HTTP/2"] {
         for _ in 0..4 {
             // Each takes a place, and gives it back.

@@ -12,7 +12,7 @@
 //! nothing after it makes the stream whole again. After `[DONE]` nothing but comments passes.
 
 use crate::json::{self, Edit, Object, WireError, each_element, each_member};
-use crate::relay::{DONE, End, Finish, MAX_EVENT, ObjectEvent, Relay, StreamSummary};
+use crate::relay::{DONE, End, Finish, MAX_EVENT, ObjectEvent, REPORTED, Relay, StreamSummary};
 use crate::sse::{Event, Splitter, TooLong};
 use crate::usage::{Usage, with_cost};
 
@@ -168,7 +168,7 @@ impl State {
             self.release(None, out);
             out.extend_from_slice(event.raw());
             let error = String::from_utf8_lossy(error.unwrap_or(&data)).into_owned();
-            self.failure.get_or_insert_with(|| format!("the upstream reported an error: {error}"));
+            self.failure.get_or_insert_with(|| format!("{REPORTED}: {error}"));
             return;
         }
         match object {

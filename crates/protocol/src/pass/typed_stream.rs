@@ -10,7 +10,7 @@
 use crate::endpoint::Protocol;
 use crate::fault::Fault;
 use crate::json::{self, Edit, Object, WireError};
-use crate::relay::{DONE, End, Finish, MAX_EVENT, ObjectEvent, Relay, StreamSummary};
+use crate::relay::{DONE, End, Finish, MAX_EVENT, ObjectEvent, REPORTED, Relay, StreamSummary};
 use crate::sse::{Event, Splitter, TooLong};
 use crate::usage::{Usage, with_cost};
 use crate::{messages, responses};
@@ -191,7 +191,7 @@ impl State {
         }
         if kind == "response.failed" {
             let fault = Fault::read(response).unwrap_or_default();
-            self.failure = Some(format!("the upstream reported an error: {}", fault.message));
+            self.failure = Some(format!("{REPORTED}: {}", fault.message));
         }
         self.stop_seen |= last;
         self.done |= last && self.failure.is_none();
@@ -215,7 +215,7 @@ impl State {
     fn failed(&mut self, event: ObjectEvent<'_>, out: &mut Vec<u8>) {
         event.pass(out);
         let message = Fault::read(event.data).unwrap_or_default().message;
-        self.failure = Some(format!("the upstream reported an error: {message}"));
+        self.failure = Some(format!("{REPORTED}: {message}"));
         self.ended = true;
     }
 

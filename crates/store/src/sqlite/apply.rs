@@ -13,6 +13,8 @@ use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
 
 /// Saved states kept per route.
 const KEPT_SNAPSHOTS: i64 = 3;
+/// Ratings of one decision and changes of them: each costs the learner as much as there are raters before it.
+const MOST_WORDS: i64 = 1_000;
 
 /// Carries out a command that is no log entry. Its answer goes to `answers`, to be given after the commit.
 pub(super) fn apply(
@@ -94,6 +96,10 @@ fn rate(
     if late {
         receipt = Receipt::Expired;
     }
+    // A withdrawal passes, so that nobody is kept from taking back what was said.
+    if feedback.rating.is_some() && said_enough(connection, &id)? {
+        return Ok(Err(StoreError::Rated));
+    }
     *seq += 1;
     let row = params![
         *seq as i64,
@@ -112,6 +118,13 @@ fn rate(
         )?
         .execute(row)?;
     Ok(Ok(receipt))
+}
+
+/// Whether there is no room for another word on a decision.
+fn said_enough(connection: &Connection, id: &[u8; 16]) -> Result<bool, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT 1 FROM feedback WHERE decision_id = ?1 LIMIT 1 OFFSET ?2")?
+        .exists(params![id, MOST_WORDS - 1])
 }
 
 /// Outcomes that were reported are those without attempts of the gateway's own.

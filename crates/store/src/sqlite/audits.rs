@@ -1,34 +1,37 @@
 //! The answers that wait for an auditor.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use slarouter_core::{DecisionId, Timestamp};
 
 use super::read::seq_of;
 use super::row::Columns;
 use crate::{PendingAudit, StoreError};
 
-/// Drawn decisions since `since` that are finished and have no audit in force, oldest first.
+/// Drawn decisions since `since` that are finished and have no audit in force, oldest first; if `suffix` is given, of the routes that end so.
 pub(super) fn pending(
     connection: &Connection,
     after: Option<DecisionId>,
     since: Timestamp,
+    suffix: Option<&str>,
     limit: usize,
 ) -> Result<Vec<PendingAudit>, StoreError> {
     let after = match after {
-        Some(id) => seq_of(connection, id)?.ok_or(StoreError::UnknownDecision)?,
+        Some(id) => seq_of(connection, id, suffix)?.ok_or(StoreError::UnknownDecision)?,
         None => 0,
     };
     let mut statement = connection.prepare_cached(
         "SELECT d.seq, d.id, d.time, d.route, d.audit_rate, o.model, o.status, o.ok, d.prompt \
          FROM decisions d JOIN outcomes o ON o.decision_id = d.id \
-         WHERE d.audit_drawn = 1 AND d.seq > ?1 AND d.time >= ?2 AND NOT EXISTS (\
+         WHERE d.audit_drawn = 1 AND d.seq > ?1 AND d.time >= ?2 \
+         AND (?4 IS NULL OR substr(d.route, -length(?4)) = ?4) AND NOT EXISTS (\
          SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.source = 'audit' AND f.rating IS NOT NULL \
          AND f.seq = (SELECT MAX(g.seq) FROM feedback g \
          WHERE g.decision_id = f.decision_id AND g.rater = f.rater AND g.source = 'audit')) \
          ORDER BY d.seq LIMIT ?3",
     )?;
     let since = since.0.min(i64::MAX as u64) as i64;
-    let mut rows = statement.query([after, since, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![after, since, most, suffix])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(pending_audit(&mut Columns::of(row)?)?);

@@ -40,7 +40,10 @@ impl Answer {
         match self {
             Self::Done(reply) => drop(reply.send(Err(error))),
             // That a decision is unknown, or was not drawn, stays true, whatever became of the transaction.
-            Self::Receipt(reply, Err(known @ (StoreError::UnknownDecision | StoreError::NotDrawn))) => {
+            Self::Receipt(
+                reply,
+                Err(known @ (StoreError::UnknownDecision | StoreError::NotDrawn | StoreError::Rated)),
+            ) => {
                 drop(reply.send(Err(known)));
             }
             Self::Receipt(reply, _) => drop(reply.send(Err(error))),

@@ -18,11 +18,13 @@ pub(crate) struct Options {
     pub(super) busy: Duration,
     /// The most that it may hold, for tests of a full disk.
     pub(super) max_pages: Option<u32>,
+    /// Whether its file may only be read, for tests of that.
+    pub(super) read_only: bool,
 }
 
 impl Options {
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), busy: BUSY, max_pages: None }
+        Self { path: path.into(), busy: BUSY, max_pages: None, read_only: false }
     }
 
     /// To write for the first time; makes the file if there is none.
@@ -30,14 +32,21 @@ impl Options {
     /// # Errors
     /// [`StoreError::Foreign`] for another program's database, to which nothing is done, and what SQLite says.
     pub(super) fn first_writer(&self) -> Result<Connection, StoreError> {
-        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let connection = self.connect(self.rights())?;
         version(&connection)?;
         Ok(self.writing(connection)?)
     }
 
     /// To write again.
     pub(super) fn writer(&self) -> Result<Connection, rusqlite::Error> {
-        self.writing(self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?)
+        self.writing(self.connect(self.rights())?)
+    }
+
+    fn rights(&self) -> OpenFlags {
+        if self.read_only {
+            return OpenFlags::SQLITE_OPEN_READ_ONLY;
+        }
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
     }
 
     fn writing(&self, connection: Connection) -> Result<Connection, rusqlite::Error> {

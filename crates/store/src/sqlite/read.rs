@@ -1,6 +1,6 @@
 //! Queries.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use slarouter_core::{AuditDraw, DecisionId};
 
 use super::row::Columns;
@@ -61,8 +61,14 @@ pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option
     Ok(Some(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into) }))
 }
 
-pub(super) fn seq_of(connection: &Connection, id: DecisionId) -> Result<Option<i64>, rusqlite::Error> {
-    connection.query_row("SELECT seq FROM decisions WHERE id = ?1", [blob(id)], |row| row.get(0)).optional()
+/// The number of a decision; if `suffix` is given, of one whose route ends so.
+pub(super) fn seq_of(
+    connection: &Connection,
+    id: DecisionId,
+    suffix: Option<&str>,
+) -> Result<Option<i64>, rusqlite::Error> {
+    let query = "SELECT seq FROM decisions WHERE id = ?1 AND (?2 IS NULL OR substr(route, -length(?2)) = ?2)";
+    connection.query_row(query, params![blob(id), suffix], |row| row.get(0)).optional()
 }
 
 pub(super) fn counts(connection: &Connection) -> Result<Counts, StoreError> {

@@ -124,3 +124,51 @@ async fn one_store_at_a_time_has_the_file() {
     let store = SqliteStore::with(options(&folder), 16).await.unwrap();
     assert_eq!(store.counts().await.unwrap().decisions, 1, "closing gives the file back, with everything in it");
 }
+
+#[tokio::test]
+async fn a_database_that_may_only_be_read_says_so_from_the_start() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::with(options(&folder), 4_096).await.unwrap();
+    store.configure(Timestamp(0), "r", "{}").await.unwrap();
+    assert!(!store.is_failing());
+    store.close().await;
+    let store = SqliteStore::with(Options { read_only: true, ..options(&folder) }, 4_096).await.unwrap();
+    assert!(store.is_failing(), "before anything is asked of it");
+    // What changes nothing succeeds, and says nothing of the rest.
+    store.configure(Timestamp(0), "r", "{}").await.unwrap();
+    assert!(store.is_failing());
+    store.log(decision(1, None)).unwrap();
+    assert!(matches!(store.flush().await, Err(StoreError::Unavailable(why)) if why.contains("readonly")));
+    assert!(store.is_failing());
+}
+
+#[test]
+fn a_writer_that_is_gone_is_a_failure() {
+    let (inbox, health) = (Arc::new(Inbox::new(1)), Arc::new(Health::default()));
+    drop(Abandoning { inbox: inbox.clone(), health: health.clone() });
+    assert!(health.failing.load(Ordering::Relaxed));
+    assert!(matches!(
+        inbox.log(Entry::Spend(Spending { account: "a".into(), day: 1, nano_usd: 1 })),
+        Err(StoreError::Closed)
+    ));
+}
+
+#[tokio::test]
+async fn one_decision_takes_so_many_words_and_no_more() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::with(options(&folder), 4_096).await.unwrap();
+    store.log(decision(1, None)).unwrap();
+    store.log(decision(2, None)).unwrap();
+    for rater in 1..=1_000 {
+        assert_eq!(store.rate(rating(1, rater, Some(1.0), 1), 9).await.unwrap(), Receipt::Recorded);
+    }
+    assert!(matches!(store.rate(rating(1, 1_001, Some(1.0), 1), 9).await, Err(StoreError::Rated)));
+    assert_eq!(store.rate(rating(1, 7, Some(1.0), 1), 9).await.unwrap(), Receipt::Duplicate);
+    assert!(
+        matches!(store.rate(rating(1, 7, Some(0.0), 1), 9).await, Err(StoreError::Rated)),
+        "a change is a word too"
+    );
+    assert_eq!(store.rate(rating(1, 7, None, 1), 9).await.unwrap(), Receipt::Withdrawn);
+    assert_eq!(store.rate(rating(2, 1_001, Some(1.0), 1), 9).await.unwrap(), Receipt::Recorded, "others have theirs");
+    store.close().await;
+}

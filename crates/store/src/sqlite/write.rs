@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 use tokio::sync::watch;
 
 use super::apply::apply;
@@ -52,7 +52,27 @@ impl Writer {
         commit: watch::Sender<u64>,
         health: Arc<Health>,
     ) -> Self {
-        Self { options, connection: Some(connection), seq, commit, health, backlog: Vec::new(), _lock: lock }
+        let mut writer =
+            Self { options, connection: Some(connection), seq, commit, health, backlog: Vec::new(), _lock: lock };
+        if writer.is_read_only() {
+            writer.health.failing.store(true, Ordering::Relaxed);
+            tracing::error!(
+                path = %writer.options.path.display(),
+                "the database cannot be written: its file must belong to the user that the gateway runs as"
+            );
+        }
+        writer
+    }
+
+    /// Whether SQLite has opened the file for reading alone, as it does without a word where it may not write. A transaction that changes
+    /// nothing then succeeds. The connection is dropped, so that the next one may find the file's rights mended.
+    fn is_read_only(&mut self) -> bool {
+        let read_only =
+            self.connection.as_ref().is_some_and(|connection| connection.is_readonly(MAIN_DB).unwrap_or(false));
+        if read_only {
+            self.connection = None;
+        }
+        read_only
     }
 
     /// Runs until the inbox is closed and all that it held is written.
@@ -77,7 +97,8 @@ impl Writer {
         match self.transaction(&mut entries, commands, &mut answers) {
             Ok(seq) => {
                 self.seq = seq;
-                if self.health.failing.swap(false, Ordering::Relaxed) {
+                let read_only = self.is_read_only();
+                if self.health.failing.swap(read_only, Ordering::Relaxed) && !read_only {
                     tracing::info!("the log can be written again");
                 }
                 // Whoever has an answer finds the log as far as that.

@@ -34,10 +34,14 @@ fn stored(key: &str, revoked: bool, expires: Option<u64>) -> KeyRecord {
 fn only_known_keys_pass_and_only_for_what_they_are() {
     let auth = auth("[server]\napi_keys = [\"sixteen-letters-1\"]\nadmin_keys = [\"sixteen-letters-2\"]");
     let status = |headers: &HeaderMap, scope| {
-        auth.check(headers, Some(scope), Timestamp(0)).map(|_| 200).unwrap_or_else(|e| e.status.as_u16())
+        auth.check(headers, &[scope], Timestamp(0)).map(|_| 200).unwrap_or_else(|e| e.status.as_u16())
     };
     assert_eq!(status(&with("Bearer sixteen-letters-1"), Scope::Inference), 200);
-    for wrong in ["Bearer three", "Bearer ", "sixteen-letters-1", "Basic sixteen-letters-1"] {
+    for right in ["bearer sixteen-letters-1", "BEARER   sixteen-letters-1 "] {
+        assert_eq!(status(&with(right), Scope::Inference), 200, "{right}");
+    }
+    for wrong in ["Bearer three", "Bearer ", "sixteen-letters-1", "Basic sixteen-letters-1", "Bearersixteen-letters-1"]
+    {
         assert_eq!(status(&with(wrong), Scope::Inference), 401, "{wrong}");
     }
     let header = HeaderMap::from_iter([("x-api-key".parse().unwrap(), "sixteen-letters-1".parse().unwrap())]);
@@ -61,7 +65,7 @@ fn a_gateway_is_open_only_while_there_never_was_a_key() {
     for (revoked, expires) in [(true, None), (false, Some(1)), (false, None)] {
         let auth = Auth::new(&none, &[stored("k", revoked, expires)], Timestamp(5));
         assert!(!auth.is_open(), "{revoked} {expires:?}");
-        let works = auth.check(&with("Bearer k"), None, Timestamp(5)).is_ok();
+        let works = auth.check(&with("Bearer k"), &[], Timestamp(5)).is_ok();
         assert_eq!(works, !revoked && expires.is_none());
     }
     let admin = "[server]\nadmin_keys = [\"sixteen-letters-2\"]\n";
@@ -75,7 +79,7 @@ fn a_tenant_has_its_own_routes_and_nobody_elses() {
     let text = "[[keys]]\nname = \"a\"\nkey = \"sixteen-letters-a\"\nscopes = [\"inference\"]\ntenant = \"acme\"\nmodels = [\"auto\"]";
     let config = config(text);
     let auth = Auth::new(&config, &[], Timestamp(0));
-    let caller = auth.check(&with("Bearer sixteen-letters-a"), None, Timestamp(0)).unwrap();
+    let caller = auth.check(&with("Bearer sixteen-letters-a"), &[], Timestamp(0)).unwrap();
     let route = |route: &str| caller.route(&config, route).map(|name| name.to_string());
     assert_eq!(route("default").as_deref(), Some("default/acme"));
     assert_eq!(route("default/acme").as_deref(), Some("default/acme"));
@@ -85,30 +89,5 @@ fn a_tenant_has_its_own_routes_and_nobody_elses() {
         [("auto", true), ("auto:default", true), ("auto:default/acme", true), ("auto:chat", false), ("m", false)]
     {
         assert_eq!(caller.may_ask(name, "default"), may, "{name}");
-    }
-}
-
-#[test]
-fn only_a_direct_neighbour_is_local() {
-    let headers = |pairs: &[(&'static str, &str)]| {
-        pairs
-            .iter()
-            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
-            .collect::<HeaderMap>()
-    };
-    let here = IpAddr::from([127, 0, 0, 1]);
-    for (host, local) in [
-        ("127.0.0.1:8080", true),
-        ("localhost:1", true),
-        ("[::1]:80", true),
-        ("[::1]", true),
-        ("evil.example:8080", false),
-        ("", false),
-    ] {
-        assert_eq!(is_local(here, &headers(&[("host", host)])), local, "{host}");
-    }
-    assert!(!is_local(IpAddr::from([10, 0, 0, 1]), &headers(&[("host", "127.0.0.1")])));
-    for proxied in ["x-forwarded-for", "forwarded", "origin"] {
-        assert!(!is_local(here, &headers(&[("host", "localhost"), (proxied, "x")])), "{proxied}");
     }
 }

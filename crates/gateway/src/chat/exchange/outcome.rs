@@ -13,6 +13,7 @@ use crate::chat::decide::Decided;
 use crate::error::CLIENT_CLOSED;
 use crate::metrics::Served;
 use crate::telemetry::{self, RequestTrace};
+use crate::words::{KEPT, cut, shown};
 
 /// An exchange at its end.
 pub(super) struct Outcome<'a> {
@@ -94,7 +95,7 @@ impl Outcome<'_> {
             latency_ms = elapsed.as_millis() as u64,
             degraded = self.decided.degraded,
             trace_id,
-            error = self.error.as_deref(),
+            error = self.error.as_deref().map(shown),
             "request"
         );
     }
@@ -120,7 +121,7 @@ impl Outcome<'_> {
             cost: self.cost,
             latency_ms: self.elapsed.as_secs_f64() * 1e3,
             ttft_ms: self.first_byte.map(|first| first.as_secs_f64() * 1e3),
-            error: self.error,
+            error: self.error.map(|error| cut(&error, KEPT).to_owned()),
         };
         self.app.journal.log(Entry::Outcome(record));
     }

@@ -15,6 +15,8 @@ const KEY: &str = "a-key-of-the-service";
 enum Behaviour {
     Good,
     Refuses,
+    /// Texts over 100 bytes, as a model with a short window.
+    RefusesLong,
     Hangs,
     Nonsense,
 }
@@ -27,7 +29,10 @@ async fn service(behaviour: Behaviour) -> (RemoteEncoder, Arc<AtomicUsize>) {
         assert_eq!(headers["authorization"], format!("Bearer {KEY}"));
         assert_eq!(ask["model"], "small-embedding");
         match behaviour {
-            Behaviour::Good => {
+            Behaviour::RefusesLong if ask["input"][0].as_str().unwrap().len() > 100 => {
+                (StatusCode::BAD_REQUEST, Json(json!({ "error": { "message": "too long" } })))
+            }
+            Behaviour::Good | Behaviour::RefusesLong => {
                 // By the text's length, and in the wrong order.
                 let texts = ask["input"].as_array().unwrap();
                 let vector = |text: &Value| {
@@ -60,6 +65,7 @@ async fn service(behaviour: Behaviour) -> (RemoteEncoder, Arc<AtomicUsize>) {
         api_key: Some(KEY.into()),
         dim: 100,
         width: 8,
+        max_text_bytes: 1_000,
         timeout: Duration::from_millis(match behaviour {
             Behaviour::Hangs => 50,
             _ => 30_000,
@@ -138,4 +144,26 @@ async fn versions_follow_model_length_and_width() {
     for other in [version("b", 9, 8), version("a", 8, 8), version("a", 9, 9)] {
         assert_ne!(version("a", 9, 8), other);
     }
+}
+
+#[tokio::test]
+async fn who_asks_for_too_much_takes_the_service_from_nobody_else() {
+    let (encoder, calls) = service(Behaviour::RefusesLong).await;
+    for turn in 0..3 * MOST_FAILURES {
+        let failure = encoder.encode(&conversation(&"long ".repeat(30 + turn as usize))).await.unwrap_err();
+        assert_eq!(failure, EmbeddingError::Status(StatusCode::BAD_REQUEST));
+    }
+    assert!(encoder.encode(&conversation("Hi")).await.is_ok());
+    assert_eq!(calls.load(Ordering::SeqCst), 3 * MOST_FAILURES as usize + 1);
+}
+
+#[tokio::test]
+async fn a_text_is_cut_to_what_the_service_takes() {
+    let (mut encoder, calls) = service(Behaviour::RefusesLong).await;
+    encoder.config.max_text_bytes = 100;
+    let (long, longer) = ("ä".repeat(51), "ä".repeat(5_000));
+    let features =
+        [encoder.encode(&conversation(&long)).await.unwrap(), encoder.encode(&conversation(&longer)).await.unwrap()];
+    assert_eq!(features[0][..8], features[1][..8], "both begin alike");
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "and are one text to it");
 }

@@ -1,0 +1,187 @@
+//! Whose turn it is on a connection, and when its client is late.
+//!
+//! hyper has a time limit for the head of a request in HTTP/1 and none for a silent client in HTTP/2, and it takes an idle connection
+//! for a slow head. So the times are kept here, for both protocols alike.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use http::{Request, Response, Version};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+/// How long a connection waits for its client.
+#[derive(Clone, Copy)]
+pub(super) struct Deadlines {
+    /// For the head of a request: the first from the beginning on, in HTTP/1 later ones from their first byte on.
+    pub(super) head: Duration,
+    /// For anything else.
+    pub(super) idle: Duration,
+}
+
+/// Whose turn it is. One per connection.
+pub(super) struct Turns(Mutex<State>);
+
+struct State {
+    /// Requests, and answers that are being read, for which the client waits.
+    ours: usize,
+    /// When that changed last.
+    since: Instant,
+    /// Since when the client has been at a head.
+    head: Option<Instant>,
+    /// Its frames come between requests too, so that a byte is no head.
+    http2: bool,
+}
+
+impl Turns {
+    pub(super) fn new() -> Arc<Self> {
+        let now = Instant::now();
+        Arc::new(Self(Mutex::new(State { ours: 0, since: now, head: Some(now), http2: false })))
+    }
+
+    /// When the client is late if nothing comes; `None` while it is the gateway's turn.
+    pub(super) fn late_at(&self, deadlines: Deadlines) -> Option<Instant> {
+        let state = self.lock();
+        let idle = state.since + deadlines.idle;
+        let late = state.head.map_or(idle, |began| idle.min(began + deadlines.head));
+        (state.ours == 0).then_some(late)
+    }
+
+    fn came(&self) {
+        let mut state = self.lock();
+        if state.ours == 0 && !state.http2 && state.head.is_none() {
+            state.head = Some(Instant::now());
+        }
+    }
+
+    fn asked(&self, version: Version) {
+        let mut state = self.lock();
+        state.head = None;
+        state.http2 = version == Version::HTTP_2;
+    }
+
+    fn change(&self, ours: bool) {
+        let mut state = self.lock();
+        state.ours = if ours { state.ours + 1 } else { state.ours.saturating_sub(1) };
+        state.since = Instant::now();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic cannot leave it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request's part in whose turn it is.
+struct Turn {
+    turns: Arc<Turns>,
+    ours: bool,
+}
+
+impl Turn {
+    fn set(&mut self, ours: bool) {
+        if self.ours != ours {
+            self.ours = ours;
+            self.turns.change(ours);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+/// Answers a request; it is the gateway's turn until the answer is there, and then whenever the client reads faster than it comes.
+pub(super) async fn answer(
+    paths: Router,
+    turns: Arc<Turns>,
+    request: Request<Incoming>,
+) -> Result<Response<Watched>, Infallible> {
+    turns.asked(request.version());
+    let mut turn = Turn { turns, ours: false };
+    turn.set(true);
+    let response = paths.oneshot(request).await?;
+    turn.set(false);
+    Ok(response.map(|body| Watched { body, turn }))
+}
+
+/// An answer's body that knows whether it is waited for.
+pub(super) struct Watched {
+    body: Body,
+    turn: Turn,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        // Who is not asked for more has a client that does not read.
+        self.turn.set(true);
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.turn.set(polled.is_pending());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream that tells when bytes come.
+pub(super) struct Heard<S> {
+    pub(super) stream: S,
+    pub(super) turns: Arc<Turns>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, into);
+        if into.filled().len() > before {
+            self.turns.came();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+}
