@@ -65,7 +65,11 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
     }
     for model in &config.models {
         if !model.prices.is_known() {
-            writeln!(out, "  price of {} unknown: it is taken to be as dear as the dearest that is known", model.name)?;
+            writeln!(
+                out,
+                "  price of {} unknown: it is taken to be as dear as the most expensive that is known",
+                model.name
+            )?;
         }
         let changes = std::iter::successors(model.prices.next_change(Timestamp(0)), |at| model.prices.next_change(*at));
         for at in changes.filter(|_| model.prices.is_known()) {
@@ -78,7 +82,7 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
         let auto = if *name == config.default_route { " (auto)" } else { "" };
         let details = match &route.spec.policy {
             PolicySpec::Certified(params) => {
-                let fallback = params.fallback.as_deref().unwrap_or("the dearest");
+                let fallback = params.fallback.as_deref().unwrap_or("the most expensive");
                 format!(" (assurance {}, window {}, fallback {fallback})", params.assurance, params.window)
             }
             _ => String::new(),

@@ -69,7 +69,7 @@ fn show(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     writeln!(
         out,
         "{} requests in {:.0} s of simulated time: satisfaction {:.1} % (α = {:.0} %), cost {:.4} USD, {:.1} % below \
-         always-dearest; {} labels, {:.1} % explored",
+         always-most-expensive; {} labels, {:.1} % explored",
         summary.requests,
         summary.seconds,
         summary.satisfaction * 100.0,

@@ -21,7 +21,7 @@ pub(crate) struct ReplayArgs {
     /// The probability that the score of an answer is seen, from 0 to 1.
     #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = share)]
     feedback_rate: f64,
-    /// certified, slarouter, random, cheapest, dearest or fixed:<model>.
+    /// certified, slarouter, random, cheapest, most-expensive or fixed:<model>.
     #[arg(long, value_name = "NAME", default_value = "certified", value_parser = PolicySpec::parse)]
     policy: PolicySpec,
     /// Runs, with seeds 0, 1, …

@@ -103,7 +103,7 @@ impl PriceTable {
         Self { entries: later, known: true }
     }
 
-    /// What takes the place of unknown prices: at any time, of each kind the dearest of `known`. Nothing of a model that nobody has
+    /// What takes the place of unknown prices: at any time, of each kind the most expensive of `known`. Nothing of a model that nobody has
     /// priced looks cheap, neither to a decision nor to a budget.
     #[must_use]
     pub fn unknown(known: &[Self]) -> Self {
@@ -111,8 +111,9 @@ impl PriceTable {
         dates.push(Timestamp(0));
         dates.sort_unstable();
         dates.dedup();
-        let dearest = |at: Timestamp| known.iter().map(|table| table.at(at)).fold(Prices::default(), Prices::or_dearer);
-        Self { entries: dates.into_iter().map(|at| (at, dearest(at))).collect(), known: false }
+        let most_expensive =
+            |at: Timestamp| known.iter().map(|table| table.at(at)).fold(Prices::default(), Prices::or_dearer);
+        Self { entries: dates.into_iter().map(|at| (at, most_expensive(at))).collect(), known: false }
     }
 
     /// The prices in force.
@@ -128,7 +129,7 @@ impl PriceTable {
         self.entries.iter().map(|(from, _)| *from).find(|from| *from > after)
     }
 
-    /// Whether the operator knows them; else they are as dear as the dearest that are.
+    /// Whether the operator knows them; else they are as dear as the most expensive that are.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.known
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_price_is_the_dearest_known_at_any_time() {
+    fn an_unknown_price_is_the_most_expensive_known_at_any_time() {
         let of = |input: f64, output: f64| Prices { input, output, ..Prices::default() };
         let falls = PriceTable::new(of(5.0, 1.0), vec![(Timestamp(100), of(0.5, 1.0))]);
         let flat = PriceTable::new(of(1.0, 2.0), Vec::new());

@@ -136,7 +136,7 @@ slarouter.toml:13:9: must be strictly between 0 and 1, not 1
 slarouter.toml:14:9: a route's name has lower-case letters, digits, - and _ only
 slarouter.toml:16:24: the satisfaction target must lie between 0 and 1, not 1.5
 slarouter.toml:16:41: must be strictly between 0 and 1, not 95
-slarouter.toml:17:10: unknown policy: use certified, slarouter, random, cheapest, dearest or fixed:<model>"#;
+slarouter.toml:17:10: unknown policy: use certified, slarouter, random, cheapest, most-expensive or fixed:<model>"#;
     assert_eq!(refusal(text), expected);
 }
 
@@ -369,7 +369,7 @@ fn variables_stand_in_all_strings() {
 }
 
 #[test]
-fn the_only_route_is_the_default_and_the_dearest_model_the_fallback() {
+fn the_only_route_is_the_default_and_the_most_expensive_model_the_fallback() {
     let cheap = "[[models]]\nname = \"c\"\nbase_url = \"https://h/v1/\"\nprice = { input = 0, output = 0 }";
     let text = minimal("", cheap, "").replace("routes.default", "routes.chat").replace("[\"m\"]", "[\"c\", \"m\"]");
     let config = Config::parse(&text, &none).unwrap();
@@ -473,8 +473,8 @@ fn prices_that_are_none_are_refused_where_they_stand() {
         + "[[models]]\nname = \"n\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n";
     let trusted = certified(&two, "default").fallback;
     assert_eq!(trusted.as_deref(), Some("n"), "no model is trusted for a price that nobody knows");
-    let found = refusal(&two.replace("satisfaction = 0.9 }", "satisfaction = 0.9 }\npolicy = \"dearest\""));
-    assert!(found.contains("policy dearest compares prices, and nobody knows that of \"m\""), "{found}");
+    let found = refusal(&two.replace("satisfaction = 0.9 }", "satisfaction = 0.9 }\npolicy = \"most-expensive\""));
+    assert!(found.contains("policy most-expensive compares prices, and nobody knows that of \"m\""), "{found}");
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub struct Account {
     pub satisfied: f64,
     /// USD charged.
     pub cost: f64,
-    /// USD that the dearest candidate of every request was predicted to cost: what always choosing it would come to.
-    pub dearest_cost: f64,
+    /// USD that the most expensive candidate of every request was predicted to cost: what always choosing it would come to.
+    pub most_expensive_cost: f64,
     /// The same per model that answered; `requests` counts decisions for it.
     pub models: BTreeMap<Arc<str>, ModelAccount>,
 }
@@ -52,7 +52,7 @@ impl Account {
     pub(crate) fn decided(&mut self, decision: &Decision) {
         self.requests += 1;
         self.explored += u64::from(decision.reason == Reason::Explore);
-        self.dearest_cost += decision.most_expensive_cost().unwrap_or_default();
+        self.most_expensive_cost += decision.most_expensive_cost().unwrap_or_default();
         self.model(&decision.choice().model).requests += 1;
     }
 

@@ -30,7 +30,7 @@ pub enum SpecError {
         value: f64,
     },
     /// A policy name that means nothing.
-    #[error("unknown policy {0:?}: use certified, slarouter, random, cheapest, dearest or fixed:<model>")]
+    #[error("unknown policy {0:?}: use certified, slarouter, random, cheapest, most-expensive or fixed:<model>")]
     Policy(String),
     /// `fixed:<model>` names a model that is not in the zoo.
     #[error("policy fixed:{0}: there is no such model in the zoo")]

@@ -145,11 +145,11 @@ impl Zoo {
 
     /// Place of the model with the lowest (or highest) blended list price; the first of equals.
     #[must_use]
-    pub fn by_price(&self, dearest: bool) -> usize {
+    pub fn by_price(&self, most_expensive: bool) -> usize {
         let mut best = 0;
         for (i, model) in self.0.iter().enumerate() {
             let (price, held) = (model.price.blended(), self.0[best].price.blended());
-            if if dearest { price > held } else { price < held } {
+            if if most_expensive { price > held } else { price < held } {
                 best = i;
             }
         }

@@ -79,7 +79,7 @@ fn complaints_cost_less_with_audits() {
     let audited = runs("complaints, audits", &stream(happy, unhappy, 0.02));
     let alone = runs("audits alone", &stream(0.0, 0.0, 0.02));
 
-    // Believed, they look like a route far below α: safe, at the price of the dearest model, and the certificate is of those who rate.
+    // Believed, they look like a route far below α: safe, at the price of the most expensive model, and the certificate is of those who rate.
     assert_eq!(count(&believed, |run| run.realised >= ALPHA), RUNS as usize);
     assert!(mean(&believed, |run| run.cost) > 0.9);
     assert_eq!(count(&believed, |run| run.missed), RUNS as usize, "the bias is too small to test anything");

@@ -40,7 +40,7 @@ fn a_saving_lowers_one_cost_and_can_turn_the_choice() {
 
 #[test]
 fn what_is_logged_of_a_decision_makes_it_again() {
-    let policies = ["certified", "slarouter", "random", "cheapest", "dearest", "fixed:m1"];
+    let policies = ["certified", "slarouter", "random", "cheapest", "most-expensive", "fixed:m1"];
     for policy in policies {
         let learner = learner(models(&[1.0, 2.0, 4.0]), 0.8, PolicySpec::parse(policy).unwrap(), 0);
         for (excluded, saving) in

@@ -134,7 +134,7 @@ fn a_price_counts_from_the_next_decision() {
         let ratio = |t: usize| run.predicted[t][3] / run.predicted[t][2];
         assert!((ratio(HALF - 1) - 10.0 / 2.0).abs() < 1e-9 && (ratio(HALF) - 0.2 / 2.0).abs() < 1e-9);
     }
-    keeps("the dearest model becomes cheap", &phases, &runs);
+    keeps("the most expensive model becomes cheap", &phases, &runs);
     let (before, after) = (runs.share(3, HALF - 2_000..HALF), runs.share(3, HALF..HALF + 500));
     assert!(before.1 < 0.2 && after.0 > 0.4, "{before:?}, {after:?}");
 }

@@ -223,7 +223,7 @@ fn prices_beyond_reason_are_refused_and_the_highest_do_not_overflow() {
 
 #[test]
 fn a_zoo_of_one_model_has_no_choice() {
-    for name in ["slarouter", "random", "cheapest", "dearest", "fixed:m0"] {
+    for name in ["slarouter", "random", "cheapest", "most-expensive", "fixed:m0"] {
         let policy = PolicySpec::parse(name).unwrap();
         assert_eq!(policy.to_string(), name);
         let mut learner = route::learner(route::models(&[3.0]), 1.0, policy, 1);

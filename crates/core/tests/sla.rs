@@ -75,7 +75,7 @@ fn a_head_takes_one_step_down_the_gradient() {
     assert!((LogisticHead::new(2, 0.9).predict(&x) - 0.9).abs() < 1e-15);
 }
 
-/// V ĉ + Q (α − ŝ) with ĉ = (1/4, 1) of the dearest and ŝ = (0.6, 0.9) at α = 0.8:
+/// V ĉ + Q (α − ŝ) with ĉ = (1/4, 1) of the most expensive and ŝ = (0.6, 0.9) at α = 0.8:
 /// Q = 2 gives 0.25 + 0.4 = 0.65 against 1 − 0.2 = 0.8, Q = 4 gives 1.05 against 0.6; they meet at Q = 2.5.
 #[test]
 fn drift_plus_penalty_weighs_cost_against_the_queue() {
@@ -99,7 +99,7 @@ fn drift_plus_penalty_weighs_cost_against_the_queue() {
 }
 
 #[test]
-fn costs_are_scaled_by_the_dearest_seen_so_far() {
+fn costs_are_scaled_by_the_most_expensive_seen_so_far() {
     let mut learner = route::learner(models(&[1.0, 4.0]), 0.8, slarouter(SlaRouterParams::default()), 0);
     let mut score = |input_tokens: f64| {
         let context = Context { features: &[], input_tokens, excluded: &[] };
@@ -122,13 +122,13 @@ struct Stream {
     satisfied: f64,
     /// Sum of (s − α)² over all answers.
     spread: f64,
-    dearest_cost: f64,
+    most_expensive_cost: f64,
 }
 
 /// `length` requests of four kinds; every answer is rated with probability [`LABELLED`], whatever it was like.
 fn stream(policy: PolicySpec, alpha: f64, length: u64, seed: u64) -> Stream {
     let learner = route::learner(models(&PRICES), alpha, policy, 8);
-    let mut stream = Stream { learner, satisfied: 0.0, spread: 0.0, dearest_cost: 0.0 };
+    let mut stream = Stream { learner, satisfied: 0.0, spread: 0.0, most_expensive_cost: 0.0 };
     for t in 0..length {
         let mut world = decision_rng(!seed, DecisionId(t.into()));
         let kind = (world.next_u64() % 4) as usize;
@@ -151,7 +151,7 @@ fn stream(policy: PolicySpec, alpha: f64, length: u64, seed: u64) -> Stream {
             cost: cost(decision.chosen),
             pinned: false,
         };
-        stream.dearest_cost += cost(3);
+        stream.most_expensive_cost += cost(3);
         learner.finished(&outcome).unwrap();
         let s = f64::from(u8::from(uniform(&mut world) < SKILL[decision.chosen][kind]));
         stream.satisfied += s;
@@ -197,9 +197,9 @@ fn satisfaction_approaches_the_target_on_a_stationary_stream() {
         let queue = stream.learner.router().policy().queue().unwrap();
         let (labels, realised) = (account.labels as f64, stream.satisfied / total);
         println!(
-            "α {alpha}: realised {realised:.4}, labelled {:.4}, Q {queue:.2}, labels {labels}, cost {:.3} of the dearest",
+            "α {alpha}: realised {realised:.4}, labelled {:.4}, Q {queue:.2}, labels {labels}, cost {:.3} of the most expensive",
             account.satisfied / labels,
-            account.cost / stream.dearest_cost
+            account.cost / stream.most_expensive_cost
         );
 
         assert!(account.satisfied / labels >= alpha - queue / labels - 1e-9);
@@ -215,9 +215,9 @@ fn satisfaction_approaches_the_target_on_a_stationary_stream() {
         assert!(floor > alpha - 0.075, "the bound says something: {floor}");
         assert!(realised >= floor, "{realised} below {floor}");
 
-        // It does not simply buy the dearest, which satisfies 94 %.
+        // It does not simply buy the most expensive, which satisfies 94 %.
         assert!(realised <= alpha + 0.05, "{realised}");
-        assert!(account.cost < 0.6 * stream.dearest_cost, "{} of {}", account.cost, stream.dearest_cost);
+        assert!(account.cost < 0.6 * stream.most_expensive_cost, "{} of {}", account.cost, stream.most_expensive_cost);
     }
 }
 
@@ -232,8 +232,8 @@ fn certified_keeps_the_target_at_a_fraction_of_the_cost() {
         let account = stream.learner.account();
         let certificate = stream.learner.router().certificate().unwrap();
         let realised = stream.satisfied / T as f64;
-        let share = account.cost / stream.dearest_cost;
-        println!("α {alpha}: realised {realised:.4}, {certificate:?}, cost {share:.3} of the dearest");
+        let share = account.cost / stream.most_expensive_cost;
+        println!("α {alpha}: realised {realised:.4}, {certificate:?}, cost {share:.3} of the most expensive");
         assert!(certificate.lower <= realised && realised <= certificate.upper);
         assert!(certificate.lower >= alpha - 0.06, "{}", certificate.lower);
         assert!(realised >= alpha && realised <= alpha + 0.03, "{realised}");
@@ -248,8 +248,8 @@ fn certified_keeps_the_target_at_a_fraction_of_the_cost() {
 fn certified_serves_the_best_model_when_the_target_is_out_of_reach() {
     let stream = stream(PolicySpec::parse("certified").unwrap(), 0.99, 4_000, 4);
     assert_eq!(stream.learner.router().policy().is_feasible(), Some(false));
-    let dearest = stream.learner.account().models["m3"].requests;
-    assert!(dearest > 3_400, "{dearest} of 4,000 on the best model");
+    let most_expensive = stream.learner.account().models["m3"].requests;
+    assert!(most_expensive > 3_400, "{most_expensive} of 4,000 on the best model");
 }
 
 /// With nothing known the fallback serves, and says that it is one; nothing is decided on a single label.

@@ -128,7 +128,7 @@ fn the_state_of_version_1_says_what_it_said() {
     let account = learner.account();
     assert_eq!((account.requests, account.explored, account.finished), (60, 20, 60));
     assert_eq!((account.labels, account.satisfied), (11, 7.0));
-    assert_eq!((account.cost, account.dearest_cost), (0.030000000000000023, 0.2833463506379241));
+    assert_eq!((account.cost, account.most_expensive_cost), (0.030000000000000023, 0.2833463506379241));
     assert_eq!((account.models["small"].labels, learner.ledger().len()), (5, 21));
     assert_eq!(learner.router().policy().queue(), Some(1.5));
     assert_eq!(audit(&mut learner, 59, Some(0.0)), Receipt::Duplicate, "what the auditor said is known");

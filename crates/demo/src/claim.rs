@@ -22,7 +22,7 @@ const LATE: u64 = 500;
 
 struct Run {
     satisfaction: f64,
-    /// Cost of the late requests, as a share of always-dearest.
+    /// Cost of the late requests, as a share of always-most-expensive.
     late_cost: f64,
     certificate: Certificate,
 }
@@ -47,7 +47,7 @@ fn run(options: &DemoOptions) -> Run {
     let spec = config.routes["default"].spec.clone();
     let mut learner = Learner::new(spec, encoder.dim(), encoder.version()).unwrap();
     let mut thumbs = BTreeMap::new();
-    let (mut satisfied, mut late_cost, mut late_dearest, mut next) = (0, 0.0, 0.0, 0);
+    let (mut satisfied, mut late_cost, mut late_most_expensive, mut next) = (0, 0.0, 0.0, 0);
     for step in 0.. {
         let end = (step + 1) * STEP_MS;
         let mut answered = Vec::new();
@@ -66,7 +66,7 @@ fn run(options: &DemoOptions) -> Run {
             satisfied += u64::from(answered.satisfies);
             if n >= REQUESTS - LATE {
                 late_cost += cost;
-                late_dearest += decision.candidates.iter().map(|candidate| candidate.cost).fold(0.0, f64::max);
+                late_most_expensive += decision.candidates.iter().map(|candidate| candidate.cost).fold(0.0, f64::max);
             }
             if let Some(delay) = world.rates(n, options.feedback_rate, LONGEST_MS) {
                 thumbs.insert((sent_at(n, options.rate) + delay, n), answered);
@@ -82,7 +82,7 @@ fn run(options: &DemoOptions) -> Run {
     }
     Run {
         satisfaction: satisfied as f64 / REQUESTS as f64,
-        late_cost: late_cost / late_dearest,
+        late_cost: late_cost / late_most_expensive,
         certificate: learner.router().certificate().unwrap(),
     }
 }
@@ -161,5 +161,5 @@ fn the_cost_falls_while_satisfaction_holds() {
     // The standard error is 0.003: a policy that keeps 0.891 on average passes with probability 0.001.
     assert!(error < 0.004 && satisfaction >= 0.9, "satisfaction {satisfaction:.4} ± {error:.4}");
     // Four standard errors below a half: one that saves no more than that passes with probability below 0.0001.
-    assert!(cost + 4.0 * cost_error <= 0.5, "late cost {cost:.4} ± {cost_error:.4} of always-dearest");
+    assert!(cost + 4.0 * cost_error <= 0.5, "late cost {cost:.4} ± {cost_error:.4} of always-most-expensive");
 }

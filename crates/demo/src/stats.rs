@@ -18,7 +18,7 @@ pub(crate) struct Seen {
     pub(crate) explored: bool,
     pub(crate) satisfies: bool,
     pub(crate) cost: f64,
-    pub(crate) dearest_cost: f64,
+    pub(crate) most_expensive_cost: f64,
 }
 
 pub(crate) struct Stats {
@@ -31,10 +31,10 @@ pub(crate) struct Stats {
     satisfied: u64,
     explored: u64,
     cost: f64,
-    dearest_cost: f64,
+    most_expensive_cost: f64,
     counts: BTreeMap<String, u64>,
     window: VecDeque<Seen>,
-    /// Satisfaction and cost against always-dearest of the window, over time.
+    /// Satisfaction and cost against always-most-expensive of the window, over time.
     pub(crate) curve: Vec<(f64, f64)>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Stats {
 pub(crate) struct Figures {
     pub(crate) satisfaction: f64,
     pub(crate) cost: f64,
-    pub(crate) dearest_cost: f64,
+    pub(crate) most_expensive_cost: f64,
     pub(crate) explored: f64,
     pub(crate) share: BTreeMap<String, f64>,
 }
@@ -71,9 +71,9 @@ pub struct Summary {
     pub alpha: f64,
     /// USD.
     pub cost: f64,
-    /// USD that the dearest model would have cost for the same requests.
-    pub dearest_cost: f64,
-    /// 1 − cost / dearest_cost.
+    /// USD that the most expensive model would have cost for the same requests.
+    pub most_expensive_cost: f64,
+    /// 1 − cost / most_expensive_cost.
     pub saving: f64,
     /// The same over the last 500 requests.
     pub saving_now: f64,
@@ -96,7 +96,7 @@ impl Stats {
             satisfied: 0,
             explored: 0,
             cost: 0.0,
-            dearest_cost: 0.0,
+            most_expensive_cost: 0.0,
             counts: BTreeMap::new(),
             window: VecDeque::new(),
             curve: Vec::new(),
@@ -108,7 +108,7 @@ impl Stats {
         self.satisfied += u64::from(seen.satisfies);
         self.explored += u64::from(seen.explored);
         self.cost += seen.cost;
-        self.dearest_cost += seen.dearest_cost;
+        self.most_expensive_cost += seen.most_expensive_cost;
         *self.counts.entry(seen.model.clone()).or_default() += 1;
         self.window.push_back(seen);
         if self.window.len() > WINDOW {
@@ -116,7 +116,7 @@ impl Stats {
         }
         if self.requests.is_multiple_of(POINT) {
             let now = self.now();
-            self.curve.push((now.satisfaction, now.cost / now.dearest_cost));
+            self.curve.push((now.satisfaction, now.cost / now.most_expensive_cost));
         }
     }
 
@@ -139,7 +139,7 @@ impl Stats {
         Figures {
             satisfaction: mean(&|seen| flag(seen.satisfies)),
             cost: mean(&|seen| seen.cost),
-            dearest_cost: mean(&|seen| seen.dearest_cost),
+            most_expensive_cost: mean(&|seen| seen.most_expensive_cost),
             explored: mean(&|seen| flag(seen.explored)),
             share: self.models.iter().map(share).collect(),
         }
@@ -152,7 +152,7 @@ impl Stats {
         Figures {
             satisfaction: self.satisfied as f64 / n,
             cost: self.cost / n,
-            dearest_cost: self.dearest_cost / n,
+            most_expensive_cost: self.most_expensive_cost / n,
             explored: self.explored as f64 / n,
             share: self.models.iter().map(|name| (name.clone(), count(name))).collect(),
         }
@@ -172,7 +172,7 @@ impl Stats {
             certificate: route.and_then(|route| route.certificate),
             alpha,
             cost: told_usd(self.cost),
-            dearest_cost: told_usd(self.dearest_cost),
+            most_expensive_cost: told_usd(self.most_expensive_cost),
             saving: total.saving(),
             saving_now: now.saving(),
             explored: total.explored,
@@ -184,6 +184,6 @@ impl Stats {
 
 impl Figures {
     pub(crate) fn saving(&self) -> f64 {
-        if self.dearest_cost > 0.0 { 1.0 - self.cost / self.dearest_cost } else { 0.0 }
+        if self.most_expensive_cost > 0.0 { 1.0 - self.cost / self.most_expensive_cost } else { 0.0 }
     }
 }

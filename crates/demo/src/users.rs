@@ -165,10 +165,10 @@ async fn ask(client: &reqwest::Client, base: &str, world: &World, n: u64) -> any
     let (id, content, usage) = if n % 2 == 1 { read_stream(&text)? } else { read_plain(&text)? };
     let cost = usage["cost"].as_f64().context("no usage.cost")?;
     let input = usage["prompt_tokens"].as_f64().context("no usage")?;
-    let dearest = world.models().len() - 1;
-    let tokens = f64::from(world.answer(n, dearest).output_tokens);
-    let dearest_cost = world.models()[dearest].price.cost(input, tokens);
-    Ok((id, Seen { model, explored, satisfies: content.contains("good"), cost, dearest_cost }))
+    let most_expensive = world.models().len() - 1;
+    let tokens = f64::from(world.answer(n, most_expensive).output_tokens);
+    let most_expensive_cost = world.models()[most_expensive].price.cost(input, tokens);
+    Ok((id, Seen { model, explored, satisfies: content.contains("good"), cost, most_expensive_cost }))
 }
 
 fn read_plain(text: &str) -> anyhow::Result<(String, String, Value)> {

@@ -92,12 +92,12 @@ fn frame(alpha: f64, address: &str, labels: u64, certificate: Option<Certificate
         format!("  70–100 %   {}", curve(&|point| point.0, 0.7, 1.0).green()),
         String::new(),
         format!(
-            "cost         ${:.2} per 1,000 requests   always-dearest ${:.2}   saving {}",
+            "cost         ${:.2} per 1,000 requests   always-most-expensive ${:.2}   saving {}",
             now.cost * 1e3,
-            now.dearest_cost * 1e3,
+            now.most_expensive_cost * 1e3,
             format!("{:.0} %", now.saving() * 100.0).green().bold()
         ),
-        format!("  of dearest {}", curve(&|point| point.1, 0.0, 1.0).yellow()),
+        format!("  of most expensive {}", curve(&|point| point.1, 0.0, 1.0).yellow()),
         String::new(),
     ];
     for name in &stats.models {
@@ -166,7 +166,13 @@ mod tests {
         let mut stats = Stats::new(names.iter().map(|&name| name.to_owned()).collect());
         for n in 0..20_000 {
             let model = names[if n % 4 == 0 { 3 } else { 0 }].to_owned();
-            stats.add(Seen { model, explored: n % 50 == 0, satisfies: n % 10 != 0, cost: 0.004, dearest_cost: 0.016 });
+            stats.add(Seen {
+                model,
+                explored: n % 50 == 0,
+                satisfies: n % 10 != 0,
+                cost: 0.004,
+                most_expensive_cost: 0.016,
+            });
         }
         stats.lasted(250_000);
         let certificate = Certificate { requests: 20_000, labels: 2_000, estimate: 0.9, lower: 0.881, upper: 0.923 };

@@ -139,7 +139,7 @@ fn runs_are_those_of_replay() {
 fn alpha_lies_between_the_cheapest_and_the_best() {
     let folder = tempfile::tempdir().unwrap();
     write_data(folder.path(), "a", 300, EASY_HARD);
-    let comparison = run(&plan(folder.path(), &["cheapest", "dearest", "best-single"]));
+    let comparison = run(&plan(folder.path(), &["cheapest", "most-expensive", "best-single"]));
     let cell = only(&comparison);
     let [low, high, best] = [0, 1, 2].map(|place| cell.standings[place].figures.satisfaction);
     close(cell.alpha, low + 0.8 * (high - low));
@@ -149,8 +149,8 @@ fn alpha_lies_between_the_cheapest_and_the_best() {
     assert!(cell.starved, "150 expected labels");
 }
 
-/// The stream has a perfect cue, so that a learner can stay near the cheapest mixture and well below the dearest model. Bounds with
-/// room: the figures are deterministic, and a rule that does not learn lands on the cheapest (shortfall 0.2) or the dearest (cost 2.3).
+/// The stream has a perfect cue, so that a learner can stay near the cheapest mixture and well below the most expensive model. Bounds with
+/// room: the figures are deterministic, and a rule that does not learn lands on the cheapest (shortfall 0.2) or the most expensive (cost 2.3).
 #[test]
 fn every_learner_learns() {
     let folder = tempfile::tempdir().unwrap();
@@ -238,7 +238,7 @@ fn names() {
 fn thinning_is_the_same_for_all_and_keeps_the_order() {
     let folder = tempfile::tempdir().unwrap();
     write_data(folder.path(), "a", 400, EASY_HARD);
-    let cut = Plan { most_rows: 100, ..plan(folder.path(), &["dearest"]) };
+    let cut = Plan { most_rows: 100, ..plan(folder.path(), &["most-expensive"]) };
     let comparison = run(&cut);
     let cell = only(&comparison);
     assert_eq!(cell.rows, 100);

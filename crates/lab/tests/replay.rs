@@ -68,7 +68,7 @@ fn golden() {
 #[test]
 fn fixed_policies_get_what_their_model_gets() {
     let data = data(score);
-    for (policy, model) in [("cheapest", 0), ("dearest", 2), ("fixed:middle", 1)] {
+    for (policy, model) in [("cheapest", 0), ("most-expensive", 2), ("fixed:middle", 1)] {
         let run = replay(&data, policy, 0.2).run_seed(0).unwrap();
         let (satisfaction, cost) = data.means(model);
         close(run.satisfaction, satisfaction);

@@ -22,7 +22,7 @@ pub(super) fn policy(
         None => PolicySpec::Certified(CertifiedParams::default()),
         Some(name) => {
             let parsed = PolicySpec::parse(&text(name, env, problems)?);
-            let unknown = "unknown policy: use certified, slarouter, random, cheapest, dearest or fixed:<model>";
+            let unknown = "unknown policy: use certified, slarouter, random, cheapest, most-expensive or fixed:<model>";
             parsed.map_err(|_| problems.add(Some(name.span()), unknown)).ok()?
         }
     };
@@ -71,8 +71,9 @@ fn certified_window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> 
 }
 
 /// The model with the highest list price, of those whose price is known, if any is.
-pub(super) fn dearest<'a>(zoo: &'a Zoo, unpriced: &[Arc<str>]) -> &'a str {
+pub(super) fn most_expensive<'a>(zoo: &'a Zoo, unpriced: &[Arc<str>]) -> &'a str {
     let known = zoo.models().iter().filter(|model| !unpriced.contains(&model.name));
-    let dearest = known.reduce(|held, next| if next.price.blended() > held.price.blended() { next } else { held });
-    &dearest.unwrap_or(&zoo.models()[0]).name
+    let most_expensive =
+        known.reduce(|held, next| if next.price.blended() > held.price.blended() { next } else { held });
+    &most_expensive.unwrap_or(&zoo.models()[0]).name
 }

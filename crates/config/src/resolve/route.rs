@@ -9,7 +9,7 @@ use slarouter_core::{Alpha, ModelSpec, PolicySpec, RouteSpec, SpecError, Zoo};
 use toml::Spanned;
 
 use super::feedback::Terms;
-use super::policy::{certified, dearest, policy};
+use super::policy::{certified, most_expensive, policy};
 use crate::problems::Problems;
 use crate::raw::{self, Text};
 use crate::settings::Route;
@@ -143,7 +143,7 @@ fn spec(
     let zoo = Zoo::new(models)?;
     if let PolicySpec::Certified(held) = &mut policy {
         // Named even where the file leaves it out, so that the log says which model served.
-        params.fallback.get_or_insert_with(|| dearest(&zoo, common.unpriced).to_string());
+        params.fallback.get_or_insert_with(|| most_expensive(&zoo, common.unpriced).to_string());
         *held = params;
     }
     let Terms { window_ms: feedback_window_ms, audit_rate, rater_limit, rater_share, failures_count } = common.terms;
@@ -205,11 +205,12 @@ fn check_policy(place: &Text, policy: &PolicySpec, listed: &Listed, common: &Com
             let what = format!("policy {:?}: there is no such model in the route", place.get_ref());
             problems.absent(Some(place.span()), what);
         }
-        PolicySpec::Dearest => {
+        PolicySpec::MostExpensive => {
             if let Some(unknown) = listed.specs.iter().find(|spec| common.unpriced.contains(&spec.name)) {
                 let name = &unknown.name;
-                let what =
-                    format!("policy dearest compares prices, and nobody knows that of {name:?}: use fixed:<model>");
+                let what = format!(
+                    "policy most-expensive compares prices, and nobody knows that of {name:?}: use fixed:<model>"
+                );
                 problems.add(Some(place.span()), what);
             }
         }

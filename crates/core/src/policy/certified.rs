@@ -188,9 +188,9 @@ impl Certified {
 
     /// The fallback serves, the others are tried.
     fn start_safely(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
-        let dearest = candidates.iter().map(|c| c.cost).fold(0.0, f64::max);
+        let most_expensive = candidates.iter().map(|c| c.cost).fold(0.0, f64::max);
         for candidate in candidates.iter_mut() {
-            candidate.score = candidate.cost - dearest * candidate.satisfaction;
+            candidate.score = candidate.cost - most_expensive * candidate.satisfaction;
         }
         let best = if view.allowed.contains(&self.fallback) { self.fallback } else { least_score(view, candidates) };
         let others = view.allowed.len() - 1;

@@ -17,7 +17,7 @@ impl Fixed {
     pub(crate) fn new(spec: &PolicySpec, zoo: &Zoo) -> Self {
         let model = match spec {
             PolicySpec::Cheapest => Some(zoo.by_price(false)),
-            PolicySpec::Dearest => Some(zoo.by_price(true)),
+            PolicySpec::MostExpensive => Some(zoo.by_price(true)),
             PolicySpec::Fixed(name) => zoo.position(name),
             PolicySpec::Random | PolicySpec::SlaRouter(_) | PolicySpec::Certified(_) => None,
         };
@@ -27,7 +27,7 @@ impl Fixed {
 
 impl Policy for Fixed {
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
-        // The order of fallback: the model itself, then the dearest of the others.
+        // The order of fallback: the model itself, then the most expensive of the others.
         for (i, candidate) in candidates.iter_mut().enumerate() {
             candidate.satisfaction = 0.5;
             candidate.score = if Some(i) == self.model { f64::MIN } else { -candidate.cost };

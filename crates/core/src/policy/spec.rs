@@ -18,7 +18,7 @@ pub enum PolicySpec {
     /// Always the model with the lowest list price.
     Cheapest,
     /// Always the model with the highest list price.
-    Dearest,
+    MostExpensive,
     /// Always the model named.
     Fixed(String),
     /// The default: keeps α with a certificate.
@@ -26,7 +26,7 @@ pub enum PolicySpec {
 }
 
 impl PolicySpec {
-    /// Reads `certified`, `slarouter`, `random`, `cheapest`, `dearest` or `fixed:<model>`; parameters are the paper's.
+    /// Reads `certified`, `slarouter`, `random`, `cheapest`, `most-expensive` or `fixed:<model>`; parameters are the paper's.
     ///
     /// # Errors
     /// [`SpecError::Policy`] for anything else.
@@ -36,7 +36,7 @@ impl PolicySpec {
             "slarouter" => Ok(Self::SlaRouter(SlaRouterParams::default())),
             "random" => Ok(Self::Random),
             "cheapest" => Ok(Self::Cheapest),
-            "dearest" => Ok(Self::Dearest),
+            "most-expensive" => Ok(Self::MostExpensive),
             _ => match text.strip_prefix("fixed:") {
                 Some(model) if !model.is_empty() => Ok(Self::Fixed(model.to_owned())),
                 _ => Err(SpecError::Policy(text.to_owned())),
@@ -61,7 +61,7 @@ impl fmt::Display for PolicySpec {
             Self::SlaRouter(_) => f.write_str("slarouter"),
             Self::Random => f.write_str("random"),
             Self::Cheapest => f.write_str("cheapest"),
-            Self::Dearest => f.write_str("dearest"),
+            Self::MostExpensive => f.write_str("most-expensive"),
             Self::Fixed(model) => write!(f, "fixed:{model}"),
         }
     }

@@ -61,7 +61,7 @@ pub(crate) fn any_policy() -> impl Strategy<Value = PolicySpec> {
     let params = (0.0..4.0, 0.0..3.0, 0.001..1.0, 0.0..20.0).prop_map(|(v, c, learning_rate, initial_queue)| {
         PolicySpec::SlaRouter(SlaRouterParams { v, c, learning_rate, initial_queue })
     });
-    let fixed = ["random", "cheapest", "dearest", "fixed:m0"].map(|name| PolicySpec::parse(name).unwrap());
+    let fixed = ["random", "cheapest", "most-expensive", "fixed:m0"].map(|name| PolicySpec::parse(name).unwrap());
     let windows = prop_oneof![Just(Window::Run), Just(Window::Requests(20)), Just(Window::Period(7))];
     let certified =
         (0.5..0.99, prop_oneof![Just(0.0), 0.0..1.0], windows).prop_map(|(assurance, exploration, window)| {

@@ -44,7 +44,7 @@ pub(crate) struct Run {
     pub(crate) learner: Learner,
     /// Mean true satisfaction.
     pub(crate) realised: f64,
-    /// Cost as a share of the dearest model's.
+    /// Cost as a share of the most expensive model's.
     pub(crate) cost: f64,
     /// Requests by model, of the second half.
     pub(crate) mix: [u64; 4],
@@ -65,7 +65,7 @@ impl Run {
 impl Stream {
     pub(crate) fn run(&self, seed: u64) -> Run {
         let mut learner = Learner::new(self.spec.clone(), 8, 1).unwrap();
-        let (mut satisfied, mut spent, mut dearest) = (0.0, 0.0, 0.0);
+        let (mut satisfied, mut spent, mut most_expensive) = (0.0, 0.0, 0.0);
         let (mut mix, mut audits, mut ratings, mut order) = ([0; 4], 0, 0, 0);
         let (mut missed, mut look) = (false, 100);
         for t in 0..self.requests {
@@ -87,7 +87,7 @@ impl Stream {
             let outcome = Outcome { model, ok, input_tokens: None, output_tokens, cost: cost(chosen), pinned };
             learner.finished(&outcome).unwrap();
             let s = f64::from(u8::from(uniform(&mut world) < SKILL[chosen][kind]));
-            (satisfied, spent, dearest) = (satisfied + s, spent + cost(chosen), dearest + cost(3));
+            (satisfied, spent, most_expensive) = (satisfied + s, spent + cost(chosen), most_expensive + cost(3));
             mix[chosen] += u64::from(2 * t >= self.requests);
             let rates = uniform(&mut world) < if s == 1.0 { self.happy } else { self.unhappy };
             let mut words = Vec::new();
@@ -126,7 +126,7 @@ impl Stream {
             }
         }
         let certificate = learner.router().certificate().unwrap();
-        let (realised, cost) = (satisfied / self.requests as f64, spent / dearest);
+        let (realised, cost) = (satisfied / self.requests as f64, spent / most_expensive);
         Run { learner, realised, cost, mix, audits, ratings, certificate, missed }
     }
 }

@@ -126,7 +126,7 @@ fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
     let PolicySpec::Certified(params) = &spec.policy else {
         return Check::ok(name, format!("policy {}, which promises nothing of α = {alpha}", spec.policy));
     };
-    let fallback = params.fallback.as_deref().unwrap_or("the dearest model");
+    let fallback = params.fallback.as_deref().unwrap_or("the most expensive model");
     let labels = learner.map_or(0, |learner| learner.account().labels);
     let Some(learner) = learner.filter(|_| labels > 0) else {
         return Check::ok(name, format!("nothing learnt yet: {fallback} serves until there is feedback; α = {alpha}"));

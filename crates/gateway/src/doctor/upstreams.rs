@@ -145,7 +145,7 @@ fn judge(name: String, base_url: &str, wanted: &str, has_key: bool, answer: &Lis
 /// Nothing to say of a price that is one.
 fn price(model: &Model) -> Option<Check> {
     if !model.prices.is_known() {
-        let found = "unknown: it is taken to be as dear as the dearest, and answers carry no cost";
+        let found = "unknown: it is taken to be as dear as the most expensive, and answers carry no cost";
         return Some(Check::warn(format!("price {}", model.name), found, "set models.price once it is known"));
     }
     let price = model.prices.at(Clock::default().now()).list();

@@ -23,7 +23,7 @@ pub(crate) fn tell(app: &App) {
     for model in &app.config.models {
         app.metrics.price_known(&model.name, model.prices.is_known());
         if !model.prices.is_known() {
-            tracing::warn!(model = %model.name, "its price is unknown: it is taken to be as dear as the dearest");
+            tracing::warn!(model = %model.name, "its price is unknown: it is taken to be as dear as the most expensive");
         }
     }
 }

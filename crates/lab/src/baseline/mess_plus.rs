@@ -18,7 +18,7 @@ const LEARNING_RATE: f64 = 0.1;
 /// Explores by asking all models, pays for all of them and learns from all their scores; otherwise drift-plus-penalty.
 ///
 /// ```text
-/// with probability p_t = min(1, c·t^(−1/4)):  ask every model, answer with the dearest, learn every head
+/// with probability p_t = min(1, c·t^(−1/4)):  ask every model, answer with the most expensive, learn every head
 /// otherwise:                                  m = argmin V·ĉ_m + Q·(α − ŝ_m(x))
 /// on a label s of the answer given:           Q ← max(0, Q + α − s)
 /// ```
@@ -29,7 +29,7 @@ const LEARNING_RATE: f64 = 0.1;
 /// heads. In place of its fine-tuned encoder it has the heads and features of `slarouter`, and the same V and c.
 pub(crate) struct MessPlus {
     alpha: f64,
-    dearest: usize,
+    most_expensive: usize,
     heads: Vec<LogisticHead>,
     queue: VirtualQueue,
     costs: Costs,
@@ -45,7 +45,7 @@ impl MessPlus {
         let models = zoo.models().len();
         Self {
             alpha: setting.alpha.get(),
-            dearest: zoo.by_price(true),
+            most_expensive: zoo.by_price(true),
             heads: vec![LogisticHead::new(setting.dim, 0.5); models],
             queue: VirtualQueue::default(),
             costs: Costs::new(zoo),
@@ -61,8 +61,8 @@ impl Contender for MessPlus {
         let t = (request.t + 1) as f64;
         self.costs.scaled(request.input_tokens, &mut self.predicted);
         if self.draws.uniform() < (C / t.sqrt().sqrt()).min(1.0) {
-            self.last = (self.dearest, true);
-            return Ok(Choice { model: self.dearest, explored: true, asked: Asked::All });
+            self.last = (self.most_expensive, true);
+            return Ok(Choice { model: self.most_expensive, explored: true, asked: Asked::All });
         }
         let value = |model: usize| {
             let satisfaction = self.heads[model].predict(request.features);

@@ -57,7 +57,7 @@ const STANDARD: [&str; 17] = [
     "carrot",
     "random",
     "cheapest",
-    "dearest",
+    "most-expensive",
     "best-single",
 ];
 

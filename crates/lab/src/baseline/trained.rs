@@ -26,12 +26,12 @@ pub(crate) trait Trained: Sized {
 /// Runs the choices of a trained router.
 ///
 /// While the first tenth of the run is labelled, every model is asked and charged, and the user gets the answer of the model with
-/// the best mean so far, at first the dearest.
+/// the best mean so far, at first the most expensive.
 pub(crate) struct Warmed<'a> {
     train: usize,
     choices: &'a [usize],
     sums: Vec<f64>,
-    dearest: usize,
+    most_expensive: usize,
 }
 
 /// Predicted satisfaction and cost, per request, per model: what a plug-in router decides from.
@@ -48,7 +48,7 @@ pub(crate) fn training_share(requests: usize) -> usize {
 
 impl<'a> Warmed<'a> {
     pub(crate) fn new(zoo: &Zoo, train: usize, choices: &'a [usize]) -> Self {
-        Self { train, choices, sums: vec![0.0; zoo.models().len()], dearest: zoo.by_price(true) }
+        Self { train, choices, sums: vec![0.0; zoo.models().len()], most_expensive: zoo.by_price(true) }
     }
 }
 
@@ -57,7 +57,7 @@ impl Contender for Warmed<'_> {
         if request.t >= self.train {
             return Ok(Choice { model: self.choices[request.t], explored: false, asked: Asked::One });
         }
-        let mut model = self.dearest;
+        let mut model = self.most_expensive;
         for (other, &sum) in self.sums.iter().enumerate() {
             if sum > self.sums[model] {
                 model = other;

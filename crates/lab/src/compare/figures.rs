@@ -43,8 +43,8 @@ pub struct CellReport {
     pub oracle_cost: f64,
     /// Its satisfaction.
     pub oracle_satisfaction: f64,
-    /// USD per request of always choosing the dearest model.
-    pub dearest_cost: f64,
+    /// USD per request of always choosing the most expensive model.
+    pub most_expensive_cost: f64,
     /// In the order of the plan.
     pub standings: Vec<Standing>,
 }
@@ -108,7 +108,7 @@ impl CellReport {
             full_information_cost: full_information,
             oracle_cost: references.oracle_cost,
             oracle_satisfaction: references.oracle_satisfaction,
-            dearest_cost: data.means(data.zoo.by_price(true)).1,
+            most_expensive_cost: data.means(data.zoo.by_price(true)).1,
             standings: Vec::new(),
         }
     }

@@ -84,7 +84,7 @@ fn write_verdict(out: &mut String, verdict: &Verdict) -> fmt::Result {
         writeln!(out, "| {figure} | {target} | {found} |")?;
     }
     let savings: Vec<_> = verdict.savings.iter().map(|(data, s)| format!("{data} {}", share(*s))).collect();
-    writeln!(out, "| largest saving against always-dearest where α is kept | stated | {} |", savings.join(", "))
+    writeln!(out, "| largest saving against always-most-expensive where α is kept | stated | {} |", savings.join(", "))
 }
 
 fn ratio(ratio: &Ratio) -> String {
@@ -118,7 +118,7 @@ fn write_cell(out: &mut String, cell: &CellReport) -> fmt::Result {
     writeln!(
         out,
         "\n### {}, f = {}, φ = {}\n\n{} requests, {} models, α = {:.4}. USD per 1,000 requests: mixture {:.4}, full information {}, oracle \
-         {:.4} (at {:.4}), always the dearest {:.4}.\n",
+         {:.4} (at {:.4}), always the most expensive {:.4}.\n",
         cell.data,
         cell.fraction,
         cell.rate,
@@ -129,7 +129,7 @@ fn write_cell(out: &mut String, cell: &CellReport) -> fmt::Result {
         optional(full),
         cell.oracle_cost * 1e3,
         cell.oracle_satisfaction,
-        cell.dearest_cost * 1e3
+        cell.most_expensive_cost * 1e3
     )?;
     writeln!(
         out,

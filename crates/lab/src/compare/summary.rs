@@ -76,7 +76,7 @@ pub struct Verdict {
     pub best_baseline: Ratio,
     /// Cost against full information, φ = 0.2, f ≤ 0.8, cells not starved.
     pub full_information: Ratio,
-    /// Per data set, the largest saving against always-dearest in a cell where it keeps α, as a share of that cost.
+    /// Per data set, the largest saving against always-most-expensive in a cell where it keeps α, as a share of that cost.
     pub savings: BTreeMap<String, f64>,
 }
 
@@ -194,7 +194,7 @@ impl Verdict {
         let is_paper = |name: &str| name == PAPER || name.starts_with("slarouter:");
         let mut savings: BTreeMap<String, f64> = BTreeMap::new();
         for (cell, standing) in own.iter().filter(|(_, standing)| standing.keeps()) {
-            let saving = 1.0 - standing.figures.cost / cell.dearest_cost;
+            let saving = 1.0 - standing.figures.cost / cell.most_expensive_cost;
             savings.entry(cell.data.clone()).and_modify(|most| *most = most.max(saving)).or_insert(saving);
         }
         let hard = own.iter().filter(|(cell, _)| cell.starved || cell.fraction > 0.8);

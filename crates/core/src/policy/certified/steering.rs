@@ -189,16 +189,16 @@ impl Steering {
     /// O(window · models · 40).
     pub(super) fn solve(&mut self, demand: &Demand, trust: &[f64]) {
         self.since_solution = 0;
-        let dearest = self.costs.iter().copied().fold(0.0, f64::max);
+        let most_expensive = self.costs.iter().copied().fold(0.0, f64::max);
         if !self.is_ready() {
             return;
         }
-        if dearest <= 0.0 {
+        if most_expensive <= 0.0 {
             // Everything is free: the most satisfying model serves.
             (self.low, self.high, self.share, self.feasible) = (1.0, 1.0, 1.0, true);
             return;
         }
-        let highest = 100.0 * dearest;
+        let highest = 100.0 * most_expensive;
         self.trust.fill(0.0);
         let level = |level: f64| move |_: f64| level;
         self.feasible = self.meet(highest, &level(demand.level)).met;
