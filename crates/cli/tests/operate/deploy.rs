@@ -24,7 +24,7 @@ fn yaml(text: &str) -> Value {
 }
 
 fn config(text: &str) -> Config {
-    let secret = |name: &str| (!name.starts_with("OTEL_")).then(|| "a-long-enough-secret".to_owned());
+    let secret = |name: &str| (!name.starts_with("OTEL_")).then(|| format!("a-long-enough-secret-{name}"));
     Config::parse(text, &secret).unwrap()
 }
 

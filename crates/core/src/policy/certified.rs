@@ -4,6 +4,7 @@ mod belief;
 mod drift;
 mod params;
 mod predictor;
+mod residual;
 mod steering;
 
 use serde::{Deserialize, Serialize};
@@ -13,37 +14,39 @@ use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, So
 use drift::Drift;
 pub use params::{CertifiedParams, Window};
 pub use predictor::Predictor;
+use residual::{Memory, Residual};
 use steering::{Demand, Steering};
 
 /// Labels before anything but the fallback serves on purpose.
 const FIRST_LABELS: u64 = 3;
 /// Share of the requests that explores until then.
 const FIRST_EXPLORATION: f64 = 0.3;
-/// Standard errors of the account by which its surplus is to exceed zero. 1.645 would keep 95 % if the normal
+/// U in standard errors of the account: by so many its surplus G is to exceed zero. 1.645 would keep 95 % if the normal
 /// approximation and the tracking were perfect.
 const MARGIN: f64 = 2.2;
 /// Share of a horizon's own randomness that the margin covers as well.
 const TRACKING: f64 = 1.0;
-/// Requests in which a deficit is made good: so many, or this share of those served, whichever is more.
+/// H, the requests in which a deficit is made good: so many, or this share of those served, whichever is more.
 const HORIZON: f64 = 400.0;
 const HORIZON_GROWTH: f64 = 0.25;
 /// Horizons over which the traffic may get as hard as its drift so far lets expect; the surplus is to last as long. A reserve that
 /// nothing but drift asks for: steady traffic has none.
 const FORESIGHT: f64 = 40.0;
-/// How much longer, as a share of the requests served, it may take at high prices.
+/// How much longer than H, as a share of the requests served, a deficit may take at high prices.
 const LONGEST_GROWTH: f64 = 0.5;
 /// Standard deviations by which the fallback is believed better than predicted, while nothing known meets the demand: the
 /// largest of several noisy predictions is mostly noise, and the operator knows which model to trust.
 const TRUST: f64 = 2.0;
-/// And by this much in any case: where nothing tells the models apart, as with thumbs down only, the fallback serves.
+/// What the fallback is believed better in any case: where nothing tells the models apart, as with thumbs down only, the fallback serves.
 const PREFERENCE: f64 = 0.03;
 /// Weight of the expected improvement in the exploration probability, and its highest sum.
 const CURIOSITY: f64 = 0.35;
 const MOST_EXPLORATION: f64 = 0.3;
 /// Least probability of any model that may be chosen, where the exploration budget can pay for it.
 const LEAST_PROBABILITY: f64 = 1e-3;
-/// Recent residuals: labels that count, and labels' worth of belief that the predictions are right.
+/// What corrects a prediction, within ŝ.
 const FAST: Memory = Memory { labels: 64.0, trust: 16.0 };
+/// What corrects the demand, r̄.
 const SLOW: Memory = Memory { labels: 300.0, trust: 50.0 };
 
 /// A doubly robust account of satisfaction, Bayesian predictors, and a price of satisfaction that follows from both.
@@ -51,7 +54,7 @@ const SLOW: Memory = Memory { labels: 300.0, trust: 50.0 };
 /// ```text
 /// ŝ_m(x)   averaged Bayesian logistic predictors plus the mean residual of recent labels
 /// G ± U    surplus Σ(s − α) of the account, and the margin that makes sure of it
-/// λ        smallest price at which the mean ŝ of argmin ĉ − λŝ, over recent requests, meets α + (U − G)/H
+/// λ        smallest price at which the mean ŝ of argmin ĉ − λŝ, over recent requests, meets α − r̄ + ε + (aU − G)/H
 /// m        argmin ĉ_m(x) − λ ŝ_m(x), drawn between the two prices next to λ;
 ///          another model with a probability that grows with its expected improvement and falls with its regret
 /// ```
@@ -73,32 +76,6 @@ pub struct Certified {
     period: u64,
     /// How unsteady the traffic is.
     drift: Drift,
-}
-
-/// Over how many labels a mean residual forgets, and how many it takes to be believed.
-#[derive(Clone, Copy)]
-struct Memory {
-    labels: f64,
-    trust: f64,
-}
-
-/// Exponentially weighted mean residual of recent labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Residual {
-    weight: f64,
-    sum: f64,
-}
-
-impl Residual {
-    fn add(&mut self, memory: Memory, residual: f64) {
-        let keep = 1.0 - 1.0 / memory.labels;
-        self.weight = self.weight * keep + 1.0;
-        self.sum = self.sum * keep + residual;
-    }
-
-    fn mean(self, memory: Memory) -> f64 {
-        self.sum / (self.weight + memory.trust)
-    }
 }
 
 impl Certified {
@@ -142,35 +119,56 @@ impl Certified {
         self.account.audit_rate().map(|_| self.predictor.offset())
     }
 
-    /// Asks the steering for a new price.
+    /// Asks the steering for a new price λ.
     fn solve(&mut self) {
         self.standing = self.account.standing();
-        let Standing { requests, labels, label_rate, squared_residual, estimate, .. } = self.standing;
-        if self.predictor.labels() < FIRST_LABELS {
-            return;
+        if self.predictor.labels() >= FIRST_LABELS {
+            self.steering.solve(&self.demand(), &self.trust());
         }
-        let (served, labels) = (requests as f64, labels as f64);
-        // One label's worth of prior keeps the first few from looking certain.
-        let variance = (squared_residual * labels + 0.2) / (labels + 1.0);
-        // Where nobody has rated yet, in a new window or on a route that knows the models from others, the predictions must do.
-        let unseen = if labels > 0.0 { (1.0 - label_rate) / label_rate } else { 0.0 };
+    }
+
+    /// What the account asks for.
+    fn demand(&self) -> Demand {
+        let served = self.standing.requests as f64;
         let horizon = HORIZON.max(HORIZON_GROWTH * served);
-        let drift = if labels > 0.0 { FORESIGHT * self.drift.excess() / label_rate } else { 0.0 };
-        let ahead = match self.params.window {
-            Window::Requests(count) => (served + horizon).min(count as f64),
-            Window::Run | Window::Period(_) => served + horizon,
-        };
-        let demand = Demand {
+        Demand {
             level: self.alpha - self.slow.mean(SLOW) + self.steering.loss(),
-            surplus: served * (estimate - self.alpha),
-            margin: MARGIN * (variance * unseen * ahead + (TRACKING * variance + drift) * horizon).sqrt(),
+            surplus: served * (self.standing.estimate - self.alpha),
+            margin: self.margin(horizon),
             horizon,
             longest: horizon + LONGEST_GROWTH * served,
             slack: self.predictor.doubt().iter().copied().fold(1.0, f64::min),
-        };
+        }
+    }
+
+    /// U, the surplus that makes sure of the SLA at the end of the horizon H.
+    fn margin(&self, horizon: f64) -> f64 {
+        let Standing { labels, label_rate, squared_residual, .. } = self.standing;
+        let labels = labels as f64;
+        // v. One label's worth of prior keeps the first few from looking certain.
+        let variance = (squared_residual * labels + 0.2) / (labels + 1.0);
+        // (1 − φ̂)/φ̂. Where nobody has rated yet, in a new window or on a route that knows the models from others, the predictions
+        // must do.
+        let unseen = if labels > 0.0 { (1.0 - label_rate) / label_rate } else { 0.0 };
+        // 40 ω²/φ̂.
+        let drift = if labels > 0.0 { FORESIGHT * self.drift.excess() / label_rate } else { 0.0 };
+        MARGIN * (variance * unseen * self.requests_at(horizon) + (TRACKING * variance + drift) * horizon).sqrt()
+    }
+
+    /// T + H, or the whole window if that is less: the requests that the account will speak of at the end of the horizon.
+    fn requests_at(&self, horizon: f64) -> f64 {
+        let ahead = self.standing.requests as f64 + horizon;
+        match self.params.window {
+            Window::Requests(count) => ahead.min(count as f64),
+            Window::Run | Window::Period(_) => ahead,
+        }
+    }
+
+    /// By how much each model is believed better than predicted while nothing known meets the demand: the fallback alone is.
+    fn trust(&self) -> Vec<f64> {
         let mut trust = vec![0.0; self.predictor.doubt().len()];
         trust[self.fallback] = PREFERENCE + TRUST * self.predictor.doubt()[self.fallback];
-        self.steering.solve(&demand, &trust);
+        trust
     }
 
     /// What would be predicted now of a labelled answer, without and with correction. A label that comes late says nothing of
@@ -352,7 +350,7 @@ impl Policy for Certified {
 
     fn has_evidence(&self) -> bool {
         // With audits there is no price before the first one.
-        let priced = self.account.audit_rate().is_none() || self.slow.weight > 0.0;
+        let priced = self.account.audit_rate().is_none() || !self.slow.is_empty();
         self.predictor.labels() >= FIRST_LABELS && self.steering.is_ready() && priced
     }
 

@@ -18,9 +18,11 @@ const LOSS_MEMORY: f64 = 300.0;
 /// Highest price to begin with, in answers of a typical model (the geometric mean of the costs).
 const FIRST_CEILING: f64 = 20.0;
 /// Growth per request of the highest price that may be paid, where it is asked for: e-fold in 333 requests.
-const PATIENCE: f64 = 0.003;
-/// Share of the margin that is given up per decade of the bill.
+const CEILING_GROWTH: f64 = 0.003;
+/// Share of the margin U that is given up per decade of the ratio r of the bills.
 const FADING: f64 = 0.7;
+/// Highest price that is looked at, in answers of the most expensive model.
+const HIGHEST: f64 = 100.0;
 /// Bisection stops at prices that differ by less than this factor.
 const PRECISION: f64 = 1.0005;
 /// Prices are looked for from this share of the highest one up.
@@ -32,15 +34,15 @@ const LOWEST: f64 = 1e-6;
 /// a deficit may take to be made good. It keeps one unlucky label from moving the traffic to a model that costs fifty times as much.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
-    /// Mean satisfaction that would do if there were neither surplus nor deficit nor doubt.
+    /// α − r̄ + ε: mean satisfaction that would do if there were neither surplus nor deficit nor doubt.
     pub(super) level: f64,
-    /// Estimated surplus so far, in satisfied answers.
+    /// G: estimated surplus so far, in satisfied answers.
     pub(super) surplus: f64,
-    /// Surplus that makes sure of the SLA.
+    /// U: surplus that makes sure of the SLA, in satisfied answers.
     pub(super) margin: f64,
-    /// Requests in which to reach it.
+    /// H: requests in which to reach it.
     pub(super) horizon: f64,
-    /// The same, where it costs most.
+    /// H + T/2: the most requests in which to reach it, where it costs most.
     pub(super) longest: f64,
     /// By how much predictions may be too low: the bill to compare with is that for the level less this.
     pub(super) slack: f64,
@@ -96,7 +98,7 @@ struct Solution {
 }
 
 impl Demand {
-    /// Mean satisfaction asked for if it costs `spend` per request, where the level costs `usual`.
+    /// Mean satisfaction asked for if it costs `spend` per request, C(λ), where the level costs `usual`, C(λ_α).
     fn at(&self, spend: f64, usual: f64) -> f64 {
         let ratio = (spend / usual).max(1.0);
         let bought = (1.0 - FADING * libm::log10(ratio)).max(0.0);
@@ -198,33 +200,37 @@ impl Steering {
             (self.low, self.high, self.share, self.feasible) = (1.0, 1.0, 1.0, true);
             return;
         }
-        let highest = 100.0 * most_expensive;
+        let highest = HIGHEST * most_expensive;
         self.trust.fill(0.0);
-        let level = |level: f64| move |_: f64| level;
-        self.feasible = self.meet(highest, &level(demand.level)).met;
+        self.feasible = self.meet(highest, &|_| demand.level).met;
         if !self.feasible {
             self.trust.copy_from_slice(trust);
         }
-        let basic = self.meet(highest, &level(demand.level - demand.slack));
-        let usual = if basic.met { self.supply(basic.high).spend } else { f64::INFINITY };
+        let usual = self.usual(highest, demand);
         let found = self.meet(highest, &|spend| demand.at(spend, usual));
         self.settle(found);
     }
 
-    /// Puts a solution into force, unless its price is higher than patience allows.
+    /// C(λ_α): the mean cost of meeting the level alone, less the doubt; without bound where it cannot be met.
+    fn usual(&self, highest: f64, demand: &Demand) -> f64 {
+        let basic = self.meet(highest, &|_| demand.level - demand.slack);
+        if basic.met { self.supply(basic.high).spend } else { f64::INFINITY }
+    }
+
+    /// Puts a solution into force, unless its price is above the ceiling.
     fn settle(&mut self, found: Solution) {
         let lowest = FIRST_CEILING * geometric_mean(&self.costs);
         if self.ceiling <= 0.0 {
             (self.ceiling, self.ceiling_at) = (lowest, self.requests);
         }
         let passed = (self.requests - self.ceiling_at) as f64;
-        let allowed = self.ceiling * libm::exp(PATIENCE * passed);
+        let allowed = self.ceiling * libm::exp(CEILING_GROWTH * passed);
         self.ceiling_at = self.requests;
         if found.high > allowed {
             (self.low, self.high, self.share, self.ceiling) = (allowed, allowed, 1.0, allowed);
         } else {
             (self.low, self.high, self.share) = (found.low, found.high, found.share);
-            self.ceiling = (self.ceiling * libm::exp(-PATIENCE)).max(found.high).max(lowest);
+            self.ceiling = (self.ceiling * libm::exp(-CEILING_GROWTH)).max(found.high).max(lowest);
         }
     }
 
@@ -240,6 +246,14 @@ impl Steering {
         if !met(&high) {
             return Solution { low: highest, high: highest, share: 1.0, met: false };
         }
+        self.bisect(highest, &met, &mut low, &mut high);
+        let gain = high.satisfaction - low.satisfaction;
+        let share = if gain > 0.0 { ((wanted(high.spend) - low.satisfaction) / gain).clamp(0.0, 1.0) } else { 1.0 };
+        Solution { low: low.price, high: high.price, share, met: true }
+    }
+
+    /// Brings the two prices together, `low` where the demand is not met and `high` where it is.
+    fn bisect(&self, highest: f64, met: &dyn Fn(&Supply) -> bool, low: &mut Supply, high: &mut Supply) {
         let mut first = highest * LOWEST;
         while high.price > low.price * PRECISION {
             let price = if low.price > 0.0 { (low.price * high.price).sqrt() } else { first };
@@ -248,20 +262,14 @@ impl Steering {
                 break;
             }
             let supply = self.supply(price);
-            if met(&supply) {
-                high = supply
-            } else {
-                low = supply
-            }
+            *(if met(&supply) { &mut *high } else { &mut *low }) = supply;
             if high.price <= highest * LOWEST {
                 break;
             }
         }
-        let gain = high.satisfaction - low.satisfaction;
-        let share = if gain > 0.0 { ((wanted(high.spend) - low.satisfaction) / gain).clamp(0.0, 1.0) } else { 1.0 };
-        Solution { low: low.price, high: high.price, share, met: true }
     }
 
+    /// What the best choices of the window give at a price.
     fn supply(&self, price: f64) -> Supply {
         let (mut satisfaction, mut spend) = (0.0, 0.0);
         for row in &self.window {
