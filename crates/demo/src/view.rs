@@ -92,12 +92,12 @@ fn frame(alpha: f64, address: &str, labels: u64, certificate: Option<Certificate
         format!("  70–100 %   {}", curve(&|point| point.0, 0.7, 1.0).green()),
         String::new(),
         format!(
-            "cost         ${:.2} per 1,000 requests   always-most-expensive ${:.2}   saving {}",
+            "cost         ${:.2} per 1,000 requests   most expensive ${:.2}   saving {}",
             now.cost * 1e3,
             now.most_expensive_cost * 1e3,
             format!("{:.0} %", now.saving() * 100.0).green().bold()
         ),
-        format!("  of most expensive {}", curve(&|point| point.1, 0.0, 1.0).yellow()),
+        format!("  of that    {}", curve(&|point| point.1, 0.0, 1.0).yellow()),
         String::new(),
     ];
     for name in &stats.models {
