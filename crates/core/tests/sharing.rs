@@ -6,8 +6,8 @@ mod route;
 
 use rand_core::Rng;
 use slarouter_core::{
-    Context, Decision, DecisionId, Example, Feedback, Knowledge, Learner, ModelSpec, Outcome, PolicySpec, Rater,
-    Rating, RouteSpec, Source, Timestamp, Zoo, decision_rng, uniform,
+    AnyPolicy, Context, Decision, DecisionId, Example, Feedback, Knowledge, Learner, ModelSpec, Outcome, PolicySpec,
+    Rater, Rating, Reason, RouteSpec, Source, Timestamp, Zoo, decision_rng, uniform,
 };
 
 /// Probability with which model m satisfies a prompt of kind k.
@@ -226,6 +226,26 @@ fn a_warm_start_saves_the_start_and_is_overruled_where_it_is_wrong() {
     }
     println!("first thousand: {warm_cost:.4} warm, {cold_cost:.4} cold");
     assert!(warm_cost < 0.7 * cold_cost, "{warm_cost} against {cold_cost}");
+}
+
+/// What is known of the models from elsewhere is enough for a price, and the safe start ends with the fifth request.
+#[test]
+fn after_a_warm_start_no_request_is_decided_without_a_price() {
+    let known = trained(&SKILL, 2_000);
+    for seed in 0..8 {
+        let mut tenant = tenant(0.8, zoo());
+        assert!(tenant.learner.begin_with(&known));
+        let reasons: Vec<_> = (0..12)
+            .map(|id| {
+                let reason = tenant.serve(seed, id, 0.0).reason;
+                let AnyPolicy::Certified(policy) = tenant.learner.router().policy() else { unreachable!() };
+                let price = policy.satisfaction_price();
+                assert!(id < 4 || price > 0.0, "seed {seed}, request {id}: {reason:?} at {price}");
+                reason
+            })
+            .collect();
+        assert!(reasons[5..].iter().any(|reason| *reason == Reason::Exploit), "seed {seed}: {reasons:?}");
+    }
 }
 
 /// A small tenant of whose answers few are rated, beside a large one. By itself it stays with the fallback for long.

@@ -177,7 +177,9 @@ impl Steering {
         }
         self.window.push_back(row);
         self.since_solution += 1;
-        self.since_solution >= PACE
+        // A route that knows the models from others leaves the safe start now: not a request may be decided by no price at all.
+        let first = self.window.len() == ENOUGH && self.high <= 0.0;
+        first || self.since_solution >= PACE
     }
 
     /// The zoo or a price has changed: old rows say nothing of it. `places` are the old places of the new models.
