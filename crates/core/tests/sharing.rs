@@ -244,7 +244,7 @@ fn after_a_warm_start_no_request_is_decided_without_a_price() {
                 reason
             })
             .collect();
-        assert!(reasons[5..].iter().any(|reason| *reason == Reason::Exploit), "seed {seed}: {reasons:?}");
+        assert!(reasons[5..].contains(&Reason::Exploit), "seed {seed}: {reasons:?}");
     }
 }
 
