@@ -9,6 +9,7 @@ mod reload;
 mod reprice;
 mod server;
 mod simulation;
+mod streams;
 
 pub use gateway::{Gateway, RouteView, StartError};
 pub use simulation::Simulation;

@@ -19,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
+use super::streams;
+
 /// How long a connection waits for its client.
 #[derive(Clone, Copy)]
 pub(super) struct Deadlines {
@@ -92,6 +94,7 @@ impl Turn {
         if self.ours != ours {
             self.ours = ours;
             self.turns.change(ours);
+            streams::unread((!ours).then(Instant::now));
         }
     }
 }
@@ -108,18 +111,39 @@ pub(super) async fn answer(
     turns: Arc<Turns>,
     request: Request<Incoming>,
 ) -> Result<Response<Watched>, Infallible> {
-    turns.asked(request.version());
+    let version = request.version();
+    turns.asked(version);
     let mut turn = Turn { turns, ours: false };
     turn.set(true);
     let response = paths.oneshot(request).await?;
     turn.set(false);
-    Ok(response.map(|body| Watched { body, turn }))
+    let keeps_end = version == Version::HTTP_2;
+    Ok(response.map(|body| Watched { body, rest: Bytes::new(), keeps_end, turn }))
 }
 
 /// An answer's body that knows whether it is waited for.
 pub(super) struct Watched {
     body: Body,
+    /// What has come and is not passed on yet.
+    rest: Bytes,
+    /// Whether the last byte of a piece waits until the others have been sent. In HTTP/2 an end that is passed on leaves the task of
+    /// its stream, and what the client then does not read would stay in memory for as long as the connection.
+    keeps_end: bool,
     turn: Turn,
+}
+
+/// Of a body that is not sent yet, so that who reads slowly is seen to read.
+const PIECE: usize = 64 << 10;
+/// So little may stay of an unread stream: events go out whole.
+const SMALL: usize = 1 << 10;
+
+impl Watched {
+    /// As much as is passed on at once; the rest is kept.
+    fn piece(&mut self, mut data: Bytes) -> Bytes {
+        let end = if self.keeps_end && data.len() > SMALL { data.len() - 1 } else { data.len() };
+        self.rest = data.split_off(end.min(PIECE));
+        data
+    }
 }
 
 impl http_body::Body for Watched {
@@ -129,17 +153,26 @@ impl http_body::Body for Watched {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // Who is not asked for more has a client that does not read.
         self.turn.set(true);
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let polled = match std::mem::take(&mut self.rest) {
+            rest if rest.is_empty() => Pin::new(&mut self.body).poll_frame(cx),
+            rest => Poll::Ready(Some(Ok(Frame::data(rest)))),
+        };
         self.turn.set(polled.is_pending());
-        polled
+        polled.map_ok(|frame| frame.map_data(|data| self.piece(data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut whole = SizeHint::new();
+        whole.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
     }
 }
 

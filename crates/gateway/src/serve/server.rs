@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::addresses::Addresses;
 use super::connection::{self, Deadlines, Heard, Turns};
+use super::streams::Streams;
 use crate::admission::auth::Peer;
 
 /// Pause after `accept` failed, as it does when file descriptors run out.
@@ -164,8 +165,8 @@ async fn requests(
     }
 }
 
-fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(limits: &ConnectionLimits) -> Builder<Streams> {
+    let mut builder = Builder::new(Streams { idle: limits.deadlines.idle });
     // What is over the limit, but not by far, gets an answer with a body: `head.rs`.
     let header_bytes = limits.max_header_bytes * 2;
     // hyper would take an idle connection for a slow head: the times are in `connection.rs`.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::{Value, json};
 use slarouter_testkit::Script;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -95,6 +96,44 @@ async fn who_does_not_read_the_answer_is_cut_off() {
     rig.upstream.hung_up(1).await;
     let left = rig.stop().await;
     assert_eq!(left.outcomes.iter().map(|outcome| outcome.status).collect::<Vec<_>>(), [499]);
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_ends_while_others_keep_its_connection_busy() {
+    let settings = Settings {
+        server: "idle_timeout_s = 0.3\nmax_connections = 1\nmax_connections_per_address = 1",
+        ..Settings::default()
+    };
+    let rig = Rig::start(&settings).await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(1_000);
+    let client = client.build().unwrap();
+    let ask = async |stream| client.post(rig.url("/v1/chat/completions")).json(&question(stream)).send().await.unwrap();
+    let long = "x".repeat(200 << 10);
+    let message = json!({ "role": "assistant", "content": long });
+    let plain = Script::json(200, &json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }));
+    rig.upstream.script(plain.clone());
+    let whole = ask(false).await;
+    let script = Script::event_stream().chunk(chunk(&long, None)).chunk(chunk(&long, None));
+    rig.upstream.script(script.chunk(chunk("", Some("stop"))).end());
+    let streamed = ask(true).await;
+
+    let healthy = async || client.get(rig.url("/healthz")).send().await.unwrap().text().await.unwrap() == "ok";
+    let busy = async { while healthy().await {} };
+    tokio::select! {
+        () = rig.upstream.hung_up(1) => {}
+        () = busy => panic!("the connection has ended"),
+    }
+    for unread in [whole, streamed] {
+        assert!(unread.bytes().await.is_err(), "it has been reset");
+    }
+    assert!(healthy().await);
+    // Who reads gets all of it, the last byte of each piece included.
+    rig.upstream.script(plain);
+    let answer: Value = ask(false).await.json().await.unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], long);
+    let mut statuses: Vec<_> = rig.stop().await.outcomes.iter().map(|outcome| outcome.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 499]);
 }
 
 #[tokio::test]
