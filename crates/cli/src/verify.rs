@@ -39,16 +39,24 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         replayed.learners().iter().map(|(route, known)| (route.to_string(), figures(known))).collect();
     let mut report = json!({
         "same": same, "saved_at": from, "log_seq": replayed.seq(), "refused": replayed.refused(),
+        "unreadable": replayed.unreadable(),
         "decisions": counts.decisions, "outcomes": counts.outcomes, "feedback": counts.feedback, "routes": routes,
     });
     if !same {
         report["differences"] = differences.into();
     }
     print(|out| writeln!(out, "{report:#}"))?;
+    if replayed.unreadable().count > 0 {
+        // With standard error gone there is nobody left to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "slarouter: rows of the log cannot be read, and nothing is learnt from them: {}",
+            replayed.unreadable()
+        );
+    }
     if same {
         return Ok(ExitCode::SUCCESS);
     }
-    // With standard error gone there is nobody left to tell.
     let _ = writeln!(
         io::stderr(),
         "slarouter: the state saved at event {from} is not what the log says: see \"differences\". The log is what counts: \
@@ -61,6 +69,10 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
 fn differences(saved: &Learning, replayed: &Learning) -> Map<String, Value> {
     let routes: BTreeSet<_> = saved.learners().keys().chain(replayed.learners().keys()).collect();
     let mut all = Map::new();
+    if saved.unreadable() != replayed.unreadable() {
+        let rows = json!({ "saved": saved.unreadable(), "log": replayed.unreadable() });
+        all.insert("rows that cannot be read".to_owned(), rows);
+    }
     for route in routes {
         let difference = match (saved.learners().get(route), replayed.learners().get(route)) {
             (Some(saved), Some(replayed)) => {

@@ -64,15 +64,17 @@ impl App {
         self.store.is_failing().then_some("store").or(stuck)
     }
 
-    /// A decision of the log. One that was made a moment ago may not be on disk yet: it is waited for.
+    /// A decision of the log. One that was made a moment ago may not be on disk yet: it is waited for. One whose row cannot be read is
+    /// there for nobody.
     pub(crate) async fn find(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
-        match self.store.decision(id).await? {
-            Some(decision) => Ok(Some(decision)),
-            None => {
+        let found = match self.store.decision(id).await {
+            Ok(None) => {
                 self.store.flush().await?;
                 self.store.decision(id).await
             }
-        }
+            found => found,
+        };
+        if matches!(found, Err(StoreError::Row { .. })) { Ok(None) } else { found }
     }
 
     /// Takes changed keys into force.

@@ -100,6 +100,7 @@ metrics! {
     set_aside: Family<RouteLabel, Gauge> = "ratings_set_aside", "Ratings beyond the limit or the share of their rater";
     rating_bias: Family<RouteLabel, FloatGauge> = "rating_bias_log_odds", "Learnt bias of those who rate";
     unlogged: Counter = "unlogged", "Decisions and outcomes that the log could not take";
+    unreadable: Gauge = "unreadable_rows", "Rows of the log that cannot be read";
     without_features: Family<ReasonLabel, Counter> = "without_features", "Requests decided without features, by what the encoder failed of";
     logged: Gauge = "log_seq", "Last event made durable";
     learnt: Gauge = "learner_seq", "Last event learnt from";
@@ -248,6 +249,7 @@ impl Metrics {
         self.unlogged.inc_by(dropped.saturating_sub(before));
         self.learnt.set(snapshot.seq as i64);
         self.logged.set(committed as i64);
+        self.unreadable.set(snapshot.unreadable.count as i64);
         for (route, count) in &snapshot.set_aside {
             self.set_aside.get_or_create(&RouteLabel { route: route.to_string() }).set(*count as i64);
         }

@@ -11,6 +11,7 @@ use slarouter_store::{Event, Store, StoreError};
 
 use crate::logged_route::LoggedRoute;
 use crate::snapshot::Snapshot;
+use crate::unreadable::{Unreadable, UnreadableRow};
 
 /// Events read from the log at a time.
 const BATCH: usize = 4_096;
@@ -19,6 +20,8 @@ const STEP: u64 = 16;
 /// Before the name of the route with the newest knowledge: the name under which that is saved, beside the routes. No route's own
 /// name begins so.
 const SHARED: char = '*';
+/// The name under which the rows that could not be read are saved, if there are any. No route's own name is so.
+const UNREADABLE: &str = "!unreadable";
 
 /// Every route's state as bytes, and what they share.
 pub type SavedStates = Vec<(Arc<str>, Vec<u8>)>;
@@ -30,13 +33,14 @@ pub struct Learning {
     /// The route that learnt last, of those that share what they know of models. Another takes that over before its next event.
     newest: Option<Arc<str>>,
     refused: u64,
+    unreadable: Arc<Unreadable>,
 }
 
 impl Learning {
     /// Nothing learnt yet: applying the whole log from here gives the state of any later time.
     #[must_use]
     pub fn empty() -> Self {
-        Self { seq: 0, learners: BTreeMap::new(), newest: None, refused: 0 }
+        Self { seq: 0, learners: BTreeMap::new(), newest: None, refused: 0, unreadable: Arc::default() }
     }
 
     /// The newest saved state. One that is damaged is reported and made again from the log.
@@ -65,6 +69,9 @@ impl Learning {
             if let Some(newest) = saved.route.strip_prefix(SHARED) {
                 shared = Some(Knowledge::from_bytes(&saved.state)?);
                 learning.newest = Some(newest.into());
+            } else if &*saved.route == UNREADABLE {
+                let rows = serde_json::from_slice(&saved.state);
+                learning.unreadable = rows.map_err(|error| StateError::Damaged(error.to_string()))?;
             } else {
                 learning.learners.insert(saved.route, Learner::from_bytes(&saved.state)?);
             }
@@ -86,7 +93,8 @@ impl Learning {
     /// Applies everything that the log holds after what is known. Returns the number of events.
     ///
     /// # Errors
-    /// If the store cannot be read; what was applied stays applied.
+    /// If the store cannot be read; what was applied stays applied. A single row that cannot be read is no such error: it is
+    /// [noted](Learning::unreadable) and passed over.
     pub async fn catch_up(&mut self, store: &dyn Store) -> Result<u64, LearningError> {
         self.catch_up_to(store, u64::MAX).await
     }
@@ -129,6 +137,12 @@ impl Learning {
         self.refused
     }
 
+    /// Rows of the log that could not be read. What is learnt is what the others say.
+    #[must_use]
+    pub fn unreadable(&self) -> &Unreadable {
+        &self.unreadable
+    }
+
     /// The learners by route.
     #[must_use]
     pub fn learners(&self) -> &BTreeMap<Arc<str>, Learner> {
@@ -151,6 +165,9 @@ impl Learning {
         }
         if let Some((route, shared)) = self.newest.as_ref().zip(shared) {
             states.push((format!("{SHARED}{route}").into(), shared.to_bytes()?));
+        }
+        if self.unreadable.count > 0 {
+            states.push((UNREADABLE.into(), serde_json::to_vec(&*self.unreadable)?));
         }
         Ok(states)
     }
@@ -219,6 +236,10 @@ impl Learning {
                     })?;
                 }
             }
+            Event::Unreadable { seq, table, what } => {
+                let row = UnreadableRow { table: (*table).to_owned(), seq: *seq, what: what.clone() };
+                Arc::make_mut(&mut self.unreadable).add(row);
+            }
             // What was no answer cannot satisfy or fail to; what it counts as is settled.
             Event::Rated { rated, .. } if rated.failed => {}
             Event::Rated { seq, time, route, rated } => {
@@ -283,7 +304,7 @@ impl Learning {
         let routes = self.learners.iter().map(|(route, learner)| (route.clone(), view(learner))).collect();
         let set_aside =
             self.learners.iter().map(|(route, learner)| (route.clone(), learner.ledger().set_aside())).collect();
-        Snapshot { seq: self.seq, routes, set_aside }
+        Snapshot { seq: self.seq, routes, set_aside, unreadable: self.unreadable.clone() }
     }
 }
 

@@ -7,6 +7,7 @@ mod logged_route;
 mod sla;
 mod snapshot;
 mod task;
+mod unreadable;
 mod warm;
 
 pub use learning::{Learning, LearningError, SavedStates};
@@ -14,4 +15,5 @@ pub use logged_route::{LogRouteError, LoggedRoute};
 pub use sla::SlaWatch;
 pub use snapshot::Snapshot;
 pub use task::{LearnerTask, Publisher, watched};
+pub use unreadable::{Unreadable, UnreadableRow};
 pub use warm::{FeaturesId, WarmStart, WarmStartError};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use slarouter_core::Router;
 
+use crate::unreadable::Unreadable;
+
 /// What decisions are made from: immutable, one atomic load away.
 #[derive(Default)]
 pub struct Snapshot {
@@ -14,4 +16,6 @@ pub struct Snapshot {
     pub routes: BTreeMap<Arc<str>, Router>,
     /// Ratings beyond the limit of their rater, by route.
     pub set_aside: BTreeMap<Arc<str>, u64>,
+    /// Rows of the log that could not be read.
+    pub unreadable: Arc<Unreadable>,
 }

@@ -108,3 +108,24 @@ fn events(bencher: divan::Bencher<'_, '_>) {
         .counter(ItemsCount::new(COUNT as usize))
         .bench_local(|| log.runtime.block_on(log.store.events_after(0, COUNT as usize)).unwrap());
 }
+
+/// A thousand ratings as the learner reads them, so many of each answer.
+#[divan::bench(args = [1, 100, 1_000], sample_count = 20, sample_size = 1)]
+fn raters_of_one_answer(bencher: divan::Bencher<'_, '_>, raters: u64) {
+    const RATINGS: u64 = 1_000;
+    let mut log = Log::new();
+    log.decide(u128::from(RATINGS / raters));
+    log.runtime.block_on(log.store.flush()).unwrap();
+    let decided = *log.store.committed().borrow();
+    log.runtime.block_on(async {
+        for rating in 0..RATINGS {
+            let decision = DecisionId(u128::from(rating / raters));
+            let (time, rater, given) = (Timestamp(1), Rater(rating % raters), Some(Rating::new(1.0).unwrap()));
+            let feedback = FeedbackRecord { decision, time, source: Source::User, rater, rating: given, comment: None };
+            log.store.rate(feedback, 1_000).await.unwrap();
+        }
+    });
+    bencher
+        .counter(ItemsCount::new(RATINGS as usize))
+        .bench_local(|| log.runtime.block_on(log.store.events_after(decided, RATINGS as usize)).unwrap());
+}

@@ -19,7 +19,7 @@ pub use error::StoreError;
 pub use inspect::{Content, Inspection, inspect};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
-pub use open::{backup, open, open_with_queue};
+pub use open::{backup, beside, open, open_with_queue};
 pub use records::{
     Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
     StoredDecision,

@@ -15,6 +15,14 @@ pub(crate) fn path(url: &str) -> Result<&str, StoreError> {
     }
 }
 
+/// The file beside that of the store with this URL whose name goes on with `ending`.
+///
+/// # Errors
+/// [`StoreError::Url`].
+pub fn beside(url: &str, ending: &str) -> Result<PathBuf, StoreError> {
+    Ok(crate::sqlite::beside(Path::new(path(url)?), ending))
+}
+
 /// Opens a store: `sqlite://<path>`, made if it is not there. `queue` is how many entries may wait to be written.
 ///
 /// # Errors

@@ -168,6 +168,15 @@ pub enum Event {
         /// The rating, joined with its decision.
         rated: Rated,
     },
+    /// A row that does not hold what this release writes, or whose decision does not.
+    Unreadable {
+        /// Its number.
+        seq: u64,
+        /// Where it is.
+        table: &'static str,
+        /// Which column, and what is wrong with it.
+        what: String,
+    },
 }
 
 /// A request that failed, joined with its decision.
@@ -273,7 +282,8 @@ impl Event {
             | Self::Decided { seq, .. }
             | Self::Finished { seq, .. }
             | Self::Rerouted { seq, .. }
-            | Self::Rated { seq, .. } => *seq,
+            | Self::Rated { seq, .. }
+            | Self::Unreadable { seq, .. } => *seq,
         }
     }
 }

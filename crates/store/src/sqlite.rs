@@ -34,7 +34,7 @@ use command::Command;
 pub(crate) use connection::Options;
 use inbox::Inbox;
 use lock::lock;
-pub(crate) use lock::lock_path;
+pub(crate) use lock::{beside, lock_path};
 pub(crate) use read::snapshots;
 use readers::Readers;
 pub(crate) use tables::{newest, version};

@@ -56,6 +56,41 @@ async fn a_difference_is_shown_where_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_cannot_be_read_are_named_by_verify_and_doctor() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let folder = folder.path();
+    used(folder, &upstream, 2).await;
+    let database = rusqlite::Connection::open(folder.join("log.db")).unwrap();
+    database.execute("UPDATE decisions SET decision = '{' WHERE seq = (SELECT MIN(seq) FROM decisions)", []).unwrap();
+    let row = |table: &str| {
+        let row = database.query_row(&format!("SELECT MIN(seq) FROM {table}"), [], |row| row.get::<_, i64>(0));
+        format!("{table} {}", row.unwrap())
+    };
+    // The first decision, and the rating of it; the saved state knows them still.
+    let named = format!("{}, {}", row("decisions"), row("feedback"));
+    let done = run(&["verify"], folder);
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((done.code, &report["same"], &report["unreadable"]["count"]), (Some(1), &false.into(), &2.into()));
+    assert_eq!(report["differences"]["rows that cannot be read"]["saved"]["count"], 0, "{report:#}");
+    assert!(done.stderr.contains(&named), "{}", done.stderr);
+
+    database.execute("DELETE FROM snapshots", []).unwrap();
+    drop(database);
+    stop(serve(folder).await).await;
+    let report = run(&["verify"], folder).json();
+    assert_eq!((&report["same"], &report["unreadable"]["rows"][0]["table"]), (&true.into(), &"decisions".into()));
+    assert_eq!(report["routes"]["default"]["requests"], 1, "the other one is learnt");
+    let told = command(&["doctor"], folder).env("NO_PROXY", "*").output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let line = told.lines().find(|line| line.starts_with("warn  log: ")).unwrap_or_else(|| panic!("{told}"));
+    assert!(
+        line.contains(&format!("2 rows cannot be read: {named}."))
+            && line.contains("SELECT * FROM decisions WHERE seq ="),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_seen_enough_is_no_failure() {
     let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
     used(folder.path(), &upstream, 1).await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use slarouter_config::{Config, Route};
 use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
-use slarouter_learner::Learning;
+use slarouter_learner::{Learning, Unreadable, UnreadableRow};
 use slarouter_store::{Content, Inspection};
 
 use super::check::Check;
@@ -105,9 +105,20 @@ pub(super) fn routes(config: &Config, inspection: Option<Inspection>) -> Vec<Che
         checks.push(Check::warn("state", error.to_string(), mend));
         Learning::empty()
     });
+    let unreadable = learning.unreadable();
+    checks.extend(unreadable.rows.first().map(|first| unread(unreadable, first)));
     let learnt = learning.learners();
     checks.extend(config.routes.iter().map(|(name, settings)| route(name, settings, learnt.get(name))));
     checks
+}
+
+fn unread(unreadable: &Unreadable, first: &UnreadableRow) -> Check {
+    let UnreadableRow { table, seq, what } = first;
+    let found = format!("{} rows cannot be read: {unreadable}. In the first of them {what}", unreadable.count);
+    let mend = format!(
+        "look at it with `SELECT * FROM {table} WHERE seq = {seq}`; docs/failures.md#rows-that-cannot-be-read says what it means"
+    );
+    Check::warn("log", found, mend)
 }
 
 fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {

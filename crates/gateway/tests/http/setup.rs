@@ -52,12 +52,6 @@ impl Rig {
         Self { upstream, gateway, client, folder }
     }
 
-    /// Why it does not start.
-    pub(crate) async fn refused(settings: &Settings, upstream: &Upstream, folder: &TempDir) -> String {
-        let started = Gateway::start(config(settings, upstream, folder)).await;
-        started.err().map(|error| error.to_string()).unwrap_or_default()
-    }
-
     /// The same configuration and database once more.
     pub(crate) fn config(&self) -> Config {
         config(&Settings::default(), &self.upstream, &self.folder)

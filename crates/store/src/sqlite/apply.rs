@@ -154,12 +154,13 @@ fn configure(
     spec: &str,
     seq: &mut u64,
 ) -> Result<(), rusqlite::Error> {
-    let held: Option<String> = connection
+    // One that cannot be read is another one.
+    let is_held: Option<bool> = connection
         .query_row("SELECT spec FROM route_configs WHERE route = ?1 ORDER BY seq DESC LIMIT 1", [route], |row| {
-            row.get(0)
+            Ok(row.get_ref(0)?.as_str().is_ok_and(|held| held == spec))
         })
         .optional()?;
-    if held.as_deref() == Some(spec) {
+    if is_held == Some(true) {
         return Ok(());
     }
     *seq += 1;

@@ -1,6 +1,6 @@
 //! The log in order, as the learner reads it.
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 use slarouter_core::{Decision, Rater, Rating, Receipt, Source};
 
 use super::row::Columns;
@@ -35,29 +35,34 @@ const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.r
 
 type Parse = fn(&mut Columns<'_>) -> Result<Event, StoreError>;
 
-/// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them.
+/// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them. A row that does not
+/// hold what it should is an event too, so that it stops none of the others.
 pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-    const KINDS: [(&str, Parse); 5] =
-        [(CONFIGURED, configured), (DECIDED, decided), (FINISHED, finished), (REROUTED, rerouted), (RATED, rated)];
+    const KINDS: [(&str, &str, Parse); 5] = [
+        ("route_configs", CONFIGURED, configured),
+        ("decisions", DECIDED, decided),
+        ("outcomes", FINISHED, finished),
+        ("reroutes", REROUTED, rerouted),
+        ("feedback", RATED, rated),
+    ];
     let view = connection.transaction()?;
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut events = Vec::new();
-    for (query, parse) in KINDS {
+    for (table, query, parse) in KINDS {
         // As a parameter, SQLite would plan the query anew each time the limit is bound.
         let mut statement = view.prepare_cached(&format!("{query} LIMIT {most}"))?;
         let mut rows = statement.query([seq as i64])?;
         while let Some(row) = rows.next()? {
-            events.push(parsed(row, parse)?);
+            events.push(match parse(&mut Columns::of(row)?) {
+                Err(StoreError::Row { seq, what }) => Event::Unreadable { seq, table, what },
+                event => event?,
+            });
         }
     }
     drop(view);
     events.sort_by_key(Event::seq);
     events.truncate(limit);
     Ok(events)
-}
-
-fn parsed(row: &Row<'_>, parse: Parse) -> Result<Event, StoreError> {
-    parse(&mut Columns::of(row)?)
 }
 
 fn configured(row: &mut Columns<'_>) -> Result<Event, StoreError> {

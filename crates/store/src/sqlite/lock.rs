@@ -21,8 +21,13 @@ pub(super) fn lock(database: &Path) -> Result<File, StoreError> {
 
 /// The file that says who uses the database.
 pub(crate) fn lock_path(database: &Path) -> PathBuf {
+    beside(database, ".lock")
+}
+
+/// The file beside the database whose name goes on with this.
+pub(crate) fn beside(database: &Path, ending: &str) -> PathBuf {
     let resolved = database.canonicalize().unwrap_or_else(|_| database.to_owned());
     let mut path = resolved.into_os_string();
-    path.push(".lock");
+    path.push(ending);
     PathBuf::from(path)
 }

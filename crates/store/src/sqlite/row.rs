@@ -18,6 +18,7 @@ pub(super) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     pub(super) fn of(row: &'a Row<'a>) -> Result<Self, StoreError> {
+        // A number by the table's own rule: it is the key.
         let seq = row.get::<_, i64>(0)?;
         Ok(Self { row, seq: seq as u64, place: 1 })
     }
@@ -28,7 +29,7 @@ impl<'a> Columns<'a> {
 
     pub(super) fn next<T: FromSql>(&mut self) -> Result<T, StoreError> {
         self.place += 1;
-        Ok(self.row.get(self.place - 1)?)
+        self.row.get(self.place - 1).map_err(|error| self.damaged(&error.to_string()))
     }
 
     fn str(&mut self) -> Result<&'a str, StoreError> {
@@ -63,12 +64,21 @@ impl<'a> Columns<'a> {
     }
 
     pub(super) fn decision(&mut self) -> Result<Decision, StoreError> {
-        serde_json::from_str(self.str()?).map_err(|error| self.damaged(&error.to_string()))
+        let json = self.str()?;
+        self.parsed_decision(json)
     }
 
     pub(super) fn decision_if_any(&mut self) -> Result<Option<Decision>, StoreError> {
         let json: Option<String> = self.next()?;
-        json.map(|json| serde_json::from_str(&json)).transpose().map_err(|error| self.damaged(&error.to_string()))
+        json.map(|json| self.parsed_decision(&json)).transpose()
+    }
+
+    fn parsed_decision(&self, json: &str) -> Result<Decision, StoreError> {
+        let decision: Decision = serde_json::from_str(json).map_err(|error| self.damaged(&error.to_string()))?;
+        if decision.chosen < decision.candidates.len() {
+            return Ok(decision);
+        }
+        Err(self.damaged("it chooses no candidate"))
     }
 
     pub(super) fn features(&mut self) -> Result<Vec<f32>, StoreError> {
@@ -80,7 +90,9 @@ impl<'a> Columns<'a> {
         Ok(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     }
 
+    /// The error for the column read last.
     pub(super) fn damaged(&self, what: &str) -> StoreError {
-        StoreError::Row { seq: self.seq, what: what.to_owned() }
+        let column = self.row.as_ref().column_name(self.place - 1).unwrap_or("?");
+        StoreError::Row { seq: self.seq, what: format!("{column}: {what}") }
     }
 }

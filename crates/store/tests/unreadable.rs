@@ -1,0 +1,119 @@
+//! Rows that do not hold what the gateway writes: each is an event by itself, and stops none of the others.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+#[path = "common/records.rs"]
+mod records;
+
+use rusqlite::Connection;
+use slarouter_core::{DecisionId, Timestamp};
+use slarouter_store::{Entry, Event, OutcomeRecord, open};
+
+use records::{decision, rating};
+
+fn outcome(id: u128) -> Entry {
+    Entry::Outcome(OutcomeRecord {
+        decision: DecisionId(id),
+        time: Timestamp(1),
+        model: "m".into(),
+        status: 500,
+        ok: false,
+        streamed: false,
+        attempts: 1,
+        input_tokens: None,
+        cached_tokens: None,
+        cache_write_tokens: None,
+        output_tokens: None,
+        reasoning_tokens: None,
+        cost: 0.0,
+        latency_ms: 1.0,
+        ttft_ms: None,
+        error: None,
+    })
+}
+
+/// A configuration, then two decisions with all that can become of them: their events, after this was done to the database.
+async fn events_after(damage: &str) -> Vec<Event> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let url = format!("sqlite://{}", path.display());
+    let store = open(&url).await.unwrap();
+    store.configure(Timestamp(0), "r", "{}").await.unwrap();
+    for id in [1, 2] {
+        store.log(decision(id, None)).unwrap();
+        store.log(Entry::Reroute { decision: DecisionId(id), model: "m".into() }).unwrap();
+        store.log(outcome(id)).unwrap();
+        store.flush().await.unwrap();
+        store.rate(rating(id, 1, Some(1.0), 2), u64::MAX).await.unwrap();
+    }
+    Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+    let events = store.events_after(0, 100).await.unwrap();
+    // In pages it is the same.
+    let mut paged = Vec::new();
+    while let [event] = &store.events_after(paged.len() as u64, 1).await.unwrap()[..] {
+        paged.push(event.clone());
+    }
+    store.close().await;
+    assert_eq!(events, paged);
+    events
+}
+
+#[tokio::test]
+async fn each_damage_is_told_of_the_rows_that_it_hits() {
+    let all = ["decisions 2", "reroutes 3", "outcomes 4", "feedback 5"];
+    for (damage, hit, what) in [
+        ("UPDATE decisions SET decision = '{\"cut' WHERE seq = 2", &all[..], "decision: "),
+        ("UPDATE decisions SET decision = 'null' WHERE seq = 2", &all, "decision: "),
+        (
+            "UPDATE decisions SET decision = replace(decision, '\"chosen\":0', '\"chosen\":1') WHERE seq = 2",
+            &all,
+            "decision: it chooses no candidate",
+        ),
+        ("UPDATE decisions SET route = CAST(x'ff' AS TEXT) WHERE seq = 2", &all, "route: "),
+        ("UPDATE decisions SET reason = 'whim' WHERE seq = 2", &all[1..], "reason: unknown reason"),
+        ("UPDATE decisions SET features = x'0000' WHERE seq = 2", &all[3..], "features: "),
+        ("UPDATE decisions SET feature_version = -1 WHERE seq = 2", &all[3..], "feature_version: "),
+        ("UPDATE outcomes SET status = 70000 WHERE seq = 4", &all[2..3], "status: "),
+        ("UPDATE feedback SET rating = 1.5 WHERE seq = 5", &all[3..], "rating: "),
+        ("UPDATE feedback SET receipt = 'perhaps' WHERE seq = 5", &all[3..], "receipt: unknown receipt"),
+        ("UPDATE route_configs SET spec = CAST(x'ff' AS TEXT)", &["route_configs 1"], "spec: "),
+    ] {
+        let events = events_after(damage).await;
+        assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>(), "{damage}");
+        let mut found = Vec::new();
+        for event in &events {
+            if let Event::Unreadable { seq, table, what: told } = event {
+                assert!(told.starts_with(what), "{damage}: {table} {seq}: {told}");
+                found.push(format!("{table} {seq}"));
+            }
+        }
+        assert_eq!(found, hit, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_read_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let store = open(&format!("sqlite://{}", path.display())).await.unwrap();
+    store.configure(Timestamp(0), "r", "{}").await.unwrap();
+    store.configure(Timestamp(0), "r", "{}").await.unwrap();
+    Connection::open(&path).unwrap().execute_batch("UPDATE route_configs SET spec = CAST(x'ff' AS TEXT)").unwrap();
+    store.configure(Timestamp(0), "r", "{}").await.unwrap();
+    let events = store.events_after(0, 100).await.unwrap();
+    assert!(
+        matches!(&events[..], [Event::Unreadable { seq: 1, .. }, Event::Configured { seq: 2, spec, .. }] if spec == "{}"),
+        "{events:?}"
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_read_is_an_error_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let store = open(&format!("sqlite://{}", path.display())).await.unwrap();
+    Connection::open(&path).unwrap().execute_batch("ALTER TABLE feedback RENAME TO away").unwrap();
+    let error = store.events_after(0, 100).await.unwrap_err().to_string();
+    assert!(error.contains("no such table: feedback"), "{error}");
+    store.close().await;
+}
