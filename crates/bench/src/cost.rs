@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::agent;
 use crate::figures::median;
 use crate::gateways::{Gateway, Places, mock};
-use crate::load::Until;
+use crate::load::{Target, Traffic, Until};
 
 #[derive(clap::Args)]
 pub(crate) struct CostArgs {
@@ -30,6 +31,53 @@ pub(crate) struct CostArgs {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 }
+
+/// What the builds are asked.
+#[derive(Clone, Copy)]
+enum Load {
+    Chat(usize),
+    /// By the place of the prompt's size in [`agent::SIZES`].
+    Agent(usize),
+}
+
+/// Clients of agents' streams.
+const AGENTS: usize = 16;
+
+impl Load {
+    fn all(clients: &[usize]) -> Vec<Self> {
+        clients.iter().map(|clients| Self::Chat(*clients)).chain((0..agent::SIZES.len()).map(Self::Agent)).collect()
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Chat(clients) => format!("c={clients}"),
+            Self::Agent(place) => format!("c={AGENTS}, agents of {} kB, streamed", agent::SIZES[place] / 1_000),
+        }
+    }
+
+    /// Asks `requests` times, agents less often, as theirs are longer. How many answers there were, and in how many seconds.
+    ///
+    /// # Errors
+    /// Also if any answer was one.
+    async fn run(self, target: &Target, requests: u64) -> anyhow::Result<(f64, f64)> {
+        let (answers, seconds, errors) = match self {
+            Self::Chat(clients) => {
+                let sample = target.closed(clients, Until::Requests(requests)).await?;
+                (sample.latencies.len(), sample.seconds, sample.errors)
+            }
+            Self::Agent(place) => {
+                let each = (requests as usize / (AGENTS * 10_usize.pow(place as u32 + 1))).max(1);
+                let streams = target.streams(Traffic::Agent(place), AGENTS, each, WORDS).await?;
+                (streams.first.len(), streams.seconds, streams.errors)
+            }
+        };
+        anyhow::ensure!(errors == 0, "{errors} errors");
+        Ok((answers as f64, seconds))
+    }
+}
+
+/// Words of a streamed answer.
+const WORDS: usize = 1;
 
 /// Sums since a process began.
 #[derive(Clone, Default)]
@@ -77,7 +125,7 @@ fn fields(text: &str, name: &str) -> f64 {
 }
 
 pub(crate) async fn run(args: CostArgs) -> anyhow::Result<()> {
-    let (_mock, upstream) = mock(1, Duration::ZERO).await?;
+    let (_mock, upstream) = mock(WORDS, Duration::ZERO).await?;
     let mut gateways = Vec::new();
     let mut folders = Vec::new();
     for (number, slarouter) in args.slarouter.iter().enumerate() {
@@ -89,39 +137,26 @@ pub(crate) async fn run(args: CostArgs) -> anyhow::Result<()> {
         let places = Places { slarouter: slarouter.clone(), peers: work.clone(), work, upstream };
         gateways.push(Gateway::start("slarouter", &places).await?);
     }
-    let mut found = vec![vec![Vec::new(); args.clients.len()]; gateways.len()];
+    let loads = Load::all(&args.clients);
+    let mut found = vec![vec![Vec::new(); loads.len()]; gateways.len()];
     for round in 0..=args.rounds {
         for turn in 0..gateways.len() {
             let place = (turn + round) % gateways.len();
             let pid = gateways[place].pid.context("the gateway has ended")?;
-            for (clients, rounds) in args.clients.iter().zip(&mut found[place]) {
+            for (load, rounds) in loads.iter().zip(&mut found[place]) {
                 let before = Sums::now(pid);
-                let sample = gateways[place].target.closed(*clients, Until::Requests(args.requests)).await?;
-                anyhow::ensure!(sample.errors == 0, "{} errors", sample.errors);
-                let sums = Sums::now(pid).per_request(&before, args.requests as f64);
+                let (answers, seconds) = load.run(&gateways[place].target, args.requests).await?;
+                let sums = Sums::now(pid).per_request(&before, answers);
                 // The first round warms up.
                 if round > 0 {
-                    rounds.push((sums, args.requests as f64 / sample.seconds));
+                    rounds.push((sums, answers / seconds));
                 }
             }
         }
     }
-    let mut out = io::stdout().lock();
     for (binary, found) in args.slarouter.iter().zip(&found) {
-        for (clients, rounds) in args.clients.iter().zip(found) {
-            let of = |value: &dyn Fn(&Sums) -> f64| median(rounds.iter().map(|(sums, _)| value(sums)));
-            let cpu = of(&|sums| sums.threads.values().sum()) / 1e3;
-            let (switches, written) = (of(&|sums| sums.switches), of(&|sums| sums.written));
-            let rate = median(rounds.iter().map(|(_, rate)| *rate));
-            writeln!(
-                out,
-                "{} c={clients}: {cpu:.1} µs of processor a request, {switches:.2} switches, {written:.0} bytes written, {rate:.0}/s",
-                binary.display()
-            )?;
-            for name in rounds.first().map(|(sums, _)| sums.threads.keys()).into_iter().flatten() {
-                let micros = of(&|sums| sums.threads.get(name).copied().unwrap_or(0.0)) / 1e3;
-                writeln!(out, "    {name}: {micros:.1} µs")?;
-            }
+        for (load, rounds) in loads.iter().zip(found) {
+            say(&format!("{} {}", binary.display(), load.name()), rounds)?;
         }
     }
     for gateway in gateways {
@@ -129,6 +164,24 @@ pub(crate) async fn run(args: CostArgs) -> anyhow::Result<()> {
     }
     for folder in folders {
         std::fs::remove_dir_all(folder)?;
+    }
+    Ok(())
+}
+
+/// The medians of the rounds of one build under one load.
+fn say(what: &str, rounds: &[(Sums, f64)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let of = |value: &dyn Fn(&Sums) -> f64| median(rounds.iter().map(|(sums, _)| value(sums)));
+    let cpu = of(&|sums| sums.threads.values().sum()) / 1e3;
+    let (switches, written) = (of(&|sums| sums.switches), of(&|sums| sums.written));
+    let rate = median(rounds.iter().map(|(_, rate)| *rate));
+    writeln!(
+        out,
+        "{what}: {cpu:.1} µs of processor a request, {switches:.2} switches, {written:.0} bytes written, {rate:.0}/s"
+    )?;
+    for name in rounds.first().map(|(sums, _)| sums.threads.keys()).into_iter().flatten() {
+        let micros = of(&|sums| sums.threads.get(name).copied().unwrap_or(0.0)) / 1e3;
+        writeln!(out, "    {name}: {micros:.1} µs")?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep_until};
 
+use crate::agent;
 use crate::http::Connection;
 use crate::mock::MARK;
 
@@ -28,8 +29,19 @@ pub(crate) struct Target {
     addr: SocketAddr,
     plain: Vec<Bytes>,
     streamed: Vec<Bytes>,
+    /// Agents' requests, by the place of their size in [`agent::SIZES`].
+    agents: [Vec<Bytes>; agent::SIZES.len()],
     /// Head of a request that rates, up to the number of its bytes.
     rating: Option<String>,
+}
+
+/// What streamed answers are asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Traffic {
+    /// One short question.
+    Chat,
+    /// A conversation with tools, of the size at this place of [`agent::SIZES`].
+    Agent(usize),
 }
 
 /// When a closed loop ends.
@@ -54,6 +66,7 @@ pub(crate) struct Streams {
     pub(crate) first: Vec<u64>,
     pub(crate) gaps: Vec<u64>,
     pub(crate) errors: u64,
+    pub(crate) seconds: f64,
 }
 
 /// What the clients of a loop share.
@@ -109,7 +122,10 @@ impl Target {
         };
         let requests = |stream| (0..QUESTIONS).map(|number| request(stream, number)).collect();
         let rating = learns.then(|| head("/v1/feedback"));
-        Self { addr, plain: requests(false), streamed: requests(true), rating }
+        let of_agents =
+            |bytes| (0..QUESTIONS).map(move |number| whole(&head(path), &agent::request(model, number, bytes)));
+        let agents = agent::SIZES.map(|bytes| of_agents(bytes).collect());
+        Self { addr, plain: requests(false), streamed: requests(true), agents, rating }
     }
 
     /// So many clients, each asking again as soon as it has its answer.
@@ -194,17 +210,27 @@ impl Target {
     }
 
     /// So many clients, each reading one streamed answer after the other, so many each.
-    pub(crate) async fn streams(&self, clients: usize, each: usize, words: usize) -> io::Result<Streams> {
-        let mut workers = JoinSet::new();
+    pub(crate) async fn streams(
+        &self,
+        traffic: Traffic,
+        clients: usize,
+        each: usize,
+        words: usize,
+    ) -> io::Result<Streams> {
+        let requests = match traffic {
+            Traffic::Chat => &self.streamed,
+            Traffic::Agent(place) => &self.agents[place],
+        };
+        let (mut workers, from) = (JoinSet::new(), Instant::now());
         for first in 0..clients {
-            let target = self.clone();
+            let (addr, requests) = (self.addr, requests.clone());
             workers.spawn(async move {
                 let mut streams = Streams::default();
-                let mut connection = Connection::open(target.addr).await?;
+                let mut connection = Connection::open(addr).await?;
                 for number in 0..each {
                     let began = Instant::now();
                     let mut seen = Vec::with_capacity(words);
-                    let request = &target.streamed[(first + number) % QUESTIONS];
+                    let request = &requests[(first + number) % QUESTIONS];
                     let status = connection
                         .exchange(request, &mut |piece| {
                             let now = Instant::now();
@@ -213,7 +239,7 @@ impl Target {
                         .await;
                     if !matches!(status, Ok(200)) || seen.len() != words {
                         streams.errors += 1;
-                        connection = Connection::open(target.addr).await?;
+                        connection = Connection::open(addr).await?;
                         continue;
                     }
                     streams.first.push(nanos(seen[0].duration_since(began)));
@@ -229,6 +255,7 @@ impl Target {
             all.gaps.extend(streams.gaps);
             all.errors += streams.errors;
         }
+        all.seconds = from.elapsed().as_secs_f64();
         Ok(all)
     }
 

@@ -1,5 +1,6 @@
 //! Load on the gateway and its peers, side by side on one machine; `make bench-gateway`, docs/benchmarks.md.
 
+mod agent;
 mod cost;
 mod figures;
 mod gateways;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::agent;
 use crate::figures::{Round, StreamRound, median};
 use crate::gateways::NAMES;
 use crate::load::CLIENTS;
@@ -36,6 +37,8 @@ pub(crate) struct Row {
     /// The constant rate.
     pub(crate) open: Vec<Round>,
     pub(crate) streams: Vec<StreamRound>,
+    /// Streams of agents, by the place of the prompt's size in [`agent::SIZES`].
+    pub(crate) agents: [Vec<StreamRound>; agent::SIZES.len()],
     /// After its rounds; `None` for the mock.
     pub(crate) memory_mib: Option<f64>,
 }
@@ -57,6 +60,7 @@ impl Row {
             closed: Default::default(),
             open: Vec::new(),
             streams: Vec::new(),
+            agents: Default::default(),
             memory_mib: None,
         }
     }
@@ -79,7 +83,8 @@ impl Row {
 
     fn errors(&self) -> u64 {
         let rounds = self.closed.iter().flatten().chain(&self.open).map(|round| round.errors);
-        rounds.chain(self.streams.iter().map(|round| round.errors)).sum()
+        let streams = self.streams.iter().chain(self.agents.iter().flatten());
+        rounds.chain(streams.map(|round| round.errors)).sum()
     }
 
     fn label(&self) -> String {
@@ -116,6 +121,7 @@ impl Report {
         text += if self.foreign_share > QUIET { ": **measured under load**.\n\n" } else { ".\n\n" };
         text += &self.closed_table();
         text += &self.other_table();
+        text += &self.agents_table();
         text += &self.soak_text();
         text += &self.targets();
         for skipped in &self.skipped {
@@ -172,6 +178,26 @@ impl Report {
         text + "\n"
     }
 
+    /// Time to the first word where prompts are long.
+    fn agents_table(&self) -> String {
+        let mut text = format!("| {} streams of agents with tools |", self.stream_clients);
+        for bytes in agent::SIZES {
+            text += &format!(" {} kB: first word, p50 | added | p99 |", bytes / 1_000);
+        }
+        text += &format!("\n{}|\n", "| --- ".repeat(1 + 3 * agent::SIZES.len()));
+        for row in &self.rows {
+            text += &format!("| {} |", row.label());
+            for (place, rounds) in row.agents.iter().enumerate() {
+                let stream = |of: fn(&StreamRound) -> f64| ms(median(rounds.iter().map(of)));
+                let added = self.added(row, |row, round| row.agents[place].get(round).map(|round| round.first_p50));
+                text +=
+                    &format!(" {} | {added} | {} |", stream(|round| round.first_p50), stream(|round| round.first_p99));
+            }
+            text += "\n";
+        }
+        text + "\n"
+    }
+
     fn soak_text(&self) -> String {
         let Some(soak) = &self.soak else { return String::new() };
         let requests: usize = soak.rounds.iter().map(|round| round.requests).sum();
@@ -212,12 +238,12 @@ impl Report {
     }
 
     /// What a gateway adds to the mock asked directly, each round compared within itself.
-    fn added_ms(&self, row: &Row, of: fn(&Row, usize) -> Option<f64>) -> f64 {
+    fn added_ms(&self, row: &Row, of: impl Fn(&Row, usize) -> Option<f64>) -> f64 {
         let direct = &self.rows[0];
         median((0..self.rounds).filter_map(|round| Some(of(row, round)? - of(direct, round)?)))
     }
 
-    fn added(&self, row: &Row, of: fn(&Row, usize) -> Option<f64>) -> String {
+    fn added(&self, row: &Row, of: impl Fn(&Row, usize) -> Option<f64>) -> String {
         if row.name == self.rows[0].name { "–".to_owned() } else { ms(self.added_ms(row, of)) }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::figures::{Round, StreamRound};
 use crate::gateways::{Gateway, NAMES, Places, mock};
-use crate::load::{CLIENTS, Until};
+use crate::load::{CLIENTS, Traffic, Until};
 use crate::machine::{Machine, Ticks, memory};
 use crate::report::{Report, Row, Soak};
 
@@ -161,7 +161,10 @@ async fn measure(args: &RunArgs, gateway: &Gateway, row: &mut Row) -> anyhow::Re
         row.open.push(Round::from(target.open(args.rate, OPEN_CLIENTS, time).await?));
     }
     let each = (args.seconds / (GAP.as_secs_f64() * WORDS as f64)).ceil() as usize;
-    row.streams.push(StreamRound::from(target.streams(STREAM_CLIENTS, each, WORDS).await?));
+    row.streams.push(StreamRound::from(target.streams(Traffic::Chat, STREAM_CLIENTS, each, WORDS).await?));
+    for (place, rounds) in row.agents.iter_mut().enumerate() {
+        rounds.push(StreamRound::from(target.streams(Traffic::Agent(place), STREAM_CLIENTS, each, WORDS).await?));
+    }
     Ok(())
 }
 
