@@ -23,9 +23,10 @@ test: setup-test
 	cargo test -p slarouter-text --features bert --locked --lib --test bert
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run
 
-# SOAK_REQUESTS (200000) and SOAK_SEED (1) change the run; some minutes.
+# SOAK_REQUESTS (200000), SOAK_SEED (1) and SOAK_IDLE (10000 connections, for which `ulimit -n` must have room) change the two runs; some minutes.
 soak:
-	SOAK_REQUESTS=$${SOAK_REQUESTS:-200000} cargo test --release -p slarouter-cli --locked --test soak -- --nocapture
+	SOAK_REQUESTS=$${SOAK_REQUESTS:-200000} SOAK_IDLE=$${SOAK_IDLE:-10000} \
+		cargo test --release -p slarouter-cli --locked --test soak -- --nocapture --test-threads 1
 
 # New cases for the property tests and new runs of the soak, for EXPLORE_SECONDS (600); keeps what fails. CONTRIBUTING.md.
 explore:

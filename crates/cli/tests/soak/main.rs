@@ -1,7 +1,8 @@
 //! Many requests through the real binary, with an upstream that fails in every way and clients that go away: at the end the log, the
 //! metrics, the clients and the upstream must agree, and nothing may be left over.
 //!
-//! 3,000 requests by default; `make soak` sends 200,000. `SOAK_REQUESTS` and `SOAK_SEED` change that.
+//! 3,000 requests by default; `make soak` sends 200,000. `SOAK_REQUESTS` and `SOAK_SEED` change that. And honest clients beside hostile
+//! ones, with 150 idle connections by default and 10,000 in `make soak`, which `SOAK_IDLE` changes.
 #![expect(
     clippy::panic,
     clippy::print_stdout,
@@ -9,8 +10,10 @@
     reason = "a test may fail loudly, and says what it measured"
 )]
 
+mod beside;
 mod clients;
 mod faults;
+mod hostile;
 mod process;
 
 use std::collections::HashMap;
@@ -65,7 +68,7 @@ fn config(folder: &Path, upstream: &str) -> String {
          [feedback]\nwindow_days = {WINDOW_DAYS}\n\
          [upstream]\nresponse_timeout_s = 1\nfirst_token_timeout_s = 1\nidle_timeout_s = 1\nbackoff_s = 0.001\n\
          breaker_open_s = 0.05\nretry_after_max_s = 0.05\nhedge = {{ quantile = 0.95, to = \"next\", min_s = 0.05 }}\n\
-         [[keys]]\nname = \"soak\"\nkey = \"{KEY}\"\nscopes = [\"inference\", \"feedback\"]\nlimits = {{ usd_per_month = 1000000.0 }}\n\
+         [[keys]]\nname = \"soak\"\nkey = \"{KEY}\"\nscopes = [\"inference\", \"feedback\", \"view\"]\nlimits = {{ usd_per_month = 1000000.0 }}\n\
          {}{}[routes.default]\nmodels = [\"small\", \"large\"]\nfallback = \"large\"\nsla = {{ satisfaction = 0.8 }}\n",
         folder.join("soak.db").display(),
         model("small", 0.1, "health_check = { path = \"/health\", interval_s = 0.2 }"),
@@ -120,7 +123,8 @@ async fn soak(requests: u64, seed: u64) {
     let base = format!("http://{}", daemon.addr());
     let process = Process::new(daemon.id().unwrap());
     let operator = reqwest::Client::new();
-    let metrics = async || operator.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
+    let metrics =
+        async || operator.get(format!("{base}/metrics")).bearer_auth(KEY).send().await.unwrap().text().await.unwrap();
     let tasks = sum(&metrics().await, "slarouter_tasks");
     let (sockets, files) = process.open();
 
@@ -225,4 +229,12 @@ async fn nothing_is_lost_and_nothing_is_left_over() {
     let (requests, seed) = (number("SOAK_REQUESTS", 3_000).max(SAMPLES), number("SOAK_SEED", 1));
     let patience = PATIENCE + PER_REQUEST * u32::try_from(requests).unwrap();
     tokio::time::timeout(patience, soak(requests, seed)).await.expect("the soak does not come to its end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn honest_clients_are_served_beside_hostile_ones() {
+    let idle = usize::try_from(number("SOAK_IDLE", 150)).unwrap();
+    let patience = PATIENCE + PER_REQUEST * u32::try_from(idle).unwrap() * 10;
+    let soak = beside::soak(beside::Scale::of(idle));
+    tokio::time::timeout(patience, soak).await.expect("the soak does not come to its end");
 }
