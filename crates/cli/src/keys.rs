@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 use slarouter_config::{ConfigErrors, Grants, KeyPlace, Limits, Scope, Server, utc};
 use slarouter_core::Timestamp;
-use slarouter_gateway::keys::{KeyBook, NewKey, SecretString};
+use slarouter_gateway::keys::{KeyBook, NewKey, SecretString, first_secret};
 use slarouter_store::StoreError;
 
 use crate::print::print;
@@ -23,7 +23,7 @@ pub(crate) struct KeysArgs {
     /// The admin API of the running gateway; where its configuration says if left out. Used while the gateway holds the database.
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
-    /// A key with the scope admin for it; the first of server.admin_keys if left out.
+    /// A key with the scope admin for it; the first of server.admin_keys, or the secret for the first key, if left out.
     #[arg(long, env = "SLAROUTER_ADMIN_KEY", hide_env_values = true, value_name = "KEY", global = true)]
     admin_key: Option<String>,
     #[command(subcommand)]
@@ -60,7 +60,7 @@ struct CreateArgs {
     /// Whose it is: a-z, 0-9, - and _.
     #[arg(long)]
     name: String,
-    /// What it may be used for: inference, feedback, audit, admin; several with commas.
+    /// What it may be used for: inference, feedback, audit, view, admin; several with commas.
     #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "inference,feedback", value_parser = scope)]
     scope: Vec<Scope>,
     /// The tenant whose key it is.
@@ -87,7 +87,7 @@ struct CreateArgs {
 }
 
 fn scope(word: &str) -> Result<Scope, String> {
-    Scope::parse(word).ok_or_else(|| "a scope is inference, feedback, audit or admin".to_owned())
+    Scope::parse(word).ok_or_else(|| format!("a scope is {}", Scope::WORDS))
 }
 
 /// The keys, wherever they can be reached.
@@ -178,7 +178,10 @@ impl Book {
         }
         let server = Server::load(&args.config)?;
         let url = args.url.clone().map_or_else(|| own_url(&server), Ok)?;
-        Ok(Self::Running(RemoteBook::new(&url, key.or_else(|| server.admin_keys.first().cloned()))?))
+        let key = key.or_else(|| server.admin_keys.first().cloned());
+        // While there is no key at all, what lies beside the database of this configuration.
+        let key = key.or_else(|| first_secret(&KeyPlace::load(&args.config).ok()?.url));
+        Ok(Self::Running(RemoteBook::new(&url, key)?))
     }
 
     async fn create(&self, new: NewKey) -> anyhow::Result<Value> {

@@ -20,7 +20,9 @@ pub enum Scope {
     Feedback,
     /// To list the answers drawn for audit and to judge them.
     Audit,
-    /// To make and revoke keys.
+    /// To see the metrics.
+    View,
+    /// To make and revoke keys, and to see the metrics.
     Admin,
 }
 
@@ -44,7 +46,9 @@ pub struct Limits {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Inference, Self::Feedback, Self::Audit, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Inference, Self::Feedback, Self::Audit, Self::View, Self::Admin];
+    /// Their words, for a message.
+    pub const WORDS: &str = "inference, feedback, audit, view or admin";
 
     /// The word for it.
     #[must_use]
@@ -53,6 +57,7 @@ impl Scope {
             Self::Inference => "inference",
             Self::Feedback => "feedback",
             Self::Audit => "audit",
+            Self::View => "view",
             Self::Admin => "admin",
         }
     }
@@ -94,7 +99,7 @@ impl Grants {
     /// What is wrong with them, as a sentence without its end.
     pub fn check(&self) -> Result<(), String> {
         if self.scopes.is_empty() {
-            return Err("a key needs at least one scope: inference, feedback, audit or admin".to_owned());
+            return Err(format!("a key needs at least one scope: {}", Scope::WORDS));
         }
         if let Some(tenant) = &self.tenant {
             check_name(tenant, "a tenant's")?;

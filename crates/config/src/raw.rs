@@ -50,6 +50,8 @@ pub(crate) struct Server {
     pub(crate) admin_keys: Vec<Text>,
     #[serde(default)]
     pub(crate) allow_unauthenticated: bool,
+    #[serde(default)]
+    pub(crate) allow_unauthenticated_metrics: bool,
     pub(crate) tls: Option<Tls>,
     pub(crate) max_body_bytes: Option<Count>,
     pub(crate) max_body_bytes_at_once: Option<Count>,

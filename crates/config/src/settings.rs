@@ -58,6 +58,8 @@ pub struct Server {
     pub admin_keys: Vec<SecretString>,
     /// Whether anybody may call while there are no keys, also on an address that others reach.
     pub allow_unauthenticated: bool,
+    /// Whether metrics on the public listener need no key.
+    pub allow_unauthenticated_metrics: bool,
     /// Certificates, for HTTPS.
     pub tls: Option<Tls>,
     /// Largest head of a request.

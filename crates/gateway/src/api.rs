@@ -72,6 +72,10 @@ fn administration() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::health))
 }
 
+fn viewing() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
 /// The paths for all.
 fn open() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(openapi))
@@ -79,8 +83,7 @@ fn open() -> OpenApiRouter<Arc<App>> {
 
 /// The description of all paths, made from the router's own parts.
 fn description() -> utoipa::openapi::OpenApi {
-    let metrics = OpenApiRouter::new().routes(routes!(metrics));
-    let parts = [inference(), rating(), auditing(), listing(), open(), metrics, administration()];
+    let parts = [inference(), rating(), auditing(), listing(), open(), viewing(), administration()];
     let whole = OpenApiRouter::with_openapi(Description::openapi());
     let mut whole = parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi();
     // The router's mark for a name that may hold slashes is none of OpenAPI's.
@@ -99,12 +102,9 @@ pub(crate) fn public(app: Arc<App>) -> Router {
     ];
     let mut paths = parts.into_iter().fold(open(), OpenApiRouter::merge);
     if app.config.server.admin_listen.is_none() {
-        let metrics = OpenApiRouter::new().routes(routes!(metrics));
-        paths = paths.merge(metrics.layer(from_fn_with_state(app.clone(), neighbours))).merge(guarded(
-            &app,
-            administration(),
-            ADMIN,
-        ));
+        let metrics =
+            if app.config.server.allow_unauthenticated_metrics { viewing() } else { guarded(&app, viewing(), VIEWING) };
+        paths = paths.merge(metrics).merge(guarded(&app, administration(), ADMIN));
     }
     Router::from(paths)
         .fallback(not_found)
@@ -135,6 +135,7 @@ struct Guard {
 
 /// A user rates with the one, an auditor judges with the other.
 const RATING: &[Scope] = &[Scope::Feedback, Scope::Audit];
+const VIEWING: &[Scope] = &[Scope::View, Scope::Admin];
 const ADMIN: &[Scope] = &[Scope::Admin];
 
 fn guarded(app: &Arc<App>, paths: OpenApiRouter<Arc<App>>, scopes: &'static [Scope]) -> OpenApiRouter<Arc<App>> {
@@ -165,15 +166,12 @@ async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Ne
 }
 
 fn admit(app: &App, request: &Request, scopes: &[Scope]) -> Result<Arc<Caller>, ApiError> {
-    // Before there is any key, whoever sits at this machine makes the first one.
     if scopes == ADMIN && app.auth.is_fresh() {
-        let foreign =
-            if app.loopback { local::foreign(request) } else { Some("server.admin_listen is no loopback address") };
-        let Some(why) = foreign else { return Ok(Arc::new(Caller::unlimited())) };
-        let message = format!(
-            "there is no key yet, and the first one is made on the gateway's own machine, but {why}: run `slarouter keys create` \
-             there, or set server.admin_keys"
-        );
+        if app.auth.may_begin(request.headers()) {
+            return Ok(Arc::new(Caller::unlimited()));
+        }
+        let message = "there is no key yet, and the first one is made with the secret in the file that the gateway's log names: run \
+                       `slarouter keys create` on its machine as its user, which sends it, or set server.admin_keys";
         return Err(ApiError::invalid("", "no_admin_key", message).with_status(StatusCode::FORBIDDEN));
     }
     if let (Some(signer), true) = (&app.signer, scopes == RATING)
@@ -188,7 +186,7 @@ fn admit(app: &App, request: &Request, scopes: &[Scope]) -> Result<Arc<Caller>, 
 
 /// While there is no key, only programs of this machine are served.
 async fn neighbours(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    // An operator's listener that others reach is there for them.
+    // A listener of the operator's own that others reach is there for them.
     match be_a_neighbour(&app, &request) {
         Err(error) if app.loopback => error.into_response(),
         _ => next.run(request).await,
@@ -223,12 +221,22 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
     // Requests are answered all the same, so it stays 200: no replica would do better.
     match app.trouble() {
         Some(trouble) => ([(DEGRADED, trouble)], format!("degraded: {trouble}")).into_response(),
-        None => "ready".into_response(),
+        None => match &app.published.load().unreadable {
+            unreadable if unreadable.count > 0 => {
+                format!("degraded: rows of the log cannot be read: {unreadable}; see slarouter doctor").into_response()
+            }
+            _ => "ready".into_response(),
+        },
     }
 }
 
 /// Metrics for Prometheus, on the operator's listener if there is one
-#[utoipa::path(get, path = "/metrics", tag = "Operation", responses((status = 200, description = "OpenMetrics", body = String)))]
+///
+/// On the public listener they need a key with the scope `view` or `admin`.
+#[utoipa::path(
+    get, path = "/metrics", tag = "Operation",
+    responses((status = 200, description = "OpenMetrics", body = String), (status = "4XX", body = crate::api::openapi::ErrorBody)),
+)]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let committed = *app.store.committed().borrow();
     let text = app.metrics.render(

@@ -126,6 +126,26 @@ async fn a_running_gateway_is_asked_by_its_address() {
     assert!(error.contains(url.trim_end_matches('/')), "{error}");
 }
 
+/// Through the gateway that runs, with the secret that lies beside the database for as long as there is no key.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_key_is_made_with_the_file_beside_the_database() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let folder = folder.path();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    configure_at(folder, &format!("listen = \"127.0.0.1:{port}\""), &upstream.base_url(), "", "");
+    let daemon = serve(folder).await;
+    let file = folder.join("log.db.first-key");
+    let secret = std::fs::read_to_string(&file).unwrap();
+    let boss = keys(folder, &["create", "--name", "boss", "--scope", "admin"]).json();
+    assert!(!file.exists(), "it is used up");
+    let error = keys(folder, &["list"]).failed();
+    assert!(error.contains("refused with status 401"), "{error}");
+    let list = keys(folder, &["list", "--json", "--admin-key", text(&boss, "key")]).json();
+    assert_eq!(listed(&list), [("boss", "live")]);
+    let said = stop(daemon).await;
+    assert!(said.contains(&*file.display().to_string()) && !said.contains(&secret), "{said}");
+}
+
 /// Without `--url` the gateway that holds the database is found by its configuration.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_that_holds_the_database_is_found() {
@@ -166,7 +186,7 @@ fn mistakes_make_no_key() {
         (&["create", "--name", "ours"], "there is a live key named \"ours\""),
         (&["create", "--name", "Web!"], "lower-case"),
         (&["create", "--name", ""], "lower-case"),
-        (&["create", "--name", "x", "--scope", "root"], "a scope is inference, feedback, audit or admin"),
+        (&["create", "--name", "x", "--scope", "root"], "a scope is inference, feedback, audit, view or admin"),
         (&["create", "--name", "x", "--expires-days", "0"], "expires_days must be above 0"),
         (&["create", "--name", "x", "--expires-days", "NaN"], "expires_days must be above 0"),
         (&["create", "--name", "x", "--expires-days=-1"], "expires_days must be above 0"),

@@ -97,9 +97,11 @@ async fn serve(folder: &Path) -> Daemon {
     Daemon::spawn(&mut command).await.unwrap()
 }
 
-async fn stop(mut daemon: Daemon) {
+/// Ends it; what it has logged.
+async fn stop(mut daemon: Daemon) -> String {
     daemon.terminate().await.unwrap();
     assert!(daemon.wait().await.unwrap().success(), "{}", daemon.stderr());
+    daemon.stderr()
 }
 
 fn client() -> reqwest::Client {

@@ -58,7 +58,7 @@ pub(super) fn keys(
         for word in entry.scopes.get_ref() {
             match Scope::parse(word.get_ref()) {
                 Some(scope) => scopes.push(scope),
-                None => problems.add(Some(word.span()), "a scope is inference, feedback, audit or admin"),
+                None => problems.add(Some(word.span()), format!("a scope is {}", Scope::WORDS)),
             }
         }
         let limits = entry.limits.map(Spanned::into_inner).unwrap_or_default();

@@ -65,6 +65,7 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
         api_keys,
         admin_keys,
         allow_unauthenticated: raw.allow_unauthenticated,
+        allow_unauthenticated_metrics: raw.allow_unauthenticated_metrics,
         max_body_bytes: max_body_bytes as usize,
         max_body_bytes_at_once: max_body_bytes_at_once as usize,
         request_timeout: seconds(raw.request_timeout_s, 600.0, problems),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, StatusCode, header};
@@ -12,13 +12,13 @@ use slarouter_config::{Config, Grants, Limits, Scope};
 use slarouter_core::{DecisionId, Timestamp};
 use slarouter_store::KeyRecord;
 
-use crate::admission::keys::digest;
+use crate::admission::keys::{FirstSecret, digest};
 use crate::admission::limits::{Meter, Meters};
 use crate::error::ApiError;
 
-/// What keys of `server.api_keys` may do; a gateway without keys lets everybody audit too.
+/// What keys of `server.api_keys` may do; a gateway without keys lets everybody audit and see the metrics too.
 const CLIENT: [Scope; 2] = [Scope::Inference, Scope::Feedback];
-const ANYBODY: [Scope; 3] = [Scope::Inference, Scope::Feedback, Scope::Audit];
+const ANYBODY: [Scope; 4] = [Scope::Inference, Scope::Feedback, Scope::Audit, Scope::View];
 
 /// Where a connection comes from.
 #[derive(Clone, Copy)]
@@ -50,18 +50,29 @@ struct Ring {
 pub(crate) struct Auth {
     ring: ArcSwap<Ring>,
     pub(crate) meters: Meters,
+    /// What the first key is made with; gone as soon as there is one.
+    first: Mutex<Option<FirstSecret>>,
 }
 
 impl Auth {
     pub(crate) fn new(config: &Config, stored: &[KeyRecord], now: Timestamp) -> Self {
         let meters = Meters::default();
         let ring = Ring::new(config, stored, &meters, now);
-        Self { ring: ArcSwap::from_pointee(ring), meters }
+        Self { ring: ArcSwap::from_pointee(ring), meters, first: Mutex::default() }
+    }
+
+    /// Takes this for the first key, until there is one.
+    pub(crate) fn begin_with(&self, secret: FirstSecret) {
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret);
     }
 
     /// Takes the changed keys of the store into force, for requests that come from now on.
     pub(crate) fn reload(&self, config: &Config, stored: &[KeyRecord], now: Timestamp) {
-        self.ring.store(Arc::new(Ring::new(config, stored, &self.meters, now)));
+        let ring = Ring::new(config, stored, &self.meters, now);
+        if !ring.fresh {
+            self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        self.ring.store(Arc::new(ring));
     }
 
     /// Whether with these keys anybody might ask.
@@ -77,6 +88,12 @@ impl Auth {
     /// Whether there never was a key.
     pub(crate) fn is_fresh(&self) -> bool {
         self.ring.load().fresh
+    }
+
+    /// Whether the caller has the secret that the first key is made with.
+    pub(crate) fn may_begin(&self, headers: &HeaderMap) -> bool {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.as_ref().zip(token(headers)).is_some_and(|(first, token)| first.is(token))
     }
 
     /// Whether there never was a key and the operator has not said that anybody may call, so that only programs of this machine may.

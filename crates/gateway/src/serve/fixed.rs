@@ -16,6 +16,7 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         api_keys: _,
         admin_keys: _,
         allow_unauthenticated: _,
+        allow_unauthenticated_metrics: _,
         max_header_bytes: _,
         max_body_bytes: _,
         request_timeout: _,

@@ -20,7 +20,7 @@ use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
 use super::{listener, server};
 use crate::admission::auth::Auth;
-use crate::admission::keys::KeyBook;
+use crate::admission::keys::{FirstSecret, KeyBook};
 use crate::admission::limits::Meters;
 use crate::admission::room::Room;
 use crate::admission::token::Signer;
@@ -354,7 +354,22 @@ async fn keys(
         store.close().await;
         return Err(StartError::Open { addr: server.listen });
     }
+    if auth.is_fresh() {
+        first_secret(&config.store.url, &auth);
+    }
     Ok((book, auth))
+}
+
+/// Makes what the first key is made with, and says where it is. Without it `slarouter keys create` works while no gateway runs.
+fn first_secret(url: &str, auth: &Auth) {
+    match FirstSecret::make(url) {
+        Ok(secret) => {
+            let path = secret.path().display();
+            tracing::info!(%path, "there is no key yet: `slarouter keys create` makes the first one with the secret in this file");
+            auth.begin_with(secret);
+        }
+        Err(error) => tracing::warn!(%error, "no secret for the first key: make it while the gateway does not run"),
+    }
 }
 
 /// Writes the routes to the log and learns all that it holds.

@@ -110,7 +110,7 @@ impl Rig {
 
     async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.gateway.addr());
-        self.client.get(url).send().await.unwrap().text().await.unwrap()
+        self.client.get(url).bearer_auth(ADMIN).send().await.unwrap().text().await.unwrap()
     }
 
     /// Whether the metrics have this line.

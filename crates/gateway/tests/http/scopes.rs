@@ -9,7 +9,8 @@ const KEYS: &str = "admin_keys = [\"sixteen-letters-0\"]\n\
     [[keys]]\nname = \"asks\"\nkey = \"sixteen-letters-inference\"\nscopes = [\"inference\"]\n\
     [[keys]]\nname = \"rates\"\nkey = \"sixteen-letters-feedback\"\nscopes = [\"feedback\"]\n\
     [[keys]]\nname = \"judges\"\nkey = \"sixteen-letters-audit\"\nscopes = [\"audit\"]\n\
-    [[keys]]\nname = \"rules\"\nkey = \"sixteen-letters-admin\"\nscopes = [\"admin\"]\n";
+    [[keys]]\nname = \"rules\"\nkey = \"sixteen-letters-admin\"\nscopes = [\"admin\"]\n\
+    [[keys]]\nname = \"sees\"\nkey = \"sixteen-letters-view\"\nscopes = [\"view\"]\n";
 
 const AUDITED: &str = "audit_rate = 1.0";
 
@@ -26,6 +27,7 @@ async fn statuses(rig: &Rig, key: &str, id: &str) -> Vec<u16> {
         (Method::POST, "/v1/feedback", Some(audited)),
         (Method::GET, "/v1/audits", None),
         (Method::GET, "/v1/models", None),
+        (Method::GET, "/metrics", None),
         (Method::GET, "/admin/keys", None),
     ];
     let mut found = Vec::new();
@@ -44,15 +46,34 @@ async fn a_key_of_one_scope_may_do_what_that_scope_says_and_nothing_else() {
     let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     answer.bytes().await.unwrap();
     for (scope, expected) in [
-        ("inference", [200, 200, 200, 403, 403, 403, 200, 403]),
-        ("feedback", [403, 403, 403, 202, 403, 403, 200, 403]),
-        ("audit", [403, 403, 403, 403, 202, 200, 200, 403]),
-        ("admin", [403, 403, 403, 403, 403, 403, 200, 200]),
-        ("none", [401; 8]),
+        ("inference", [200, 200, 200, 403, 403, 403, 200, 403, 403]),
+        ("feedback", [403, 403, 403, 202, 403, 403, 200, 403, 403]),
+        ("audit", [403, 403, 403, 403, 202, 200, 200, 403, 403]),
+        ("view", [403, 403, 403, 403, 403, 403, 200, 200, 403]),
+        ("admin", [403, 403, 403, 403, 403, 403, 200, 200, 200]),
+        ("none", [401; 9]),
     ] {
         assert_eq!(statuses(&rig, &format!("sixteen-letters-{scope}"), &id).await, expected, "{scope}");
     }
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_of_the_public_listener_need_a_key_unless_the_operator_says_otherwise() {
+    for (server, expected) in [
+        ("api_keys = [\"sixteen-letters-1\"]", vec![401]),
+        ("api_keys = [\"sixteen-letters-1\"]\nallow_unauthenticated_metrics = true", vec![200]),
+        ("api_keys = [\"sixteen-letters-1\"]\nadmin_listen = \"127.0.0.1:0\"", vec![404, 200]),
+        ("allow_unauthenticated = true", vec![200]),
+    ] {
+        let rig = Rig::start(&Settings { server, ..Settings::default() }).await;
+        let mut found = Vec::new();
+        for addr in [Some(rig.gateway.addr()), rig.gateway.admin_addr()].into_iter().flatten() {
+            found.push(rig.client.get(format!("http://{addr}/metrics")).send().await.unwrap().status().as_u16());
+        }
+        assert_eq!(found, expected, "{server}");
+        rig.stop().await;
+    }
 }
 
 const TENANTS: Settings = Settings {
