@@ -54,7 +54,7 @@ bench:
 
 # The rows of docs/guarantees.md and of "Drift" in docs/policy.md, as the policy is now; some minutes.
 tables:
-	CERTIFICATE_RUNS=500 cargo test -p slarouter-core --locked --no-fail-fast --test certificate --test biased --test drift -- \
+	CERTIFICATE_RUNS=500 cargo test -p slarouter-core -p slarouter-lab --locked --no-fail-fast --test certificate --test biased --test drift --test pair -- \
 		--include-ignored --nocapture --test-threads 1 | grep -o '| .*'
 
 # Coverage-guided fuzzing of what comes from outside; docs: CONTRIBUTING.md. Seconds for each target, and which targets.

@@ -1,11 +1,15 @@
 //! `slarouter compare`.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use slarouter_lab::{CellReport, Comparison, Fresh, LocalEncoder, Order, Plan, Ratio, Rival, Scope, Verdict, ZooKind};
+use slarouter_lab::{
+    CellReport, Comparison, Fallback, Fresh, Harm, LocalEncoder, Order, Plan, Ratio, Rival, STEADY, Scope, Stream,
+    Verdict, WindowFigures, ZooKind,
+};
 
 use crate::print::print;
 
@@ -52,6 +56,18 @@ pub(crate) struct CompareArgs {
     /// A handful of models as an operator would have them, all of the file, or both.
     #[arg(long, value_enum)]
     zoo: Option<Zoos>,
+    /// The fallback of certified: best (the model with the highest mean satisfaction), most-expensive, or a model's name.
+    #[arg(long, value_name = "NAME", default_value = "best", value_parser = fallback)]
+    fallback: Fallback,
+    /// Run certified once with each of these assurances instead of 0.95.
+    #[arg(long, value_name = "A,…", value_delimiter = ',')]
+    assurance: Vec<f64>,
+    /// Streams instead of passes: requests in a window of the SLA, rows drawn with replacement.
+    #[arg(long, value_name = "N", conflicts_with = "order")]
+    window: Option<u32>,
+    /// Windows of a stream.
+    #[arg(long, value_name = "K", default_value_t = 10, requires = "window")]
+    windows: u32,
     /// What makes features of the prompts: hashed, static, blend, or (if built with it) bert:<folder>.
     #[arg(long, value_name = "NAME", default_value = "hashed", value_parser = LocalEncoder::parse)]
     encoder: LocalEncoder,
@@ -78,6 +94,11 @@ enum Zoos {
     Operator,
     Full,
     Both,
+}
+
+/// Every text names a fallback; whether there is such a model shows when the data are read.
+pub(crate) fn fallback(text: &str) -> Result<Fallback, Infallible> {
+    Ok(Fallback::parse(text))
 }
 
 impl CompareArgs {
@@ -109,6 +130,11 @@ impl CompareArgs {
             Some(Orders::Both) => vec![Order::Shuffled, Order::Source],
             None => plan.orders,
         };
+        if let Some(window) = self.window {
+            plan.orders = vec![Order::Stream { window, windows: self.windows }];
+        }
+        plan.fallback = self.fallback.clone();
+        plan.sweep(&self.assurance)?;
         plan.zoos = match self.zoo {
             Some(Zoos::Operator) => vec![ZooKind::Operator],
             Some(Zoos::Full) => vec![ZooKind::Full],
@@ -158,6 +184,8 @@ fn print_all(out: &mut impl Write, comparison: &Comparison, args: &CompareArgs) 
     for verdict in comparison.verdicts(&args.subject) {
         print_verdict(out, &verdict)?;
     }
+    print_harm(out, &comparison.harm())?;
+    print_streams(out, &comparison.streams())?;
     for scope in comparison.scopes() {
         print_scope(out, &scope)?;
     }
@@ -171,18 +199,55 @@ fn print_all(out: &mut impl Write, comparison: &Comparison, args: &CompareArgs) 
     }
 }
 
-fn kind(zoo: ZooKind, order: Order) -> &'static str {
-    match (zoo, order) {
-        (ZooKind::Operator, Order::Shuffled) => "operator's zoo, shuffled",
-        (ZooKind::Operator, Order::Source) => "operator's zoo, source order",
-        (ZooKind::Full, Order::Shuffled) => "full zoo, shuffled",
-        (ZooKind::Full, Order::Source) => "full zoo, source order",
+fn print_harm(out: &mut impl Write, rows: &[Harm]) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
     }
+    writeln!(out, "\nDo no harm: cells in which the fallback alone keeps α, by how far it is above")?;
+    let mut table = new_table(&["", "runs", "margin", "keeps α in", "kept", "worst cell", "shortfall"]);
+    for row in rows {
+        table.add_row([
+            row.name.clone(),
+            format!("{}, {}", row.zoo, row.order),
+            row.margin.to_string(),
+            format!("{} of {}", row.keeps, row.cells),
+            format!("{:.3}", row.kept),
+            format!("{:.2}", row.worst),
+            format!("{:.4}", row.shortfall),
+        ]);
+    }
+    writeln!(out, "{table}")
+}
+
+fn print_streams(out: &mut impl Write, streams: &[Stream]) -> io::Result<()> {
+    if streams.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nFirst window, and windows {STEADY} on")?;
+    let mut table = new_table(&["", "φ", "f", "windows", "kept", "worst cell", "shortfall", "surplus", "× mixture"]);
+    for stream in streams {
+        let mut add = |windows: String, figures: &WindowFigures| {
+            table.add_row([
+                stream.name.clone(),
+                stream.rate.to_string(),
+                if stream.tight { "> 0.8" } else { "≤ 0.8" }.to_owned(),
+                windows,
+                format!("{:.3}", figures.kept),
+                format!("{:.2}", figures.worst),
+                format!("{:.4}", figures.shortfall),
+                format!("{:+.4}", figures.surplus),
+                format!("{:.3}", figures.cost_mixture),
+            ]);
+        };
+        stream.windows.first().into_iter().for_each(|figures| add("1".to_owned(), figures));
+        stream.steady.iter().for_each(|figures| add(format!("{STEADY} on"), figures));
+    }
+    writeln!(out, "{table}")
 }
 
 fn print_scope(out: &mut impl Write, scope: &Scope) -> io::Result<()> {
     let starved = if scope.starved { ", starved cells" } else { "" };
-    writeln!(out, "\nAll data sets, {}{starved}", kind(scope.zoo, scope.order))?;
+    writeln!(out, "\nAll data sets, {}, {}{starved}", scope.zoo, scope.order)?;
     let mut table = new_table(&[
         "",
         "keeps α in",
@@ -211,7 +276,7 @@ fn print_scope(out: &mut impl Write, scope: &Scope) -> io::Result<()> {
 }
 
 fn print_verdict(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
-    writeln!(out, "\n{} against the targets, {}", verdict.subject, kind(verdict.zoo, verdict.order))?;
+    writeln!(out, "\n{} against the targets, {}, {}", verdict.subject, verdict.zoo, verdict.order)?;
     let ratio = |ratio: &Ratio| format!("{} in {} cells, ahead in {}", optional(ratio.mean), ratio.cells, ratio.ahead);
     let kept = verdict.kept.as_ref().map_or("–".to_owned(), |(data, kept)| format!("{kept:.3} ({data})"));
     writeln!(out, "  kept, worst data set, f ≤ 0.8 and not starved: {kept}; target 0.95")?;
@@ -227,9 +292,10 @@ fn print_cell(out: &mut impl Write, cell: &CellReport) -> io::Result<()> {
     let starved = if cell.starved { ", starved" } else { "" };
     writeln!(
         out,
-        "\n{}, {}, {} models, {} requests, f = {}, φ = {}{starved}: α = {:.4}, mixture {:.4} USD / 1,000",
+        "\n{}, {}, {}, {} models, {} requests, f = {}, φ = {}{starved}: α = {:.4}, mixture {:.4} USD / 1,000",
         cell.data,
-        kind(cell.zoo, cell.order),
+        cell.zoo,
+        cell.order,
         cell.models,
         cell.rows,
         cell.fraction,

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use slarouter_core::{Alpha, PolicySpec};
-use slarouter_lab::{Dataset, Replay, Report, Selection};
+use slarouter_lab::{Dataset, Fallback, Order, Replay, Report, Selection};
 
+use crate::compare::fallback;
 use crate::print::print;
 
 #[derive(clap::Args)]
@@ -39,6 +40,18 @@ pub(crate) struct ReplayArgs {
     /// Keep the order of the file instead of shuffling.
     #[arg(long)]
     ordered: bool,
+    /// The fallback of certified: best (the model with the highest mean satisfaction), most-expensive, or a model's name.
+    #[arg(long, value_name = "NAME", default_value = "best", value_parser = fallback)]
+    fallback: Fallback,
+    /// The assurance of certified, between 0 and 1.
+    #[arg(long, value_name = "A")]
+    assurance: Option<f64>,
+    /// A stream instead of a pass: requests in a window of the SLA, rows drawn with replacement.
+    #[arg(long, value_name = "N", conflicts_with_all = ["ordered", "limit"])]
+    window: Option<u32>,
+    /// Windows of a stream.
+    #[arg(long, value_name = "K", default_value_t = 10, requires = "window")]
+    windows: u32,
     /// V of policy slarouter: the weight of cost.
     #[arg(long, value_name = "V")]
     v: Option<f64>,
@@ -73,6 +86,16 @@ pub(crate) fn run(mut args: ReplayArgs) -> anyhow::Result<()> {
     } else if args.v.or(args.c).or(args.learning_rate).is_some() {
         anyhow::bail!("--v, --c and --learning-rate are parameters of policy slarouter, not of {}", args.policy);
     }
+    match (&mut args.policy, args.assurance) {
+        (PolicySpec::Certified(params), assurance) => params.assurance = assurance.unwrap_or(params.assurance),
+        (policy, Some(_)) => anyhow::bail!("--assurance is a parameter of policy certified, not of {policy}"),
+        (_, None) => {}
+    }
+    let order = match (args.window, args.ordered) {
+        (Some(window), _) => Order::Stream { window, windows: args.windows },
+        (None, true) => Order::Source,
+        (None, false) => Order::Shuffled,
+    };
     let data = Dataset::load(&args.data, &Selection { bar: args.bar, models: args.models, ..Selection::default() })?;
     let replay = Replay {
         data: &data,
@@ -80,7 +103,8 @@ pub(crate) fn run(mut args: ReplayArgs) -> anyhow::Result<()> {
         feedback_rate: args.feedback_rate,
         policy: args.policy,
         seeds: args.seeds,
-        ordered: args.ordered,
+        fallback: args.fallback,
+        order,
         limit: args.limit,
     };
     // Hides itself when standard error is no terminal.
@@ -102,9 +126,10 @@ fn table(out: &mut impl Write, data: &Dataset, report: &Report) -> io::Result<()
     let mean = &report.mean;
     writeln!(
         out,
-        "{}: {} requests, {} models, α = {}, feedback on {} of the answers, policy {}, {} runs",
+        "{}: {} requests, {}, {} models, α = {}, feedback on {} of the answers, policy {}, {} runs",
         report.data,
         report.rows,
+        report.order,
         report.models.len(),
         report.alpha,
         report.feedback_rate,
@@ -127,14 +152,17 @@ fn table(out: &mut impl Write, data: &Dataset, report: &Report) -> io::Result<()
     writeln!(out, "{rows}")?;
     writeln!(
         out,
-        "SLA kept in {:.0} % of the runs; lowest running mean {}; {:.0} labels and {:.0} explored requests per run; \
+        "SLA kept in {:.0} % of the {}; lowest running mean {}; {:.0} labels and {:.0} explored requests per run; \
          cost {:.2} × the mixture",
         mean.kept * 100.0,
+        if report.windows.is_empty() { "runs" } else { "windows" },
         figure(mean.running_min),
         mean.labels,
         mean.explored,
         mean.cost / references.mixture_cost
     )?;
+    fallback_misses(out, data, report)?;
+    windows(out, report)?;
     if let Some((lower, upper)) = certificate(report) {
         writeln!(
             out,
@@ -144,6 +172,35 @@ fn table(out: &mut impl Write, data: &Dataset, report: &Report) -> io::Result<()
         )?;
     }
     Ok(())
+}
+
+/// Says so where the fallback of `certified`, which is trusted to keep α, does not.
+fn fallback_misses(out: &mut impl Write, data: &Dataset, report: &Report) -> io::Result<()> {
+    let place =
+        report.models.iter().position(|model| *model == report.fallback).filter(|_| report.policy == "certified");
+    let satisfaction = place.map(|place| data.means(place).0).filter(|satisfaction| *satisfaction < report.alpha);
+    let Some(satisfaction) = satisfaction else { return Ok(()) };
+    writeln!(
+        out,
+        "the fallback {} satisfies {} only, which is below α: no promise can rest on it; name another one with --fallback, or \
+         lower α",
+        report.fallback,
+        figure(satisfaction)
+    )
+}
+
+/// One row per window, if there are several.
+fn windows(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    if report.windows.is_empty() {
+        return Ok(());
+    }
+    let mut table = new_table(&["window", "kept", "satisfaction", "USD / 1,000", "× mixture"]);
+    for window in &report.windows {
+        let kept = format!("{:.0} %", window.kept * 100.0);
+        let mixture = format!("{:.2}", window.cost / report.references.mixture_cost);
+        table.add_row([window.number.to_string(), kept, figure(window.satisfaction), usd(window.cost), mixture]);
+    }
+    writeln!(out, "{table}")
 }
 
 /// Means of the bounds, if the policy gives any.

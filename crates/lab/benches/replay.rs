@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use divan::counter::ItemsCount;
 use slarouter_core::{Alpha, PolicySpec};
-use slarouter_lab::{Dataset, Replay, Selection};
+use slarouter_lab::{Dataset, Fallback, Order, Replay, Selection};
 
 const ROWS: usize = 20_000;
 
@@ -40,7 +40,8 @@ fn decisions(bencher: divan::Bencher<'_, '_>, models: usize) {
         feedback_rate: 0.05,
         policy: PolicySpec::parse("slarouter").unwrap(),
         seeds: 1,
-        ordered: false,
+        fallback: Fallback::default(),
+        order: Order::Shuffled,
         limit: None,
     };
     bencher.counter(ItemsCount::new(ROWS)).bench(|| replay.run_seed(divan::black_box(0)).unwrap());

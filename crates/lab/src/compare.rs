@@ -3,6 +3,7 @@
 mod bench;
 mod digest;
 mod figures;
+mod harm;
 mod job;
 mod markdown;
 mod output;
@@ -12,6 +13,7 @@ mod plot;
 mod protocol;
 mod run;
 mod store;
+mod stream;
 mod summary;
 mod trace;
 
@@ -26,9 +28,11 @@ use crate::parallel::parallel;
 use crate::{CompareError, Frontier, References};
 
 pub use figures::{CellReport, Comparison, Figures, Standing};
+pub use harm::{Harm, Margin};
 pub use pass::Pass;
 pub use plan::{Fresh, Plan, Progress};
 pub use protocol::{FRACTIONS, MOST_ROWS, RATES, SEEDS, STARVED, ZooKind};
+pub use stream::{STEADY, Stream, WindowFigures};
 pub use summary::{KEEPS, Ratio, Row, Scope, Verdict};
 pub use trace::Point;
 
@@ -137,7 +141,7 @@ impl Plan {
                 let cell = &cells[cell];
                 let (name, order) = (&benches[cell.bench].data.name, cell.order);
                 let (zoo, fraction, rate) = (benches[cell.bench].zoo, cell.fraction, cell.rate);
-                let about = format!("{name} {zoo:?} {order:?} f={fraction} φ={rate}{}: {}", self.features(), job.rival);
+                let about = format!("{name} {zoo:?}, {order}, f={fraction} φ={rate}{}: {}", self.features(), job.rival);
                 if let Err(error) = store.keep_outcome(&key(cell, job.rival), about, outcome) {
                     failure = Some(error);
                 }

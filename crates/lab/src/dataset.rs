@@ -9,10 +9,11 @@ use std::sync::Arc;
 use flate2::read::MultiGzDecoder;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
-use slarouter_core::{ModelSpec, Price, Zoo};
+use slarouter_core::{ModelSpec, Price, SpecError, Zoo};
 use slarouter_text::{Conversation, Encoder, HashedNgrams};
 
 use crate::draw::shuffle;
+use crate::simulate::{Raters, World};
 
 /// Output tokens that the derived price list assumes of every answer.
 const ASSUMED_OUTPUT: f64 = 200.0;
@@ -122,20 +123,28 @@ impl Dataset {
         Self::read(path, name, input, selection)
     }
 
+    fn empty(name: String, zoo: Zoo, encoder: Arc<dyn Encoder>) -> Self {
+        let (scores, costs, features, input_tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name, zoo, rows: 0, scores, costs, encoder, features, input_tokens }
+    }
+
+    /// Adds a row without its outcomes, and returns its estimated input tokens.
+    fn add_prompt(&mut self, prompt: &str) -> f64 {
+        let conversation = Conversation::from_prompt(prompt);
+        let start = self.features.len();
+        self.features.resize(start + self.dim(), 0.0);
+        self.encoder.encode(&conversation, &mut self.features[start..]);
+        let tokens = f64::from(conversation.input_tokens());
+        self.input_tokens.push(tokens);
+        self.rows += 1;
+        tokens
+    }
+
     fn read(path: &Path, name: String, input: impl Read, selection: &Selection) -> Result<Self, DataError> {
         let mut csv = csv::ReaderBuilder::new().from_reader(input);
         let headers = csv.headers().map_err(|error| from_csv(path, 1, &error))?.clone();
         let (prompt, id, models) = columns(path, &headers, selection.models.as_deref())?;
-        let mut data = Self {
-            name,
-            zoo: placeholder(path, &models)?,
-            rows: 0,
-            scores: Vec::new(),
-            costs: Vec::new(),
-            encoder: selection.encoder.clone(),
-            features: Vec::new(),
-            input_tokens: Vec::new(),
-        };
+        let mut data = Self::empty(name, placeholder(path, &models)?, selection.encoder.clone());
         let mut ids = HashSet::new();
         let mut record = csv::StringRecord::new();
         loop {
@@ -153,17 +162,29 @@ impl Dataset {
                 data.scores.push(selection.bar.map_or(score, |bar| f64::from(u8::from(score >= bar))));
                 data.costs.push(cost);
             }
-            let conversation = Conversation::from_prompt(&record[prompt]);
-            let start = data.features.len();
-            data.features.resize(start + data.dim(), 0.0);
-            data.encoder.encode(&conversation, &mut data.features[start..]);
-            data.input_tokens.push(f64::from(conversation.input_tokens()));
-            data.rows += 1;
+            data.add_prompt(&record[prompt]);
         }
         if data.rows == 0 {
             return Err(DataError::File { file: path.into(), what: "there are no rows below the header".to_owned() });
         }
         data.zoo = data.priced(path, &models)?;
+        Ok(data)
+    }
+
+    /// The first requests of a simulated world, with what `raters` would say of each answer for a score: α and the figures are
+    /// then shares of thumbs up. Prices are those of the world.
+    ///
+    /// # Errors
+    /// Those of [`World::zoo`].
+    pub fn simulated(world: &World, raters: &Raters, requests: u64) -> Result<Self, SpecError> {
+        let mut data = Self::empty("simulated".to_owned(), world.zoo()?, Arc::new(HashedNgrams));
+        for n in 0..requests {
+            let input = data.add_prompt(&world.prompt(n).text);
+            for (place, model) in world.models().iter().enumerate() {
+                data.scores.push(f64::from(u8::from(raters.like(world, n, place))));
+                data.costs.push(model.price.cost(input, f64::from(world.answer(n, place).output_tokens)));
+            }
+        }
         Ok(data)
     }
 
@@ -229,6 +250,14 @@ impl Dataset {
         let n = self.rows as f64;
         let sum = |value: &dyn Fn(usize) -> f64| (0..self.rows).map(value).sum::<f64>() / n;
         (sum(&|row| self.score(row, model)), sum(&|row| self.cost(row, model)))
+    }
+
+    /// Place of the model with the highest mean satisfaction; the first of equals.
+    #[must_use]
+    pub fn best_single(&self) -> usize {
+        let satisfaction: Vec<f64> = (0..self.models()).map(|model| self.means(model).0).collect();
+        let best = (0..self.models()).rev().max_by(|&a, &b| satisfaction[a].total_cmp(&satisfaction[b]));
+        best.unwrap_or(0)
     }
 
     /// Keeps at most `most` rows, drawn by a fixed seed, in their order. Prices stay those of the whole file.

@@ -15,16 +15,20 @@ mod parallel;
 mod reference;
 mod replay;
 pub mod simulate;
+mod terms;
+mod windows;
 
 pub use baseline::{Rival, VERSION as BASELINES_VERSION};
 pub use compare::{
-    CellReport, Comparison, FRACTIONS, Figures, Fresh, KEEPS, MOST_ROWS, Pass, Plan, Point, Progress, RATES, Ratio,
-    Row, SEEDS, STARVED, Scope, Standing, Verdict, ZooKind,
+    CellReport, Comparison, FRACTIONS, Figures, Fresh, Harm, KEEPS, MOST_ROWS, Margin, Pass, Plan, Point, Progress,
+    RATES, Ratio, Row, SEEDS, STARVED, STEADY, Scope, Standing, Stream, Verdict, WindowFigures, ZooKind,
 };
 pub use course::Order;
 pub use dataset::{DataError, Dataset, Selection};
 pub use error::CompareError;
 pub use labelled::Labelled;
 pub use reference::{Frontier, Mixture, References};
-pub use replay::{Mean, Replay, ReplayError, Report, Run};
+pub use replay::{Mean, Replay, ReplayError, Report, Run, WindowMean};
 pub use slarouter_text::{LocalEncoder, LocalError};
+pub use terms::Fallback;
+pub use windows::WindowRun;

@@ -9,10 +9,9 @@ use slarouter_core::{
 };
 
 use crate::course::Course;
-use crate::{Dataset, Order, References};
-
-/// The running mean counts from this share of a run on: before it, chance rules.
-pub(crate) const SETTLED: f64 = 0.2;
+use crate::terms::on_terms;
+use crate::windows::Windows;
+use crate::{Dataset, Fallback, Order, References, WindowRun};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -27,9 +26,11 @@ pub struct Replay<'a> {
     pub policy: PolicySpec,
     /// Seeds 0, 1, …
     pub seeds: u64,
-    /// Keep the order of the file instead of shuffling by the seed.
-    pub ordered: bool,
-    /// Requests per run, cut off after the shuffle.
+    /// The fallback of policy `certified`.
+    pub fallback: Fallback,
+    /// The order of the requests, with the windows of the SLA.
+    pub order: Order,
+    /// Requests per run, cut off after the rows are drawn.
     pub limit: Option<usize>,
 }
 
@@ -46,8 +47,10 @@ pub struct Run {
     pub labels: u64,
     /// Requests on which the policy explored.
     pub explored: u64,
-    /// The lowest running mean of satisfaction from 20 % of the run on.
+    /// The lowest running mean of satisfaction from 20 % of a window on.
     pub running_min: f64,
+    /// Its windows; without windows the run is the only one.
+    pub windows: Vec<WindowRun>,
     /// What the policy could promise at the end, if it keeps such an account.
     pub certificate: Option<Certificate>,
     /// Share of the requests per model.
@@ -67,10 +70,23 @@ pub struct Mean {
     pub explored: f64,
     /// See [`Run`].
     pub running_min: f64,
-    /// Share of the runs whose satisfaction reached α.
+    /// Share of the windows whose satisfaction reached α; of the runs, where there are no windows.
     pub kept: f64,
     /// See [`Run`].
     pub share: BTreeMap<String, f64>,
+}
+
+/// Means over the runs, of the windows at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WindowMean {
+    /// Which window, from 1.
+    pub number: usize,
+    /// See [`Run`].
+    pub satisfaction: f64,
+    /// See [`Run`].
+    pub cost: f64,
+    /// Share of the windows whose satisfaction reached α.
+    pub kept: f64,
 }
 
 /// All runs, with the yardsticks.
@@ -88,12 +104,18 @@ pub struct Report {
     pub feedback_rate: f64,
     /// The policy.
     pub policy: String,
+    /// The fallback of policy `certified`.
+    pub fallback: String,
+    /// The order of the requests, in words.
+    pub order: String,
     /// Number of runs.
     pub seeds: u64,
     /// The runs.
     pub runs: Vec<Run>,
     /// Their means.
     pub mean: Mean,
+    /// The windows, where there are several.
+    pub windows: Vec<WindowMean>,
     /// The yardsticks, over all rows.
     pub references: References,
 }
@@ -109,7 +131,7 @@ pub enum ReplayError {
     #[error("the feedback rate must lie between 0 and 1, not {0}")]
     FeedbackRate(f64),
     /// No runs, or no requests in them.
-    #[error("there is nothing to run: seeds and limit must be at least 1")]
+    #[error("there is nothing to run: seeds, limit, window and windows must be at least 1")]
     Nothing,
     /// The policy refuses a request; a fault of ours.
     #[error(transparent)]
@@ -128,7 +150,7 @@ impl Replay<'_> {
         if !(0.0..=1.0).contains(&self.feedback_rate) {
             return Err(ReplayError::FeedbackRate(self.feedback_rate));
         }
-        if self.seeds == 0 || self.limit == Some(0) {
+        if self.seeds == 0 || self.limit == Some(0) || self.order.is_empty() {
             return Err(ReplayError::Nothing);
         }
         let mut runs = Vec::new();
@@ -144,8 +166,11 @@ impl Replay<'_> {
             alpha: self.alpha.get(),
             feedback_rate: self.feedback_rate,
             policy: self.policy.to_string(),
+            fallback: self.fallback()?,
+            order: self.order.to_string(),
             seeds: self.seeds,
             mean: Mean::of(&runs, self.alpha.get()),
+            windows: WindowMean::all(&runs, self.alpha.get()),
             runs,
             references: References::of(data, self.alpha.get()),
         })
@@ -156,7 +181,7 @@ impl Replay<'_> {
     /// # Errors
     /// [`ReplayError`]
     pub fn run_seed(&self, seed: u64) -> Result<Run, ReplayError> {
-        self.pass(seed, Learner::new(self.spec(), self.data.dim(), self.data.feature_version())?)
+        self.pass(seed, Learner::new(self.spec()?, self.data.dim(), self.data.feature_version())?)
     }
 
     /// One pass with a policy of the caller's own.
@@ -164,24 +189,29 @@ impl Replay<'_> {
     /// # Errors
     /// [`ReplayError`]
     pub fn run_with<P: Policy>(&self, seed: u64, policy: P) -> Result<Run, ReplayError> {
-        self.pass(seed, Learner::with_policy(self.spec(), policy, self.data.dim(), self.data.feature_version()))
+        self.pass(seed, Learner::with_policy(self.spec()?, policy, self.data.dim(), self.data.feature_version()))
     }
 
-    fn spec(&self) -> RouteSpec {
-        RouteSpec::new(self.alpha, self.data.zoo.clone(), self.policy.clone())
+    fn spec(&self) -> Result<RouteSpec, SpecError> {
+        let policy = on_terms(&self.policy, &self.fallback()?, self.order);
+        Ok(RouteSpec::new(self.alpha, self.data.zoo.clone(), policy))
+    }
+
+    /// Its name.
+    fn fallback(&self) -> Result<String, SpecError> {
+        Ok(self.data.zoo.models()[self.fallback.place(self.data)?].name.to_string())
     }
 
     fn length(&self) -> usize {
-        self.limit.map_or(self.data.rows(), |limit| limit.min(self.data.rows()))
+        let requests = self.order.requests(self.data.rows());
+        self.limit.map_or(requests, |limit| limit.min(requests))
     }
 
     fn pass<P: Policy>(&self, seed: u64, mut learner: Learner<P>) -> Result<Run, ReplayError> {
         let data = self.data;
-        let order = if self.ordered { Order::Source } else { Order::Shuffled };
-        let mut course = Course::new(data, order, seed);
-        course.rows.truncate(self.length());
-
-        let settled = (SETTLED * course.rows.len() as f64).ceil() as usize;
+        let mut course = Course::new(data, self.order, seed);
+        course.truncate(self.length());
+        let mut windows = Windows::new(course.window);
         let (mut satisfaction, mut cost, mut labels, mut running_min) = (0.0, 0.0, 0, f64::INFINITY);
         let mut chosen = vec![0_u64; data.models()];
         for (t, &row) in course.rows.iter().enumerate() {
@@ -191,8 +221,9 @@ impl Replay<'_> {
             chosen[model] += 1;
             satisfaction += data.score(row, model);
             cost += data.cost(row, model);
-            if t + 1 >= settled {
-                running_min = f64::min(running_min, satisfaction / (t + 1) as f64);
+            windows.add(data.score(row, model), data.cost(row, model));
+            if windows.is_settled() {
+                running_min = f64::min(running_min, windows.mean());
             }
         }
         let n = course.rows.len() as f64;
@@ -204,6 +235,7 @@ impl Replay<'_> {
             labels,
             explored: learner.account().explored,
             running_min,
+            windows: windows.finish(),
             certificate: learner.router().certificate(),
             share: names.zip(chosen).map(|(name, count)| (name, count as f64 / n)).collect(),
         })
@@ -265,8 +297,32 @@ impl Mean {
             labels: mean(&|run| run.labels as f64),
             explored: mean(&|run| run.explored as f64),
             running_min: mean(&|run| run.running_min),
-            kept: mean(&|run| f64::from(u8::from(run.satisfaction >= alpha))),
+            kept: kept(runs.iter().flat_map(|run| &run.windows), alpha),
             share,
         }
     }
+}
+
+impl WindowMean {
+    /// Nothing where the runs have no windows.
+    fn all(runs: &[Run], alpha: f64) -> Vec<Self> {
+        let count = runs.iter().map(|run| run.windows.len()).min().unwrap_or(0);
+        let n = runs.len() as f64;
+        let at = |place: usize| {
+            let windows = runs.iter().map(move |run| &run.windows[place]);
+            Self {
+                number: place + 1,
+                satisfaction: windows.clone().map(|window| window.satisfaction).sum::<f64>() / n,
+                cost: windows.clone().map(|window| window.cost).sum::<f64>() / n,
+                kept: kept(windows, alpha),
+            }
+        };
+        if count > 1 { (0..count).map(at).collect() } else { Vec::new() }
+    }
+}
+
+/// Share of the windows whose satisfaction reached α.
+fn kept<'a>(windows: impl Iterator<Item = &'a WindowRun>, alpha: f64) -> f64 {
+    let kept: Vec<bool> = windows.map(|window| window.satisfaction >= alpha).collect();
+    kept.iter().filter(|kept| **kept).count() as f64 / kept.len() as f64
 }

@@ -1,6 +1,6 @@
 //! Simulated models and users: a world in which the truth is known.
 
-use slarouter_core::{DecisionId, Price, decision_rng, uniform};
+use slarouter_core::{DecisionId, ModelSpec, Price, SpecError, Zoo, decision_rng, uniform};
 
 /// Kinds of prompts; models differ in which they can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +95,36 @@ impl World {
         Self { seed, models }
     }
 
+    /// Two models, the small one at a tenth of the large one's price. As [`Raters::erring`] see them they satisfy 0.80 and 0.94;
+    /// looking at the prompt pays more than twice as much as a mixture does.
+    #[must_use]
+    pub fn pair(seed: u64) -> Self {
+        let model = |name, price, skill| SimModel {
+            name,
+            price: Price { input: price, output: price },
+            skill,
+            output_tokens: 200.0,
+            first_token_ms: 20,
+        };
+        let models = vec![
+            model("small", 1.0, [0.92, 0.92, 0.92, 0.72, 0.59]),
+            model("large", 10.0, [0.98, 0.98, 0.98, 0.95, 0.95]),
+        ];
+        Self { seed, models }
+    }
+
     /// The models, cheapest first.
     #[must_use]
     pub fn models(&self) -> &[SimModel] {
         &self.models
+    }
+
+    /// The models as a route has them.
+    ///
+    /// # Errors
+    /// Those of [`Zoo::new`], which the worlds here do not meet.
+    pub fn zoo(&self) -> Result<Zoo, SpecError> {
+        Zoo::new(self.models.iter().map(|model| ModelSpec::new(model.name, model.price)).collect())
     }
 
     /// Place of a model.
@@ -158,6 +184,31 @@ impl World {
     pub fn rates(&self, n: u64, feedback_rate: f64, longest_ms: u64) -> Option<u64> {
         let mut rng = decision_rng(self.seed, DecisionId(u128::from(n) | 1 << 101));
         (uniform(&mut rng) < feedback_rate).then(|| (uniform(&mut rng) * longest_ms as f64) as u64)
+    }
+}
+
+/// Users who err: how often they give a thumb up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Raters {
+    /// On answers that satisfy.
+    pub good: f64,
+    /// On others.
+    pub bad: f64,
+}
+
+impl Raters {
+    /// 97 % up on good answers, 5 % on bad ones.
+    #[must_use]
+    pub fn erring() -> Self {
+        Self { good: 0.97, bad: 0.05 }
+    }
+
+    /// Whether the user of request `n` gives the answer of the model at place `model` a thumb up.
+    #[must_use]
+    pub fn like(&self, world: &World, n: u64, model: usize) -> bool {
+        let stream = DecisionId((u128::from(n) << 8 | model as u128) | 1 << 102);
+        let up = if world.answer(n, model).satisfies { self.good } else { self.bad };
+        uniform(&mut decision_rng(world.seed, stream)) < up
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use slarouter_core::{Alpha, PolicySpec};
 use slarouter_lab::{
-    CellReport, CompareError, Comparison, Dataset, Fresh, Order, Plan, Progress, Replay, Rival, Selection, ZooKind,
+    CellReport, CompareError, Comparison, Dataset, Fallback, Fresh, Margin, Order, Plan, Progress, Replay, Rival,
+    Selection, ZooKind,
 };
 
 const MODELS: [(&str, f64); 3] = [("small", 1e-5), ("middle", 1e-4), ("large", 1e-3)];
@@ -122,7 +123,8 @@ fn runs_are_those_of_replay() {
         feedback_rate: 0.5,
         policy: PolicySpec::parse("slarouter").unwrap(),
         seeds: 3,
-        ordered: false,
+        fallback: Fallback::default(),
+        order: Order::Shuffled,
         limit: None,
     };
     let report = replay.run(|_| ()).unwrap();
@@ -133,6 +135,108 @@ fn runs_are_those_of_replay() {
     }
     close(cell.standings[0].figures.cost_mixture, report.mean.cost / report.references.mixture_cost);
     close(cell.standings[0].figures.kept, report.mean.kept);
+}
+
+/// Two of three prompts are easy. The fallback is `large`, the best; α is four fifths of the way from `small` to it.
+#[test]
+fn harm_is_counted_where_the_fallback_keeps_alpha() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path(), "a", 300, EASY_HARD);
+    let base = plan(folder.path(), &["cheapest", "best-single"]);
+    let of = |plan: &Plan| -> Vec<_> {
+        let rows = run(plan).harm().into_iter();
+        rows.map(|row| (row.name, row.margin, row.cells, row.keeps, row.kept)).collect()
+    };
+    let rows = |margin, cells: usize| {
+        vec![("cheapest".to_owned(), margin, cells, 0, 0.0), ("best-single".to_owned(), margin, cells, cells, 1.0)]
+    };
+    assert_eq!(of(&Plan { rates: vec![0.5, 1.0], ..base.clone() }), rows(Margin::Ample, 2));
+    // The gap between the ends is some 0.28: at f = 0.98 a fiftieth of it is left.
+    let both = of(&Plan { fractions: vec![0.8, 0.98], ..base.clone() });
+    assert_eq!(both, [rows(Margin::Ample, 1), rows(Margin::Close, 1)].concat());
+    // A fallback that is below α promises nothing.
+    assert_eq!(of(&Plan { fallback: Fallback::Named("small".to_owned()), ..base.clone() }), []);
+    assert_eq!(of(&Plan { fallback: Fallback::MostExpensive, ..base }), rows(Margin::Ample, 1));
+}
+
+#[test]
+fn a_stream_is_judged_window_by_window() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path(), "a", 300, EASY_HARD);
+    let stream = Order::Stream { window: 100, windows: 8 };
+    let comparison = run(&Plan { orders: vec![stream], ..plan(folder.path(), &["cheapest", "certified"]) });
+    let cell = only(&comparison);
+    assert_eq!((cell.rows, cell.order.to_string()), (800, "8 windows of 100 requests".to_owned()));
+    let [cheapest, certified] = [0, 1].map(|place| &cell.standings[place]);
+    let windows: Vec<f64> = cheapest.passes.iter().flat_map(|pass| &pass.windows).map(|w| w.satisfaction).collect();
+    assert_eq!(windows.len(), 3 * 8);
+    let kept = windows.iter().filter(|window| **window >= cell.alpha).count() as f64 / 24.0;
+    let short = windows.iter().map(|window| (cell.alpha - window).max(0.0)).sum::<f64>() / 24.0;
+    close(cheapest.figures.kept, kept);
+    close(cheapest.figures.shortfall, short);
+    // Fewer than 3,000 requests follow the first window.
+    assert_eq!(cheapest.figures.lowest_stretch, None);
+
+    let streams = comparison.streams();
+    assert_eq!(streams.iter().map(|stream| &*stream.name).collect::<Vec<_>>(), ["cheapest", "certified"]);
+    assert!(streams.iter().all(|stream| !stream.tight && stream.windows.len() == 8));
+    let mean = |from: usize| {
+        let late = windows.chunks(8).flat_map(|run| &run[from..]).collect::<Vec<_>>();
+        late.iter().map(|window| **window - cell.alpha).sum::<f64>() / late.len() as f64
+    };
+    close(streams[0].steady.unwrap().surplus, mean(5));
+    close(streams[0].windows.iter().map(|window| window.surplus).sum::<f64>() / 8.0, mean(0));
+    // The certificate speaks of the window that is running, and is looked at in all of them.
+    let passes = &certified.passes;
+    assert!(passes.iter().all(|pass| pass.looks == 80 && pass.covered >= 76), "{passes:?}");
+    let text = comparison.markdown("certified");
+    assert!(
+        text.contains("## Windows of `certified`: operator's zoo, 8 windows of 100 requests, φ = 0.5, f ≤ 0.8"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_lowest_stretch_is_looked_for_after_the_first_window() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path(), "a", 300, [[0.0; 3], [1.0; 3]]);
+    let stream = Order::Stream { window: 3_000, windows: 2 };
+    let comparison = run(&Plan { orders: vec![stream], ..plan(folder.path(), &["cheapest"]) });
+    let standing = &only(&comparison).standings[0];
+    // The second window is the only stretch of 3,000 after the first.
+    let lowest = standing.passes.iter().map(|pass| pass.windows[1].satisfaction).fold(1.0, f64::min);
+    close(standing.figures.lowest_stretch.unwrap(), lowest);
+}
+
+#[test]
+fn fallback_and_assurance_are_those_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    // The most expensive model is the worst.
+    write_data(folder.path(), "a", 400, [[0.8, 0.9, 0.3]; 2]);
+    let mut base = Plan { keep: Some(out.path().into()), ..plan(folder.path(), &["certified"]) };
+    let share = |plan: &Plan| only(&run(plan)).standings.iter().map(|s| s.figures.satisfaction).collect::<Vec<_>>();
+    let best = share(&base);
+    let wrong = Plan { fallback: Fallback::MostExpensive, ..base.clone() };
+    // Kept results of one fallback are not taken for those of another.
+    assert!(share(&wrong)[0] < best[0] - 0.01, "{:?} {best:?}", share(&wrong));
+    assert_eq!(share(&Plan { fallback: Fallback::Named("middle".to_owned()), ..base.clone() }), best);
+    let unknown = Plan { fallback: Fallback::Named("huge".to_owned()), ..base.clone() };
+    assert!(unknown.run(|_| ()).unwrap_err().to_string().contains("\"huge\" is not in the zoo"));
+
+    base.sweep(&[0.5, 0.95, 0.99]).unwrap();
+    let names: Vec<_> = base.rivals.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["certified:assurance=0.5", "certified", "certified:assurance=0.99"]);
+    let comparison = run(&base);
+    let standings = &only(&comparison).standings;
+    close(standings[1].figures.satisfaction, best[0]);
+    // A certificate that promises more reaches less far.
+    let lower = |place: usize| standings[place].points.last().unwrap().lower.unwrap();
+    assert!(lower(0) > lower(1) && lower(1) > lower(2), "{} {} {}", lower(0), lower(1), lower(2));
+    for bad in [0.0, 1.0, f64::NAN] {
+        let text = base.sweep(&[bad]).unwrap_err().to_string();
+        assert!(text.starts_with("an assurance must be strictly between 0 and 1"), "{text}");
+    }
 }
 
 #[test]
@@ -216,6 +320,9 @@ fn what_cannot_run_is_refused() {
     assert!(
         nothing(Plan { most_rows: 0, ..good.clone() }) && nothing(Plan { datasets: Some(Vec::new()), ..good.clone() })
     );
+    for (window, windows) in [(0, 5), (5, 0)] {
+        assert!(nothing(Plan { orders: vec![Order::Stream { window, windows }], ..good.clone() }));
+    }
     let text = error(Plan { rivals: vec![Rival::parse("fixed:nobody").unwrap()], ..good.clone() });
     assert!(text.contains("nobody"), "{text}");
     let file = folder.path().join("a.csv");
@@ -229,6 +336,8 @@ fn names() {
         assert_eq!(Rival::parse(&rival.to_string()), Ok(rival));
     }
     assert_eq!(Rival::parse("slarouter:V=1"), Rival::parse("slarouter"));
+    assert_eq!(Rival::parse("certified:assurance=0.95"), Rival::parse("certified"));
+    assert!(Rival::parse("certified:assurance=1").unwrap_err().contains("certified:assurance=0.9"));
     let refused = |name: &str| Rival::parse(name).unwrap_err();
     assert!(refused("slarouter:V=x").contains("slarouter:V=10") && refused("slarouter:V=-1").contains("no V"));
     assert!(refused("linucp").contains("linucb") && refused("linucp").contains("unknown policy"));

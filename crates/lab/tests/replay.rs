@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use slarouter_core::policy::{Label, View};
 use slarouter_core::{Alpha, AnyPolicy, Candidate, Decision, Learner, Policy, PolicySpec, RouteSpec, Timestamp, Zoo};
-use slarouter_lab::{Dataset, Replay, ReplayError, Selection};
+use slarouter_lab::{Dataset, Fallback, Order, Replay, ReplayError, Selection};
 use slarouter_text::{DIM, VERSION};
 
 const ROWS: usize = 600;
@@ -43,7 +43,8 @@ fn replay<'a>(data: &'a Dataset, policy: &str, feedback_rate: f64) -> Replay<'a>
         feedback_rate,
         policy: PolicySpec::parse(policy).unwrap(),
         seeds: 3,
-        ordered: false,
+        fallback: Fallback::default(),
+        order: Order::Shuffled,
         limit: None,
     }
 }
@@ -100,20 +101,41 @@ fn the_feedback_rate_is_kept() {
 #[test]
 fn the_limit_cuts_after_the_shuffle() {
     let data = data(|row, _| f64::from(u8::from(row < 50)));
-    let run = |ordered| Replay { ordered, limit: Some(50), ..replay(&data, "cheapest", 0.0) }.run_seed(0).unwrap();
-    close(run(true).satisfaction, 1.0);
-    close(run(true).running_min, 1.0);
-    assert!(run(false).satisfaction < 0.5);
+    let run = |order| Replay { order, limit: Some(50), ..replay(&data, "cheapest", 0.0) }.run_seed(0).unwrap();
+    close(run(Order::Source).satisfaction, 1.0);
+    close(run(Order::Source).running_min, 1.0);
+    assert!(run(Order::Shuffled).satisfaction < 0.5);
 }
 
 #[test]
 fn the_running_minimum_looks_at_the_last_four_fifths() {
     // 0 to 119 fail, the rest satisfy: the running mean is lowest at its first look, after request 120.
     let late = data(|row, _| f64::from(u8::from(row >= 120)));
-    let run = |data: &Dataset| Replay { ordered: true, ..replay(data, "cheapest", 0.0) }.run_seed(0).unwrap();
+    let run = |data: &Dataset| Replay { order: Order::Source, ..replay(data, "cheapest", 0.0) }.run_seed(0).unwrap();
     close(run(&late).running_min, 0.0);
     let dip = data(|row, _| f64::from(u8::from(!(200..400).contains(&row))));
     close(run(&dip).running_min, 0.5);
+}
+
+#[test]
+fn a_stream_has_windows_with_an_sla_of_their_own() {
+    let data = data(score);
+    let stream = Order::Stream { window: 250, windows: 4 };
+    let streamed = Replay { order: stream, ..replay(&data, "certified", 0.5) };
+    let report = streamed.run(|_| ()).unwrap();
+    assert_eq!((report.rows, report.windows.len()), (1_000, 4));
+    for run in &report.runs {
+        close(run.windows.iter().map(|window| window.satisfaction).sum::<f64>() / 4.0, run.satisfaction);
+        close(run.windows.iter().map(|window| window.cost).sum::<f64>() / 4.0, run.cost);
+        // The certificate speaks of the last window alone.
+        let (last, certificate) = (run.windows[3].satisfaction, run.certificate.unwrap());
+        assert!((certificate.lower..=certificate.upper).contains(&last) && certificate.labels < 200, "{certificate:?}");
+    }
+    close(report.windows.iter().map(|window| window.kept).sum::<f64>() / 4.0, report.mean.kept);
+    // Rows come back: more requests than rows, and not each row as often as the others.
+    close(Replay { order: stream, ..replay(&data, "cheapest", 0.0) }.run(|_| ()).unwrap().mean.share["small"], 1.0);
+    let pass = replay(&data, "certified", 0.5).run(|_| ()).unwrap();
+    assert!(pass.windows.is_empty() && pass.runs.iter().all(|run| run.windows.len() == 1), "one window is the run");
 }
 
 #[test]
@@ -125,6 +147,10 @@ fn what_cannot_run_is_refused() {
     assert!(matches!(error(Replay { seeds: 0, ..replay(&data, "random", 0.1) }), ReplayError::Nothing));
     assert!(matches!(error(Replay { limit: Some(0), ..replay(&data, "random", 0.1) }), ReplayError::Nothing));
     assert!(matches!(error(replay(&data, "fixed:nobody", 0.1)), ReplayError::Spec(_)));
+    let nobody = Fallback::Named("nobody".to_owned());
+    assert!(matches!(error(Replay { fallback: nobody, ..replay(&data, "certified", 0.1) }), ReplayError::Spec(_)));
+    let empty = Order::Stream { window: 0, windows: 3 };
+    assert!(matches!(error(Replay { order: empty, ..replay(&data, "random", 0.1) }), ReplayError::Nothing));
 }
 
 #[test]
@@ -168,7 +194,7 @@ impl Policy for Spy {
 }
 
 fn spied(data: &Dataset) -> Vec<(usize, bool)> {
-    let replay = Replay { ordered: true, ..replay(data, "slarouter", 0.3) };
+    let replay = Replay { order: Order::Source, ..replay(data, "slarouter", 0.3) };
     let spec = RouteSpec::new(replay.alpha, data.zoo.clone(), replay.policy.clone());
     let inner = Learner::new(spec, DIM, VERSION).unwrap().router().policy().clone();
     let log = Log::default();

@@ -85,6 +85,20 @@ fn a_quick_run_says_and_keeps_the_same_whatever_the_threads() {
 }
 
 #[test]
+fn streams_and_harm_are_told() {
+    let folder = folder(&[("a", 200)]);
+    let words = ["--quick", "--window", "60", "--windows", "7", "--rates", "0.5", "--assurance", "0.8,0.95"];
+    let text = compare(&folder, &[&words[..], &["--policies", "certified,cheapest"]].concat()).succeeded();
+    for part in ["Do no harm", "First window, and windows 6 on", "certified:assurance=0.8", "7 windows of 60 requests"]
+    {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    let json = compare(&folder, &[&words[..], &["--policies", "certified", "--json"]].concat()).json();
+    assert_eq!(json["streams"][0]["windows"].as_array().unwrap().len(), 7);
+    assert_eq!(json["harm"][0]["name"], "certified:assurance=0.8");
+}
+
+#[test]
 fn a_run_that_was_killed_goes_on_where_it_was() {
     let folder = folder(&[("a", 300), ("b", 300)]);
     let words = ["compare", "--data", ".", "--quick", "--threads", "1", "--out"];
@@ -158,6 +172,11 @@ fn what_cannot_be_compared_is_refused_with_its_place() {
         (".", &["--order", "sorted"], "shuffled"),
         (".", &["--encoder", "word2vec"], "hashed"),
         (".", &["--fresh"], "--out"),
+        (".", &["--fallback", "nobody"], "\"nobody\" is not in the zoo"),
+        (".", &["--assurance", "1"], "strictly between 0 and 1"),
+        (".", &["--window", "0"], "at least one request in a window"),
+        (".", &["--windows", "5"], "--window"),
+        (".", &["--window", "9", "--order", "source"], "--order"),
         // A folder cannot be where a file is.
         (".", &["--out", "good.csv"], "name another folder with --out"),
         (".", &["--out", "good.csv/below"], "name another folder with --out"),

@@ -1,10 +1,11 @@
-//! The commands that are run and end, as the real binary: `compare`, `train`, `keys`, `check`, `verify`.
+//! The commands that are run and end, as the real binary: `compare`, `replay`, `train`, `keys`, `check`, `verify`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod compare;
 mod encoder;
 mod errors;
 mod keys;
+mod replay;
 mod train;
 mod verify;
 

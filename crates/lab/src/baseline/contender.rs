@@ -2,7 +2,7 @@
 
 use slarouter_core::{Alpha, Certificate, Zoo};
 
-use crate::CompareError;
+use crate::{CompareError, Order};
 
 /// One request, as a contender sees it.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,10 @@ pub(crate) struct Setting<'a> {
     pub(crate) zoo: &'a Zoo,
     /// Place of the best single model: only for the baseline that is told so.
     pub(crate) best_single: usize,
+    /// Name of the model that the operator trusts.
+    pub(crate) fallback: &'a str,
+    /// The order of the requests, with the windows of the SLA.
+    pub(crate) order: Order,
     pub(crate) dim: usize,
     pub(crate) seed: u64,
 }

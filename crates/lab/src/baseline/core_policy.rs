@@ -8,6 +8,7 @@ use slarouter_text::VERSION;
 
 use super::contender::{Asked, Choice, Contender, Request, Setting};
 use crate::CompareError;
+use crate::terms::on_terms;
 
 /// A [`Learner`] behind the [`Contender`] trait: the same calls in the same order as in [`crate::Replay`].
 pub(crate) struct CorePolicy {
@@ -18,7 +19,8 @@ pub(crate) struct CorePolicy {
 
 impl CorePolicy {
     pub(crate) fn new(spec: &PolicySpec, setting: &Setting<'_>) -> Result<Self, CompareError> {
-        let spec = RouteSpec::new(setting.alpha, setting.zoo.clone(), spec.clone());
+        let policy = on_terms(spec, setting.fallback, setting.order);
+        let spec = RouteSpec::new(setting.alpha, setting.zoo.clone(), policy);
         Ok(Self { learner: Learner::new(spec, setting.dim, VERSION)?, seed: setting.seed, decision: None })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use slarouter_core::policy::SlaRouterParams;
+use slarouter_core::policy::{CertifiedParams, SlaRouterParams};
 use slarouter_core::{PolicySpec, SpecError};
 
 /// A contender by name.
@@ -64,7 +64,7 @@ const STANDARD: [&str; 17] = [
 // === impl Rival ===
 
 impl Rival {
-    /// Reads a name: a baseline's, `slarouter:V=<number>`, or any that [`PolicySpec::parse`] knows.
+    /// Reads a name: a baseline's, `slarouter:V=<number>`, `certified:assurance=<number>`, or any that [`PolicySpec::parse`] knows.
     ///
     /// # Errors
     /// What is wrong with the name, and which there are.
@@ -80,10 +80,27 @@ impl Rival {
                 _ => Err(format!("{v:?} is no V: write a number from 0 on, as in slarouter:V=10")),
             };
         }
+        if let Some(assurance) = text.strip_prefix("certified:assurance=") {
+            return match assurance.parse() {
+                Ok(assurance) if assurance > 0.0 && assurance < 1.0 => Ok(Self::certified(assurance)),
+                _ => Err(format!(
+                    "{assurance:?} is no assurance: write a number between 0 and 1, as in certified:assurance=0.9"
+                )),
+            };
+        }
         PolicySpec::parse(text).map(Self::Core).map_err(|error: SpecError| {
             let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-            format!("{error}, slarouter:V=<number>, or one of the baselines {}", names.join(", "))
+            format!(
+                "{error}, slarouter:V=<number>, certified:assurance=<number>, or one of the baselines {}",
+                names.join(", ")
+            )
         })
+    }
+
+    /// Policy `certified` with an assurance, strictly between 0 and 1.
+    #[must_use]
+    pub fn certified(assurance: f64) -> Self {
+        Self::Core(PolicySpec::Certified(CertifiedParams { assurance, ..CertifiedParams::default() }))
     }
 
     /// All contenders of the protocol that this release knows, in the order of the tables.
@@ -103,6 +120,9 @@ impl fmt::Display for Rival {
         match self {
             Self::Core(PolicySpec::SlaRouter(params)) if *params != SlaRouterParams::default() => {
                 write!(f, "slarouter:V={}", params.v)
+            }
+            Self::Core(PolicySpec::Certified(params)) if *params != CertifiedParams::default() => {
+                write!(f, "certified:assurance={}", params.assurance)
             }
             Self::Core(spec) => spec.fmt(f),
             other => f.write_str(NAMES.iter().find(|(_, rival)| rival == other).map_or("", |(name, _)| name)),

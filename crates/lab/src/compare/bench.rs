@@ -5,7 +5,7 @@ use slarouter_core::Alpha;
 use super::digest::fingerprint;
 use super::{Plan, Progress, ZooKind, protocol};
 use crate::parallel::parallel;
-use crate::{CompareError, Dataset, Order};
+use crate::{CompareError, Dataset, Fallback, Order};
 
 /// One data set with one zoo.
 pub(super) struct Bench {
@@ -14,6 +14,8 @@ pub(super) struct Bench {
     /// Satisfaction of the cheapest and of the best single model.
     pub(super) ends: (f64, f64),
     pub(super) best_single: usize,
+    /// The model that the operator trusts.
+    pub(super) fallback: usize,
     /// Of the data, zoo and features.
     pub(super) fingerprint: String,
 }
@@ -65,7 +67,7 @@ impl Plan {
         let mut benches = Vec::new();
         for (data, (_, zoo)) in loaded.into_iter().zip(wanted) {
             let Some(data) = data else { continue };
-            benches.push(Bench::new(data?, zoo));
+            benches.push(Bench::new(data?, zoo, &self.fallback)?);
         }
         Ok(benches)
     }
@@ -88,12 +90,15 @@ impl Plan {
 }
 
 impl Bench {
-    fn new(data: Dataset, zoo: ZooKind) -> Self {
-        let satisfaction: Vec<f64> = (0..data.models()).map(|model| data.means(model).0).collect();
-        let best_single = (0..data.models()).rev().max_by(|&a, &b| satisfaction[a].total_cmp(&satisfaction[b]));
-        let best_single = best_single.unwrap_or(0);
-        let ends = (satisfaction[data.zoo.by_price(false)], satisfaction[best_single]);
-        let fingerprint = fingerprint(&data);
-        Self { data, zoo, ends, best_single, fingerprint }
+    fn new(data: Dataset, zoo: ZooKind, fallback: &Fallback) -> Result<Self, CompareError> {
+        let best_single = data.best_single();
+        let ends = (data.means(data.zoo.by_price(false)).0, data.means(best_single).0);
+        let (fallback, fingerprint) = (fallback.place(&data)?, fingerprint(&data));
+        Ok(Self { data, zoo, ends, best_single, fallback, fingerprint })
+    }
+
+    /// Name of the model that the operator trusts.
+    pub(super) fn fallback(&self) -> &str {
+        &self.data.zoo.models()[self.fallback].name
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::bench::{Bench, Cell};
 use super::store::Outcome;
 use super::{Pass, Point, STARVED, ZooKind};
-use crate::{Order, References};
+use crate::{Order, References, WindowRun};
 
 /// Everything that was found, cell after cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,10 @@ pub struct CellReport {
     pub rate: f64,
     /// Requests per run.
     pub rows: usize,
+    /// The fallback of policy `certified`.
+    pub fallback: String,
+    /// Mean satisfaction with the fallback alone, over all rows.
+    pub fallback_satisfaction: f64,
     /// Number of models.
     pub models: usize,
     /// Whether fewer labels are to be expected than anybody could learn from.
@@ -67,11 +71,11 @@ pub struct Standing {
 /// The figures of one contender in one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Share of the runs whose satisfaction reached α.
+    /// Share of the windows whose satisfaction reached α; of the runs, where there are no windows.
     pub kept: f64,
-    /// Mean of max(0, α − satisfaction).
+    /// Mean of max(0, α − satisfaction) over the same.
     pub shortfall: f64,
-    /// Share of the runs whose running mean stayed at or above α − 0.02 from 20 % of the run on.
+    /// Share of the runs whose running mean stayed at or above α − 0.02 from 20 % of a window on.
     pub kept_always: f64,
     /// Mean satisfaction.
     pub satisfaction: f64,
@@ -89,11 +93,14 @@ pub struct Figures {
     pub exploration_bill: f64,
     /// Mean number of labels.
     pub labels: f64,
+    /// The lowest mean satisfaction of 3,000 consecutive requests in any run, after its first window.
+    pub lowest_stretch: Option<f64>,
 }
 
 impl CellReport {
     pub(super) fn new(cell: &Cell, bench: &Bench, references: &References, full_information: Option<f64>) -> Self {
         let data = &bench.data;
+        let rows = cell.order.requests(data.rows());
         Self {
             data: data.name.clone(),
             zoo: bench.zoo,
@@ -101,9 +108,11 @@ impl CellReport {
             fraction: cell.fraction,
             alpha: cell.alpha.get(),
             rate: cell.rate,
-            rows: data.rows(),
+            rows,
+            fallback: bench.fallback().to_owned(),
+            fallback_satisfaction: data.means(bench.fallback).0,
             models: data.models(),
-            starved: cell.rate * (data.rows() as f64) < STARVED,
+            starved: cell.rate * (rows as f64) < STARVED,
             mixture_cost: references.mixture_cost,
             full_information_cost: full_information,
             oracle_cost: references.oracle_cost,
@@ -124,11 +133,14 @@ impl CellReport {
         let mean = |value: &dyn Fn(&Pass) -> f64| passes.iter().map(value).sum::<f64>() / n;
         let share = |is: &dyn Fn(&Pass) -> bool| mean(&|pass| f64::from(u8::from(is(pass))));
         let cost = mean(&|pass| pass.cost);
+        let windows = || passes.iter().flat_map(|pass| &pass.windows);
+        let count = windows().count() as f64;
+        let short = |window: &WindowRun| (self.alpha - window.satisfaction).max(0.0);
         let looks: u64 = passes.iter().map(|pass| pass.looks).sum();
         let covered: u64 = passes.iter().map(|pass| pass.covered).sum();
         Figures {
-            kept: share(&|pass| pass.satisfaction >= self.alpha),
-            shortfall: mean(&|pass| (self.alpha - pass.satisfaction).max(0.0)),
+            kept: windows().filter(|window| window.satisfaction >= self.alpha).count() as f64 / count,
+            shortfall: windows().map(short).sum::<f64>() / count,
             kept_always: share(&|pass| pass.kept_always),
             satisfaction: mean(&|pass| pass.satisfaction),
             cost,
@@ -138,6 +150,7 @@ impl CellReport {
             coverage_always: (looks > 0).then(|| share(&|pass| pass.covered == pass.looks)),
             exploration_bill: if cost > 0.0 { mean(&|pass| pass.explored_cost) / cost } else { 0.0 },
             labels: mean(&|pass| pass.labels as f64),
+            lowest_stretch: passes.iter().filter_map(|pass| pass.lowest_stretch).reduce(f64::min),
         }
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn jobs<'a>(
                 let first = &cells[job.cells[0]];
                 rival.is_trained() && first.bench == cell.bench && first.order == cell.order
             };
-            let weight = (data.rows() * data.models()) as u64 * cost_of(rival, data.rows(), cell);
+            let requests = cell.order.requests(data.rows());
+            let weight = (requests * data.models()) as u64 * cost_of(rival, requests, cell);
             match begun.iter_mut().find(same) {
                 Some(job) => job.cells.push(number),
                 None => begun.push(Job { rival, place, cells: vec![number], weight }),
@@ -56,9 +57,9 @@ pub(super) fn jobs<'a>(
 fn cost_of(rival: &Rival, rows: usize, cell: &Cell) -> u64 {
     match rival {
         Rival::LinUcb => 10,
-        Rival::Knn if cell.order == Order::Shuffled => (rows / 200).max(1) as u64,
-        Rival::Carrot if cell.order == Order::Shuffled => 100,
-        Rival::Threshold if cell.order == Order::Shuffled => 30,
+        Rival::Knn if cell.order != Order::Source => (rows / 200).max(1) as u64,
+        Rival::Carrot if cell.order != Order::Source => 100,
+        Rival::Threshold if cell.order != Order::Source => 30,
         Rival::Core(_) => 3,
         _ => 2,
     }
@@ -70,7 +71,11 @@ impl Job<'_> {
         let cells: Vec<&Cell> = self.cells.iter().map(|&cell| &cells[cell]).collect();
         let bench = &benches[cells[0].bench];
         let online = |make: &Runner<'_>| {
-            cells.iter().map(|cell| Outcome::collect(bench, (0..seeds).map(|seed| make(cell, seed)))).collect()
+            let runs = |cell: &&Cell| {
+                let requests = cell.order.requests(bench.data.rows());
+                Outcome::collect(requests, (0..seeds).map(|seed| make(cell, seed)))
+            };
+            cells.iter().map(runs).collect()
         };
         match self.rival {
             Rival::Core(spec) => online(&|cell, seed| run(bench, cell, seed, |with| CorePolicy::new(spec, with))),
@@ -90,13 +95,14 @@ impl Job<'_> {
 type Runner<'a> = dyn Fn(&Cell, u64) -> Result<(Pass, Vec<Mark>), CompareError> + 'a;
 
 impl Outcome {
+    /// Of runs of so many requests.
     fn collect(
-        bench: &Bench,
+        requests: usize,
         runs: impl Iterator<Item = Result<(Pass, Vec<Mark>), CompareError>>,
     ) -> Result<Self, CompareError> {
         let runs: Vec<_> = runs.collect::<Result<_, _>>()?;
         let (passes, marks): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
-        Ok(Self { passes, points: points(bench.data.rows(), &marks) })
+        Ok(Self { passes, points: points(requests, &marks) })
     }
 }
 
@@ -108,7 +114,15 @@ fn run<C: Contender>(
 ) -> Result<(Pass, Vec<Mark>), CompareError> {
     let course = Course::new(&bench.data, cell.order, seed);
     let data = &bench.data;
-    let with = Setting { alpha: cell.alpha, zoo: &data.zoo, best_single: bench.best_single, dim: data.dim(), seed };
+    let with = Setting {
+        alpha: cell.alpha,
+        zoo: &data.zoo,
+        best_single: bench.best_single,
+        fallback: bench.fallback(),
+        order: cell.order,
+        dim: data.dim(),
+        seed,
+    };
     course.run(make(&with)?, cell.alpha.get(), cell.rate)
 }
 
@@ -140,5 +154,6 @@ fn trained<T: Trained>(bench: &Bench, cells: &[&Cell], seeds: u64) -> Result<Vec
             runs[place].push(run);
         }
     }
-    runs.into_iter().map(|cell| Outcome::collect(bench, cell.into_iter().map(Ok))).collect()
+    let requests = order.requests(bench.data.rows());
+    runs.into_iter().map(|cell| Outcome::collect(requests, cell.into_iter().map(Ok))).collect()
 }

@@ -3,8 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use super::summary::{KEEPS, Ratio, Row, Verdict};
-use super::{CellReport, Comparison, ZooKind};
-use crate::Order;
+use super::{CellReport, Comparison, Harm, STEADY, Stream, WindowFigures};
 
 /// The tables of a comparison; `subject` is held against the targets.
 pub(super) fn report(comparison: &Comparison, subject: &str) -> Result<String, fmt::Error> {
@@ -22,9 +21,11 @@ pub(super) fn report(comparison: &Comparison, subject: &str) -> Result<String, f
     for verdict in comparison.verdicts(subject) {
         write_verdict(&mut out, &verdict)?;
     }
+    write_harm(&mut out, &comparison.harm())?;
+    comparison.streams().iter().try_for_each(|stream| write_stream(&mut out, stream))?;
     for scope in comparison.scopes() {
         let starved = if scope.starved { ", starved cells" } else { "" };
-        writeln!(out, "\n## Summary: {}{starved}\n", kind(scope.zoo, scope.order))?;
+        writeln!(out, "\n## Summary: {}, {}{starved}\n", scope.zoo, scope.order)?;
         writeln!(
             out,
             "| contender | keeps α in | kept | shortfall | kept-always | × mixture | × mixture where it keeps α | × full | lowest \
@@ -37,7 +38,7 @@ pub(super) fn report(comparison: &Comparison, subject: &str) -> Result<String, f
             let cells: Vec<_> = comparison.of(zoo, order).filter(|cell| cell.starved == starved).collect();
             if !cells.is_empty() {
                 let apart = if starved { ", starved" } else { "" };
-                writeln!(out, "\n## Cells: {}{apart}", kind(zoo, order))?;
+                writeln!(out, "\n## Cells: {zoo}, {order}{apart}")?;
                 cells.iter().try_for_each(|cell| write_cell(&mut out, cell))?;
             }
         }
@@ -45,21 +46,48 @@ pub(super) fn report(comparison: &Comparison, subject: &str) -> Result<String, f
     Ok(out)
 }
 
-/// Words for a kind of runs.
-pub(super) fn kind(zoo: ZooKind, order: Order) -> String {
-    let zoo = match zoo {
-        ZooKind::Operator => "operator's zoo",
-        ZooKind::Full => "full zoo",
+fn write_harm(out: &mut String, rows: &[Harm]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n## Do no harm: cells in which the fallback alone keeps α, starved ones included\n")?;
+    writeln!(
+        out,
+        "| runs | the fallback's margin | contender | keeps α in | kept | worst cell | shortfall |\n|---|---|---|---:|---:|---:|---:|"
+    )?;
+    rows.iter().try_for_each(|row| {
+        writeln!(
+            out,
+            "| {}, {} | {} | {} | {} of {} | {:.3} | {:.2} | {:.4} |",
+            row.zoo, row.order, row.margin, row.name, row.keeps, row.cells, row.kept, row.worst, row.shortfall
+        )
+    })
+}
+
+fn write_stream(out: &mut String, stream: &Stream) -> fmt::Result {
+    let room = if stream.tight { "f > 0.8" } else { "f ≤ 0.8" };
+    writeln!(
+        out,
+        "\n## Windows of `{}`: {}, {}, φ = {}, {room}\n",
+        stream.name, stream.zoo, stream.order, stream.rate
+    )?;
+    writeln!(out, "| window | kept | worst cell | shortfall | surplus | × mixture |\n|---|---:|---:|---:|---:|---:|")?;
+    let mut row = |name: String, figures: &WindowFigures| {
+        writeln!(
+            out,
+            "| {name} | {:.3} | {:.2} | {:.4} | {:+.4} | {:.3} |",
+            figures.kept, figures.worst, figures.shortfall, figures.surplus, figures.cost_mixture
+        )
     };
-    let order = match order {
-        Order::Shuffled => "shuffled",
-        Order::Source => "source order",
-    };
-    format!("{zoo}, {order}")
+    stream.windows.iter().enumerate().try_for_each(|(place, figures)| row((place + 1).to_string(), figures))?;
+    stream.steady.iter().try_for_each(|figures| row(format!("{STEADY} on"), figures))?;
+    stream.lowest_stretch.iter().try_for_each(|lowest| {
+        writeln!(out, "\nThe lowest mean of 3,000 consecutive requests after the first window is {lowest:+.4} from α.")
+    })
 }
 
 fn write_verdict(out: &mut String, verdict: &Verdict) -> fmt::Result {
-    writeln!(out, "\n## `{}` against the targets: {}\n", verdict.subject, kind(verdict.zoo, verdict.order))?;
+    writeln!(out, "\n## `{}` against the targets: {}, {}\n", verdict.subject, verdict.zoo, verdict.order)?;
     writeln!(out, "| figure | target | found |\n|---|---|---|")?;
     let share = |value: f64| format!("{:.1} %", value * 100.0);
     let kept = verdict.kept.as_ref().map(|(data, kept)| format!("{} ({data})", share(*kept)));
@@ -118,7 +146,7 @@ fn write_cell(out: &mut String, cell: &CellReport) -> fmt::Result {
     writeln!(
         out,
         "\n### {}, f = {}, φ = {}\n\n{} requests, {} models, α = {:.4}. USD per 1,000 requests: mixture {:.4}, full information {}, oracle \
-         {:.4} (at {:.4}), always the most expensive {:.4}.\n",
+         {:.4} (at {:.4}), always the most expensive {:.4}. The fallback is {}, at {:.4}.\n",
         cell.data,
         cell.fraction,
         cell.rate,
@@ -129,7 +157,9 @@ fn write_cell(out: &mut String, cell: &CellReport) -> fmt::Result {
         optional(full),
         cell.oracle_cost * 1e3,
         cell.oracle_satisfaction,
-        cell.most_expensive_cost * 1e3
+        cell.most_expensive_cost * 1e3,
+        cell.fallback,
+        cell.fallback_satisfaction
     )?;
     writeln!(
         out,

@@ -13,6 +13,9 @@ use crate::CompareError;
 struct Json<'a> {
     summary: Vec<super::Scope>,
     verdicts: Vec<super::Verdict>,
+    harm: Vec<super::Harm>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    streams: Vec<super::Stream>,
     #[serde(flatten)]
     comparison: &'a Comparison,
 }
@@ -30,7 +33,13 @@ impl Comparison {
     /// # Errors
     /// Those of serialisation, which this structure does not meet.
     pub fn json(&self, subject: &str) -> Result<String, serde_json::Error> {
-        let json = Json { summary: self.scopes(), verdicts: self.verdicts(subject), comparison: self };
+        let json = Json {
+            summary: self.scopes(),
+            verdicts: self.verdicts(subject),
+            harm: self.harm(),
+            streams: self.streams(),
+            comparison: self,
+        };
         serde_json::to_string(&json)
     }
 

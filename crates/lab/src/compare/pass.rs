@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::WindowRun;
+
 /// What came of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pass {
@@ -11,16 +13,20 @@ pub struct Pass {
     pub satisfaction: f64,
     /// Mean USD per request, everything that was asked included.
     pub cost: f64,
+    /// Its windows; without windows the run is the only one.
+    pub windows: Vec<WindowRun>,
+    /// The lowest mean satisfaction of 3,000 consecutive requests after the first window, where there are as many.
+    pub lowest_stretch: Option<f64>,
     /// Mean USD per request spent on explored requests.
     pub explored_cost: f64,
     /// Requests that were explored.
     pub explored: u64,
     /// Scores seen.
     pub labels: u64,
-    /// Whether the running mean never fell below α − 0.02 from 20 % of the run on.
+    /// Whether the running mean never fell below α − 0.02 from 20 % of a window on.
     pub kept_always: bool,
     /// Times at which there was a certificate to check.
     pub looks: u64,
-    /// Times at which its lower bound was at most the true mean so far.
+    /// Times at which its lower bound was at most the true mean of the window so far.
     pub covered: u64,
 }

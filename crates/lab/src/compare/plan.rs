@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use slarouter_core::PolicySpec;
+use slarouter_core::policy::CertifiedParams;
 use slarouter_text::{Encoder, HashedNgrams};
 
 use super::protocol::{FRACTIONS, MOST_ROWS, RATES, SEEDS, ZooKind};
-use crate::{CompareError, Order, Rival};
+use crate::{CompareError, Fallback, Order, Rival};
 
 /// Runs per cell and rows per data set of a quick look.
 const QUICK_SEEDS: u64 = 3;
@@ -27,6 +29,8 @@ pub struct Plan {
     pub rates: Vec<f64>,
     /// Runs per cell, with seeds 0, 1, …
     pub seeds: u64,
+    /// The fallback of policy `certified`.
+    pub fallback: Fallback,
     /// The orders of the requests.
     pub orders: Vec<Order>,
     /// The zoos. The full zoo runs in source order only if no shuffled run is asked for, and not at all where it is the
@@ -78,6 +82,7 @@ impl Plan {
             fractions: FRACTIONS.to_vec(),
             rates: RATES.to_vec(),
             seeds: SEEDS,
+            fallback: Fallback::default(),
             orders: vec![Order::Shuffled, Order::Source],
             zoos: vec![ZooKind::Operator, ZooKind::Full],
             most_rows: MOST_ROWS,
@@ -100,6 +105,21 @@ impl Plan {
         }
     }
 
+    /// Has policy `certified` run once with each of these assurances, in its place among the contenders; with none, as it is.
+    ///
+    /// # Errors
+    /// [`CompareError::Number`] for one that is not strictly between 0 and 1.
+    pub fn sweep(&mut self, assurances: &[f64]) -> Result<(), CompareError> {
+        if let Some(&value) = assurances.iter().find(|value| !(**value > 0.0 && **value < 1.0)) {
+            return Err(CompareError::Number { name: "an assurance", range: "strictly between 0 and 1", value });
+        }
+        let usual = Rival::Core(PolicySpec::Certified(CertifiedParams::default()));
+        if let (Some(place), false) = (self.rivals.iter().position(|rival| *rival == usual), assurances.is_empty()) {
+            self.rivals.splice(place..=place, assurances.iter().map(|&assurance| Rival::certified(assurance)));
+        }
+        Ok(())
+    }
+
     /// Refuses what makes no sense.
     pub(super) fn check(&self) -> Result<(), CompareError> {
         let lists = [
@@ -110,6 +130,7 @@ impl Plan {
             ("order", self.orders.is_empty()),
             ("zoo", self.zoos.is_empty()),
             ("row", self.most_rows == 0),
+            ("request in a window", self.orders.iter().any(|order| order.is_empty())),
             ("data set", self.datasets.as_ref().is_some_and(Vec::is_empty)),
         ];
         if let Some((name, _)) = lists.into_iter().find(|(_, empty)| *empty) {

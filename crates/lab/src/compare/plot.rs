@@ -3,7 +3,6 @@
 mod axis;
 mod panel;
 
-use super::markdown::kind;
 use super::{CellReport, Comparison, Standing, ZooKind};
 use crate::Order;
 use panel::{Figure, Mark, Panel, Series};
@@ -25,7 +24,7 @@ pub(super) fn all(comparison: &Comparison, subject: &str) -> Vec<Plot> {
     let mut plots = Vec::new();
     for (zoo, order) in comparison.kinds() {
         let cells: Vec<&CellReport> = comparison.of(zoo, order).collect();
-        let suffix = format!("{}-{}", word(&zoo), word(&order));
+        let suffix = suffix(zoo, order);
         let mut add = |name: String, figure: Figure| {
             if let Some(svg) = figure.svg() {
                 plots.push(Plot { name: format!("{name}-{suffix}"), svg });
@@ -36,7 +35,7 @@ pub(super) fn all(comparison: &Comparison, subject: &str) -> Vec<Plot> {
         names.dedup();
         for name in names {
             let cells: Vec<&CellReport> = cells.iter().filter(|cell| cell.data == name).copied().collect();
-            let about = format!("{name}, {}", kind(zoo, order));
+            let about = format!("{name}, {zoo}, {order}");
             add(format!("cost-kept-{name}"), cost_kept(&cells, &about));
             add(format!("satisfaction-{name}"), satisfaction(&cells, &about, subject));
             add(format!("learning-{name}"), learning(&cells, &about, subject));
@@ -45,8 +44,13 @@ pub(super) fn all(comparison: &Comparison, subject: &str) -> Vec<Plot> {
     plots
 }
 
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default().trim_matches('"').to_owned()
+/// The end of a file name.
+fn suffix(zoo: ZooKind, order: Order) -> String {
+    let order = match order {
+        Order::Stream { window, windows } => format!("stream-{windows}x{window}"),
+        pass => format!("{pass:?}"),
+    };
+    format!("{zoo:?}-{order}").to_lowercase()
 }
 
 fn title(cell: &CellReport) -> String {
@@ -166,5 +170,5 @@ fn exploration(cells: &[&CellReport], zoo: ZooKind, order: Order) -> Figure {
     }
     panels.iter_mut().for_each(|panel| panel.y_range = Some((0.0, 1.0)));
     let columns = panels.len().min(3);
-    Figure::new(format!("Share of the cost spent on exploration: {}", kind(zoo, order)), columns, panels)
+    Figure::new(format!("Share of the cost spent on exploration: {zoo}, {order}"), columns, panels)
 }

@@ -1,5 +1,6 @@
 //! Which data, which models, which targets.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -88,6 +89,15 @@ pub enum ZooKind {
     Operator,
     /// Every model of the file: a stress test.
     Full,
+}
+
+impl fmt::Display for ZooKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Operator => "operator's zoo",
+            Self::Full => "full zoo",
+        })
+    }
 }
 
 impl Entry {

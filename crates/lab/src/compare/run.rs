@@ -1,14 +1,19 @@
 //! One run of one contender.
 
+use std::collections::VecDeque;
+
 use super::Pass;
 use super::trace::{Mark, mark_after};
 use crate::CompareError;
 use crate::baseline::contender::{Asked, Contender, Request};
 use crate::course::Course;
-use crate::replay::SETTLED;
+use crate::windows::Windows;
 
 /// Below α by this much, the running mean no longer counts as kept.
 pub(crate) const SLACK: f64 = 0.02;
+
+/// Requests in the stretches whose lowest mean is looked for.
+const STRETCH: usize = 3_000;
 
 /// The certificate is looked at after every so many requests.
 const LOOK_EVERY: usize = 10;
@@ -24,11 +29,15 @@ impl Course<'_> {
         let mut pass = Pass { seed: self.seed, kept_always: true, ..Pass::default() };
         let mut marks = Vec::new();
         let mut next_mark = mark_after(self.rows.len()).peekable();
-        let settled = (SETTLED * self.rows.len() as f64).ceil() as usize;
+        let (mut windows, mut stretch) = (Windows::new(self.window), Stretch::default());
         for t in 0..self.rows.len() {
-            self.serve(&mut contender, t, rate, &mut pass)?;
-            let mean = pass.satisfaction / (t + 1) as f64;
-            if t + 1 >= settled && mean < alpha - SLACK {
+            let (satisfaction, cost) = self.serve(&mut contender, t, rate, &mut pass)?;
+            windows.add(satisfaction, cost);
+            if t >= self.window {
+                stretch.add(satisfaction);
+            }
+            let mean = windows.mean();
+            if windows.is_settled() && mean < alpha - SLACK {
                 pass.kept_always = false;
             }
             if (t + 1).is_multiple_of(LOOK_EVERY)
@@ -52,11 +61,18 @@ impl Course<'_> {
         pass.satisfaction /= n;
         pass.cost /= n;
         pass.explored_cost /= n;
+        (pass.windows, pass.lowest_stretch) = (windows.finish(), stretch.lowest);
         Ok((pass, marks))
     }
 
-    /// Lets `contender` route the request at place `t`, and adds what came of it to `pass`.
-    fn serve<C: Contender>(&self, contender: &mut C, t: usize, rate: f64, pass: &mut Pass) -> Result<(), CompareError> {
+    /// Lets `contender` route the request at place `t`, and adds what came of it to `pass`. Returns its satisfaction and cost.
+    fn serve<C: Contender>(
+        &self,
+        contender: &mut C,
+        t: usize,
+        rate: f64,
+        pass: &mut Pass,
+    ) -> Result<(f64, f64), CompareError> {
         let (data, row) = (self.data, self.rows[t]);
         let request = Request { t, features: data.features(row), input_tokens: data.input_tokens(row) };
         let choice = contender.choose(&request)?;
@@ -75,12 +91,35 @@ impl Course<'_> {
                 pass.labels += 1;
             }
         }
-        pass.satisfaction += data.score(row, choice.model);
+        let satisfaction = data.score(row, choice.model);
+        pass.satisfaction += satisfaction;
         pass.cost += cost;
         if choice.explored {
             pass.explored += 1;
             pass.explored_cost += cost;
         }
-        Ok(())
+        Ok((satisfaction, cost))
+    }
+}
+
+/// The mean of the latest [`STRETCH`] requests, and the lowest that it has been.
+#[derive(Default)]
+struct Stretch {
+    latest: VecDeque<f64>,
+    sum: f64,
+    lowest: Option<f64>,
+}
+
+impl Stretch {
+    fn add(&mut self, satisfaction: f64) {
+        self.latest.push_back(satisfaction);
+        self.sum += satisfaction;
+        if self.latest.len() > STRETCH {
+            self.sum -= self.latest.pop_front().unwrap_or_default();
+        }
+        if self.latest.len() == STRETCH {
+            let mean = self.sum / STRETCH as f64;
+            self.lowest = Some(self.lowest.map_or(mean, |lowest| lowest.min(mean)));
+        }
     }
 }

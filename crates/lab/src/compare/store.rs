@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use slarouter_core::STATE_VERSION;
+use slarouter_core::{PolicySpec, STATE_VERSION};
 
 use super::bench::{Bench, Cell};
 use super::digest::hex;
@@ -16,7 +16,7 @@ use crate::baseline::VERSION;
 use crate::{CompareError, Frontier, Rival};
 
 /// Version of the lines and of what the run loop does.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Name of the file in the output folder.
 const FILE: &str = "results.jsonl";
@@ -132,9 +132,11 @@ pub(super) fn outcome_key(bench: &Bench, cell: &Cell, seeds: u64, rival: &Rival)
         Rival::Core(_) => u32::from(STATE_VERSION),
         _ => VERSION,
     };
-    let (alpha, rate) = (cell.alpha.get().to_bits(), cell.rate.to_bits());
-    let text =
-        format!("{FORMAT}|{}|{:?}|{alpha:x}|{rate:x}|{seeds}|{rival:?}|{version}", bench.fingerprint, cell.order);
+    // Nobody else knows of a fallback.
+    let fallback = if matches!(rival, Rival::Core(PolicySpec::Certified(_))) { bench.fallback() } else { "" };
+    let (alpha, rate, order) = (cell.alpha.get().to_bits(), cell.rate.to_bits(), cell.order);
+    let data = &bench.fingerprint;
+    let text = format!("{FORMAT}|{data}|{order:?}|{alpha:x}|{rate:x}|{seeds}|{rival:?}|{version}|{fallback}");
     hex(Sha256::new_with_prefix(text))
 }
 

@@ -226,12 +226,14 @@ impl Ratio {
     }
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+/// Nothing of nothing.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let values: Vec<f64> = values.collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn geometric(values: impl Iterator<Item = f64>) -> Option<f64> {
+/// The geometric mean.
+pub(super) fn geometric(values: impl Iterator<Item = f64>) -> Option<f64> {
     mean(values.map(libm::log)).map(libm::exp)
 }
 
