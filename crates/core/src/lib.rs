@@ -17,6 +17,7 @@ mod cost;
 mod decision;
 mod error;
 mod feedback;
+pub mod half;
 mod head;
 mod knowledge;
 mod learner;

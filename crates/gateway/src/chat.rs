@@ -20,6 +20,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use slarouter_core::DecisionId;
 use slarouter_protocol::Endpoint;
+use slarouter_protocol::outline::Outline;
 use slarouter_protocol::request::Request;
 use tokio::time::Instant;
 
@@ -95,12 +96,13 @@ async fn serve(
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = resolve(app, caller, request.model())?;
     let incapable = eligible::incapable(app, &request, &target)?;
-    let (session_id, session) = session(app, &target, &request, headers, arrived);
+    let outline = request.outline();
+    let (session_id, session) = session(app, &target, &request, &outline, headers, arrived);
     let input = DecisionInput {
         name: request.model(),
         target: &target,
         excluded: &excluded(app, &target, &incapable),
-        outline: request.outline(),
+        outline,
         routes: endpoint.routes(),
         answer: request.answer_length(),
         session: session.as_ref(),
@@ -139,12 +141,13 @@ fn session(
     app: &App,
     target: &Target<'_>,
     request: &Request,
+    outline: &Outline<'_>,
     headers: &HeaderMap,
     now: Instant,
 ) -> (Option<SessionId>, Option<Session>) {
     let id = match target {
         Target::Route(route) if app.config.routes.get(route).is_some_and(|route| route.affinity) => {
-            app.sessions.of(route, headers, request)
+            app.sessions.of(route, headers, &outline.messages, request.member("prompt_cache_key"))
         }
         _ => None,
     };

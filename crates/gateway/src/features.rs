@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use slarouter_config::{EncoderConfig, FeaturesConfig};
+use slarouter_core::half;
 use slarouter_learner::FeaturesId;
 use slarouter_text::{Conversation, Encoder, LocalError, Worker, WorkerError};
 use tokio::time::timeout;
@@ -97,9 +98,15 @@ impl Features {
         &self.id
     }
 
-    /// The features of a conversation; none if the encoder fails or takes too long, which is counted and said. With `free_only`
-    /// a slow encoder is not asked.
+    /// The features of a conversation, in half precision as the log holds them: what is decided from is what is learnt from, bit for
+    /// bit. None if the encoder fails or takes too long, which is counted and said. With `free_only` a slow encoder is not asked.
     pub(crate) async fn of(&self, conversation: &Conversation, free_only: bool, metrics: &Metrics) -> Vec<f32> {
+        let mut features = self.encoded(conversation, free_only, metrics).await;
+        features.iter_mut().for_each(|x| *x = half::round(*x));
+        features
+    }
+
+    async fn encoded(&self, conversation: &Conversation, free_only: bool, metrics: &Metrics) -> Vec<f32> {
         let found = match &self.kind {
             Kind::Fast(encoder) => {
                 let mut features = vec![0.0; self.id.dim];

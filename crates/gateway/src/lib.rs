@@ -31,3 +31,4 @@ pub use reloads::{ReloadError, Reloaded, Reloads};
 pub use serve::{Gateway, RouteView, Simulation, StartError};
 pub use telemetry::TelemetryError;
 pub use tls::TlsError;
+pub use upstream::UpstreamError;

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use utoipa::ToSchema;
 
 use crate::tls::TlsError;
+use crate::upstream::UpstreamError;
 
 /// Reloads that may wait for the one under way.
 const QUEUE: usize = 16;
@@ -52,7 +53,7 @@ pub enum ReloadError {
     Tls(#[from] TlsError),
     /// The HTTP client cannot be made; likely the system's TLS roots.
     #[error("the HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] UpstreamError),
     /// A route cannot be begun with; likely its warm start.
     #[error("{0}")]
     Route(String),

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use slarouter_protocol::request::Request;
 use tokio::time::{Duration, Instant};
 
 use cached::CachedShares;
@@ -80,15 +79,19 @@ pub(crate) struct SessionId {
 impl Sessions {
     /// The conversation that a request of `route` belongs to: as `x-slarouter-session` names it, or else by its opening (all up
     /// to the first message of the user) and `prompt_cache_key`. A key for the cache alone says little, as clients share it among
-    /// conversations; nor does an opening before there was an answer.
-    pub(crate) fn of(&self, route: &str, headers: &HeaderMap, request: &Request) -> Option<SessionId> {
+    /// conversations; nor does an opening before there was an answer. `messages` are those of the request's outline.
+    pub(crate) fn of(
+        &self,
+        route: &str,
+        headers: &HeaderMap,
+        messages: &str,
+        prompt_cache_key: Option<&str>,
+    ) -> Option<SessionId> {
         if let Some(name) = headers.get(SESSION).filter(|name| !name.is_empty()) {
             return Some(SessionId { key: self.hasher.hash_one((route, true, name.as_bytes())), goes_on: true });
         }
-        let outline = request.outline();
-        let (opening, goes_on) = opening(&outline.messages)?;
-        let cache = request.member("prompt_cache_key");
-        Some(SessionId { key: self.hasher.hash_one((route, false, cache, opening)), goes_on })
+        let (opening, goes_on) = opening(messages)?;
+        Some(SessionId { key: self.hasher.hash_one((route, false, prompt_cache_key, opening)), goes_on })
     }
 
     /// What is known of a conversation so far.
@@ -166,12 +169,6 @@ fn opening(messages: &str) -> Option<(Vec<&str>, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slarouter_protocol::Endpoint;
-
-    fn request(messages: &str, more: &str) -> Request {
-        let body = format!(r#"{{"model":"auto","messages":{messages}{more}}}"#);
-        Request::parse(Endpoint::Chat, body.into()).unwrap()
-    }
 
     const FIRST: &str = r#"[{"role":"system","content":"s"},{"role":"user","content":"a"}]"#;
     const SECOND: &str = r#"[{"role":"system","content":"s"},{"role":"user","content":"a"},
@@ -180,20 +177,17 @@ mod tests {
     #[test]
     fn a_conversation_is_known_by_its_opening_once_it_was_answered() {
         let sessions = Sessions::default();
-        let of =
-            |messages: &str, more: &str| sessions.of("default", &HeaderMap::new(), &request(messages, more)).unwrap();
-        let (first, second) = (of(FIRST, ""), of(SECOND, ""));
+        let nameless = HeaderMap::new();
+        let of = |messages: &str, cache| sessions.of("default", &nameless, messages, cache).unwrap();
+        let (first, second) = (of(FIRST, None), of(SECOND, None));
         assert_eq!((first.key, first.goes_on, second.goes_on), (second.key, false, true));
-        assert_ne!(of(SECOND, r#","prompt_cache_key":"k""#).key, second.key);
-        assert_ne!(of(&SECOND.replace("\"a\"", "\"x\""), "").key, second.key);
-        assert_ne!(sessions.of("other", &HeaderMap::new(), &request(SECOND, "")).unwrap().key, second.key);
-        assert_eq!(
-            sessions.of("default", &HeaderMap::new(), &request(r#"[{"role":"system","content":"s"}]"#, "")),
-            None
-        );
+        assert_ne!(of(SECOND, Some("\"k\"")).key, second.key);
+        assert_ne!(of(&SECOND.replace("\"a\"", "\"x\""), None).key, second.key);
+        assert_ne!(sessions.of("other", &nameless, SECOND, None).unwrap().key, second.key);
+        assert_eq!(sessions.of("default", &nameless, r#"[{"role":"system","content":"s"}]"#, None), None);
 
         let named = HeaderMap::from_iter([(SESSION, "s-1".parse().unwrap())]);
-        let of = |messages: &str| sessions.of("default", &named, &request(messages, "")).unwrap();
+        let of = |messages: &str| sessions.of("default", &named, messages, None).unwrap();
         assert_eq!(of(FIRST), of(SECOND));
         assert!(of(FIRST).goes_on, "who names a session says what belongs together");
     }

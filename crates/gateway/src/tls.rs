@@ -1,15 +1,16 @@
-//! TLS of the listeners.
+//! TLS of the listeners, and towards upstreams.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls_platform_verifier::BuilderVerifierExt;
 use slarouter_config::Tls;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use tokio_rustls::rustls::{Error as RustlsError, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore, ServerConfig};
 
 /// Why TLS cannot be served. The files are at fault; what is in them is never shown.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +52,22 @@ pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Pair)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols();
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// What shakes hands with upstreams, which are to have a certificate of an authority that the system knows.
+pub(crate) fn client() -> Result<ClientConfig, RustlsError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?.with_platform_verifier()?;
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = protocols();
+    Ok(config)
+}
+
+/// What may be spoken inside TLS, best first.
+fn protocols() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
 }
 
 pub(crate) fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -6,8 +6,11 @@ mod client;
 mod health;
 mod latency;
 mod retry_after;
+mod transport;
 
 pub(crate) use breaker::Circuit;
 pub(crate) use checks::Checks;
-pub(crate) use client::{ANTHROPIC_VERSION, Failure, Next, Upstream, UpstreamResponse, causes, client};
+pub(crate) use client::{ANTHROPIC_VERSION, Failure, Next, Upstream, UpstreamResponse};
 pub(crate) use health::{Admission, Health, ModelHealth, Refused};
+pub use transport::UpstreamError;
+pub(crate) use transport::{causes, client};

@@ -13,8 +13,8 @@ use crate::logged_route::LoggedRoute;
 use crate::snapshot::Snapshot;
 use crate::unreadable::{Unreadable, UnreadableRow};
 
-/// Events read from the log at a time.
-const BATCH: usize = 4_096;
+/// Events read from the log at a time: some hundred microseconds of a core, so that requests do not wait for the reading.
+const BATCH: usize = 512;
 /// Events learnt from before requests have their turn on this thread: each takes microseconds, a rating tenths of a millisecond.
 const STEP: u64 = 16;
 /// Before the name of the route with the newest knowledge: the name under which that is saved, beside the routes. No route's own

@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
-
 use crate::endpoint::Endpoint;
+use crate::json::{self, each_element, quote};
+use crate::print::{Object, list};
+
+/// What has no text says this.
+const NOTHING: &str = "\"\"";
 
 /// The messages and tools, as JSON.
 #[derive(Debug)]
@@ -16,7 +19,8 @@ pub struct Outline<'a> {
     pub tools: Option<&'a str>,
 }
 
-/// Makes the outline of a question (`messages`, `input` or `prompt`) and what goes before it, both raw JSON.
+/// Makes the outline of a question (`messages`, `input` or `prompt`) and what goes before it, both raw JSON. Texts are copied as they are
+/// written, and no tree is built: a question may have hundreds of kilobytes.
 pub fn outline<'a>(
     endpoint: Endpoint,
     question: &'a str,
@@ -26,72 +30,115 @@ pub fn outline<'a>(
     if endpoint == Endpoint::Chat {
         return Outline { messages: question.into(), tools };
     }
-    let parse = |raw: &str| serde_json::from_str::<Value>(raw).unwrap_or_default();
     let mut messages = Vec::new();
     if let Some(preface) = preface {
-        messages.push(json!({ "role": "system", "content": content(&parse(preface)) }));
+        messages.push(said("system", Some(preface)).end());
     }
-    match parse(question) {
-        Value::Array(items) if endpoint.routes() => {
-            for item in &items {
-                entry(item, &mut messages);
-            }
-        }
+    match elements(question) {
+        Some(items) if endpoint.routes() => items.into_iter().for_each(|item| entry(&Item::of(item), &mut messages)),
         // Texts to be embedded or completed; tokens by number say nothing here.
-        Value::Array(texts) => {
-            let texts: Vec<_> = texts.iter().filter_map(Value::as_str).collect();
-            messages.push(json!({ "role": "user", "content": texts.join("\n") }));
+        Some(texts) => {
+            let texts: Vec<_> = texts.into_iter().filter_map(|text| json::text(text.as_bytes())).collect();
+            messages.push(said("user", Some(&quote(&texts.join("\n")))).end());
         }
-        text => messages.push(json!({ "role": "user", "content": content(&text) })),
+        None => messages.push(said("user", Some(question)).end()),
     }
-    Outline { messages: Value::Array(messages).to_string().into(), tools }
+    Outline { messages: list(&messages).into(), tools }
+}
+
+/// A value as it is written. What is no object has no members.
+struct Item<'a> {
+    json: &'a str,
+    object: Option<json::Object>,
+}
+
+impl<'a> Item<'a> {
+    fn of(json: &'a str) -> Self {
+        Self { json, object: json::Object::scan(json.as_bytes()).ok() }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.object.as_ref()?.find(self.json.as_bytes(), name).map(|at| &self.json[at])
+    }
+
+    /// The text of its `type`.
+    fn kind(&self) -> Option<String> {
+        json::text(self.get("type")?.as_bytes())
+    }
 }
 
 /// One message of Anthropic's, or one item of a responses request.
-fn entry(item: &Value, messages: &mut Vec<Value>) {
-    match item["type"].as_str() {
+fn entry(item: &Item<'_>, messages: &mut Vec<String>) {
+    match item.kind().as_deref() {
         Some("function_call") => {
-            messages.push(json!({ "role": "assistant", "tool_calls": [call(&item["name"], &item["arguments"])] }));
+            let call = call(item.get("name"), item.get("arguments"));
+            messages.push(Object::new().text("role", "assistant").raw("tool_calls", &list(&[call])).end());
         }
-        Some("function_call_output") => messages.push(json!({ "role": "tool", "content": content(&item["output"]) })),
-        None | Some("message") => {
-            let role = item["role"].as_str().unwrap_or("user");
-            let blocks = item["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let of = |kind: &'static str| blocks.iter().filter(move |block| block["type"] == kind);
-            for result in of("tool_result") {
-                messages.push(json!({ "role": "tool", "content": content(&result["content"]) }));
-            }
-            let calls: Vec<_> = of("tool_use").map(|block| call(&block["name"], &block["input"])).collect();
-            let content = content(&item["content"]);
-            let says_nothing = content.as_array().is_some_and(Vec::is_empty);
-            if !calls.is_empty() {
-                messages.push(json!({ "role": role, "content": content, "tool_calls": calls }));
-            } else if !says_nothing || blocks.is_empty() {
-                messages.push(json!({ "role": role, "content": content }));
-            }
-        }
+        Some("function_call_output") => messages.push(said("tool", item.get("output")).end()),
+        None | Some("message") => message(item, messages),
         Some(_) => {}
     }
 }
 
-fn call(name: &Value, arguments: &Value) -> Value {
-    json!({ "function": { "name": name, "arguments": arguments } })
+fn message(item: &Item<'_>, messages: &mut Vec<String>) {
+    let role = item.get("role").and_then(|role| json::text(role.as_bytes())).unwrap_or_else(|| "user".to_owned());
+    let blocks = item.get("content").and_then(elements).unwrap_or_default();
+    let blocks: Vec<_> = blocks.into_iter().map(Item::of).map(|block| (block.kind(), block)).collect();
+    let of = |kind: &'static str| {
+        blocks.iter().filter(move |(held, _)| held.as_deref() == Some(kind)).map(|(_, block)| block)
+    };
+    messages.extend(of("tool_result").map(|result| said("tool", result.get("content")).end()));
+    let calls: Vec<_> = of("tool_use").map(|block| call(block.get("name"), block.get("input"))).collect();
+    let content = content(item.get("content"));
+    if !calls.is_empty() {
+        messages
+            .push(Object::new().text("role", &role).raw("content", &content).raw("tool_calls", &list(&calls)).end());
+    } else if content != "[]" || blocks.is_empty() {
+        messages.push(Object::new().text("role", &role).raw("content", &content).end());
+    }
+}
+
+/// A message of this role, as far as what it says is known.
+fn said(role: &str, raw: Option<&str>) -> Object {
+    Object::new().text("role", role).raw("content", &content(raw))
+}
+
+fn call(name: Option<&str>, arguments: Option<&str>) -> String {
+    let (name, arguments) = (name.unwrap_or("null"), arguments.unwrap_or("null"));
+    Object::new().raw("function", &Object::new().raw("name", name).raw("arguments", arguments).end()).end()
 }
 
 /// Text, or parts of text and images.
-fn content(value: &Value) -> Value {
-    let Value::Array(parts) = value else { return value.as_str().unwrap_or_default().into() };
-    let parts = parts.iter().filter_map(|part| match part["type"].as_str()? {
-        "text" | "input_text" | "output_text" => Some(json!({ "type": "text", "text": part["text"].as_str()? })),
-        "refusal" => Some(json!({ "type": "text", "text": part["refusal"].as_str()? })),
-        "image" | "input_image" => Some(json!({ "type": "image_url" })),
-        _ => None,
+fn content(raw: Option<&str>) -> Cow<'_, str> {
+    let Some(parts) = raw.and_then(elements) else { return written(raw).unwrap_or(NOTHING).into() };
+    let parts = parts.into_iter().filter_map(|part| {
+        let part = Item::of(part);
+        let text = |name| Some(Object::of("text").raw("text", written(part.get(name))?).end());
+        match part.kind()?.as_str() {
+            "text" | "input_text" | "output_text" => text("text"),
+            "refusal" => text("refusal"),
+            "image" | "input_image" => Some(Object::of("image_url").end()),
+            _ => None,
+        }
     });
-    Value::Array(parts.collect())
+    list(&parts.collect::<Vec<_>>()).into()
+}
+
+/// A string as it is written, if it is one that can be read: an escape may stand for half a character.
+fn written(raw: Option<&str>) -> Option<&str> {
+    raw.filter(|raw| raw.starts_with('"') && (!raw.contains('\\') || json::text(raw.as_bytes()).is_some()))
+}
+
+/// The elements of an array; `None` for anything else.
+fn elements(json: &str) -> Option<Vec<&str>> {
+    let mut found = Vec::new();
+    let is_whole = json.starts_with('[') && each_element(json.as_bytes(), |element| found.push(element)).is_ok();
+    is_whole.then(|| found.into_iter().filter_map(|element| std::str::from_utf8(element).ok()).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
     use slarouter_text::Conversation;
 
     use super::*;
@@ -141,5 +188,10 @@ mod tests {
         }
         assert_eq!(read(Endpoint::Embeddings, json!(["a", "b"]), None).prompt(), "a\nb");
         assert_eq!(read(Endpoint::Responses, json!("a"), None).prompt(), "a");
+        // Half a character, a type that is written with an escape, and members that come twice.
+        let odd = r#"[{"role":"user","content":"\ud800"},{"role":"user","content":[
+            {"\u0074ype":"t\u0065xt","text":"first","text":"last\n"},{"type":"text","text":"\udc00"},{"type":"text","text":7}]}]"#;
+        let outline = outline(Endpoint::Messages, odd, None, None);
+        assert_eq!(Conversation::from_messages(&outline.messages, None).unwrap().prompt(), "last\n");
     }
 }

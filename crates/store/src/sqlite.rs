@@ -11,6 +11,7 @@ mod inbox;
 mod insert;
 mod keys;
 mod lock;
+mod packed;
 mod read;
 mod readers;
 mod row;

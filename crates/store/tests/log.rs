@@ -7,7 +7,9 @@ mod dump;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
+use slarouter_core::{
+    AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp, half,
+};
 use slarouter_store::{
     DecisionRecord, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, Spending, Store, StoreError,
     inspect, open, open_with_queue,
@@ -136,6 +138,24 @@ async fn everything_comes_back_bit_for_bit_also_after_reopening() {
     assert_eq!(*store.committed().borrow(), 6, "numbers go on after reopening");
     let counts = store.counts().await.unwrap();
     assert_eq!((counts.decisions, counts.outcomes, counts.feedback), (2, 1, 1));
+}
+
+/// Of two models, and with a prompt so long that no feature is 0.
+#[tokio::test]
+async fn a_decision_takes_at_most_600_bytes() {
+    const COUNT: u32 = 2_000;
+    let folder = TempDir::new().unwrap();
+    let store = open(&url(&folder)).await.unwrap();
+    for id in 0..COUNT {
+        let features = (1..=128).map(|x| half::round((id + x) as f32 / 7_000.0)).collect();
+        // Ids are made of the time, and come in its order.
+        let (id, time) = (DecisionId(u128::from(id) << 80), Timestamp(1_767_225_600_000 + u64::from(id)));
+        store.log(Entry::Decision(DecisionRecord { id, time, features, ..record(0) })).unwrap();
+    }
+    store.close().await;
+    let bytes = std::fs::metadata(folder.path().join("log.db")).unwrap().len() / u64::from(COUNT);
+    assert!(bytes <= 600, "{bytes}");
+    assert!(bytes > 256, "{bytes}: less than the features have bits");
 }
 
 #[tokio::test]

@@ -61,15 +61,24 @@ async fn events_after(damage: &str) -> Vec<Event> {
 async fn each_damage_is_told_of_the_rows_that_it_hits() {
     let all = ["decisions 2", "reroutes 3", "outcomes 4", "feedback 5"];
     for (damage, hit, what) in [
-        ("UPDATE decisions SET decision = '{\"cut' WHERE seq = 2", &all[..], "decision: "),
-        ("UPDATE decisions SET decision = 'null' WHERE seq = 2", &all, "decision: "),
+        ("UPDATE decisions SET candidates = x'0100' WHERE seq = 2", &all[..], "candidates: "),
+        ("UPDATE decisions SET candidates = x'' WHERE seq = 2", &all, "candidates: "),
+        // The chosen one comes after the first byte.
         (
-            "UPDATE decisions SET decision = replace(decision, '\"chosen\":0', '\"chosen\":1') WHERE seq = 2",
+            "UPDATE decisions SET candidates = CAST(x'0101' || substr(candidates, 3) AS BLOB) WHERE seq = 2",
+            &all,
+            "candidates: no candidates in it",
+        ),
+        ("UPDATE decisions SET zoo = 99 WHERE seq = 2", &all, "zoo: there is no such zoo"),
+        // As release 0.1 wrote them.
+        ("UPDATE decisions SET zoo = NULL, decision = '{\"cut' WHERE seq = 2", &all, "decision: "),
+        (
+            "UPDATE decisions SET zoo = NULL, decision = '{\"candidates\":[],\"chosen\":0,\"reason\":\"exploit\"}' WHERE seq = 2",
             &all,
             "decision: it chooses no candidate",
         ),
         ("UPDATE decisions SET route = CAST(x'ff' AS TEXT) WHERE seq = 2", &all, "route: "),
-        ("UPDATE decisions SET reason = 'whim' WHERE seq = 2", &all[1..], "reason: unknown reason"),
+        ("UPDATE decisions SET reason = 'whim' WHERE seq = 2", &all, "reason: unknown reason"),
         ("UPDATE decisions SET features = x'0000' WHERE seq = 2", &all[3..], "features: "),
         ("UPDATE decisions SET feature_version = -1 WHERE seq = 2", &all[3..], "feature_version: "),
         ("UPDATE outcomes SET status = 70000 WHERE seq = 4", &all[2..3], "status: "),

@@ -61,7 +61,9 @@ async fn rows_that_cannot_be_read_are_named_by_verify_and_doctor() {
     let folder = folder.path();
     used(folder, &upstream, 2).await;
     let database = rusqlite::Connection::open(folder.join("log.db")).unwrap();
-    database.execute("UPDATE decisions SET decision = '{' WHERE seq = (SELECT MIN(seq) FROM decisions)", []).unwrap();
+    database
+        .execute("UPDATE decisions SET candidates = x'00' WHERE seq = (SELECT MIN(seq) FROM decisions)", [])
+        .unwrap();
     let row = |table: &str| {
         let row = database.query_row(&format!("SELECT MIN(seq) FROM {table}"), [], |row| row.get::<_, i64>(0));
         format!("{table} {}", row.unwrap())

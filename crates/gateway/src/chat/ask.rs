@@ -69,7 +69,7 @@ async fn send(
     let body = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
     let mut forwarded = forwarded(headers, endpoint, model);
     forwarded.extend(context);
-    app.upstream.call(model, path, &forwarded, body).await
+    app.upstream.call(model, path, forwarded, body).await
 }
 
 /// Those of the client's headers that go to the upstream.

@@ -48,7 +48,7 @@ pub(crate) async fn call(
     inbound: Inbound<'_>,
     incapable: &[&str],
 ) -> Result<UpstreamResponse, Failure> {
-    let decision = exchange.decision().clone();
+    let decision = exchange.decision();
     let mut order = vec![decision.choice().model.clone()];
     if decision.reason != Reason::Pinned {
         let rest = decision.alternatives().into_iter().map(|candidate| candidate.model.clone());

@@ -25,7 +25,8 @@ const LIFETIME: Duration = Duration::from_secs(60);
 pub(super) fn session(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
     if let Ok(request) = Request::parse(slarouter_protocol::fuzz::endpoint(*first), Bytes::copy_from_slice(body)) {
-        Sessions::default().of("default", &HeaderMap::new(), &request);
+        let outline = request.outline();
+        Sessions::default().of("default", &HeaderMap::new(), &outline.messages, request.member("prompt_cache_key"));
     }
 }
 

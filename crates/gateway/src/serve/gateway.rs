@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::reloads::{Orders, Reloads};
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::tls::{self, TlsError};
-use crate::upstream::{Checks, Health, Upstream};
+use crate::upstream::{Checks, Health, Upstream, UpstreamError};
 
 /// A running gateway.
 pub struct Gateway {
@@ -104,7 +104,7 @@ pub enum StartError {
     #[error(
         "the HTTP client: {0}: it needs certificates of authorities: install ca-certificates, or set SSL_CERT_FILE"
     )]
-    Client(#[from] reqwest::Error),
+    Client(#[from] UpstreamError),
     /// The encoder cannot be used.
     #[error("the encoder of [features]: {0}")]
     Encoder(#[from] EncoderError),

@@ -1,14 +1,12 @@
 //! One call to one upstream.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use http::{HeaderMap, StatusCode, header};
-use reqwest::Url;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
 use slarouter_config::{HealthCheck, Model, UpstreamConfig};
 use slarouter_protocol::ModelProtocol;
@@ -16,6 +14,7 @@ use slarouter_protocol::messages;
 use tokio::time::{Instant, timeout};
 
 use super::retry_after;
+use super::transport::{Answer, Transport, Unanswered, UpstreamError, causes, client};
 use crate::clock::Clock;
 
 /// Which version of Anthropic's protocol a request speaks.
@@ -23,11 +22,11 @@ pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// The client side towards the providers.
 pub(crate) struct Upstream {
+    transport: Transport,
+    /// For probes.
     client: reqwest::Client,
     config: UpstreamConfig,
     clock: Arc<Clock>,
-    /// URLs by their text, so that each is parsed once. There are as many as models and paths.
-    urls: RwLock<HashMap<String, Url>>,
 }
 
 /// A 2xx answer whose first bytes have arrived.
@@ -71,17 +70,19 @@ pub(crate) enum Next {
 }
 
 impl Upstream {
-    pub(crate) fn new(config: UpstreamConfig, clock: Arc<Clock>) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: client(config.connect_timeout).build()?, config, clock, urls: RwLock::default() })
+    pub(crate) fn new(config: UpstreamConfig, clock: Arc<Clock>) -> Result<Self, UpstreamError> {
+        let client = client(config.connect_timeout).build()?;
+        let transport = Transport::new(config.connect_timeout, client.clone())?;
+        Ok(Self { transport, client, config, clock })
     }
 
     /// For another configuration. Connections are kept, unless how they are made has changed.
-    pub(crate) fn reconfigured(&self, config: UpstreamConfig) -> Result<Self, reqwest::Error> {
+    pub(crate) fn reconfigured(&self, config: UpstreamConfig) -> Result<Self, UpstreamError> {
         let clock = self.clock.clone();
         if config.connect_timeout != self.config.connect_timeout {
             return Self::new(config, clock);
         }
-        Ok(Self { client: self.client.clone(), config, clock, urls: RwLock::default() })
+        Ok(Self { transport: self.transport.clone(), client: self.client.clone(), config, clock })
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
@@ -93,23 +94,20 @@ impl Upstream {
     pub(crate) async fn call(
         &self,
         model: &Model,
-        path: &str,
-        headers: &HeaderMap,
+        path: &'static str,
+        mut headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<UpstreamResponse, Failure> {
-        let url = self.url(format!("{}/{path}", model.base_url.trim_end_matches('/')))?;
-        let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json").headers(headers.clone());
-        let request = signed(request, model, !headers.contains_key(ANTHROPIC_VERSION)).body(body);
-        let response = match timeout(self.config.response_timeout, request.send()).await {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        sign(&mut headers, model).map_err(Failure::Broken)?;
+        let post = self.transport.post(&model.base_url, path, headers, body.into());
+        let Answer { status, headers, body: mut rest } = match timeout(self.config.response_timeout, post).await {
             Err(_) => return Err(Failure::Timeout("response headers")),
-            Ok(Err(error)) if error.is_connect() && error.is_timeout() => return Err(Failure::Timeout("connect")),
-            Ok(Err(error)) if error.is_connect() => return Err(Failure::Unreachable(causes(&error))),
-            Ok(Err(error)) if error.is_timeout() => return Err(Failure::Timeout("connect")),
-            Ok(Err(error)) => return Err(Failure::Broken(causes(&error))),
-            Ok(Ok(response)) => response,
+            Ok(Err(Unanswered::Late)) => return Err(Failure::Timeout("connect")),
+            Ok(Err(Unanswered::Unreachable(why))) => return Err(Failure::Unreachable(why)),
+            Ok(Err(Unanswered::Broken(why))) => return Err(Failure::Broken(why)),
+            Ok(Ok(answer)) => answer,
         };
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut rest = response.bytes_stream().map(|chunk| chunk.map_err(|error| causes(&error))).boxed();
         if status.is_success() && is_event_stream(&headers) {
             let first = self.first_event(&mut rest).await?;
             return Ok(UpstreamResponse::Stream { status, headers, first, rest });
@@ -129,20 +127,11 @@ impl Upstream {
         }
     }
 
-    fn url(&self, text: String) -> Result<Url, Failure> {
-        let known = self.urls.read().unwrap_or_else(PoisonError::into_inner).get(&text).cloned();
-        if let Some(url) = known {
-            return Ok(url);
-        }
-        let url = Url::parse(&text).map_err(|error| Failure::Broken(format!("the model's base_url: {error}")))?;
-        self.urls.write().unwrap_or_else(PoisonError::into_inner).insert(text, url.clone());
-        Ok(url)
-    }
-
     /// Asks whether it lives; only a 2xx will do. The answer's body is not read.
     pub(crate) async fn probe(&self, model: &Model, check: &HealthCheck) -> Result<(), String> {
-        let request = signed(self.client.get(&check.url), model, true);
-        match timeout(check.timeout, request.send()).await {
+        let mut headers = HeaderMap::new();
+        sign(&mut headers, model)?;
+        match timeout(check.timeout, self.client.get(&check.url).headers(headers).send()).await {
             Err(_) => Err(format!("no answer within {} s", check.timeout.as_secs_f64())),
             Ok(Err(error)) => Err(causes(&error)),
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
@@ -186,15 +175,6 @@ impl Upstream {
             Ok(Some(Err(error))) => Err(Failure::Broken(error)),
         }
     }
-}
-
-/// What upstreams are called with.
-pub(crate) fn client(connect_timeout: Duration) -> reqwest::ClientBuilder {
-    // No redirects: upstreams are those of the configuration and no others.
-    reqwest::Client::builder()
-        .connect_timeout(connect_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("slarouter/", env!("CARGO_PKG_VERSION")))
 }
 
 impl Failure {
@@ -264,14 +244,27 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// With the model's key and, if `version`, the version of the protocol where that wants one.
-fn signed(mut request: reqwest::RequestBuilder, model: &Model, version: bool) -> reqwest::RequestBuilder {
+/// Adds the model's key and, where its protocol wants a version and there is none, that.
+///
+/// # Errors
+/// If the key can stand in no header.
+fn sign(headers: &mut HeaderMap, model: &Model) -> Result<(), String> {
     let anthropic = model.protocol == ModelProtocol::Anthropic;
     if let Some(key) = &model.api_key {
         let key = key.expose_secret();
-        request = if anthropic { request.header("x-api-key", key) } else { request.bearer_auth(key) };
+        let (name, value) = if anthropic {
+            (HeaderName::from_static("x-api-key"), HeaderValue::from_str(key))
+        } else {
+            (header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {key}")))
+        };
+        let mut value = value.map_err(|_| "the model's api_key has characters that no header may have".to_owned())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
     }
-    if anthropic && version { request.header(ANTHROPIC_VERSION, messages::VERSION) } else { request }
+    if anthropic {
+        headers.entry(ANTHROPIC_VERSION).or_insert(HeaderValue::from_static(messages::VERSION));
+    }
+    Ok(())
 }
 
 /// Whether a blank line, in any of the three line ends, follows the word `data`. Comments that do not hold it do not count; what
@@ -287,20 +280,6 @@ fn has_event(bytes: &[u8]) -> bool {
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
-}
-
-/// An error with its causes, without the URL, which may hold what clients need not see.
-pub(crate) fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    if text.is_empty() { "request failed".to_owned() } else { text }
 }
 
 #[cfg(test)]

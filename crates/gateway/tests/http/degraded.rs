@@ -175,7 +175,7 @@ async fn a_row_that_cannot_be_read_is_named_and_stops_nothing() {
     run(
         &other,
         &[
-            "CREATE TRIGGER spoil AFTER INSERT ON decisions BEGIN UPDATE decisions SET decision = 'spoilt' WHERE seq = NEW.seq; END",
+            "CREATE TRIGGER spoil AFTER INSERT ON decisions BEGIN UPDATE decisions SET candidates = x'00' WHERE seq = NEW.seq; END",
         ],
     );
     let (spoilt, _) = asked(&rig, false).await;
@@ -199,7 +199,7 @@ async fn a_row_that_cannot_be_read_is_named_and_stops_nothing() {
         let learning = verified(&folder).await;
         assert_eq!(learning.unreadable().to_string(), named);
         assert!(
-            learning.unreadable().rows[0].what.starts_with("decision: expected value"),
+            learning.unreadable().rows[0].what.starts_with("candidates: no candidates in it"),
             "{:?}",
             learning.unreadable()
         );

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use slarouter_core::{DecisionId, Timestamp};
 
 use super::read::seq_of;
-use super::row::Columns;
+use super::row::{Columns, Zoos};
 use crate::{PendingAudit, StoreError};
 
 /// Drawn decisions since `since` that are finished and have no audit in force, oldest first; if `suffix` is given, of the routes that end so.
@@ -31,10 +31,10 @@ pub(super) fn pending(
     )?;
     let since = since.0.min(i64::MAX as u64) as i64;
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![after, since, most, suffix])?;
+    let (mut rows, zoos) = (statement.query(params![after, since, most, suffix])?, Zoos::new(connection));
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(pending_audit(&mut Columns::of(row)?)?);
+        found.push(pending_audit(&mut Columns::of(row, &zoos)?)?);
     }
     Ok(found)
 }

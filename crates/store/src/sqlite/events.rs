@@ -3,29 +3,30 @@
 use rusqlite::Connection;
 use slarouter_core::{Decision, Rater, Rating, Receipt, Source};
 
-use super::row::Columns;
+use super::row::{Columns, Zoos};
 use crate::{Event, Failed, OutcomeRecord, Rated, StoreError};
 
 const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE seq > ?1 ORDER BY seq";
 
-const DECIDED: &str = "SELECT seq, id, time, route, decision FROM decisions WHERE seq > ?1 ORDER BY seq";
+const DECIDED: &str =
+    "SELECT seq, id, time, route, reason, zoo, candidates, decision FROM decisions WHERE seq > ?1 ORDER BY seq";
 
 const FINISHED: &str = "SELECT o.seq, o.decision_id, o.time, o.model, o.status, o.ok, o.streamed, o.attempts, o.input_tokens, \
      o.cached_tokens, o.cache_write_tokens, o.output_tokens, o.reasoning_tokens, o.cost, o.latency_ms, o.ttft_ms, o.error, \
-     d.route, d.reason, d.time, \
-     CASE WHEN NOT o.ok AND o.status <> 499 AND NOT EXISTS \
-     (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < o.seq) THEN d.decision END, \
+     d.route, d.time, d.reason, NOT o.ok AND o.status <> 499 AND NOT EXISTS \
+     (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < o.seq), \
+     d.reason, d.zoo, d.candidates, d.decision, \
      CASE WHEN NOT o.ok THEN (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq LIMIT 1) END \
      FROM outcomes o JOIN decisions d ON d.id = o.decision_id WHERE o.seq > ?1 ORDER BY o.seq";
 
-const REROUTED: &str = "SELECT r.seq, r.model, d.route, d.reason, d.time, d.decision FROM reroutes r \
+const REROUTED: &str = "SELECT r.seq, r.model, d.route, d.time, d.reason, d.zoo, d.candidates, d.decision FROM reroutes r \
      JOIN decisions d ON d.id = r.decision_id WHERE r.seq > ?1 \
      AND r.seq = (SELECT MIN(seq) FROM reroutes WHERE decision_id = d.id) \
      AND NOT EXISTS (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < r.seq) ORDER BY r.seq";
 
 // What an account was told before the first rating of a decision holds for all its ratings.
-const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.receipt, f.source, d.time, d.route, d.reason, \
-     d.decision, d.features, d.feature_version, coalesce((SELECT r.model \
+const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.receipt, f.source, d.time, d.route, \
+     d.reason, d.zoo, d.candidates, d.decision, d.zoo, d.features, d.feature_version, coalesce((SELECT r.model \
      FROM reroutes r WHERE r.decision_id = d.id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model), \
      (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id AND r.seq < \
      (SELECT MIN(seq) FROM feedback WHERE decision_id = d.id) ORDER BY r.seq LIMIT 1), \
@@ -46,6 +47,7 @@ pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Resu
         ("feedback", RATED, rated),
     ];
     let view = connection.transaction()?;
+    let zoos = Zoos::new(&view);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut events = Vec::new();
     for (table, query, parse) in KINDS {
@@ -53,7 +55,7 @@ pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Resu
         let mut statement = view.prepare_cached(&format!("{query} LIMIT {most}"))?;
         let mut rows = statement.query([seq as i64])?;
         while let Some(row) = rows.next()? {
-            events.push(match parse(&mut Columns::of(row)?) {
+            events.push(match parse(&mut Columns::of(row, &zoos)?) {
                 Err(StoreError::Row { seq, what }) => Event::Unreadable { seq, table, what },
                 event => event?,
             });
@@ -93,15 +95,20 @@ fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
         ttft_ms: row.next()?,
         error: row.next()?,
     };
-    let (route, reason, decided_at) = (row.text()?, row.reason()?, row.time()?);
-    let (decision, rerouted) = (row.decision_if_any()?, row.next::<Option<String>>()?);
-    let failed = decision.map(|decision| Failed { decided_at, predicted: predicted(&decision, rerouted.as_deref()) });
+    let (route, decided_at, reason) = (row.text()?, row.time()?, row.reason()?);
+    let failed = if row.next()? {
+        let (decision, rerouted) = (row.decision()?, row.next::<Option<String>>()?);
+        Some(Failed { decided_at, predicted: predicted(&decision, rerouted.as_deref()) })
+    } else {
+        None
+    };
     Ok(Event::Finished { seq: row.seq(), route, reason, outcome, failed })
 }
 
 fn rerouted(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let (model, route, reason, decided_at) = (row.text()?, row.text()?, row.reason()?, row.time()?);
+    let (model, route, decided_at) = (row.text()?, row.text()?, row.time()?);
     let decision = row.decision()?;
+    let reason = decision.reason;
     let (old, new) = (decision.choice().satisfaction, predicted(&decision, Some(&model)));
     Ok(Event::Rerouted { seq: row.seq(), route, reason, decided_at, old, new })
 }
@@ -119,8 +126,9 @@ fn rated(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     let rating = rating.map_err(|error| row.damaged(&error.to_string()))?;
     let receipt = row.parsed(Receipt::parse, "unknown receipt")?;
     let source = row.parsed(Source::parse, "unknown source of a rating")?;
-    let (decided_at, route, reason) = (row.time()?, row.text()?, row.reason()?);
+    let (decided_at, route) = (row.time()?, row.text()?);
     let decided = row.decision()?;
+    let reason = decided.reason;
     let (features, feature_version) = (row.features()?, row.next()?);
     let model = row.text()?;
     let predicted = predicted(&decided, row.next::<Option<String>>()?.as_deref());

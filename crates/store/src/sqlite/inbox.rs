@@ -103,6 +103,12 @@ impl Inbox {
         Some(std::mem::replace(&mut waiting.commands, rest))
     }
 
+    /// Whether the writer is to make haste: somebody waits for an answer, or a whole batch is there already.
+    pub(super) fn presses(&self) -> bool {
+        let waiting = self.lock();
+        waiting.urgent || waiting.closed || waiting.commands.len() >= BATCH
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // A panic cannot leave it half changed: each change is one call.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,15 +1,20 @@
 //! Entries as rows.
 
+use std::collections::HashMap;
+
 use rusqlite::{CachedStatement, Connection, params};
+use slarouter_core::Decision;
 
 use super::keys::spend;
+use super::packed::{pack_decision, pack_features};
 use super::read::blob;
 use crate::{DecisionRecord, Entry, OutcomeRecord};
 
 // An id that is there already must not fail the batch for ever.
 const DECISION: &str = "INSERT INTO decisions (seq, id, time, route, reason, model, propensity, decision, features, \
-     feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (id) DO NOTHING";
+     feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn, zoo, candidates, satisfaction, cost, most_expensive) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '', ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
+     ON CONFLICT (id) DO NOTHING";
 
 const OUTCOME: &str = "INSERT INTO outcomes (seq, decision_id, time, model, status, ok, streamed, attempts, input_tokens, \
      cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost, latency_ms, ttft_ms, error) \
@@ -19,9 +24,12 @@ const REROUTE: &str = "INSERT INTO reroutes (seq, decision_id, model) VALUES (?1
 
 /// Statements that are ready, and room for what is written out for them.
 struct Inserts<'a> {
+    connection: &'a Connection,
     decision: CachedStatement<'a>,
     outcome: CachedStatement<'a>,
-    json: Vec<u8>,
+    /// Numbers of the zoos that have been met, by the names of their models as JSON.
+    zoos: HashMap<String, i64>,
+    candidates: Vec<u8>,
     features: Vec<u8>,
 }
 
@@ -33,9 +41,11 @@ pub(super) fn insert(connection: &Connection, entries: &[Entry], seq: &mut u64) 
     let spent = entries.iter().filter_map(|entry| if let Entry::Spend(spent) = entry { Some(spent) } else { None });
     spend(connection, spent)?;
     let mut inserts = Inserts {
+        connection,
         decision: connection.prepare_cached(DECISION)?,
         outcome: connection.prepare_cached(OUTCOME)?,
-        json: Vec::new(),
+        zoos: HashMap::new(),
+        candidates: Vec::new(),
         features: Vec::new(),
     };
     for entry in entries {
@@ -58,22 +68,20 @@ pub(super) fn insert(connection: &Connection, entries: &[Entry], seq: &mut u64) 
 
 impl Inserts<'_> {
     fn decision(&mut self, seq: i64, record: &DecisionRecord) -> Result<(), rusqlite::Error> {
-        let unwritten =
-            |error: &dyn std::error::Error| rusqlite::Error::ToSqlConversionFailure(error.to_string().into());
-        self.json.clear();
-        serde_json::to_writer(&mut self.json, &record.decision).map_err(|error| unwritten(&error))?;
-        let json = std::str::from_utf8(&self.json).map_err(|error| unwritten(&error))?;
+        let zoo = self.zoo(&record.decision)?;
+        self.candidates.clear();
+        pack_decision(&record.decision, &mut self.candidates).map_err(unwritten)?;
         self.features.clear();
-        self.features.extend(record.features.iter().flat_map(|x| x.to_le_bytes()));
+        pack_features(&record.features, &mut self.features);
+        let chosen = record.decision.choice();
         self.decision.execute(params![
             seq,
             blob(record.id),
             record.time.0 as i64,
             record.route,
             record.decision.reason.as_str(),
-            record.decision.choice().model,
-            record.decision.propensity(),
-            json,
+            chosen.model,
+            chosen.probability,
             self.features,
             record.feature_version,
             record.input_tokens,
@@ -81,8 +89,29 @@ impl Inserts<'_> {
             record.prompt,
             record.audit.rate,
             record.audit.drawn,
+            zoo,
+            self.candidates,
+            chosen.satisfaction,
+            chosen.cost,
+            record.decision.most_expensive_cost(),
         ])?;
         Ok(())
+    }
+
+    /// The number of the models of a decision.
+    fn zoo(&mut self, decision: &Decision) -> Result<i64, rusqlite::Error> {
+        let names: Vec<&str> = decision.candidates.iter().map(|candidate| &*candidate.model).collect();
+        let models = serde_json::to_string(&names).map_err(unwritten)?;
+        if let Some(number) = self.zoos.get(&models) {
+            return Ok(*number);
+        }
+        self.connection
+            .prepare_cached("INSERT INTO zoos (models) VALUES (?1) ON CONFLICT DO NOTHING")?
+            .execute([&models])?;
+        let mut found = self.connection.prepare_cached("SELECT number FROM zoos WHERE models = ?1")?;
+        let number = found.query_row([&models], |row| row.get(0))?;
+        self.zoos.insert(models, number);
+        Ok(number)
     }
 
     fn outcome(&mut self, seq: i64, record: &OutcomeRecord) -> Result<(), rusqlite::Error> {
@@ -107,4 +136,8 @@ impl Inserts<'_> {
         ])?;
         Ok(())
     }
+}
+
+fn unwritten(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }

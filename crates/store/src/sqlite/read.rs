@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use slarouter_core::{AuditDraw, DecisionId};
 
-use super::row::Columns;
+use super::row::{Columns, Zoos};
 use crate::{Counts, DecisionRecord, Snapshot, StoreError, StoredDecision};
 
 /// The id as it is stored: 16 bytes, big end first, so that ids sort by time.
@@ -27,10 +27,10 @@ pub(crate) fn snapshots(connection: &Connection) -> Result<Vec<Snapshot>, StoreE
     let mut statement = connection.prepare_cached(
         "SELECT seq, route, time, state FROM snapshots WHERE seq = (SELECT MAX(seq) FROM snapshots) ORDER BY rowid",
     )?;
-    let mut rows = statement.query([])?;
+    let (mut rows, zoos) = (statement.query([])?, Zoos::new(connection));
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut row = Columns::of(row)?;
+        let mut row = Columns::of(row, &zoos)?;
         found.push(Snapshot { seq: row.seq(), route: row.text()?, time: row.time()?, state: row.next()? });
     }
     Ok(found)
@@ -38,13 +38,14 @@ pub(crate) fn snapshots(connection: &Connection) -> Result<Vec<Snapshot>, StoreE
 
 pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, time, route, decision, features, feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn, \
+        "SELECT seq, time, route, reason, zoo, candidates, decision, zoo, features, feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn, \
          (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq DESC LIMIT 1) \
          FROM decisions d WHERE d.id = ?1",
     )?;
     let mut rows = statement.query([blob(id)])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let mut row = Columns::of(row)?;
+    let zoos = Zoos::new(connection);
+    let mut row = Columns::of(row, &zoos)?;
     let record = DecisionRecord {
         id,
         time: row.time()?,

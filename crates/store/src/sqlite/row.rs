@@ -1,26 +1,55 @@
 //! A row, column after column.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::Row;
-use rusqlite::types::FromSql;
+use rusqlite::types::{FromSql, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row};
 use slarouter_core::{Decision, DecisionId, Reason, Timestamp};
 
+use super::packed::{unpack_decision, unpack_features, whole};
 use crate::StoreError;
+
+/// The models of decisions, each zoo looked up once.
+pub(super) struct Zoos<'a> {
+    connection: &'a Connection,
+    known: RefCell<HashMap<i64, Arc<[Arc<str>]>>>,
+}
 
 /// Reads a row's columns in the order of the query, of which the first is the event's number: looking columns up by name
 /// takes longer than reading them.
 pub(super) struct Columns<'a> {
+    zoos: &'a Zoos<'a>,
     row: &'a Row<'a>,
     seq: u64,
     place: usize,
 }
 
+impl<'a> Zoos<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, known: RefCell::default() }
+    }
+
+    /// The names of a zoo's models, in its order; `None` if there is no such zoo.
+    fn models(&self, number: i64) -> Result<Option<Arc<[Arc<str>]>>, StoreError> {
+        if let Some(models) = self.known.borrow().get(&number) {
+            return Ok(Some(models.clone()));
+        }
+        let mut found = self.connection.prepare_cached("SELECT models FROM zoos WHERE number = ?1")?;
+        let Some(json) = found.query_row([number], |row| row.get::<_, String>(0)).optional()? else { return Ok(None) };
+        let Ok(names) = serde_json::from_str::<Vec<Arc<str>>>(&json) else { return Ok(None) };
+        let models: Arc<[Arc<str>]> = names.into();
+        self.known.borrow_mut().insert(number, models.clone());
+        Ok(Some(models))
+    }
+}
+
 impl<'a> Columns<'a> {
-    pub(super) fn of(row: &'a Row<'a>) -> Result<Self, StoreError> {
+    pub(super) fn of(row: &'a Row<'a>, zoos: &'a Zoos<'a>) -> Result<Self, StoreError> {
         // A number by the table's own rule: it is the key.
         let seq = row.get::<_, i64>(0)?;
-        Ok(Self { row, seq: seq as u64, place: 1 })
+        Ok(Self { zoos, row, seq: seq as u64, place: 1 })
     }
 
     pub(super) fn seq(&self) -> u64 {
@@ -32,10 +61,13 @@ impl<'a> Columns<'a> {
         self.row.get(self.place - 1).map_err(|error| self.damaged(&error.to_string()))
     }
 
-    fn str(&mut self) -> Result<&'a str, StoreError> {
+    fn raw(&mut self) -> Result<ValueRef<'a>, StoreError> {
         self.place += 1;
-        let value = self.row.get_ref(self.place - 1)?;
-        value.as_str().map_err(|error| self.damaged(&error.to_string()))
+        Ok(self.row.get_ref(self.place - 1)?)
+    }
+
+    fn str(&mut self) -> Result<&'a str, StoreError> {
+        self.raw()?.as_str().map_err(|error| self.damaged(&error.to_string()))
     }
 
     pub(super) fn time(&mut self) -> Result<Timestamp, StoreError> {
@@ -47,9 +79,7 @@ impl<'a> Columns<'a> {
     }
 
     pub(super) fn id(&mut self) -> Result<DecisionId, StoreError> {
-        self.place += 1;
-        let value = self.row.get_ref(self.place - 1)?;
-        let bytes = value.as_blob().ok().and_then(|bytes| bytes.try_into().ok());
+        let bytes = self.raw()?.as_blob().ok().and_then(|bytes| bytes.try_into().ok());
         let bytes = bytes.ok_or_else(|| self.damaged("an id that is not 16 bytes"))?;
         Ok(DecisionId(u128::from_be_bytes(bytes)))
     }
@@ -63,31 +93,35 @@ impl<'a> Columns<'a> {
         parse(self.str()?).ok_or_else(|| self.damaged(what))
     }
 
+    /// The columns `reason`, `zoo`, `candidates` and `decision`, of which a row has the last two in turn.
     pub(super) fn decision(&mut self) -> Result<Decision, StoreError> {
-        let json = self.str()?;
-        self.parsed_decision(json)
+        let (reason, zoo) = (self.reason()?, self.next::<Option<i64>>()?);
+        let Some(zoo) = zoo else {
+            self.place += 1;
+            return self.parsed_decision();
+        };
+        let models = self.zoos.models(zoo)?.ok_or_else(|| self.damaged("there is no such zoo"))?;
+        let packed = self.raw()?.as_blob().map_err(|error| self.damaged(&error.to_string()))?;
+        let decision = unpack_decision(packed, &models, reason).map_err(|_| self.damaged("no candidates in it"));
+        self.place += 1;
+        decision
     }
 
-    pub(super) fn decision_if_any(&mut self) -> Result<Option<Decision>, StoreError> {
-        let json: Option<String> = self.next()?;
-        json.map(|json| self.parsed_decision(&json)).transpose()
-    }
-
-    fn parsed_decision(&self, json: &str) -> Result<Decision, StoreError> {
-        let decision: Decision = serde_json::from_str(json).map_err(|error| self.damaged(&error.to_string()))?;
+    /// As release 0.1 wrote it.
+    fn parsed_decision(&mut self) -> Result<Decision, StoreError> {
+        let decision: Decision = serde_json::from_str(self.str()?).map_err(|error| self.damaged(&error.to_string()))?;
         if decision.chosen < decision.candidates.len() {
             return Ok(decision);
         }
         Err(self.damaged("it chooses no candidate"))
     }
 
+    /// The columns `zoo` and `features`.
     pub(super) fn features(&mut self) -> Result<Vec<f32>, StoreError> {
-        let bytes: Vec<u8> = self.next()?;
-        let (values, rest) = bytes.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(self.damaged("features that are not 4-byte numbers"));
-        }
-        Ok(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        let (is_packed, bytes) = (self.raw()? != ValueRef::Null, self.raw()?);
+        let bytes = bytes.as_blob().map_err(|error| self.damaged(&error.to_string()))?;
+        let features = if is_packed { unpack_features(bytes) } else { whole(bytes) };
+        features.map_err(|_| self.damaged("features that cannot be read"))
     }
 
     /// The error for the column read last.

@@ -9,7 +9,10 @@ use crate::StoreError;
 const APPLICATION: i64 = 0x534C_4152;
 
 /// Changes of the tables in the order of their versions, from 1 on. What was released is never edited.
-const STEPS: &[M<'static>] = &[M::up(include_str!("../../migrations/sqlite/0001_log.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("../../migrations/sqlite/0001_log.sql")),
+    M::up(include_str!("../../migrations/sqlite/0002_packed.sql")),
+];
 
 /// The newest version of the tables.
 pub(crate) fn newest() -> i64 {

@@ -18,6 +18,10 @@ use crate::Entry;
 
 /// Entries kept for another try while the log cannot be written; older ones are dropped and counted.
 const BACKLOG: usize = 16_384;
+/// Entries inserted in one go. Where requests fill all cores, the writer's turn on one is a wait for some of them.
+const SLICE: usize = 32;
+/// Pause between two slices.
+const BREATH: Duration = Duration::from_micros(100);
 /// Pause before what could not be written is tried again, if no command comes first.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -79,10 +83,10 @@ impl Writer {
     pub(super) fn run(mut self, inbox: &Inbox) {
         // Readers and the learner wait for what is logged even when nothing else comes.
         while let Some(batch) = inbox.take((!self.backlog.is_empty()).then_some(RETRY)) {
-            self.write(batch);
+            self.write(batch, inbox);
         }
         if !self.backlog.is_empty() {
-            self.write(Vec::new());
+            self.write(Vec::new(), inbox);
             self.drop_entries(self.backlog.len());
         }
         if let Some(connection) = self.connection {
@@ -90,11 +94,11 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, commands: Vec<Command>) {
+    fn write(&mut self, commands: Vec<Command>, inbox: &Inbox) {
         // What could not be written before goes first: the order of the log is the order of the calls.
         let mut entries = std::mem::take(&mut self.backlog);
         let mut answers = Vec::new();
-        match self.transaction(&mut entries, commands, &mut answers) {
+        match self.transaction(&mut entries, commands, &mut answers, inbox) {
             Ok(seq) => {
                 self.seq = seq;
                 let read_only = self.is_read_only();
@@ -145,12 +149,14 @@ impl Writer {
     }
 
     /// Applies all in one transaction. Log entries are moved to `entries` before anything can fail, so that a failure
-    /// loses none; they are inserted in runs, and a run ends where a command needs to see it.
+    /// loses none; they are inserted in runs, and a run ends where a command needs to see it. The last run, for which nobody waits, is
+    /// inserted slice by slice.
     fn transaction(
         &mut self,
         entries: &mut Vec<Entry>,
         commands: Vec<Command>,
         answers: &mut Vec<Answer>,
+        inbox: &Inbox,
     ) -> Result<u64, rusqlite::Error> {
         let mut inserted = 0;
         // The lock is taken at once: one taken half-way fails without waiting if another process wrote meanwhile.
@@ -182,7 +188,12 @@ impl Writer {
         }
         // One that is dropped is rolled back.
         let transaction = open?;
-        insert(&transaction, &entries[inserted..], &mut seq)?;
+        for (number, slice) in entries[inserted..].chunks(SLICE).enumerate() {
+            if number > 0 && answers.is_empty() && !inbox.presses() {
+                std::thread::sleep(BREATH);
+            }
+            insert(&transaction, slice, &mut seq)?;
+        }
         transaction.commit()?;
         Ok(seq)
     }

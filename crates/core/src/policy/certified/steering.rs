@@ -79,6 +79,23 @@ struct Row {
     cost: Vec<f64>,
 }
 
+/// The window as one solution reads it, over and over: predicted satisfaction with and without trust, and cost, request after request.
+struct Rows {
+    options: Vec<ModelOption>,
+    /// Where the options of each request end. One that was decided just before a model came or went has as many as there were.
+    ends: Vec<usize>,
+}
+
+/// One model for one request.
+#[derive(Clone, Copy)]
+struct ModelOption {
+    cost: f64,
+    /// With trust: what the choice is made by.
+    trusted: f64,
+    /// What it is held to be.
+    satisfaction: f64,
+}
+
 /// What the best choices of the window give at some price: means per request.
 #[derive(Clone, Copy)]
 struct Supply {
@@ -170,7 +187,8 @@ impl Steering {
         }
         let row = Row { satisfaction, cost };
         if self.high > 0.0 {
-            let at = |price| self.satisfaction(&row, self.choice(&row, price));
+            let options: Vec<_> = row.options(&self.trust).collect();
+            let at = |price| choice(&options, price).satisfaction;
             let planned = (1.0 - self.share) * at(self.low) + self.share * at(self.high);
             let rate = (1.0 / self.requests as f64).max(1.0 / LOSS_MEMORY);
             self.loss += rate * (planned - expected.1 - self.loss);
@@ -204,19 +222,24 @@ impl Steering {
         }
         let highest = HIGHEST * most_expensive;
         self.trust.fill(0.0);
-        self.feasible = self.meet(highest, &|_| demand.level).met;
+        let mut rows = self.rows();
+        self.feasible = [0.0, highest].into_iter().any(|price| rows.supply(price).satisfaction >= demand.level);
         if !self.feasible {
             self.trust.copy_from_slice(trust);
+            rows = self.rows();
         }
-        let usual = self.usual(highest, demand);
-        let found = self.meet(highest, &|spend| demand.at(spend, usual));
+        let usual = rows.usual(highest, demand);
+        let found = rows.meet(highest, &|spend| demand.at(spend, usual));
         self.settle(found);
     }
 
-    /// C(λ_α): the mean cost of meeting the level alone, less the doubt; without bound where it cannot be met.
-    fn usual(&self, highest: f64, demand: &Demand) -> f64 {
-        let basic = self.meet(highest, &|_| demand.level - demand.slack);
-        if basic.met { self.supply(basic.high).spend } else { f64::INFINITY }
+    fn rows(&self) -> Rows {
+        let mut rows = Rows { options: Vec::new(), ends: Vec::with_capacity(self.window.len()) };
+        for row in &self.window {
+            rows.options.extend(row.options(&self.trust));
+            rows.ends.push(rows.options.len());
+        }
+        rows
     }
 
     /// Puts a solution into force, unless its price is above the ceiling.
@@ -234,6 +257,24 @@ impl Steering {
             (self.low, self.high, self.share) = (found.low, found.high, found.share);
             self.ceiling = (self.ceiling * libm::exp(-CEILING_GROWTH)).max(found.high).max(lowest);
         }
+    }
+}
+
+impl Row {
+    fn options(&self, trust: &[f64]) -> impl Iterator<Item = ModelOption> {
+        let models = self.cost.iter().zip(&self.satisfaction).zip(trust);
+        models.map(|((&cost, satisfaction), trust)| {
+            let trusted = satisfaction + trust;
+            ModelOption { cost, trusted, satisfaction: trusted.min(0.99) }
+        })
+    }
+}
+
+impl Rows {
+    /// C(λ_α): the mean cost of meeting the level alone, less the doubt; without bound where it cannot be met.
+    fn usual(&self, highest: f64, demand: &Demand) -> f64 {
+        let basic = self.meet(highest, &|_| demand.level - demand.slack);
+        if basic.met { self.supply(basic.high).spend } else { f64::INFINITY }
     }
 
     /// Bisects for the smallest price at which the mean predicted satisfaction of the best choices meets what is `wanted` for
@@ -274,31 +315,28 @@ impl Steering {
     /// What the best choices of the window give at a price.
     fn supply(&self, price: f64) -> Supply {
         let (mut satisfaction, mut spend) = (0.0, 0.0);
-        for row in &self.window {
-            let best = self.choice(row, price);
-            satisfaction += self.satisfaction(row, best);
-            spend += row.cost[best];
+        let mut from = 0;
+        for &end in &self.ends {
+            let best = choice(&self.options[from..end], price);
+            from = end;
+            satisfaction += best.satisfaction;
+            spend += best.cost;
         }
-        let count = self.window.len() as f64;
+        let count = self.ends.len() as f64;
         Supply { price, satisfaction: satisfaction / count, spend: spend / count }
     }
+}
 
-    /// The best model for one request if satisfaction is worth `price`.
-    fn choice(&self, row: &Row, price: f64) -> usize {
-        let (mut best, mut least) = (0, f64::INFINITY);
-        for (i, ((cost, satisfaction), trust)) in row.cost.iter().zip(&row.satisfaction).zip(&self.trust).enumerate() {
-            let score = cost - price * (satisfaction + trust);
-            if score < least {
-                (best, least) = (i, score);
-            }
+/// The best of the options for one request if satisfaction is worth `price`.
+fn choice(options: &[ModelOption], price: f64) -> ModelOption {
+    let (mut best, mut least) = (options[0], f64::INFINITY);
+    for option in options {
+        let score = option.cost - price * option.trusted;
+        if score < least {
+            (best, least) = (*option, score);
         }
-        best
     }
-
-    /// Predicted, with trust.
-    fn satisfaction(&self, row: &Row, model: usize) -> f64 {
-        (row.satisfaction[model] + self.trust[model]).min(0.99)
-    }
+    best
 }
 
 /// Of those that are not free; 0 if all are.

@@ -1,0 +1,181 @@
+//! The questions of `docs/log.md`, asked of a log of which the answers are known.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
+use slarouter_store::{DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Store, open};
+use tempfile::TempDir;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/log.md");
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.sql");
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+
+/// 1 January 2026.
+const BEGAN: u64 = 1_767_225_600_000;
+
+/// A request: what was drawn with which probability, and how it ended.
+struct Case {
+    day: u64,
+    chosen: usize,
+    reason: Reason,
+    propensity: f64,
+    answered: &'static str,
+    error: Option<&'static str>,
+    cost: f64,
+    latency_ms: f64,
+    ratings: &'static [f64],
+}
+
+const GOOD: Case = Case {
+    day: 0,
+    chosen: 0,
+    reason: Reason::Exploit,
+    propensity: 0.75,
+    answered: "small",
+    error: None,
+    cost: 1.0,
+    latency_ms: 100.0,
+    ratings: &[],
+};
+
+/// Of the models `small` and `large`, for which 0.625 and 0.875 is predicted, at 1 and 8 USD.
+const CASES: &[Case] = &[
+    Case { ratings: &[1.0, 0.0], ..GOOD },
+    Case { ratings: &[0.0], latency_ms: 200.0, ..GOOD },
+    Case {
+        chosen: 1,
+        reason: Reason::Explore,
+        propensity: 0.25,
+        answered: "large",
+        cost: 8.0,
+        ratings: &[1.0],
+        ..GOOD
+    },
+    Case { day: 1, chosen: 1, propensity: 0.5, answered: "large", cost: 4.0, ratings: &[0.5], ..GOOD },
+    Case { day: 1, answered: "large", cost: 8.0, latency_ms: 300.0, ..GOOD },
+    Case { day: 1, error: Some("gone"), cost: 0.0, ..GOOD },
+    Case { day: 1, reason: Reason::Pinned, propensity: 1.0, ..GOOD },
+];
+
+async fn log(store: &dyn Store, number: usize, case: &Case) {
+    let (id, time) = (DecisionId(number as u128), Timestamp(BEGAN + case.day * DAY + 1_500));
+    let candidate = |model: &str, probability, satisfaction, cost| Candidate {
+        model: model.into(),
+        probability,
+        satisfaction,
+        cost,
+        ..Candidate::default()
+    };
+    let mut candidates = vec![candidate("small", 0.0, 0.625, 1.0), candidate("large", 0.0, 0.875, 8.0)];
+    candidates[case.chosen].probability = case.propensity;
+    let record = DecisionRecord {
+        id,
+        time,
+        route: "default".into(),
+        decision: Decision { candidates, chosen: case.chosen, reason: case.reason },
+        features: vec![0.5; 8],
+        feature_version: 1,
+        input_tokens: 10.0,
+        state_seq: 0,
+        prompt: None,
+        audit: AuditDraw::default(),
+    };
+    let chosen = record.decision.choice().model.clone();
+    store.log(Entry::Decision(record)).unwrap();
+    if *chosen != *case.answered {
+        store.log(Entry::Reroute { decision: id, model: case.answered.into() }).unwrap();
+    }
+    let outcome = OutcomeRecord {
+        decision: id,
+        time,
+        model: case.answered.into(),
+        status: if case.error.is_none() { 200 } else { 502 },
+        ok: case.error.is_none(),
+        streamed: false,
+        attempts: 1,
+        input_tokens: Some(10.0),
+        cached_tokens: None,
+        cache_write_tokens: None,
+        output_tokens: Some(1.0),
+        reasoning_tokens: None,
+        cost: case.cost,
+        latency_ms: case.latency_ms,
+        ttft_ms: None,
+        error: case.error.map(str::to_owned),
+    };
+    store.log(Entry::Outcome(outcome)).unwrap();
+    for (rater, rating) in (0..).zip(case.ratings) {
+        // Only what is said last is in force, and what comes too late is not.
+        for (value, late) in [(0.125, 0), (*rating, 1), (0.25, HOUR)] {
+            let (time, rating) = (Timestamp(time.0 + late), Some(Rating::new(value).unwrap()));
+            let said =
+                FeedbackRecord { decision: id, time, source: Source::User, rater: Rater(rater), rating, comment: None };
+            store.rate(said, 1_000).await.unwrap();
+        }
+    }
+}
+
+/// The rows of a query, their cells with bars between them.
+fn rows(connection: &Connection, query: &str) -> Vec<String> {
+    let mut statement = connection.prepare(query).unwrap();
+    let columns = statement.column_count();
+    let cell = |value: ValueRef<'_>| match value {
+        ValueRef::Null => "-".to_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => format!("{:.4}", number).trim_end_matches('0').trim_end_matches('.').to_owned(),
+        other => other.as_str().unwrap().to_owned(),
+    };
+    let found = statement.query_map([], |row| {
+        let cells: Vec<_> = (0..columns).map(|place| cell(row.get_ref(place).unwrap())).collect();
+        Ok(cells.join("|"))
+    });
+    found.unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn every_question_of_the_page_has_its_answer() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("log.db");
+    let store = open(&format!("sqlite://{}", path.display())).await.unwrap();
+    for (number, case) in (1..).zip(CASES) {
+        log(store.as_ref(), number, case).await;
+    }
+    store.close().await;
+    let connection = Connection::open(path).unwrap();
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let found: Vec<_> =
+        page.split("```sql\n").skip(1).map(|rest| rows(&connection, rest.split("```").next().unwrap())).collect();
+    let expected: [&[&str]; 10] = [
+        &["2026-01-01|large|1|8", "2026-01-01|small|2|2", "2026-01-02|large|2|12", "2026-01-02|small|2|1"],
+        // Of the pinned one nothing was to be saved.
+        &["2026-01-01|10|24", "2026-01-02|13|17"],
+        &["default|0.1667"],
+        &["large|large|explore|0.25|0.875"],
+        // Four answers of 8 USD and two of 4; ratings 1 and 0.5 with the same weights.
+        &["6.6667|0.8333"],
+        &["default|large|2|0.75", "default|small|2|0.25"],
+        &["0.6|2|0.25", "0.9|2|0.75"],
+        &["small|502|gone|1"],
+        &["small|large|1"],
+        &["large|100|300", "small|100|200"],
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn rows_of_release_0_1_are_shown_alike() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("log.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(&std::fs::read_to_string(FIXTURE).unwrap()).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = format!("sqlite://{}", path.display());
+    runtime.block_on(async { open(&url).await.unwrap().close().await });
+    let query = "SELECT id, day, chosen, model, propensity, predicted_satisfaction, predicted_cost_usd * 1e8, \
+                 most_expensive_cost_usd * 1e8, models, rating FROM decisions_readable";
+    let id = format!("{:032x}", 7);
+    let expected = format!(r#"{id}|1970-01-01|large|small|0.6667|0.3|3.3333|3.3333|["small","large"]|0.5"#);
+    assert_eq!(rows(&connection, query), [expected]);
+}
