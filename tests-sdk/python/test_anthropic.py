@@ -166,12 +166,23 @@ def test_broken_streams_never_look_finished(claude, upstream, protocol, scenario
 
 
 def test_what_cannot_be_carried_is_named(claude, upstream):
-    with pytest.raises(anthropic.BadRequestError, match="top_k"):
-        ask(claude, "chat/ok", extra_body={"top_k": 5})
+    with pytest.raises(anthropic.BadRequestError, match='`container` = "c"'):
+        ask(claude, "chat/ok", extra_body={"container": "c"})
     assert upstream.requests() == []
-    assert ask(claude, "anthropic/ok", extra_body={"top_k": 5}).content[0].text == ANSWER
-    assert ask(claude, "auto:mixed", extra_body={"top_k": 5}).content[0].text == ANSWER
-    assert json.loads(upstream.requests()[-1]["body"])["top_k"] == 5
+    assert ask(claude, "anthropic/ok", extra_body={"container": "c"}).content[0].text == ANSWER
+    assert ask(claude, "auto:mixed", extra_body={"container": "c"}).content[0].text == ANSWER
+    assert json.loads(upstream.requests()[-1]["body"])["container"] == "c"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_does_not_change_the_answer_is_left_out_and_said(claude, upstream, protocol):
+    edits = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
+    raw = claude.messages.with_raw_response.create(
+        model=f"{protocol}/ok", **BASICS, extra_body={"context_management": edits, "thinking": {"type": "adaptive"}}
+    )
+    assert raw.parse().content[0].text == ANSWER
+    assert raw.headers.get("x-slarouter-dropped") == (None if protocol == "anthropic" else "context_management")
+    assert ("context_management" in upstream.request()["body"]) == (protocol == "anthropic")
 
 
 def test_own_errors_have_the_shape(claude):

@@ -41,6 +41,7 @@ fn inference() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(answers::completions))
         .routes(routes!(answers::responses))
+        .routes(routes!(answers::compact))
         .routes(routes!(answers::messages))
         .routes(routes!(count::count_tokens))
         .routes(routes!(answers::text_completions))

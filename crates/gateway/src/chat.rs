@@ -43,7 +43,7 @@ use refusal::{refuse, timed_out};
 pub(crate) use ask::{Callee, forwarded};
 pub(crate) use attempts::{Calls, in_order};
 pub(crate) use decide::{DecisionInput, candidates, decide, word};
-pub(crate) use eligible::excluded;
+pub(crate) use eligible::{excluded, listed};
 pub(crate) use estimate::is_plausible;
 pub(crate) use headers::{DEGRADED, MODEL, REQUEST_ID, keep, set};
 pub(crate) use refusal::failed;
@@ -101,7 +101,7 @@ async fn serve(
     let input = DecisionInput {
         name: request.model(),
         target: &target,
-        excluded: &excluded(app, &target, &incapable),
+        excluded: excluded(app, &target, &incapable),
         outline,
         routes: endpoint.routes(),
         answer: request.answer_length(),
@@ -118,6 +118,7 @@ async fn serve(
             audited: decided.audited,
             satisfaction_price: decided.satisfaction_price,
             degraded: decided.degraded,
+            excluded: &listed(&decided.excluded),
         });
     }
     let mut exchange = Exchange::new(app.clone(), id, decided, &request, arrived, trace);

@@ -14,8 +14,8 @@ use slarouter_core::{AnyPolicy, Policy, Receipt, Source, Timestamp};
 use slarouter_learner::Snapshot;
 
 use labels::{
-    FailureLabels, ModelLabel, ModelResult, MoveLabels, ReasonLabel, ReceiptLabel, RequestLabels, ResultLabel,
-    RouteLabel, RouteModel,
+    ExclusionLabels, FailureLabels, ModelLabel, ModelResult, MoveLabels, ReasonLabel, ReceiptLabel, RequestLabels,
+    ResultLabel, RouteLabel, RouteModel,
 };
 
 type FloatCounter = Counter<f64, AtomicU64>;
@@ -88,6 +88,7 @@ metrics! {
     in_flight: Gauge = "in_flight", "Requests whose outcome is not logged yet";
     tasks: Gauge = "tasks", "Tasks of the process that have not ended";
     rerouted: Family<MoveLabels, Counter> = "rerouted", "Answers by another model than the chosen one";
+    excluded: Family<ExclusionLabels, Counter> = "excluded", "Models that were not to be chosen for a request";
     degraded: Family<ReasonLabel, Counter> = "degraded", "Requests decided while the learning was in trouble";
     cost: Family<RouteModel, FloatCounter> = "cost_usd", "USD charged by the model that answered";
     most_expensive: Family<RouteLabel, FloatCounter> = "most_expensive_cost_usd", "USD that the same requests would have cost on the most expensive model";
@@ -202,6 +203,12 @@ impl Metrics {
     pub(crate) fn rerouted(&self, route: &str, from: &str, to: &str) {
         let labels = MoveLabels { route: route.to_owned(), from: from.to_owned(), to: to.to_owned() };
         self.rerouted.get_or_create(&labels).inc();
+    }
+
+    /// A model of the route was not to be chosen for a request.
+    pub(crate) fn excluded(&self, route: &str, model: &str, reason: &'static str) {
+        let labels = ExclusionLabels { route: route.to_owned(), model: model.to_owned(), reason };
+        self.excluded.get_or_create(&labels).inc();
     }
 
     pub(crate) fn degraded(&self, reason: &'static str) {

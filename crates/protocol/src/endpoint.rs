@@ -20,6 +20,8 @@ pub enum Endpoint {
     Responses,
     /// `/v1/messages`
     Messages,
+    /// `/v1/responses/compact`, for named models of that protocol alone.
+    Compact,
     /// `/v1/completions`, for named models alone.
     Completions,
     /// `/v1/embeddings`, for named models alone.
@@ -70,7 +72,7 @@ impl Endpoint {
     pub fn protocol(self) -> Protocol {
         match self {
             Self::Chat | Self::Completions | Self::Embeddings => Protocol::Chat,
-            Self::Responses => Protocol::Responses,
+            Self::Responses | Self::Compact => Protocol::Responses,
             Self::Messages => Protocol::Messages,
         }
     }
@@ -84,7 +86,7 @@ impl Endpoint {
     pub fn question(self) -> &'static str {
         match self {
             Self::Chat | Self::Messages => "messages",
-            Self::Responses | Self::Embeddings => "input",
+            Self::Responses | Self::Compact | Self::Embeddings => "input",
             Self::Completions => "prompt",
         }
     }
@@ -93,7 +95,7 @@ impl Endpoint {
     pub fn id_prefix(self) -> &'static str {
         match self {
             Self::Chat => "chatcmpl-",
-            Self::Responses => "resp_",
+            Self::Responses | Self::Compact => "resp_",
             Self::Messages => "msg_",
             Self::Completions => "cmpl-",
             Self::Embeddings => "embd-",
@@ -104,6 +106,8 @@ impl Endpoint {
     pub fn upstream_path(self, upstream: ModelProtocol) -> Option<&'static str> {
         match (self, upstream.wire()) {
             (Self::Completions | Self::Embeddings, Protocol::Messages) => None,
+            (Self::Compact, Protocol::Responses) => Some("responses/compact"),
+            (Self::Compact, _) => None,
             (Self::Completions, _) => Some("completions"),
             (Self::Embeddings, _) => Some("embeddings"),
             (_, Protocol::Chat) => Some("chat/completions"),

@@ -1,10 +1,15 @@
-//! The members of a JSON object, taken out one by one, so that what nobody took can be refused by name.
+//! The members of a JSON object, taken out one by one, so that what nobody took can be told by name.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::dropped::Dropped;
+
+/// Characters of a value that a refusal repeats.
+const SHOWN: usize = 64;
 
 /// Why a request cannot be carried over to another protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +61,13 @@ impl Refusal {
         let message = if param.is_empty() { format!("the body {what}") } else { format!("`{param}` {what}") };
         Self { param, message }
     }
+
+    /// A refusal of what has no counterpart, with its raw value.
+    pub(crate) fn not_carried(place: impl Into<String>, value: &str) -> Self {
+        let shown: String = value.chars().take(SHOWN).collect();
+        let dots = if shown.len() < value.len() { "\u{2026}" } else { "" };
+        Self::new(place, format_args!("= {shown}{dots} {NOT_CARRIED}"))
+    }
 }
 
 // === impl Fields ===
@@ -98,6 +110,11 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         self.typed(name, "a string")
+    }
+
+    /// The text of a string, or any other value as it is written: some servers send arguments as an object instead of as its text.
+    pub(crate) fn text_or_raw(&mut self, name: &str) -> Option<String> {
+        self.take(name).map(|raw| string(raw).map_or_else(|| raw.to_owned(), Cow::into_owned))
     }
 
     /// A string that has to be there.
@@ -144,11 +161,19 @@ impl<'a> Fields<'a> {
             .retain(|(held, value)| !(held == name && (values.contains(&value.get()) || value.get() == "null")));
     }
 
-    /// Refuses what is left.
-    pub(crate) fn done(self) -> Result<(), Refusal> {
-        match self.members.iter().find(|(_, value)| value.get() != "null") {
+    /// Refuses members that change what the answer means.
+    pub(crate) fn refuse(&self, names: &[&str]) -> Result<(), Refusal> {
+        let found = |(name, value): &&(String, &RawValue)| names.contains(&name.as_str()) && value.get() != "null";
+        match self.members.iter().find(found) {
             None => Ok(()),
-            Some((name, _)) => Err(Refusal::new(self.at(name), NOT_CARRIED)),
+            Some((name, value)) => Err(Refusal::not_carried(self.at(name), value.get())),
+        }
+    }
+
+    /// Takes note of what is left and has no counterpart.
+    pub(crate) fn drop_rest(self, dropped: &mut Dropped) {
+        for (name, _) in self.members.iter().filter(|(_, value)| value.get() != "null") {
+            dropped.note(&self.at(name));
         }
     }
 }
@@ -174,17 +199,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_takes_is_refused_by_name() {
+    fn what_nobody_takes_is_told_by_name() {
         let mut fields = Fields::parse(r#"{"a":1,"b":null,"c":{"d":[true,{"e":"x"}]},"n":1,"a":2}"#, "").unwrap();
         assert_eq!(fields.count("a").unwrap(), Some(2), "the last counts");
         fields.neutral("n", &["1"]);
         let mut inner = fields.object("c").unwrap().unwrap();
         let list = inner.array("d").unwrap();
         assert_eq!(list[1].1, "c.d[1]");
+        let mut dropped = Dropped::default();
+        for rest in [inner, fields] {
+            rest.drop_rest(&mut dropped);
+        }
+        assert!(dropped.is_empty(), "{dropped}");
         let deep = Fields::parse(list[1].0, list[1].1.clone()).unwrap();
-        assert_eq!(deep.done().unwrap_err().param, "c.d[1].e");
-        inner.done().unwrap();
-        fields.done().unwrap();
+        let refusal = deep.refuse(&["d", "e"]).unwrap_err();
+        assert!(refusal.message.starts_with("`c.d[1].e` = \"x\" cannot be carried over"), "{refusal}");
+        deep.drop_rest(&mut dropped);
+        assert_eq!(dropped.to_string(), "c.d[1].e");
     }
 
     #[test]

@@ -1,5 +1,11 @@
 //! The common form: what a request, an answer and a stream say, whichever protocol says it.
 
+mod tools;
+
+pub use tools::Disguise;
+pub(crate) use tools::{Choice, Offer, Tool};
+
+use crate::dropped::Dropped;
 use crate::endpoint::Protocol;
 use crate::fields::{Fields, NOT_CARRIED, Refusal};
 use crate::usage::Usage;
@@ -19,6 +25,7 @@ pub(crate) struct CommonRequest {
     /// Spelled as in the request, like [`Self::top_p`]: numbers keep their digits.
     pub(crate) temperature: Option<String>,
     pub(crate) top_p: Option<String>,
+    pub(crate) top_k: Option<String>,
     pub(crate) stop: Vec<String>,
     pub(crate) stream: bool,
     pub(crate) format: Option<Format>,
@@ -34,6 +41,8 @@ pub(crate) struct CommonRequest {
     pub(crate) cache_key: Option<String>,
     /// OpenAI's word for the service tier.
     pub(crate) tier: Option<String>,
+    /// What no other protocol has, and the answer means the same without.
+    pub(crate) dropped: Dropped,
 }
 
 /// Fields that not every protocol has.
@@ -45,6 +54,9 @@ pub(crate) enum Field {
     Metadata,
     Tier,
     Effort,
+    Temperature,
+    TopP,
+    TopK,
 }
 
 /// What one side of the conversation said at one time.
@@ -54,6 +66,8 @@ pub(crate) struct Turn {
     pub(crate) parts: Vec<Part>,
     /// Where it stands in the request, as in `messages[3]`.
     pub(crate) place: String,
+    /// Anthropic's mark, raw, that its cache is to keep all up to the end of this turn.
+    pub(crate) cache: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +88,11 @@ pub(crate) enum Part {
         source: Source,
     },
     Refusal(String),
-    Reasoning(String),
+    /// The seal is its provider's, or ours ([`crate::seal`]); of an answer's reasoning there is none.
+    Reasoning {
+        text: String,
+        seal: Option<String>,
+    },
     /// The arguments are JSON text, as the model wrote it.
     Call {
         id: String,
@@ -92,25 +110,6 @@ pub(crate) enum Part {
 pub(crate) enum Source {
     Url(String),
     Data { media: String, base64: String },
-}
-
-/// A function that the model may call.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tool {
-    pub(crate) name: String,
-    pub(crate) description: Option<String>,
-    /// A raw JSON schema: the order of its properties is the order in which models fill them in.
-    pub(crate) schema: Option<String>,
-    pub(crate) strict: Option<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Choice {
-    Auto,
-    None,
-    /// At least one tool has to be called, whichever it is.
-    Required,
-    Named(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -178,6 +177,8 @@ pub struct Envelope {
     pub created: u64,
     /// Members of the request that answers of this protocol repeat, raw.
     pub echo: Vec<(&'static str, String)>,
+    /// Tools of the request that the model knows as functions.
+    pub disguises: Vec<Disguise>,
 }
 
 // === impl CommonRequest ===
@@ -204,6 +205,7 @@ impl CommonRequest {
             max_tokens: None,
             temperature: None,
             top_p: None,
+            top_k: None,
             stop: Vec::new(),
             stream: false,
             format: None,
@@ -214,12 +216,20 @@ impl CommonRequest {
             metadata: None,
             cache_key: None,
             tier: None,
+            dropped: Dropped::default(),
         }
     }
 
-    /// Refuses a field of which the other protocol has nothing like.
-    pub(crate) fn refuse(&self, field: Field) -> Refusal {
-        Refusal::new(field.name(self.origin), NOT_CARRIED)
+    /// What the request calls a field.
+    pub(crate) fn name(&self, field: Field) -> &'static str {
+        field.name(self.origin)
+    }
+
+    /// Takes note of those fields that are given.
+    pub(crate) fn drop_given(&self, fields: &[(bool, Field)], dropped: &mut Dropped) {
+        for (_, field) in fields.iter().filter(|(given, _)| *given) {
+            dropped.note(self.name(*field));
+        }
     }
 
     /// Adds to the last turn if it has this role, and begins a new one otherwise: tools that were called together, and
@@ -231,7 +241,7 @@ impl CommonRequest {
         };
         match self.turns.last_mut().filter(|turn| joins(turn)) {
             Some(turn) => turn.parts.push(part),
-            None => self.turns.push(Turn { role, parts: vec![part], place }),
+            None => self.turns.push(Turn::new(role, vec![part], place)),
         }
     }
 
@@ -245,6 +255,38 @@ impl CommonRequest {
             }
             _ => Ok(()),
         }
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// A turn without a mark.
+    pub(crate) fn new(role: Role, parts: Vec<Part>, place: impl Into<String>) -> Self {
+        Self { role, parts, place: place.into(), cache: None }
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    /// Reasoning of an answer.
+    pub(crate) fn reasoning(text: impl Into<String>) -> Self {
+        Self::Reasoning { text: text.into(), seal: None }
+    }
+
+    /// A refusal of a part that cannot stand at this place.
+    pub(crate) fn refuse(&self, place: &str) -> Refusal {
+        let what = match self {
+            Self::Text(_) => "text",
+            Self::Image(_) => "an image",
+            Self::File { .. } => "a file",
+            Self::Refusal(_) => "a refusal",
+            Self::Reasoning { .. } => "reasoning",
+            Self::Call { .. } => "a call of a tool",
+            Self::Result { .. } => "the result of a tool",
+        };
+        Refusal::new(place, format_args!("has {what} that {NOT_CARRIED}"))
     }
 }
 
@@ -265,6 +307,9 @@ impl Field {
             (Self::Effort, Protocol::Chat) => "reasoning_effort",
             (Self::Effort, Protocol::Responses) => "reasoning.effort",
             (Self::Effort, Protocol::Messages) => "thinking",
+            (Self::Temperature, _) => "temperature",
+            (Self::TopP, _) => "top_p",
+            (Self::TopK, _) => "top_k",
         }
     }
 }
@@ -292,6 +337,20 @@ impl Source {
             Self::Url(url) => url.clone(),
             Self::Data { media, base64 } => format!("data:{media};base64,{base64}"),
         }
+    }
+}
+
+// === impl Envelope ===
+
+impl Envelope {
+    /// The tool behind a function.
+    pub(crate) fn disguise(&self, function: &str) -> Option<&Disguise> {
+        self.disguises.iter().find(|disguise| disguise.function == function)
+    }
+
+    /// Whether the tool behind a function takes a text.
+    pub(crate) fn takes_text(&self, function: &str) -> bool {
+        self.disguise(function).is_some_and(|disguise| disguise.takes_text)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The readers and writers of the common form, by protocol.
 
+use crate::dropped::Dropped;
 use crate::endpoint::{Protocol, Upstream};
 use crate::fields::Refusal;
 use crate::form::{CommonAnswer, CommonRequest, Envelope};
@@ -18,16 +19,18 @@ pub(crate) fn read_request(protocol: Protocol, body: &str) -> Result<CommonReque
     }
 }
 
-/// Writes a request for this model.
+/// Writes a request for this model, and says what of it was left out.
 ///
 /// # Errors
 /// What of it the model's protocol does not carry.
-pub(crate) fn write_request(request: &CommonRequest, upstream: Upstream<'_>) -> Result<String, Refusal> {
-    match upstream.dialect.wire() {
-        Protocol::Chat => chat::write_request(request, upstream.model, upstream.dialect),
-        Protocol::Responses => responses::write_request(request, upstream.model),
-        Protocol::Messages => messages::write_request(request, upstream.model, upstream.max_output_tokens),
-    }
+pub(crate) fn write_request(request: &CommonRequest, upstream: Upstream<'_>) -> Result<(String, Dropped), Refusal> {
+    let mut dropped = request.dropped.clone();
+    let write = match upstream.dialect.wire() {
+        Protocol::Chat => chat::write_request,
+        Protocol::Responses => responses::write_request,
+        Protocol::Messages => messages::write_request,
+    };
+    Ok((write(request, upstream, &mut dropped)?, dropped))
 }
 
 pub(crate) fn read_answer(protocol: Protocol, body: &str) -> Result<CommonAnswer, Refusal> {

@@ -221,6 +221,34 @@ pub fn count(raw: &[u8]) -> Option<u64> {
     })
 }
 
+/// Puts U+FFFD in the place of every escaped half of a surrogate pair that has no other half: clients that cut a text in the middle of a character send
+/// them, and what they mean is nobody's guess. All other bytes stay, and none moves.
+pub fn mend_surrogates(json: &mut [u8]) {
+    let mut at = 0;
+    while let Some(found) = memchr(b'\\', &json[at..]) {
+        at += found;
+        at += match (unit(&json[at..]), json.get(at + 6..).and_then(unit)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
+            (Some(0xd800..0xe000), _) => {
+                json[at + 2..at + 6].copy_from_slice(b"fffd");
+                6
+            }
+            // No escape has a backslash in any place but its second.
+            _ => 2,
+        };
+        if at >= json.len() {
+            return;
+        }
+    }
+}
+
+/// The unit of UTF-16 that an escape at the beginning stands for.
+fn unit(json: &[u8]) -> Option<u16> {
+    let digits = json.strip_prefix(b"\\u")?.get(..4)?;
+    digits.iter().all(u8::is_ascii_hexdigit).then_some(())?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 /// A JSON string of this text.
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()

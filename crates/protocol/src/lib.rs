@@ -2,13 +2,16 @@
 //!
 //! Where both sides speak the same one, [`pass`] hands the bytes on, edited where the contract says so. Where they differ, a *reader* of the one makes the common
 //! form of it and a *writer* of the other writes that down: one of each per protocol, for requests, answers and streams.
-//! Nothing is dropped in silence: what the other side cannot carry is a [`Refusal`] that names the field. Left out are only
-//! hints that do not change the answer (cache markers, image detail) and reasoning that another model has sealed.
+//! What the other side cannot carry is a [`Refusal`] that names the field and its value, if the answer would mean something else without it; any
+//! other such field is left out, and [`Dropped`] names it. Hints (cache markers, image detail) and reasoning that another model has sealed are
+//! left out without a word.
 //!
 //! Nothing here does I/O.
 
 pub mod adapter;
 mod chat;
+mod claude;
+mod dropped;
 pub mod endpoint;
 pub mod fault;
 mod fields;
@@ -26,6 +29,7 @@ pub mod request;
 pub mod responses;
 #[cfg(test)]
 mod roundtrip;
+mod seal;
 pub mod sse;
 #[cfg(test)]
 mod testing;
@@ -35,7 +39,8 @@ pub mod usage;
 #[cfg(test)]
 mod usage_tests;
 
+pub use dropped::Dropped;
 pub use endpoint::{Endpoint, ModelProtocol, Protocol, Upstream};
 pub use fields::Refusal;
-pub use form::Envelope;
+pub use form::{Disguise, Envelope};
 pub use usage::Usage;

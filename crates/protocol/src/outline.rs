@@ -35,7 +35,9 @@ pub fn outline<'a>(
         messages.push(said("system", Some(preface)).end());
     }
     match elements(question) {
-        Some(items) if endpoint.routes() => items.into_iter().for_each(|item| entry(&Item::of(item), &mut messages)),
+        Some(items) if !matches!(endpoint, Endpoint::Completions | Endpoint::Embeddings) => {
+            items.into_iter().for_each(|item| entry(&Item::of(item), &mut messages));
+        }
         // Texts to be embedded or completed; tokens by number say nothing here.
         Some(texts) => {
             let texts: Vec<_> = texts.into_iter().filter_map(|text| json::text(text.as_bytes())).collect();
@@ -70,11 +72,11 @@ impl<'a> Item<'a> {
 /// One message of Anthropic's, or one item of a responses request.
 fn entry(item: &Item<'_>, messages: &mut Vec<String>) {
     match item.kind().as_deref() {
-        Some("function_call") => {
-            let call = call(item.get("name"), item.get("arguments"));
-            messages.push(Object::new().text("role", "assistant").raw("tool_calls", &list(&[call])).end());
+        Some("function_call") => messages.push(called(item.get("name"), item.get("arguments"))),
+        Some("custom_tool_call") => messages.push(called(item.get("name"), item.get("input"))),
+        Some("function_call_output" | "custom_tool_call_output") => {
+            messages.push(said("tool", item.get("output")).end());
         }
-        Some("function_call_output") => messages.push(said("tool", item.get("output")).end()),
         None | Some("message") => message(item, messages),
         Some(_) => {}
     }
@@ -101,6 +103,11 @@ fn message(item: &Item<'_>, messages: &mut Vec<String>) {
 /// A message of this role, as far as what it says is known.
 fn said(role: &str, raw: Option<&str>) -> Object {
     Object::new().text("role", role).raw("content", &content(raw))
+}
+
+/// What an assistant says with a single call.
+fn called(name: Option<&str>, arguments: Option<&str>) -> String {
+    Object::new().text("role", "assistant").raw("tool_calls", &list(&[call(name, arguments)])).end()
 }
 
 fn call(name: Option<&str>, arguments: Option<&str>) -> String {

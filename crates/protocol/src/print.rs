@@ -86,6 +86,12 @@ impl Object {
     }
 }
 
+/// Adds a member with a raw value to a printed object that has others.
+pub(crate) fn amend(printed: &mut String, name: &str, json: &str) {
+    printed.pop();
+    printed.push_str(&format!(",{}:{json}}}", quote(name)));
+}
+
 /// An array of printed values.
 pub(crate) fn list(items: &[String]) -> String {
     format!("[{}]", items.join(","))

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+use crate::dropped::Dropped;
 use crate::endpoint::{Endpoint, Protocol, Upstream};
 use crate::fields::Refusal;
 use crate::json::{self, Edit, Object, WireError, splice};
@@ -84,7 +85,9 @@ pub enum RequestError {
 impl Request {
     /// Reads a body in one pass; the bytes are not copied if no one else holds them.
     pub fn parse(endpoint: Endpoint, body: Bytes) -> Result<Self, RequestError> {
-        let body = String::from_utf8(body.into()).map_err(|error| {
+        let mut body = Vec::from(body);
+        json::mend_surrogates(&mut body);
+        let body = String::from_utf8(body).map_err(|error| {
             let offset = error.utf8_error().valid_up_to();
             RequestError::syntax(error.as_bytes(), offset, "bytes that are not UTF-8")
         })?;
@@ -98,7 +101,12 @@ impl Request {
         let model = object.get(bytes, "model").ok_or(RequestError::Missing("model"))?;
         let model = json::text(model).ok_or(RequestError::WrongType { param: "model", expected: "a string" })?;
         let name = endpoint.question();
-        let question = object.find(bytes, name).ok_or(RequestError::Missing(name))?;
+        let question = match object.find(bytes, name) {
+            Some(question) => question,
+            // It may all be in a prompt that the provider keeps.
+            None if endpoint == Endpoint::Responses && object.get_some(bytes, "prompt").is_some() => 0..0,
+            None => return Err(RequestError::Missing(name)),
+        };
         // Any other question may be a text, and what it may hold is the upstream's to judge.
         let is_list = name == "messages";
         match bytes[question.clone()].strip_prefix(b"[") {
@@ -143,7 +151,7 @@ impl Request {
     pub fn outline(&self) -> Outline<'_> {
         let preface = match self.endpoint {
             Endpoint::Messages => self.member("system"),
-            Endpoint::Responses => self.member("instructions"),
+            Endpoint::Responses | Endpoint::Compact => self.member("instructions"),
             Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => None,
         };
         let tools = self.tools.clone().map(|tools| &self.body[tools]);
@@ -155,6 +163,26 @@ impl Request {
         self.object.find(self.body.as_bytes(), name).map(|at| &self.body[at]).filter(|raw| *raw != "null")
     }
 
+    /// What one provider keeps, and only that provider can look up.
+    ///
+    /// # Errors
+    /// Where it stands, and how to do without.
+    pub fn is_self_contained(&self) -> Result<(), Refusal> {
+        if self.endpoint != Endpoint::Responses {
+            return Ok(());
+        }
+        let kept =
+            ["previous_response_id", "conversation", "prompt"].into_iter().find(|name| self.member(name).is_some());
+        match kept {
+            Some(name) => {
+                let what = "names what one provider keeps, so that no other model could answer: send the whole conversation \
+                            as `input`, or name the model, with the provider's own id (`x-slarouter-upstream-id`)";
+                Err(Refusal::new(name, what))
+            }
+            None => responses::without_references(&self.body[self.question.clone()]),
+        }
+    }
+
     /// What an answer of this request's protocol repeats of it.
     pub fn echo(&self) -> Vec<(&'static str, String)> {
         if self.endpoint != Endpoint::Responses {
@@ -164,17 +192,23 @@ impl Request {
         names.filter_map(|name| Some((name, one_line(self.member(name)?)))).collect()
     }
 
-    /// The body for this model: the client's bytes with another model, where it speaks the request's protocol.
+    /// Tools that models of other protocols know as functions.
+    pub fn disguises(&self) -> Vec<form::Disguise> {
+        let form = self.form.get().and_then(|form| form.as_ref().ok());
+        form.map_or_else(Vec::new, |form| form.tools.iter().filter_map(|tool| tool.origin.clone()).collect())
+    }
+
+    /// The body for this model, and what it lacks: the client's bytes with another model, where it speaks the request's protocol.
     ///
     /// # Errors
     /// What its protocol cannot carry.
-    pub fn upstream_body(&self, upstream: Upstream<'_>) -> Result<Vec<u8>, Refusal> {
+    pub fn upstream_body(&self, upstream: Upstream<'_>) -> Result<(Vec<u8>, Dropped), Refusal> {
         if self.endpoint.passes(upstream.dialect) {
-            return Ok(self.passed_body(upstream.model));
+            return Ok((self.passed_body(upstream.model), Dropped::default()));
         }
         let form = self.form.get_or_init(|| forms::read_request(self.endpoint.protocol(), &self.body));
         let form = form.as_ref().map_err(Refusal::clone)?;
-        forms::write_request(form, upstream).map(String::into_bytes)
+        forms::write_request(form, upstream).map(|(body, dropped)| (body.into_bytes(), dropped))
     }
 
     /// How long the client lets the answer be: the longest of what it says, as upstreams differ in which name they read.
@@ -189,7 +223,7 @@ impl Request {
             Endpoint::Chat => (most(&["max_tokens", "max_completion_tokens"]), most(&["n"])),
             Endpoint::Completions => (most(&["max_tokens"]), most(&["n", "best_of"])),
             Endpoint::Messages => (most(&["max_tokens"]), None),
-            Endpoint::Responses => (most(&["max_output_tokens"]), None),
+            Endpoint::Responses | Endpoint::Compact => (most(&["max_output_tokens"]), None),
         };
         AnswerLength::UpTo { answers: answers.unwrap_or(1.0).max(1.0), tokens }
     }
@@ -210,7 +244,7 @@ impl Request {
         let question = &self.body[self.question.clone()];
         own = match self.endpoint {
             Endpoint::Messages => messages::without_foreign_reasoning(question),
-            Endpoint::Responses => responses::without_foreign_reasoning(question),
+            Endpoint::Responses | Endpoint::Compact => responses::without_foreign_reasoning(question),
             Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => None,
         };
         edits.extend(own.as_ref().map(|own| (self.endpoint.question(), Edit::Set(own.as_bytes()))));
@@ -259,138 +293,4 @@ impl RequestError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(body: &str) -> Result<Request, RequestError> {
-        Request::parse(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()))
-    }
-
-    fn messages(request: &Request) -> String {
-        request.outline().messages.into_owned()
-    }
-
-    fn upstream(body: &str) -> String {
-        String::from_utf8(parse(body).unwrap().passed_body("gpt \"x\"")).unwrap()
-    }
-
-    #[test]
-    fn reads_what_routing_needs() {
-        let request = parse(
-            r#"{"tools": [ {"type":"function"} ],"stream":true,"model":"auto:\u0063hat","messages" : [{"role":"user"}],
-            "stream_options":{"include_usage":true},"seed":1.0}"#,
-        )
-        .unwrap();
-        assert_eq!(request.model(), "auto:chat");
-        assert_eq!(messages(&request), r#"[{"role":"user"}]"#);
-        assert_eq!(request.outline().tools, Some(r#"[ {"type":"function"} ]"#));
-        assert!(request.stream() && request.include_usage());
-    }
-
-    #[test]
-    fn null_is_as_left_out() {
-        let request =
-            parse(r#"{"model":"m","messages":[1],"stream":null,"tools":null,"stream_options":null}"#).unwrap();
-        assert_eq!((request.stream(), request.include_usage(), request.outline().tools), (false, false, None));
-    }
-
-    #[test]
-    fn changes_only_the_model() {
-        let body = "{ \"messages\":[ 1.0 ],\"model\" : \"auto\",\n\t\"temperature\": 1e0,\"x\":\"\\u00e9\", \"stream\":false }\n";
-        assert_eq!(upstream(body), body.replace("\"auto\"", r#""gpt \"x\"""#));
-    }
-
-    #[test]
-    fn asks_streams_for_their_usage() {
-        let base = r#"{"model":"m","messages":[1],"stream":true"#;
-        let with = r#"{"model":"gpt \"x\"","messages":[1],"stream":true,"stream_options":"#;
-        assert_eq!(upstream(&format!("{base}}}")), format!(r#"{with}{{"include_usage":true}}}}"#));
-        for (options, expected) in [
-            ("null", r#"{"include_usage":true}"#),
-            ("{ }", r#"{"include_usage":true }"#),
-            (r#"{"include_usage": false, "a":1.0}"#, r#"{"include_usage": true, "a":1.0}"#),
-            (r#"{"a" :[1]}"#, r#"{"a" :[1],"include_usage":true}"#),
-        ] {
-            let body = format!(r#"{base},"stream_options":{options} }}"#);
-            assert_eq!(upstream(&body), format!("{with}{expected} }}"));
-        }
-    }
-
-    #[test]
-    fn the_last_of_two_counts_and_both_are_replaced() {
-        let body = r#"{"model":"a","messages":[],"model":"b","messages":[2]}"#;
-        assert_eq!(parse(body).unwrap().model(), "b");
-        assert_eq!(messages(&parse(body).unwrap()), "[2]");
-        assert_eq!(upstream(body).matches("gpt").count(), 2);
-    }
-
-    #[test]
-    fn faults_are_named() {
-        let cases = [
-            ("[]", "", "invalid_type", "the body must be a JSON object"),
-            ("", "", "invalid_json", "the body is not JSON: it ends too early at byte 0 (line 1, column 1)"),
-            ("{}", "model", "missing_required_parameter", "`model` is missing"),
-            (r#"{"model":7}"#, "model", "invalid_type", "`model` must be a string"),
-            (r#"{"model":null}"#, "model", "invalid_type", "`model` must be a string"),
-            (r#"{"model":"m"}"#, "messages", "missing_required_parameter", "`messages` is missing"),
-            (r#"{"model":"m","messages":{}}"#, "messages", "invalid_type", "`messages` must be an array"),
-            (r#"{"model":"m","messages":[ ]}"#, "messages", "empty_array", "`messages` must not be empty"),
-            (r#"{"model":"m","messages":[1],"stream":1}"#, "stream", "invalid_type", "`stream` must be a boolean"),
-            (
-                r#"{"model":"m","messages":[1],"stream":true,"stream_options":[]}"#,
-                "stream_options",
-                "invalid_type",
-                "`stream_options` must be an object",
-            ),
-            (
-                "{\"model\": \"m\",\n \"messages\": [}",
-                "",
-                "invalid_json",
-                "the body is not JSON: expected a value at byte 29 (line 2, column 15)",
-            ),
-        ];
-        for (body, param, code, message) in cases {
-            let error = parse(body).unwrap_err();
-            assert_eq!((error.param(), error.code(), error.to_string().as_str()), (param, code, message), "{body}");
-        }
-        let error = Request::parse(Endpoint::Chat, Bytes::from_static(b"{\"model\":\"\xff\"}")).unwrap_err();
-        assert_eq!(error.to_string(), "the body is not JSON: bytes that are not UTF-8 at byte 10 (line 1, column 11)");
-    }
-
-    #[test]
-    fn the_longest_word_of_the_client_counts() {
-        for (endpoint, members, answers, tokens) in [
-            (Endpoint::Chat, "", 1.0, None),
-            (Endpoint::Chat, r#","max_tokens":5"#, 1.0, Some(5.0)),
-            (Endpoint::Chat, r#","max_tokens":5,"max_completion_tokens":70,"n":3"#, 3.0, Some(70.0)),
-            (Endpoint::Chat, r#","max_tokens":1e3,"n":0"#, 1.0, Some(1_000.0)),
-            (Endpoint::Chat, r#","max_tokens":0,"n":1e999"#, 1e9, Some(0.0)),
-            (Endpoint::Chat, r#","max_tokens":null"#, 1.0, None),
-            (Endpoint::Chat, r#","max_tokens":-1"#, 1.0, None),
-            (Endpoint::Messages, r#","max_tokens":9"#, 1.0, Some(9.0)),
-            (Endpoint::Responses, r#","max_output_tokens":8,"max_tokens":99"#, 1.0, Some(8.0)),
-        ] {
-            let question = endpoint.question();
-            let body = format!(r#"{{"model":"m","{question}":[{{"role":"user","content":"x"}}]{members}}}"#);
-            let request = Request::parse(endpoint, body.into()).unwrap();
-            assert_eq!(request.answer_length(), AnswerLength::UpTo { answers, tokens }, "{members}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            if let Ok(request) = Request::parse(Endpoint::Chat, bytes.into()) {
-                request.passed_body("m");
-            }
-        }
-
-        #[test]
-        fn arbitrary_members_never_panic(model in "\\PC{0,9}", messages in "\\PC{0,9}", options in "\\PC{0,9}") {
-            let body = format!(r#"{{"model":{model},"messages":[{messages}],"stream":true,"stream_options":{options}}}"#);
-            if let Ok(request) = parse(&body) {
-                request.passed_body("m");
-            }
-        }
-    }
-}
+mod tests;

@@ -4,9 +4,10 @@ mod foreign;
 mod read;
 mod report;
 mod stream;
+mod tools;
 mod write;
 
-pub(crate) use foreign::without_foreign_reasoning;
+pub(crate) use foreign::{without_foreign_reasoning, without_references};
 pub(crate) use read::{answer as read_answer, request as read_request};
 pub use report::tokens;
 pub(crate) use stream::{Reader, Writer};

@@ -56,6 +56,7 @@ fn request() -> impl Strategy<Value = CommonRequest> {
         description,
         schema: Some("{\"z\":1.0,\"a\":{}}".into()),
         strict: Some(true),
+        origin: None,
     });
     let choice = prop_oneof![Just(Choice::Auto), Just(Choice::Required), "[a-z]{1,4}".prop_map(Choice::Named),];
     let format = Just(Format::Schema {
@@ -70,7 +71,7 @@ fn request() -> impl Strategy<Value = CommonRequest> {
             let mut request = CommonRequest::new(Protocol::Chat);
             let mut say = |role, parts: Vec<Part>| {
                 if !parts.is_empty() {
-                    request.turns.push(Turn { role, parts, place: String::new() });
+                    request.turns.push(Turn::new(role, parts, ""));
                 }
             };
             say(Role::System, system.map(Part::Text).into_iter().collect());
@@ -99,7 +100,7 @@ fn answer() -> impl Strategy<Value = CommonAnswer> {
     let stop = prop_oneof![Just(Stop::End), Just(Stop::Length), Just(Stop::Filter)];
     (option::of(text()), option::of(text()), calls, stop, 0u64..99, 0u64..99).prop_map(
         |(thought, said, calls, stop, fresh, cached)| {
-            let mut parts: Vec<Part> = thought.map(Part::Reasoning).into_iter().collect();
+            let mut parts: Vec<Part> = thought.map(Part::reasoning).into_iter().collect();
             parts.extend(said.map(Part::Text));
             for (index, (name, argument)) in calls.iter().enumerate() {
                 let arguments = json!({ "x": argument }).to_string();
@@ -122,7 +123,8 @@ proptest! {
     #[test]
     fn requests(request in request()) {
         for upstream in UPSTREAMS {
-            let written = write_request(&request, model(upstream)).unwrap();
+            let (written, dropped) = write_request(&request, model(upstream)).unwrap();
+            prop_assert!(dropped.is_empty(), "{:?}: {}", upstream, dropped);
             let mut read = read_request(upstream.wire(), &written).unwrap();
             read.origin = request.origin;
             for turn in &mut read.turns {
@@ -158,7 +160,13 @@ proptest! {
 fn answers_of_all_kinds() {
     let refused =
         CommonAnswer { id: None, model: None, parts: vec![Part::Refusal("no".into())], stop: Stop::End, usage: None };
-    let envelope = Envelope { id: "ours".into(), model: "m".into(), created: 7, echo: vec![("tools", "[1]".into())] };
+    let envelope = Envelope {
+        id: "ours".into(),
+        model: "m".into(),
+        created: 7,
+        echo: vec![("tools", "[1]".into())],
+        ..Envelope::default()
+    };
     let value = |text: String| -> serde_json::Value { serde_json::from_str(&text).unwrap() };
     let chat = value(chat::write_answer(&refused, &envelope));
     assert_eq!(chat["choices"][0]["message"], json!({ "role": "assistant", "content": null, "refusal": "no" }));

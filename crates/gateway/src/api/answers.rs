@@ -58,6 +58,27 @@ pub(crate) async fn responses(
     answer(&app, &caller, Endpoint::Responses, &headers, body).await
 }
 
+/// Compacts a conversation
+///
+/// With the model named, which has to be one of this protocol: only its provider can read what comes of it.
+#[utoipa::path(
+    post, path = "/v1/responses/compact", tag = "Passed through",
+    request_body = ResponsesBody,
+    responses(
+        (status = 200, description = "The model's answer", body = Object),
+        (status = "4XX", body = ErrorBody),
+        (status = "5XX", body = ErrorBody),
+    ),
+)]
+pub(crate) async fn compact(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&app, &caller, Endpoint::Compact, &headers, body).await
+}
+
 /// Answers in Anthropic's protocol
 ///
 /// With `stream` the answer comes as server-sent events of the same protocol.

@@ -137,7 +137,7 @@ impl Calls for Counting<'_> {
 }
 
 async fn ask(app: &App, model: &Model, request: &Request, headers: &HeaderMap) -> Result<Response, Failure> {
-    let body = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    let (body, _) = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
     let forwarded = forwarded(headers, Endpoint::Messages, model);
     match app.upstream.call(model, "messages/count_tokens", forwarded, body).await? {
         UpstreamResponse::Plain { headers, body, .. } if let Some(status) = error_status(&body) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::admission::auth::Caller;
 use crate::app::App;
+use crate::error::ApiError;
 use crate::lookup;
 
 fn entry(app: &App, id: &str) -> Value {
@@ -43,8 +45,12 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Extension(caller): Extensi
 pub(crate) async fn retrieve(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Response {
+    let Ok(Path(id)) = id else {
+        let message = "the model's name in the path is not UTF-8: GET /v1/models lists the names";
+        return ApiError::invalid("model", "invalid_path", message).into_response();
+    };
     if names(&app, &caller).contains(&id) {
         return Json(entry(&app, &id)).into_response();
     }

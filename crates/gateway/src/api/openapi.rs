@@ -158,6 +158,8 @@ pub(crate) struct Candidate {
     probability: f64,
     predicted_satisfaction: f64,
     predicted_cost_usd: f64,
+    /// Why it was not to be chosen: `unsupported` or `circuit`; null where it was.
+    excluded: Option<String>,
 }
 
 /// An error in OpenAI's shape.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use slarouter_config::Model;
 use slarouter_core::{CostModel, Receipt, told_usd};
+use slarouter_protocol::json::mend_surrogates;
 use slarouter_protocol::outline::outline;
 use slarouter_protocol::request::AnswerLength;
 use slarouter_protocol::{Endpoint, Refusal, Usage, messages, responses};
@@ -122,14 +123,16 @@ pub(crate) async fn route(
     Extension(caller): Extension<Arc<Caller>>,
     body: Bytes,
 ) -> Response {
-    match decide(&app, &caller, &body).await {
+    match decide(&app, &caller, body).await {
         Ok(response) => Json(response).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteResponse, ApiError> {
-    let request: RouteRequest = fields::read(body)?;
+async fn decide(app: &Arc<App>, caller: &Caller, body: Bytes) -> Result<RouteResponse, ApiError> {
+    let mut body = Vec::from(body);
+    mend_surrogates(&mut body);
+    let request: RouteRequest = fields::read(&body)?;
     let raw = |value: Option<Box<RawValue>>| value.map(|raw| raw.get().to_owned()).filter(|raw| raw != "null");
     let (system, instructions, tools) = (raw(request.system), raw(request.instructions), raw(request.tools));
     // Anthropic's system prompt stands beside the messages, and its blocks are others than OpenAI's.
@@ -153,7 +156,7 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteRes
     let input = DecisionInput {
         name,
         target: &target,
-        excluded: &chat::excluded(app, &target, &[]),
+        excluded: chat::excluded(app, &target, &[]),
         outline,
         routes: true,
         answer: AnswerLength::None,
@@ -169,7 +172,9 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteRes
         Target::Route(_) => lookup::model(app, model),
     };
     let id = prefixed_id(PREFIX, id);
-    tracing::info!(request_id = id, route = %decided.route, model, decision = decision.reason.as_str(), "decision only");
+    let excluded = (!decided.excluded.is_empty()).then(|| chat::listed(&decided.excluded));
+    let reason = decision.reason.as_str();
+    tracing::info!(request_id = id, route = %decided.route, model, decision = reason, excluded, "decision only");
     Ok(RouteResponse {
         id,
         object: "route.decision",
@@ -180,7 +185,7 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: &[u8]) -> Result<RouteRes
         propensity: decision.propensity(),
         audit: decided.audited,
         alpha: app.config.routes.get(&decided.route).map(|route| route.spec.alpha.get()),
-        candidates: candidates(decision),
+        candidates: candidates(&decided),
     })
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_config::Model;
-use slarouter_protocol::Endpoint;
 use slarouter_protocol::adapter::Adapter;
 use slarouter_protocol::pass::{Scanned, first_error};
 use slarouter_protocol::request::Request;
+use slarouter_protocol::{Dropped, Endpoint};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -28,6 +28,12 @@ pub(crate) struct Inbound<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
+/// An answer, and what its model was not told of the request.
+pub(super) struct Reply {
+    pub(super) answer: UpstreamResponse,
+    pub(super) dropped: Dropped,
+}
+
 /// Takes note of a failed call, but for the circuit.
 pub(super) fn note_failure(app: &App, request_id: String, Callee { model, health }: Callee<'_>, failure: &Failure) {
     app.metrics.failure(&model.name, failure.kind());
@@ -44,15 +50,15 @@ pub(super) async fn ask(
     Callee { model, health }: Callee<'_>,
     inbound: Inbound<'_>,
     context: HeaderMap,
-) -> Result<UpstreamResponse, Failure> {
+) -> Result<Reply, Failure> {
     let began = Instant::now();
     let endpoint = inbound.request.endpoint();
-    let answer = send(app, model, inbound, context).await?;
+    let Reply { answer, dropped } = send(app, model, inbound, context).await?;
     let answer = sound(&app.upstream, answer, Adapter { endpoint, upstream: model.protocol })?;
     if app.config.upstream.hedge.is_some() {
         health.took(inbound.request.stream(), began.elapsed());
     }
-    Ok(answer)
+    Ok(Reply { answer, dropped })
 }
 
 async fn send(
@@ -60,16 +66,18 @@ async fn send(
     model: &Model,
     Inbound { request, headers }: Inbound<'_>,
     context: HeaderMap,
-) -> Result<UpstreamResponse, Failure> {
+) -> Result<Reply, Failure> {
     let endpoint = request.endpoint();
     let Some(path) = endpoint.upstream_path(model.protocol) else {
         return Err(Failure::Broken("the provider has nothing like this".to_owned()));
     };
     // Such a model is not asked in the first place.
-    let body = request.upstream_body(model.upstream()).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    let body = request.upstream_body(model.upstream());
+    let (body, dropped) = body.map_err(|refusal| Failure::Broken(refusal.to_string()))?;
     let mut forwarded = forwarded(headers, endpoint, model);
     forwarded.extend(context);
-    app.upstream.call(model, path, forwarded, body).await
+    let answer = app.upstream.call(model, path, forwarded, body).await?;
+    Ok(Reply { answer, dropped })
 }
 
 /// Those of the client's headers that go to the upstream.

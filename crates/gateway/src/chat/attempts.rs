@@ -5,7 +5,8 @@ use std::sync::Arc;
 use slarouter_core::{DecisionId, Reason, decision_rng, uniform};
 use tokio::time::{Duration, Instant, sleep};
 
-use super::ask::{Callee, Inbound, ask, note_failure};
+use super::ask::{Callee, Inbound, Reply, ask, note_failure};
+use super::eligible::{Excluded, is_among};
 use super::exchange::Exchange;
 use super::hedge::call_hedged;
 use crate::app::App;
@@ -46,13 +47,13 @@ pub(crate) async fn call(
     app: &App,
     exchange: &mut Exchange,
     inbound: Inbound<'_>,
-    incapable: &[&str],
+    incapable: &[Excluded],
 ) -> Result<UpstreamResponse, Failure> {
     let decision = exchange.decision();
     let mut order = vec![decision.choice().model.clone()];
     if decision.reason != Reason::Pinned {
         let rest = decision.alternatives().into_iter().map(|candidate| candidate.model.clone());
-        order.extend(rest.filter(|name| !incapable.contains(&&**name)));
+        order.extend(rest.filter(|name| !is_among(incapable, name)));
     }
     let id = exchange.id();
     in_order(app, id, &order, &mut Answering { app, exchange, inbound }).await
@@ -75,23 +76,24 @@ impl Calls for Answering<'_> {
         exchange.attempt(callee.model, admission);
         // What is slow a second time is the retries' affair.
         let hedge = app.config.upstream.hedge.filter(|_| exchange.attempts() == 1);
-        let answer = match hedge {
+        let reply = match hedge {
             Some(hedge) => call_hedged(app, exchange, *inbound, hedge, callee, rest).await,
             None => ask(app, callee, *inbound, exchange.trace_context(inbound.headers, Call::First)).await,
         };
-        match &answer {
-            Ok(answer) => {
-                exchange.answered();
+        match reply {
+            Ok(Reply { answer, dropped }) => {
+                exchange.answered(dropped);
                 if let Some(trace) = exchange.trace() {
                     trace.answered(matches!(answer, UpstreamResponse::Stream { .. }));
                 }
+                Ok(answer)
             }
             Err(failure) => {
-                note_failure(app, exchange.public_id(), callee, failure);
-                exchange.attempt_failed(failure);
+                note_failure(app, exchange.public_id(), callee, &failure);
+                exchange.attempt_failed(&failure);
+                Err(failure)
             }
         }
-        answer
     }
 }
 

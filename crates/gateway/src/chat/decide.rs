@@ -13,6 +13,7 @@ use slarouter_store::{DecisionRecord, Entry};
 use slarouter_text::Conversation;
 use tokio::time::Instant;
 
+use super::eligible::Excluded;
 use super::estimate::estimate;
 use super::fallible::{Choice, choose};
 use crate::admission::auth::Caller;
@@ -29,7 +30,7 @@ pub(crate) struct DecisionInput<'a> {
     /// What that name means to the caller.
     pub(crate) target: &'a Target<'a>,
     /// Models that are not to be chosen.
-    pub(crate) excluded: &'a [&'a str],
+    pub(crate) excluded: Vec<Excluded>,
     pub(crate) outline: Outline<'a>,
     /// Whether what is learnt of the answers counts for a route.
     pub(crate) routes: bool,
@@ -53,6 +54,8 @@ pub(crate) struct Decided {
     pub(crate) satisfaction_price: Option<f64>,
     /// What was wrong with the learning when it was made.
     pub(crate) degraded: Option<&'static str>,
+    /// Models of the route that were not to be chosen.
+    pub(crate) excluded: Vec<Excluded>,
     /// What the caller's limits hold for it until its outcome is known.
     pub(crate) hold: Option<Hold>,
 }
@@ -97,7 +100,8 @@ pub(crate) async fn decide(
     let snapshot = app.published.load();
     let mut degraded = app.trouble();
     let time = app.clock.now();
-    let context = Context { features: &features, input_tokens, excluded: input.excluded };
+    let excluded: Vec<&str> = input.excluded.iter().map(|excluded| &*excluded.model).collect();
+    let context = Context { features: &features, input_tokens, excluded: &excluded };
     let basis = Basis { app, snapshot: &snapshot, context, time };
     let Chosen { route, decision, audit, failed } = match input.target {
         Target::Route(route) => basis.routed(id, route, &input)?,
@@ -114,6 +118,9 @@ pub(crate) async fn decide(
     }
     if audit.drawn {
         app.metrics.drawn(&route);
+    }
+    for Excluded { model, why } in &input.excluded {
+        app.metrics.excluded(&route, model, why.as_str());
     }
     let satisfaction_price = snapshot.routes.get(&route).and_then(|router| match router.policy() {
         AnyPolicy::Certified(policy) => Some(policy.satisfaction_price()),
@@ -132,7 +139,8 @@ pub(crate) async fn decide(
         audit,
     };
     app.journal.log(Entry::Decision(record));
-    Ok(Decided { time, route, decision, input_tokens, audited: audit.drawn, satisfaction_price, degraded, hold })
+    let (audited, excluded) = (audit.drawn, input.excluded);
+    Ok(Decided { time, route, decision, input_tokens, audited, satisfaction_price, degraded, excluded, hold })
 }
 
 impl Basis<'_> {
@@ -147,7 +155,7 @@ impl Basis<'_> {
         });
         let Choice { decision, audit, failed } = choose(app, snapshot, (route, settings), id, context, saving);
         let router = snapshot.routes.get(route).filter(|_| !failed);
-        let stays = input.session.and_then(|session| router?.stay(&decision, &session.model, input.excluded));
+        let stays = input.session.and_then(|session| router?.stay(&decision, &session.model, context.excluded));
         Ok(Chosen { route: route.clone(), decision: stays.unwrap_or(decision), audit, failed })
     }
 
@@ -184,12 +192,14 @@ pub(crate) fn word(reason: Reason, rerouted: bool) -> &'static str {
 }
 
 /// The candidates of a decision as clients see them.
-pub(crate) fn candidates(decision: &Decision) -> Vec<serde_json::Value> {
+pub(crate) fn candidates(decided: &Decided) -> Vec<serde_json::Value> {
     let candidate = |c: &Candidate| {
+        let excluded = decided.excluded.iter().find(|excluded| excluded.model == c.model);
         serde_json::json!({
             "model": &*c.model, "probability": c.probability,
             "predicted_satisfaction": c.satisfaction, "predicted_cost_usd": told_usd(c.cost),
+            "excluded": excluded.map(|excluded| excluded.why.as_str()),
         })
     };
-    decision.candidates.iter().map(candidate).collect()
+    decided.decision.candidates.iter().map(candidate).collect()
 }

@@ -31,6 +31,7 @@ pub(super) fn deliver(
             model: exchange.upstream_model().to_owned(),
             created: app.clock.now().0 / 1_000,
             echo: request.echo(),
+            disguises: request.disguises(),
         },
         wants_usage: request.include_usage(),
         wants_metadata: metadata,

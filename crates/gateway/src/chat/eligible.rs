@@ -1,5 +1,8 @@
 //! Which models can be asked a request at all, and which of them now.
 
+use std::fmt;
+use std::sync::Arc;
+
 use slarouter_config::Model;
 use slarouter_protocol::request::Request;
 use slarouter_protocol::{Endpoint, ModelProtocol, Refusal};
@@ -9,13 +12,38 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::lookup::{Target, model};
 
+/// Excluded models that are told by name; of any more only the count is.
+const LISTED: usize = 8;
+
+/// A model that is not to be chosen for a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Excluded {
+    pub(crate) model: Arc<str>,
+    pub(crate) why: Exclusion,
+}
+
+/// Why a model is not to be chosen.
+#[derive(Clone, Debug)]
+pub(crate) enum Exclusion {
+    /// Its protocol lacks what stands at this place of the request.
+    Unsupported(String),
+    /// Its circuit is open, or its provider has asked to be left alone.
+    Circuit,
+}
+
 /// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a
 /// request that none can be asked.
-pub(super) fn incapable<'a>(app: &'a App, request: &Request, target: &Target<'a>) -> Result<Vec<&'a str>, ApiError> {
+pub(super) fn incapable(app: &App, request: &Request, target: &Target<'_>) -> Result<Vec<Excluded>, ApiError> {
     let endpoint = request.endpoint();
     let cannot = |model: &Model| -> Option<Refusal> {
         if endpoint.upstream_path(model.protocol).is_none() {
-            return Some(Refusal::new("model", "names a model whose provider has nothing like this"));
+            let what = match endpoint {
+                Endpoint::Compact => {
+                    "must name a model of the protocol `openai-responses`: no other can compact, nor read what it has compacted"
+                }
+                _ => "names a model whose provider has nothing like this",
+            };
+            return Some(Refusal::new("model", what));
         }
         // What passes as it is need not be looked at.
         if endpoint.passes(model.protocol) { None } else { request.upstream_body(model.upstream()).err() }
@@ -27,7 +55,7 @@ pub(super) fn incapable<'a>(app: &'a App, request: &Request, target: &Target<'a>
             return Err(ApiError::invalid("model", "routing_not_supported", message));
         }
         Target::Route(route) => {
-            kept_elsewhere(request)?;
+            request.is_self_contained()?;
             let zoo = app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default();
             zoo.iter().filter_map(|spec| model(app, &spec.name)).collect()
         }
@@ -42,7 +70,7 @@ pub(super) fn incapable<'a>(app: &'a App, request: &Request, target: &Target<'a>
         }
         let refusal = judged.iter().find(|(protocol, _)| *protocol == model.protocol);
         if let Some((_, Some(refusal))) = refusal {
-            incapable.push(&*model.name);
+            incapable.push(Excluded { model: model.name.clone(), why: Exclusion::Unsupported(refusal.param.clone()) });
             why.get_or_insert_with(|| refusal.clone());
         }
     }
@@ -54,27 +82,52 @@ pub(super) fn incapable<'a>(app: &'a App, request: &Request, target: &Target<'a>
 
 /// The models that are not to be chosen: those that are `incapable` of this request, and of the others those that are not available, as long as
 /// that leaves any.
-pub(crate) fn excluded<'a>(app: &'a App, target: &Target<'a>, incapable: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn excluded(app: &App, target: &Target<'_>, incapable: &[Excluded]) -> Vec<Excluded> {
     let mut excluded = incapable.to_vec();
     let Target::Route(route) = target else { return excluded };
     let zoo = app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default();
     let now = Instant::now();
-    excluded.extend(zoo.iter().map(|model| &*model.name).filter(|name| !app.health.is_available(name, now)));
-    if zoo.iter().all(|model| excluded.contains(&&*model.name)) {
+    let resting =
+        zoo.iter().filter(|model| !is_among(incapable, &model.name) && !app.health.is_available(&model.name, now));
+    excluded.extend(resting.map(|model| Excluded { model: model.name.clone(), why: Exclusion::Circuit }));
+    if excluded.len() == zoo.len() {
         excluded.truncate(incapable.len());
     }
     excluded
 }
 
-/// Refuses, for a route, what one provider alone can look up.
-fn kept_elsewhere(request: &Request) -> Result<(), Refusal> {
-    let kept = ["previous_response_id", "conversation"].into_iter().find(|name| request.member(name).is_some());
-    match kept.filter(|_| request.endpoint() == Endpoint::Responses) {
-        None => Ok(()),
-        Some(name) => {
-            let what = "names what one provider keeps, so that no other model could answer: send the whole conversation \
-                        as `input`, or name the model, with the provider's own id (`x-slarouter-upstream-id`)";
-            Err(Refusal::new(name, what))
+/// Whether a model is excluded.
+pub(crate) fn is_among(excluded: &[Excluded], model: &str) -> bool {
+    excluded.iter().any(|excluded| &*excluded.model == model)
+}
+
+/// The excluded models and why, as a header and the log have it.
+pub(crate) fn listed(excluded: &[Excluded]) -> String {
+    let shown: Vec<String> = excluded.iter().take(LISTED).map(Excluded::to_string).collect();
+    let more = excluded.len().saturating_sub(LISTED);
+    if more == 0 { shown.join(", ") } else { format!("{}, and {more} more", shown.join(", ")) }
+}
+
+// === impl Exclusion ===
+
+impl Exclusion {
+    /// The reason in one word.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unsupported(_) => "unsupported",
+            Self::Circuit => "circuit",
+        }
+    }
+}
+
+// === impl Excluded ===
+
+impl fmt::Display for Excluded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.model, self.why.as_str())?;
+        match &self.why {
+            Exclusion::Unsupported(place) => write!(f, " {place}"),
+            Exclusion::Circuit => Ok(()),
         }
     }
 }

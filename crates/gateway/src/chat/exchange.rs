@@ -10,11 +10,12 @@ use http::{HeaderMap, StatusCode};
 use slarouter_config::Model;
 use slarouter_core::{Decision, DecisionId, told_usd};
 use slarouter_protocol::request::Request;
-use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
+use slarouter_protocol::{Dropped, Endpoint, ModelProtocol, Usage};
 use slarouter_store::Entry;
 use tokio::time::Instant;
 
 use super::decide::{Decided, candidates, word};
+use super::eligible::Excluded;
 use super::estimate::is_plausible;
 use crate::app::App;
 use crate::clock::prefixed_id;
@@ -24,7 +25,7 @@ use crate::telemetry::{self, Call, RequestTrace};
 use crate::upstream::{Admission, Failure};
 use outcome::Outcome;
 use phase::{Ended, Phase};
-use tried::{Dropped, Tried, UnderWay};
+use tried::{DroppedCalls, Tried, UnderWay};
 
 /// Follows a request and logs its outcome exactly once: when it is finished, or when it is dropped because the client has
 /// gone or the gateway's grace period is over. [`Phase`] says in which order its methods may be called.
@@ -43,6 +44,8 @@ pub(crate) struct Exchange {
     attempts: u32,
     /// The model last tried, which in the end is the one that answered.
     tried: Tried,
+    dropped_calls: DroppedCalls,
+    /// What the model that answered was not told of the request.
     dropped: Dropped,
 }
 
@@ -77,6 +80,7 @@ impl Exchange {
             phase: Phase::Idle,
             attempts: 0,
             tried,
+            dropped_calls: DroppedCalls::default(),
             dropped: Dropped::default(),
         }
     }
@@ -93,6 +97,16 @@ impl Exchange {
 
     pub(crate) fn app(&self) -> &App {
         &self.app
+    }
+
+    /// What the model that answered was not told of the request.
+    pub(crate) fn dropped(&self) -> &Dropped {
+        &self.dropped
+    }
+
+    /// Models of the route that were not to be chosen.
+    pub(crate) fn excluded(&self) -> &[Excluded] {
+        &self.decided.excluded
     }
 
     /// Whether the decision was drawn for audit.
@@ -210,7 +224,7 @@ impl Exchange {
         }
         match first_failure {
             Some(failure) => first.ended(failure.blames()),
-            None => self.dropped.add(self.decided.input_tokens, &first.callee),
+            None => self.dropped_calls.add(self.decided.input_tokens, &first.callee),
         }
         if let Some(trace) = &mut self.trace {
             trace.overtaken();
@@ -227,7 +241,7 @@ impl Exchange {
             if let Some(trace) = &mut self.trace {
                 trace.drop_second();
             }
-            self.dropped.add(self.decided.input_tokens, &second.callee);
+            self.dropped_calls.add(self.decided.input_tokens, &second.callee);
         }
         second.is_some()
     }
@@ -243,8 +257,9 @@ impl Exchange {
     }
 
     /// Notes that the first bytes are here. Another model than the chosen one is logged before any byte goes out, so
-    /// that a rating, however early, is charged to the model that answered.
-    pub(crate) fn answered(&mut self) {
+    /// that a rating, however early, is charged to the model that answered. `dropped` is what that model was not told of the request.
+    pub(crate) fn answered(&mut self, dropped: Dropped) {
+        self.dropped = dropped;
         if let Some(call) = self.phase.answer(Instant::now()) {
             call.admission.answered();
         }
@@ -260,7 +275,7 @@ impl Exchange {
 
     /// USD of this answer, and of the calls that were dropped because another answered first, as far as that is known.
     fn cost(&self, usage: Option<&Usage>, answered: bool) -> f64 {
-        told_usd(self.tried.cost(usage, self.decided.input_tokens, answered) + self.dropped.usd)
+        told_usd(self.tried.cost(usage, self.decided.input_tokens, answered) + self.dropped_calls.usd)
     }
 
     /// What the client is told of the cost: nothing where the price is unknown, as the figure would be none of its provider's.
@@ -271,11 +286,12 @@ impl Exchange {
     /// The `slarouter` object of the body, as JSON.
     pub(crate) fn metadata(&self, cost: Option<f64>) -> Vec<u8> {
         let alpha = self.app.config.routes.get(&self.decided.route).map(|route| route.spec.alpha.get());
-        let candidates = candidates(&self.decided.decision);
+        let candidates = candidates(&self.decided);
+        let dropped = (!self.dropped.is_empty()).then(|| self.dropped.to_string());
         serde_json::json!({
             "route": &*self.decided.route, "model": &*self.tried.model, "decision": self.word(), "alpha": alpha,
             "propensity": self.decided.decision.propensity(), "candidates": candidates, "cost_usd": cost,
-            "attempts": self.attempts,
+            "attempts": self.attempts, "dropped": dropped,
         })
         .to_string()
         .into_bytes()
@@ -315,6 +331,7 @@ impl Exchange {
             tried: &self.tried,
             word: self.word(),
             attempts: self.attempts,
+            dropped: &self.dropped,
             status,
             ok,
             usage,
@@ -324,7 +341,7 @@ impl Exchange {
             first_byte: first_byte.map(|first| first.duration_since(self.arrived)),
         };
         if let Some(hold) = hold {
-            hold.settle(outcome.spent(self.dropped.tokens));
+            hold.settle(outcome.spent(self.dropped_calls.tokens));
         }
         if let (Some(turn), Some(usage)) = (&self.turn, &usage) {
             let report = Report {

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_core::DecisionId;
 
+use super::eligible::listed;
 use super::exchange::Exchange;
 use crate::app::App;
 
@@ -21,6 +22,10 @@ pub(super) const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-us
 pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("x-slarouter-degraded");
 pub(super) const FEEDBACK_TOKEN: HeaderName = HeaderName::from_static("x-slarouter-feedback-token");
+/// What the model was not told of the request.
+const DROPPED: HeaderName = HeaderName::from_static("x-slarouter-dropped");
+/// Models that were not to be chosen, and why.
+const EXCLUDED: HeaderName = HeaderName::from_static("x-slarouter-excluded");
 pub(super) const METADATA: HeaderName = HeaderName::from_static("x-slarouter-metadata");
 
 /// Headers of an upstream's answer that are the client's business, beside limits and ids.
@@ -70,6 +75,12 @@ pub(super) fn describe(headers: &mut HeaderMap, exchange: &Exchange, upstream_id
     set(headers, DECISION, exchange.word());
     if let Some(reason) = exchange.degraded() {
         set(headers, DEGRADED, reason);
+    }
+    if !exchange.excluded().is_empty() {
+        set(headers, EXCLUDED, &listed(exchange.excluded()));
+    }
+    if !exchange.dropped().is_empty() {
+        set(headers, DROPPED, &exchange.dropped().to_string());
     }
     give_token(exchange.app(), exchange.id(), headers);
     if exchange.is_audited() {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use slarouter_config::{Hedge, HedgeTo};
 use tokio::time::{Instant, sleep};
 
-use super::ask::{Callee, Inbound, ask, note_failure};
+use super::ask::{Callee, Inbound, Reply, ask, note_failure};
 use super::exchange::Exchange;
 use crate::app::App;
 use crate::lookup::model;
 use crate::telemetry::Call;
-use crate::upstream::{Failure, UpstreamResponse};
+use crate::upstream::Failure;
 
 /// Makes the call that has just been noted, and a second one beside it if it is slow: to the same model, or to the next of
 /// `alternatives` that can be asked. A failure returned is the first call's.
@@ -23,7 +23,7 @@ pub(super) async fn call_hedged(
     hedge: Hedge,
     slow: Callee<'_>,
     alternatives: &[Arc<str>],
-) -> Result<UpstreamResponse, Failure> {
+) -> Result<Reply, Failure> {
     let first = ask(app, slow, inbound, exchange.trace_context(inbound.headers, Call::First));
     let Some(usual) = slow.health.quantile(inbound.request.stream(), hedge.quantile) else { return first.await };
     let began = Instant::now();

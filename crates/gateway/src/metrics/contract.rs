@@ -55,6 +55,7 @@ fn every_metric_is_documented_and_every_documented_metric_is_there() {
     metrics.called("m");
     metrics.retry_refused("m");
     metrics.rerouted("r", "m", "n");
+    metrics.excluded("r", "m", "unsupported");
     metrics.degraded("store");
     metrics.drawn("r");
     metrics.feedback(Source::User, Receipt::Recorded);

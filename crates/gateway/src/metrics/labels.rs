@@ -35,6 +35,13 @@ pub(super) struct MoveLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct ExclusionLabels {
+    pub(super) route: String,
+    pub(super) model: String,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct RouteModel {
     pub(super) route: String,
     pub(super) model: String,

@@ -60,6 +60,8 @@ pub(crate) struct DecisionFacts<'a> {
     pub(crate) satisfaction_price: Option<f64>,
     /// What was wrong with the learning.
     pub(crate) degraded: Option<&'static str>,
+    /// Models that were not to be chosen, as the header tells them; empty if there are none.
+    pub(crate) excluded: &'a str,
 }
 
 /// How a request ended.
@@ -71,6 +73,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) model: &'a str,
     pub(crate) reason: &'static str,
     pub(crate) attempts: u32,
+    /// What the model that answered was not told of the request.
+    pub(crate) dropped: Option<&'a str>,
     pub(crate) usage: Option<&'a Usage>,
     /// USD; `None` where the price is unknown.
     pub(crate) cost: Option<f64>,
@@ -164,6 +168,9 @@ impl RequestTrace {
         }
         if let Some(degraded) = decided.degraded {
             span.set_attribute(KeyValue::new("slarouter.degraded", degraded));
+        }
+        if !decided.excluded.is_empty() {
+            span.set_attribute(KeyValue::new("slarouter.excluded", decided.excluded.to_owned()));
         }
     }
 
@@ -287,6 +294,9 @@ impl RequestTrace {
             if let Some(cost) = ending.cost {
                 span.set_attribute(KeyValue::new("slarouter.cost_usd", cost));
             }
+            if let Some(dropped) = ending.dropped {
+                span.set_attribute(KeyValue::new("slarouter.dropped_fields", dropped.to_owned()));
+            }
         }
         // That no model answered in time is in the status.
         self.end_request(ending.status, kind.filter(|_| ending.answered || ending.status == CLIENT_CLOSED));
@@ -384,6 +394,7 @@ fn path(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Chat => "/v1/chat/completions",
         Endpoint::Responses => "/v1/responses",
+        Endpoint::Compact => "/v1/responses/compact",
         Endpoint::Messages => "/v1/messages",
         Endpoint::Completions => "/v1/completions",
         Endpoint::Embeddings => "/v1/embeddings",
@@ -395,6 +406,7 @@ fn operation(endpoint: Endpoint) -> &'static str {
         Endpoint::Chat | Endpoint::Responses | Endpoint::Messages => "chat",
         Endpoint::Completions => "text_completion",
         Endpoint::Embeddings => "embeddings",
+        Endpoint::Compact => "compact",
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod affinity;
+mod agents;
 mod answers;
 mod audits;
 mod bodies;
@@ -12,6 +13,7 @@ mod count;
 mod decisions;
 mod degraded;
 mod discretion;
+mod dropped;
 mod edges;
 mod encoders;
 mod failures;

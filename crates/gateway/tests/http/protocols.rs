@@ -17,16 +17,16 @@ const UPSTREAM: [(&str, &str); 4] = [
     ("anthropic", "messages"),
 ];
 
-struct Rig {
-    upstream: Upstream,
-    gateway: Gateway,
-    client: reqwest::Client,
+pub(crate) struct Rig {
+    pub(crate) upstream: Upstream,
+    pub(crate) gateway: Gateway,
+    pub(crate) client: reqwest::Client,
     folder: TempDir,
 }
 
 impl Rig {
     /// A model for each protocol and scenario, named `<protocol>/<scenario>`; routes are added as given.
-    async fn start(scenarios: &[&str], routes: &str) -> Self {
+    pub(crate) async fn start(scenarios: &[&str], routes: &str) -> Self {
         let (upstream, folder) = (Upstream::start().await, TempDir::new().unwrap());
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = 'sqlite://{}'\n",
@@ -49,19 +49,19 @@ impl Rig {
         Self { upstream, gateway, client, folder }
     }
 
-    fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
         self.client.post(format!("http://{}/v1/{path}", self.gateway.addr())).json(body)
     }
 
-    async fn send(&self, path: &str, body: &Value) -> reqwest::Response {
+    pub(crate) async fn send(&self, path: &str, body: &Value) -> reqwest::Response {
         self.post(path, body).send().await.unwrap()
     }
 
-    async fn json(&self, path: &str, body: &Value) -> Value {
+    pub(crate) async fn json(&self, path: &str, body: &Value) -> Value {
         self.send(path, body).await.json().await.unwrap()
     }
 
-    async fn stop(self) -> Left {
+    pub(crate) async fn stop(self) -> Left {
         self.gateway.shutdown().await;
         read(&self.folder).await
     }
@@ -301,15 +301,15 @@ async fn routes_pass_over_models_that_cannot_be_asked_and_refuse_when_none_can()
         reply.headers()["x-slarouter-model"].to_str().unwrap().to_owned()
     };
     assert_eq!(model(&ask(json!({}))).await, "openai-responses/ok");
-    // A responses upstream knows no stop sequences; others do, and `seed` is known to chat alone.
+    // A responses upstream knows no stop sequences; others do, and `n` is known to chat alone.
     assert_ne!(model(&ask(json!({ "stop": ["x"] }))).await, "openai-responses/ok");
-    assert_eq!(model(&ask(json!({ "seed": 7 }))).await, "openai-chat/ok");
+    assert_eq!(model(&ask(json!({ "n": 2 }))).await, "openai-chat/ok");
 
     for (inbound, body, param) in [
         (
             "chat/completions",
-            json!({ "model": "auto:claude", "messages": [{ "role": "user", "content": "x" }], "seed": 7 }),
-            "seed",
+            json!({ "model": "auto:claude", "messages": [{ "role": "user", "content": "x" }], "n": 2 }),
+            "n",
         ),
         ("responses", json!({ "model": "auto:claude", "input": "x", "background": true }), "background"),
         (
@@ -319,8 +319,8 @@ async fn routes_pass_over_models_that_cannot_be_asked_and_refuse_when_none_can()
         ),
         (
             "messages",
-            json!({ "model": "openai-chat/ok", "max_tokens": 9, "top_k": 5, "messages": [{ "role": "user", "content": "x" }] }),
-            "top_k",
+            json!({ "model": "openai-chat/ok", "max_tokens": 9, "container": "c", "messages": [{ "role": "user", "content": "x" }] }),
+            "container",
         ),
         ("embeddings", json!({ "model": "auto", "input": "x" }), "model"),
         ("embeddings", json!({ "model": "anthropic/ok", "input": "x" }), "model"),

@@ -1,9 +1,17 @@
 //! Reading chat requests and answers.
 
 use super::report;
+use crate::dropped::Dropped;
 use crate::endpoint::Protocol;
-use crate::fields::{Fields, NOT_CARRIED, Refusal, elements, string};
-use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Part, Role, Source, Tool, Turn};
+use crate::fields::{Fields, Refusal, elements, string};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Offer, Part, Role, Source, Tool, Turn};
+
+/// The strongest penalty that counts as mild: up to here OpenAI's reference expects the same answer with fewer repetitions.
+const MILD_PENALTY: f64 = 1.0;
+
+/// Members of a request without which the answer would mean something else.
+const ESSENTIAL: [&str; 7] =
+    ["n", "logit_bias", "modalities", "audio", "functions", "function_call", "web_search_options"];
 
 /// Reads a request.
 pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
@@ -15,8 +23,8 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     fields.neutral("store", &["false"]);
     fields.neutral("logprobs", &["false"]);
     fields.neutral("top_logprobs", &["0"]);
-    fields.neutral("frequency_penalty", &["0", "0.0"]);
-    fields.neutral("presence_penalty", &["0", "0.0"]);
+    penalty("frequency_penalty", &mut fields, &mut request.dropped)?;
+    penalty("presence_penalty", &mut fields, &mut request.dropped)?;
     fields.neutral("logit_bias", &["{}"]);
     fields.neutral("modalities", &["[\"text\"]"]);
 
@@ -24,15 +32,16 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     for (raw, place) in fields.array("messages")? {
         message(raw, place, &mut request)?;
     }
-    for (raw, place) in fields.array("tools")? {
-        request.tools.push(tool(raw, place)?);
-    }
+    let tools = fields.array("tools")?.into_iter();
+    let tools = tools.map(|(raw, place)| tool(raw, place, &mut request.dropped)).collect::<Result<Vec<_>, _>>()?;
+    request.offer(tools)?;
     request.choice = fields.take("tool_choice").map(choice).transpose()?;
     request.parallel = fields.flag("parallel_tool_calls")?;
     let (old, new) = (fields.count("max_tokens")?, fields.count("max_completion_tokens")?);
     request.max_tokens = new.or(old);
     request.temperature = fields.number("temperature")?;
     request.top_p = fields.number("top_p")?;
+    request.top_k = fields.number("top_k")?;
     request.stop = match fields.take("stop") {
         None => Vec::new(),
         Some(one) if one.starts_with('"') => string(one).into_iter().map(String::from).collect(),
@@ -40,12 +49,28 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
             serde_json::from_str(many).map_err(|_| Refusal::new("stop", "must be a string or an array of strings"))?
         }
     };
-    request.format = fields.object("response_format")?.map(format).transpose()?.flatten();
+    if let Some(given) = fields.object("response_format")? {
+        request.format = format(given, &mut request.dropped)?;
+    }
     request.effort = fields.text("reasoning_effort")?;
     request.verbosity = fields.text("verbosity")?;
     request.read_caller(&mut fields)?;
-    fields.done()?;
+    fields.refuse(&ESSENTIAL)?;
+    fields.drop_rest(&mut request.dropped);
     Ok(request)
+}
+
+/// A penalty on repetitions, of which no other protocol has one: a mild one is left out.
+fn penalty(name: &str, fields: &mut Fields<'_>, dropped: &mut Dropped) -> Result<(), Refusal> {
+    fields.neutral(name, &["0", "0.0"]);
+    match fields.number(name)? {
+        Some(number) if number.parse().is_ok_and(|number: f64| number.abs() > MILD_PENALTY) => {
+            return Err(Refusal::not_carried(name, &number));
+        }
+        Some(_) => dropped.note(name),
+        None => {}
+    }
+    Ok(())
 }
 
 fn message(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), Refusal> {
@@ -53,24 +78,28 @@ fn message(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), 
     let role = fields.required("role")?;
     let content = fields.take("content");
     let content_place = fields.at("content");
-    let mut parts = content.map_or(Ok(Vec::new()), |content| self::content(content, &content_place))?;
+    let cache = mark(&mut fields, content);
+    let dropped = &mut request.dropped;
+    let mut parts = content.map_or(Ok(Vec::new()), |content| self::content(content, &content_place, dropped))?;
     let role = match role.as_str() {
         "system" => Role::System,
         "developer" => Role::Developer,
         "user" => Role::User,
         "tool" => {
             let id = fields.required("tool_call_id")?;
-            fields.done()?;
+            fields.drop_rest(dropped);
             request.join(Role::User, Part::Result { id, parts, failed: false }, place);
             return Ok(());
         }
         "assistant" => {
-            // Reasoning is what another answer was made with; nobody but its model takes it back.
+            // Reasoning is what another answer was made with; nobody but its model takes it back, and without a seal not that either.
             fields.hints(&["reasoning_content", "reasoning", "annotations", "provider_specific_fields"]);
+            parts.splice(0..0, thinking(&mut fields)?);
             parts.extend(fields.text("refusal")?.map(Part::Refusal));
             for (raw, place) in fields.array("tool_calls")? {
-                parts.push(call(raw, place)?);
+                parts.push(call(raw, place, dropped)?);
             }
+            fields.refuse(&["audio", "function_call"])?;
             Role::Assistant
         }
         _ => {
@@ -78,21 +107,40 @@ fn message(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), 
             return Err(Refusal::new(fields.at("role"), what));
         }
     };
-    fields.done()?;
-    request.turns.push(Turn { role, parts, place });
+    fields.drop_rest(dropped);
+    request.turns.push(Turn { cache, ..Turn::new(role, parts, place) });
     Ok(())
 }
 
+/// Up to where a cache is to keep the conversation, in the words that LiteLLM and OpenRouter have for it: said of a message or of its last part.
+fn mark(fields: &mut Fields<'_>, content: Option<&str>) -> Option<String> {
+    let last = content.and_then(|content| elements(content, "").ok()?.pop());
+    let of_part = last.and_then(|(raw, _)| Fields::parse(raw, "").ok()?.take("cache_control"));
+    fields.take("cache_control").or(of_part).map(str::to_owned)
+}
+
+/// Reasoning that a Claude has sealed, in the words that LiteLLM has for it.
+fn thinking(fields: &mut Fields<'_>) -> Result<Vec<Part>, Refusal> {
+    let mut parts = Vec::new();
+    for (raw, place) in fields.array("thinking_blocks")? {
+        let mut block = Fields::parse(raw, place)?;
+        if block.text("type")?.as_deref() == Some("thinking") {
+            parts.push(Part::Reasoning { text: block.required("thinking")?, seal: block.text("signature")? });
+        }
+    }
+    Ok(parts)
+}
+
 /// Text, or an array of parts.
-fn content(raw: &str, place: &str) -> Result<Vec<Part>, Refusal> {
+fn content(raw: &str, place: &str, dropped: &mut Dropped) -> Result<Vec<Part>, Refusal> {
     if let Some(text) = string(raw) {
         return Ok(vec![Part::Text(text.into_owned())]);
     }
     let parts = elements(raw, place).map_err(|_| Refusal::new(place, "must be a string or an array of parts"))?;
-    parts.into_iter().map(|(raw, place)| part(raw, place)).collect()
+    parts.into_iter().map(|(raw, place)| part(raw, place, dropped)).collect()
 }
 
-fn part(raw: &str, place: String) -> Result<Part, Refusal> {
+fn part(raw: &str, place: String, dropped: &mut Dropped) -> Result<Part, Refusal> {
     let mut fields = Fields::parse(raw, place)?;
     fields.hints(&["cache_control"]);
     let kind = fields.required("type")?;
@@ -104,7 +152,7 @@ fn part(raw: &str, place: String) -> Result<Part, Refusal> {
                 fields.object("image_url")?.ok_or_else(|| Refusal::new(fields.at("image_url"), "is missing"))?;
             image.hints(&["detail"]);
             let source = Source::from_url(image.required("url")?, &image.at("url"))?;
-            image.done()?;
+            image.drop_rest(dropped);
             Part::Image(source)
         }
         "file" => {
@@ -113,31 +161,34 @@ fn part(raw: &str, place: String) -> Result<Part, Refusal> {
             let data = file.text("file_data")?;
             let place = file.at("file_data");
             // A file that was uploaded before is known to one provider only.
-            file.done()?;
+            file.refuse(&["file_id"])?;
+            file.drop_rest(dropped);
             Part::File { name, source: Source::from_url(data.unwrap_or_default(), &place)? }
         }
-        _ => return Err(Refusal::new(fields.at("type"), NOT_CARRIED)),
+        _ => return Err(Refusal::not_carried(fields.at("type"), &kind)),
     };
-    fields.done()?;
+    fields.drop_rest(dropped);
     Ok(part)
 }
 
-fn call(raw: &str, place: String) -> Result<Part, Refusal> {
+fn call(raw: &str, place: String, dropped: &mut Dropped) -> Result<Part, Refusal> {
     let mut fields = Fields::parse(raw, place)?;
     // Gemini's seals, among others.
     fields.hints(&["index", "extra_content"]);
     function_only(&mut fields)?;
     let id = fields.required("id")?;
     let mut function = fields.object("function")?.ok_or_else(|| Refusal::new(fields.at("function"), "is missing"))?;
-    let (name, arguments) = (function.required("name")?, function.text("arguments")?.unwrap_or_default());
-    function.done()?;
-    fields.done()?;
+    let (name, arguments) = (function.required("name")?, function.text_or_raw("arguments").unwrap_or_default());
+    function.drop_rest(dropped);
+    fields.drop_rest(dropped);
     Ok(Part::Call { id, name, arguments })
 }
 
-fn tool(raw: &str, place: String) -> Result<Tool, Refusal> {
+fn tool(raw: &str, place: String, dropped: &mut Dropped) -> Result<Offer, Refusal> {
     let mut fields = Fields::parse(raw, place)?;
-    function_only(&mut fields)?;
+    if let Err(refusal) = function_only(&mut fields) {
+        return Ok(Offer::Foreign(refusal));
+    }
     fields.hints(&["cache_control"]);
     let mut function = fields.object("function")?.ok_or_else(|| Refusal::new(fields.at("function"), "is missing"))?;
     let tool = Tool {
@@ -145,16 +196,17 @@ fn tool(raw: &str, place: String) -> Result<Tool, Refusal> {
         description: function.text("description")?,
         schema: function.take("parameters").map(str::to_owned),
         strict: function.flag("strict")?,
+        origin: None,
     };
-    function.done()?;
-    fields.done()?;
-    Ok(tool)
+    function.drop_rest(dropped);
+    fields.drop_rest(dropped);
+    Ok(Offer::Tools(vec![tool]))
 }
 
 fn function_only(fields: &mut Fields<'_>) -> Result<(), Refusal> {
     match fields.text("type")?.as_deref() {
         None | Some("function") => Ok(()),
-        Some(_) => Err(Refusal::new(fields.at("type"), NOT_CARRIED)),
+        Some(other) => Err(Refusal::not_carried(fields.at("type"), other)),
     }
 }
 
@@ -169,14 +221,12 @@ fn choice(raw: &str) -> Result<Choice, Refusal> {
     let mut fields = Fields::parse(raw, "tool_choice")?;
     function_only(&mut fields)?;
     let mut function = fields.object("function")?.ok_or_else(|| Refusal::new("tool_choice.function", "is missing"))?;
-    let name = function.required("name")?;
-    function.done()?;
-    fields.done()?;
-    Ok(Choice::Named(name))
+    Ok(Choice::Named(function.required("name")?))
 }
 
-fn format(mut fields: Fields<'_>) -> Result<Option<Format>, Refusal> {
-    let format = match fields.required("type")?.as_str() {
+fn format(mut fields: Fields<'_>, dropped: &mut Dropped) -> Result<Option<Format>, Refusal> {
+    let kind = fields.required("type")?;
+    let format = match kind.as_str() {
         "text" => None,
         "json_object" => Some(Format::Json),
         "json_schema" => {
@@ -189,12 +239,12 @@ fn format(mut fields: Fields<'_>) -> Result<Option<Format>, Refusal> {
                 schema,
                 strict: inner.flag("strict")?,
             };
-            inner.done()?;
+            inner.drop_rest(dropped);
             Some(format)
         }
-        _ => return Err(Refusal::new(fields.at("type"), NOT_CARRIED)),
+        _ => return Err(Refusal::not_carried(fields.at("type"), &kind)),
     };
-    fields.done()?;
+    fields.drop_rest(dropped);
     Ok(format)
 }
 
@@ -207,7 +257,7 @@ pub(crate) fn answer(body: &str) -> Result<CommonAnswer, Refusal> {
     let mut message = choice.object("message")?.ok_or_else(|| Refusal::new(choice.at("message"), "is missing"))?;
     let mut parts = Vec::new();
     let reasoning = [message.text("reasoning_content")?, message.text("reasoning")?].into_iter().flatten().next();
-    parts.extend(reasoning.filter(|text| !text.is_empty()).map(Part::Reasoning));
+    parts.extend(reasoning.filter(|text| !text.is_empty()).map(Part::reasoning));
     let place = message.at("content");
     match message.take("content") {
         None | Some("\"\"") => {}
@@ -231,7 +281,7 @@ pub(crate) fn answer(body: &str) -> Result<CommonAnswer, Refusal> {
         let id = fields.text("id")?.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{index}"));
         let mut function =
             fields.object("function")?.ok_or_else(|| Refusal::new(fields.at("function"), "is missing"))?;
-        let (name, arguments) = (function.required("name")?, function.text("arguments")?.unwrap_or_default());
+        let (name, arguments) = (function.required("name")?, function.text_or_raw("arguments").unwrap_or_default());
         parts.push(Part::Call { id, name, arguments });
     }
     let word = choice.text("finish_reason")?.unwrap_or_default();

@@ -1,10 +1,12 @@
 //! Reading and writing the stream of a chat answer.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::report::{finish_reason, read_usage, stop, write_usage};
 use crate::endpoint::Protocol;
 use crate::fault::Fault;
+use crate::fields::string;
 use crate::form::{Block, Envelope, Event};
 use crate::print::{Object, list};
 use crate::translate::{Key, Last, Order, Step};
@@ -28,43 +30,48 @@ const UNNUMBERED: u64 = 1 << 32;
 struct Chunk<'a> {
     id: Option<String>,
     model: Option<String>,
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
+    #[serde(default, borrow)]
+    choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
-    usage: Option<&'a serde_json::value::RawValue>,
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
-    error: Option<&'a serde_json::value::RawValue>,
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: Option<u64>,
-    delta: Option<Delta>,
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
     finish_reason: Option<String>,
     stop_reason: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
-struct Delta {
+struct Delta<'a> {
     content: Option<serde_json::Value>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     refusal: Option<String>,
-    tool_calls: Option<Vec<Call>>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<Call<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct Call {
+struct Call<'a> {
     index: Option<u64>,
     id: Option<String>,
-    function: Option<Function>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Function {
+struct Function<'a> {
     name: Option<String>,
-    arguments: Option<String>,
+    /// A string, or the object itself.
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 // === impl Reader ===
@@ -102,7 +109,7 @@ impl crate::translate::Reader for Reader {
 }
 
 impl Reader {
-    fn choice(&mut self, choice: Choice, out: &mut Vec<Event>) -> Result<(), String> {
+    fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<Event>) -> Result<(), String> {
         if let Some(delta) = choice.delta {
             let reasoning = delta.reasoning_content.or(delta.reasoning);
             self.order.text(Key::Reasoning, reasoning.as_deref().unwrap_or_default(), out)?;
@@ -130,7 +137,7 @@ impl Reader {
         Ok(())
     }
 
-    fn call(&mut self, call: Call, out: &mut Vec<Event>) -> Result<(), String> {
+    fn call(&mut self, call: Call<'_>, out: &mut Vec<Event>) -> Result<(), String> {
         let Function { name, arguments } = call.function.unwrap_or(Function { name: None, arguments: None });
         let named = name.filter(|name| !name.is_empty());
         let id = call.id.filter(|id| !id.is_empty());
@@ -154,7 +161,9 @@ impl Reader {
             let id = id.unwrap_or_else(|| format!("call_{}", self.calls - 1));
             self.order.call(index, id, name, out)?;
         }
-        self.order.arguments(index, arguments.as_deref().unwrap_or_default(), out)
+        let arguments = arguments.map(RawValue::get).filter(|raw| *raw != "null").unwrap_or_default();
+        let text = string(arguments);
+        self.order.arguments(index, text.as_deref().unwrap_or(arguments), out)
     }
 }
 
@@ -209,7 +218,8 @@ impl crate::translate::Writer for Writer {
         match event {
             Event::Start { model, .. } => {
                 self.model = model.clone().filter(|model| !model.is_empty());
-                self.send(envelope, r#"{"role":"assistant","content":"","refusal":null}"#, out);
+                // An empty text would be a text, which an answer of calls alone does not have.
+                self.send(envelope, r#"{"role":"assistant","content":null,"refusal":null}"#, out);
             }
             Event::Open(block) => {
                 if let Block::Call { id, name } = block {

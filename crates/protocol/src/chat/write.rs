@@ -1,20 +1,29 @@
 //! Writing chat requests and answers.
 
 use super::report;
-use crate::endpoint::ModelProtocol;
-use crate::fields::{NOT_CARRIED, Refusal};
-use crate::form::{Choice, CommonAnswer, CommonRequest, Envelope, Format, Part, Role, Source, Tool, Turn, failed_text};
+use crate::dropped::Dropped;
+use crate::endpoint::{ModelProtocol, Upstream};
+use crate::fields::Refusal;
+use crate::form::{
+    Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Tool, Turn, failed_text,
+};
 use crate::print::{Object, list, texts};
+use crate::seal::written_by;
 
-/// Writes a request to `model`.
-pub(crate) fn request(request: &CommonRequest, model: &str, dialect: ModelProtocol) -> Result<String, Refusal> {
+/// Writes a request for this model.
+pub(crate) fn request(
+    request: &CommonRequest,
+    upstream: Upstream<'_>,
+    dropped: &mut Dropped,
+) -> Result<String, Refusal> {
     request.last_is_not_the_assistants()?;
-    let gemini = dialect == ModelProtocol::GeminiOpenai;
+    let gemini = upstream.dialect == ModelProtocol::GeminiOpenai;
+    request.drop_given(&[(request.top_k.is_some(), Field::TopK)], dropped);
     let mut messages = Vec::new();
     for turn in &request.turns {
-        self::turn(turn, gemini, &mut messages)?;
+        self::turn(turn, upstream.model, gemini, &mut messages)?;
     }
-    let mut out = Object::new().text("model", model).raw("messages", &list(&messages));
+    let mut out = Object::new().text("model", upstream.model).raw("messages", &list(&messages));
     if !request.tools.is_empty() {
         let tools: Vec<_> = request.tools.iter().map(tool).collect();
         out = out.raw("tools", &list(&tools));
@@ -54,9 +63,9 @@ pub(crate) fn request(request: &CommonRequest, model: &str, dialect: ModelProtoc
     Ok(out.end())
 }
 
-fn turn(turn: &Turn, gemini: bool, messages: &mut Vec<String>) -> Result<(), Refusal> {
+fn turn(turn: &Turn, model: &str, gemini: bool, messages: &mut Vec<String>) -> Result<(), Refusal> {
     if turn.role == Role::Assistant {
-        messages.push(assistant(turn, gemini)?);
+        messages.extend(assistant(turn, model, gemini)?);
         return Ok(());
     }
     let role = match turn.role {
@@ -105,7 +114,7 @@ fn part(part: &Part, place: &str) -> Result<String, Refusal> {
                 "has a file by its URL, which the model's protocol cannot carry: send its data",
             ));
         }
-        _ => return Err(Refusal::new(place, NOT_CARRIED)),
+        part => return Err(part.refuse(place)),
     })
 }
 
@@ -129,18 +138,27 @@ fn result(parts: &[Part], failed: bool, place: &str) -> Result<String, Refusal> 
     })
 }
 
-fn assistant(turn: &Turn, gemini: bool) -> Result<String, Refusal> {
+/// What the assistant said; `None` if that is nothing, which some servers refuse. Beside calls, its reasoning goes back to the model that wrote it: some servers refuse calls without it.
+fn assistant(turn: &Turn, model: &str, gemini: bool) -> Result<Option<String>, Refusal> {
     let (mut said, mut refusals, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    let mut reasoning = String::new();
     for part in &turn.parts {
         match part {
             Part::Text(text) => said.push(text.clone()),
             Part::Refusal(text) => refusals.push(text.as_str()),
-            Part::Reasoning(_) => {}
+            Part::Reasoning { text, seal } => {
+                if seal.as_deref().and_then(written_by) == Some(model) {
+                    reasoning.push_str(text);
+                }
+            }
             Part::Call { id, name, arguments } => calls.push(call(id, name, arguments, gemini)),
             Part::Image(_) | Part::File { .. } | Part::Result { .. } => {
-                return Err(Refusal::new(turn.place.clone(), NOT_CARRIED));
+                return Err(part.refuse(&turn.place));
             }
         }
+    }
+    if said.is_empty() && refusals.is_empty() && calls.is_empty() {
+        return Ok(None);
     }
     let content = match &said[..] {
         [] => "null".to_owned(),
@@ -152,9 +170,10 @@ fn assistant(turn: &Turn, gemini: bool) -> Result<String, Refusal> {
         out = out.text("refusal", &refusals.concat());
     }
     if !calls.is_empty() {
+        out = out.maybe_text("reasoning_content", Some(&*reasoning).filter(|text| !text.is_empty()));
         out = out.raw("tool_calls", &list(&calls));
     }
-    Ok(out.end())
+    Ok(Some(out.end()))
 }
 
 fn call(id: &str, name: &str, arguments: &str, gemini: bool) -> String {
@@ -197,7 +216,7 @@ pub(crate) fn answer(answer: &CommonAnswer, envelope: &Envelope) -> String {
     let text = answer.joined(|part| if let Part::Text(text) = part { Some(text) } else { None });
     let refusal = answer.joined(|part| if let Part::Refusal(text) = part { Some(text) } else { None });
     let reasoning = answer.joined(|part| match part {
-        Part::Reasoning(text) if !text.is_empty() => Some(text),
+        Part::Reasoning { text, .. } if !text.is_empty() => Some(text),
         _ => None,
     });
     let calls: Vec<String> = answer

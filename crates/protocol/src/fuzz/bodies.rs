@@ -18,6 +18,8 @@ use crate::request::{AnswerLength, Request};
 pub fn request(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
     let endpoint = endpoint(*first);
+    let mut mended = body.to_vec();
+    json::mend_surrogates(&mut mended);
     let request = match Request::parse(endpoint, Bytes::copy_from_slice(body)) {
         Ok(request) => request,
         Err(error) => return assert!(!error.to_string().is_empty() && !error.code().is_empty()),
@@ -35,8 +37,15 @@ pub fn request(data: &[u8]) {
     }
     for upstream in UPSTREAMS {
         match request.upstream_body(model(upstream)) {
-            Ok(written) if endpoint.passes(upstream) => passed(&request, endpoint, body, &written),
-            Ok(written) => translated(upstream, &written),
+            Ok((written, dropped)) if endpoint.passes(upstream) => {
+                assert!(dropped.is_empty(), "{dropped} was left out of what passes");
+                passed(&request, endpoint, &mended, &written);
+            }
+            Ok((written, dropped)) => {
+                let told = dropped.to_string();
+                assert!(told.len() < 1_000 && told.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{told}");
+                translated(upstream, &written);
+            }
             Err(refusal) => {
                 assert!(!endpoint.passes(upstream), "what passes is not ours to judge: {refusal}");
                 assert!(!refusal.message.is_empty());
@@ -49,7 +58,8 @@ pub fn request(data: &[u8]) {
 fn passed(request: &Request, endpoint: Endpoint, body: &[u8], written: &[u8]) {
     let own = |raw: &[u8], key: &[u8]| {
         let key = json::text(key).unwrap_or_default();
-        let seals = key == endpoint.question() && memchr::memmem::find(raw, b"slarouter-reasoning").is_some();
+        let marked = |mark: &[u8]| memchr::memmem::find(raw, mark).is_some();
+        let seals = key == endpoint.question() && (marked(b"slarouter-reasoning") || marked(b"rs_slarouter_"));
         seals || key == "model" || (key == "stream_options" && request.stream())
     };
     assert_eq!(members(body, |key| own(body, key)), members(written, |key| own(body, key)));
@@ -78,7 +88,8 @@ fn members(body: &[u8], leave_out: impl Fn(&[u8]) -> bool) -> Vec<(&[u8], &[u8])
 fn translated(upstream: ModelProtocol, written: &[u8]) {
     let again = |text: &str| {
         let form = read_request(upstream.wire(), text);
-        form.and_then(|form| write_request(&form, model(upstream))).map_err(|refusal| refusal.to_string())
+        let written = form.and_then(|form| write_request(&form, model(upstream)));
+        written.map(|(text, _)| text).map_err(|refusal| refusal.to_string())
     };
     let second = again(&String::from_utf8_lossy(written));
     assert!(second.is_ok(), "{second:?}");
@@ -100,7 +111,7 @@ pub fn answer(data: &[u8]) {
         return;
     }
     let sound = adapter.fault(body, Scanned::of(body).is_ok()).is_none();
-    let envelope = Envelope { id: ID.to_owned(), model: MODEL.to_owned(), created: 7, echo: Vec::new() };
+    let envelope = Envelope { id: ID.to_owned(), model: MODEL.to_owned(), created: 7, ..Envelope::default() };
     let options = AnswerOptions { envelope, wants_usage: false, wants_metadata: true };
     let written = adapter.plain(body, &options, |usage| {
         let cost = usage.map_or(0.0, |usage| usage.output_tokens as f64);

@@ -2,8 +2,14 @@
 
 use crate::endpoint::{Endpoint, ModelProtocol, Upstream};
 
-pub(super) const ENDPOINTS: [Endpoint; 5] =
-    [Endpoint::Chat, Endpoint::Responses, Endpoint::Messages, Endpoint::Completions, Endpoint::Embeddings];
+pub(super) const ENDPOINTS: [Endpoint; 6] = [
+    Endpoint::Chat,
+    Endpoint::Responses,
+    Endpoint::Messages,
+    Endpoint::Completions,
+    Endpoint::Embeddings,
+    Endpoint::Compact,
+];
 pub(super) const UPSTREAMS: [ModelProtocol; 4] =
     [ModelProtocol::OpenaiChat, ModelProtocol::OpenaiResponses, ModelProtocol::Anthropic, ModelProtocol::GeminiOpenai];
 pub(super) const MODEL: &str = "up/model \"x\"";

@@ -65,7 +65,7 @@ pub fn stream(data: &[u8]) {
 }
 
 fn run(setting: Setting, bytes: &[u8], step: usize) -> (Vec<u8>, StreamSummary) {
-    let envelope = Envelope { id: ID.to_owned(), model: MODEL.to_owned(), created: 7, echo: Vec::new() };
+    let envelope = Envelope { id: ID.to_owned(), model: MODEL.to_owned(), created: 7, ..Envelope::default() };
     let options = AnswerOptions { envelope, wants_usage: setting.wants_usage, wants_metadata: setting.wants_metadata };
     let mut relay = setting.adapter.stream(options);
     let (closing, mut out) = (Closing(setting.wants_metadata), Vec::new());

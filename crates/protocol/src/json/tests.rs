@@ -204,3 +204,21 @@ proptest! {
         prop_assert_eq!(plain_run(&bytes), expected);
     }
 }
+
+#[test]
+fn halves_of_surrogate_pairs_are_mended_in_their_place() {
+    for (raw, mended) in [
+        (r#""\ud83d""#, r#""\ufffd""#),
+        (r#""a\uD83D b\uDE00c""#, r#""a\ufffd b\ufffdc""#),
+        (r#""\ud83d\ude00 \uD83D\uDE00""#, r#""\ud83d\ude00 \uD83D\uDE00""#),
+        (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+        (r#""\\ud83d \\\ud83d""#, r#""\\ud83d \\\ufffd""#),
+        (r#""\u00e9\n\ud83""#, r#""\u00e9\n\ud83""#),
+        (r#""\ud83d\"#, r#""\ufffd\"#),
+        (r"\", r"\"),
+    ] {
+        let mut bytes = raw.as_bytes().to_vec();
+        mend_surrogates(&mut bytes);
+        assert_eq!(String::from_utf8(bytes).unwrap(), mended, "{raw}");
+    }
+}

@@ -3,18 +3,15 @@
 use crate::fields::{Fields, elements};
 use crate::json::{Edit, splice};
 use crate::print::list;
+use crate::seal::{MARK, is_ours};
 
-/// Stands where Anthropic puts its seal on reasoning, on reasoning of other models. Such blocks are taken out again when a
-/// client sends them back; Anthropic would refuse them.
-pub(super) const FOREIGN_SEAL: &str = "slarouter-reasoning-of-another-model";
-
-/// The messages without blocks of reasoning that carry [`FOREIGN_SEAL`]; `None` if there are none of them.
+/// The messages without blocks of reasoning that carry a seal of ours, which Anthropic would refuse; `None` if there are none of them.
 pub(crate) fn without_foreign_reasoning(messages: &str) -> Option<String> {
-    memchr::memmem::find(messages.as_bytes(), FOREIGN_SEAL.as_bytes())?;
+    memchr::memmem::find(messages.as_bytes(), MARK.as_bytes())?;
     let is_foreign = |block: &str| {
         let mut fields = Fields::parse(block, "").ok();
         let mut text = |name| fields.as_mut().and_then(|fields| fields.text(name).ok().flatten());
-        text("type").as_deref() == Some("thinking") && text("signature").as_deref() == Some(FOREIGN_SEAL)
+        text("type").as_deref() == Some("thinking") && text("signature").is_some_and(|seal| is_ours(&seal))
     };
     let mut kept = Vec::new();
     for (message, _) in elements(messages, "").ok()? {

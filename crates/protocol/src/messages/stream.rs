@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::foreign::FOREIGN_SEAL;
 use super::report::{merge, read_usage, stop, stop_reason, write_usage};
 use crate::endpoint::Protocol;
 use crate::fault::Fault;
 use crate::form::{Block, Envelope, Event};
 use crate::print::Object;
+use crate::seal::seal;
 use crate::translate::{Key, Last, Order, Step};
 use crate::usage::Usage;
 
@@ -191,7 +191,7 @@ impl crate::translate::Writer for Writer {
             }
             Event::Close => {
                 if self.open.take() == Some(Block::Reasoning) {
-                    self.delta(Object::of("signature_delta").text("signature", FOREIGN_SEAL), out);
+                    self.delta(Object::of("signature_delta").text("signature", &seal(&envelope.model)), out);
                 }
                 push("content_block_stop", Object::of("content_block_stop").count("index", self.blocks), out);
                 self.blocks += 1;

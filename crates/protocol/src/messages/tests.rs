@@ -1,10 +1,11 @@
 use serde_json::{Value, json};
 
-use super::foreign::{FOREIGN_SEAL, without_foreign_reasoning};
+use super::foreign::without_foreign_reasoning;
 use crate::endpoint::ModelProtocol;
 use crate::endpoint::Protocol;
 use crate::fields::Refusal;
-use crate::testing::translate;
+use crate::seal::seal;
+use crate::testing::{Fate, assert_fate, model, translate, translate_for};
 
 fn to(upstream: ModelProtocol, body: &Value) -> Result<Value, Refusal> {
     translate(Protocol::Messages, upstream, body)
@@ -84,49 +85,80 @@ fn a_conversation_with_tools_images_and_thinking() {
 }
 
 #[test]
-fn every_field_has_its_counterpart_or_is_refused() {
-    let carried = |field: &str, value: Value| Ok(Some((field.to_owned(), value)));
-    let refused = |param: &str| Err(param.to_owned());
-    let dropped: Result<Option<(String, Value)>, String> = Ok(None);
+fn every_field_has_its_counterpart_or_is_said_or_refused() {
+    use Fate::{Carried, Refused, Said, Silent};
     let schema = json!({ "format": { "type": "json_schema", "schema": { "type": "object" } } });
+    let named = json!({ "name": "answer", "schema": { "type": "object" }, "strict": true });
+    let search = json!({ "type": "web_search_20250305", "name": "web_search" });
+    let function = json!({ "type": "function", "function": { "name": "f", "parameters": {} } });
+    let clear = json!({ "edits": [{ "type": "clear_thinking_20251015", "keep": "all" }] });
     #[rustfmt::skip]
     let cases = vec![
-        ("temperature", json!(0.5), carried("temperature", json!(0.5)), carried("temperature", json!(0.5))),
-        ("top_p", json!(0.9), carried("top_p", json!(0.9)), carried("top_p", json!(0.9))),
-        ("top_k", json!(5), refused("top_k"), refused("top_k")),
-        ("stop_sequences", json!(["x"]), carried("stop", json!(["x"])), refused("stop_sequences")),
-        ("tool_choice", json!({ "type": "auto" }), carried("tool_choice", json!("auto")), carried("tool_choice", json!("auto"))),
+        ("temperature", json!(0.5), Carried("temperature", json!(0.5)), Carried("temperature", json!(0.5))),
+        ("top_p", json!(0.9), Carried("top_p", json!(0.9)), Carried("top_p", json!(0.9))),
+        ("top_k", json!(5), Said("top_k"), Said("top_k")),
+        ("stop_sequences", json!(["x"]), Carried("stop", json!(["x"])), Refused("stop_sequences")),
+        ("tool_choice", json!({ "type": "auto" }), Carried("tool_choice", json!("auto")), Carried("tool_choice", json!("auto"))),
         ("tool_choice", json!({ "type": "tool", "name": "f" }),
-            carried("tool_choice", json!({ "type": "function", "function": { "name": "f" } })),
-            carried("tool_choice", json!({ "type": "function", "name": "f" }))),
-        ("thinking", json!({ "type": "enabled", "budget_tokens": 4000 }), carried("reasoning_effort", json!("medium")),
-            carried("reasoning", json!({ "effort": "medium", "summary": "auto" }))),
-        ("thinking", json!({ "type": "disabled" }), dropped.clone(), dropped.clone()),
-        ("output_config", json!({ "effort": "low" }), carried("reasoning_effort", json!("low")), carried("reasoning", json!({ "effort": "low" }))),
-        ("output_config", schema,
-            carried("response_format", json!({ "type": "json_schema", "json_schema": { "name": "answer", "schema": { "type": "object" }, "strict": true } })),
-            carried("text", json!({ "format": { "type": "json_schema", "name": "answer", "schema": { "type": "object" }, "strict": true } }))),
-        ("metadata", json!({ "user_id": "u" }), carried("user", json!("u")), carried("user", json!("u"))),
-        ("metadata", json!({ "other": "u" }), refused("metadata.other"), refused("metadata.other")),
-        ("service_tier", json!("standard_only"), carried("service_tier", json!("default")), carried("service_tier", json!("default"))),
-        ("tools", json!([{ "type": "web_search_20250305", "name": "web_search" }]), refused("tools[0].type"), refused("tools[0].type")),
-        ("mcp_servers", json!([]), dropped.clone(), dropped.clone()),
-        ("mcp_servers", json!([{}]), refused("mcp_servers"), refused("mcp_servers")),
-        ("container", json!("c"), refused("container"), refused("container")),
-        ("max_tokens", json!(null), refused("max_tokens"), refused("max_tokens")),
+            Carried("tool_choice", json!({ "type": "function", "function": { "name": "f" } })),
+            Carried("tool_choice", json!({ "type": "function", "name": "f" }))),
+        ("thinking", json!({ "type": "enabled", "budget_tokens": 4000 }), Carried("reasoning_effort", json!("medium")),
+            Carried("reasoning", json!({ "effort": "medium", "summary": "auto" }))),
+        ("thinking", json!({ "type": "adaptive", "display": "omitted" }), Carried("reasoning_effort", json!("high")),
+            Carried("reasoning", json!({ "effort": "high", "summary": "auto" }))),
+        ("thinking", json!({ "type": "disabled" }), Silent, Silent),
+        ("output_config", json!({ "effort": "low" }), Carried("reasoning_effort", json!("low")), Carried("reasoning", json!({ "effort": "low" }))),
+        ("output_config", json!({ "task_budget": 9 }), Said("output_config.task_budget"), Said("output_config.task_budget")),
+        ("output_config", schema, Carried("response_format", json!({ "type": "json_schema", "json_schema": named })),
+            Carried("text", json!({ "format": { "type": "json_schema", "name": "answer", "schema": { "type": "object" }, "strict": true } }))),
+        ("metadata", json!({ "user_id": "u" }), Carried("user", json!("u")), Carried("user", json!("u"))),
+        ("metadata", json!({ "other": "u" }), Said("metadata.other"), Said("metadata.other")),
+        ("service_tier", json!("standard_only"), Carried("service_tier", json!("default")), Carried("service_tier", json!("default"))),
+        ("context_management", clear, Said("context_management"), Said("context_management")),
+        ("tools", json!([search]), Refused("tools[0].type"), Refused("tools[0].type")),
+        ("tools", json!([{ "name": "f", "input_schema": {}, "defer_loading": false, "eager_input_streaming": true }]),
+            Carried("tools", json!([function])),
+            Carried("tools", json!([{ "type": "function", "name": "f", "parameters": {}, "strict": false }]))),
+        ("mcp_servers", json!([]), Silent, Silent),
+        ("mcp_servers", json!([{}]), Refused("mcp_servers"), Refused("mcp_servers")),
+        ("container", json!("c"), Refused("container"), Refused("container")),
+        ("max_tokens", json!(null), Refused("max_tokens"), Refused("max_tokens")),
     ];
     for (name, value, chat, responses) in cases {
-        for (upstream, expected) in [(ModelProtocol::OpenaiChat, chat), (ModelProtocol::OpenaiResponses, responses)] {
-            let base = to(upstream, &minimal(json!({}))).unwrap();
-            let found = to(upstream, &minimal(json!({ name: value })));
-            match expected {
-                Err(param) => assert_eq!(found.unwrap_err().param, param, "{name}: {value} to {upstream:?}"),
-                Ok(None) => assert_eq!(found.unwrap(), base, "{name}: {value} to {upstream:?}"),
-                Ok(Some((field, expected))) => {
-                    assert_eq!(found.unwrap()[&field], expected, "{name}: {value} to {upstream:?}");
-                }
-            }
+        for (to, fate) in [(ModelProtocol::OpenaiChat, chat), (ModelProtocol::OpenaiResponses, responses)] {
+            assert_fate(Protocol::Messages, to, &minimal(json!({})), (name, &value), &fate);
         }
+    }
+}
+
+/// What an agent sends with every request: only what no other protocol has is missing, and all that is said.
+#[test]
+fn a_request_of_an_agent_reaches_models_of_every_protocol() {
+    let body = minimal(json!({
+        "system": [{ "type": "text", "text": "You are an agent.", "cache_control": { "type": "ephemeral" } }],
+        "messages": [
+            { "role": "user", "content": [{ "type": "text", "text": "Go", "x": 1 }] },
+            { "role": "assistant", "content": [{ "type": "tool_use", "id": "t", "name": "ToolSearch", "input": {} }] },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t", "content": [
+                { "type": "tool_reference", "tool_name": "WebFetch" }] }] },
+            { "role": "system", "content": [{ "type": "text", "text": "# Environment" }] },
+        ],
+        "tools": [
+            { "name": "ToolSearch", "input_schema": {} }, { "name": "WebFetch", "input_schema": {}, "defer_loading": true },
+            { "type": "web_search_20250305", "name": "web_search" },
+        ],
+        "thinking": { "type": "adaptive" }, "output_config": { "effort": "max" },
+        "context_management": { "edits": [] },
+    }));
+    for to in [ModelProtocol::OpenaiChat, ModelProtocol::OpenaiResponses, ModelProtocol::GeminiOpenai] {
+        let (written, said) = translate_for(Protocol::Messages, model(to), &body).unwrap();
+        let said = said.to_string();
+        assert_eq!(said, "messages[0].content[0].x, tools[1].defer_loading, tools[2].type, context_management");
+        assert_eq!(written["tools"].as_array().unwrap().len(), 2, "{written}");
+        let effort = written.get("reasoning_effort").unwrap_or(&written["reasoning"]["effort"]);
+        assert_eq!(effort, "xhigh", "{written}");
+        let text = written.to_string();
+        assert!(text.contains("\"WebFetch\"") && text.contains("# Environment"), "{text}");
     }
 }
 
@@ -164,14 +196,52 @@ fn what_cannot_be_carried_inside_of_messages_has_a_place() {
 
 #[test]
 fn reasoning_of_other_models_is_taken_out_and_nothing_else() {
-    let foreign = format!(r#"{{"type":"thinking","thinking":"a","signature":"{FOREIGN_SEAL}"}}"#);
+    let seal = seal("a/model");
+    let foreign = format!(r#"{{"type":"thinking","thinking":"a","signature":"{seal}"}}"#);
     let messages = format!(
-        r#"[{{"role":"user","content":"say {FOREIGN_SEAL}"}},{{"role":"assistant","content":[{foreign}, {{"type":"text","text":"\u00e9"}}]}},
+        r#"[{{"role":"user","content":"say {seal}"}},{{"role":"assistant","content":[{foreign}, {{"type":"text","text":"\u00e9"}}]}},
         {{"role":"assistant","content":[{foreign}]}},{{"role":"assistant","content":[{{"type":"thinking","thinking":"b","signature":"s"}}]}}]"#
     );
     let expected = format!(
-        r#"[{{"role":"user","content":"say {FOREIGN_SEAL}"}},{{"role":"assistant","content":[{{"type":"text","text":"\u00e9"}}]}},{{"role":"assistant","content":[{{"type":"thinking","thinking":"b","signature":"s"}}]}}]"#
+        r#"[{{"role":"user","content":"say {seal}"}},{{"role":"assistant","content":[{{"type":"text","text":"\u00e9"}}]}},{{"role":"assistant","content":[{{"type":"thinking","thinking":"b","signature":"s"}}]}}]"#
     );
     assert_eq!(without_foreign_reasoning(&messages).unwrap(), expected);
     assert_eq!(without_foreign_reasoning(r#"[{"role":"user","content":"x"}]"#), None);
+}
+
+/// Some servers refuse calls in the history without the reasoning that led to them.
+#[test]
+fn reasoning_goes_back_beside_its_calls_to_the_model_that_wrote_it() {
+    let body = |seal: &str| {
+        minimal(json!({ "messages": [
+            { "role": "user", "content": "Weather?" },
+            { "role": "assistant", "content": [
+                { "type": "thinking", "thinking": "Ask the tool.", "signature": seal },
+                { "type": "tool_use", "id": "c", "name": "weather", "input": {} },
+            ] },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "c", "content": "rain" }] },
+            { "role": "assistant", "content": [
+                { "type": "thinking", "thinking": "Say it.", "signature": seal }, { "type": "text", "text": "Rain." }] },
+            { "role": "user", "content": "Thanks." },
+        ] }))
+    };
+    let own = to(ModelProtocol::OpenaiChat, &body(&seal("up"))).unwrap();
+    assert_eq!(own["messages"][1]["reasoning_content"], "Ask the tool.");
+    assert_eq!(own["messages"][1]["tool_calls"][0]["id"], "c");
+    assert_eq!(own["messages"][3], json!({ "role": "assistant", "content": "Rain." }), "beside calls alone");
+    for other in [seal("another"), "EqQB".to_owned()] {
+        let written = to(ModelProtocol::OpenaiChat, &body(&other)).unwrap();
+        assert!(!written.to_string().contains("Ask the tool."), "{written}");
+    }
+}
+
+#[test]
+fn an_assistants_turn_that_says_nothing_is_left_out() {
+    let body = minimal(json!({ "messages": [
+        { "role": "user", "content": "x" }, { "role": "assistant", "content": [] },
+        { "role": "assistant", "content": [{ "type": "thinking", "thinking": "hm", "signature": "s" }] },
+        { "role": "user", "content": "y" },
+    ] }));
+    let written = to(ModelProtocol::OpenaiChat, &body).unwrap();
+    assert_eq!(written["messages"].as_array().unwrap().len(), 2, "{written}");
 }

@@ -1,61 +1,79 @@
 //! Writing messages requests and answers.
 
-use super::foreign::FOREIGN_SEAL;
 use super::report;
-use crate::fields::{NOT_CARRIED, Refusal};
+use crate::claude::Claude;
+use crate::dropped::Dropped;
+use crate::endpoint::Upstream;
+use crate::fields::Refusal;
 use crate::form::{Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Tool, Turn};
-use crate::print::{Object, list, texts};
+use crate::print::{Object, amend, list, texts};
+use crate::seal::{is_ours, seal};
 
 /// The least that Anthropic lets a model think, in tokens.
 const LEAST_THINKING: u64 = 1_024;
 
-/// Writes a request to `model`. `limit`: the most tokens of an answer if the request does not say, as Anthropic wants to know.
-pub(crate) fn request(request: &CommonRequest, model: &str, limit: u64) -> Result<String, Refusal> {
-    request.last_is_not_the_assistants()?;
-    for (given, field) in [(&request.verbosity, Field::Verbosity), (&request.metadata, Field::Metadata)] {
-        if given.is_some() {
-            return Err(request.refuse(field));
-        }
-    }
-    if request.tier.as_deref().is_some_and(|tier| tier != "auto" && tier != "default") {
-        return Err(request.refuse(Field::Tier));
-    }
-    let beyond = |number: &String| number.parse().is_ok_and(|number: f64| number > 1.0);
-    if request.temperature.as_ref().is_some_and(beyond) {
-        return Err(Refusal::new("temperature", "is over 1, which is the most that the model's protocol can carry"));
-    }
+/// What asks for JSON where the protocol has no member that does.
+const JSON_ALONE: &str =
+    "Answer with a single JSON object: nothing before it, nothing after it, and no code fence around it.";
 
-    let (system, turns) = system(&request.turns)?;
-    let turns: Vec<_> = turns.iter().map(turn).collect::<Result<_, _>>()?;
-    let turns: Vec<_> = turns.into_iter().flatten().collect();
-    let thinking = thinking(request)?;
-    let most = request.max_tokens.unwrap_or_else(|| limit.saturating_add(thinking.unwrap_or(0)));
-    let mut out = Object::new().text("model", model).count("max_tokens", most);
+/// Writes a request for this model.
+pub(crate) fn request(
+    request: &CommonRequest,
+    upstream: Upstream<'_>,
+    dropped: &mut Dropped,
+) -> Result<String, Refusal> {
+    request.last_is_not_the_assistants()?;
+    let tier = request.tier.as_deref().is_some_and(|tier| tier != "auto" && tier != "default");
+    let given = [
+        (request.verbosity.is_some(), Field::Verbosity),
+        (request.metadata.is_some(), Field::Metadata),
+        (tier, Field::Tier),
+    ];
+    request.drop_given(&given, dropped);
+
+    let (system, turns) = system(request)?;
+    let mut messages = Vec::new();
+    for turn in turns {
+        messages.extend(self::turn(turn, dropped)?);
+    }
+    let claude = Claude::named(upstream.model);
+    let thinking = thinking(request, claude, dropped);
+    let limit = upstream.max_output_tokens;
+    let most = request.max_tokens.unwrap_or_else(|| limit.saturating_add(thinking.as_ref().map_or(0, |it| it.tokens)));
+    let mut out = Object::new().text("model", upstream.model).count("max_tokens", most);
     if !system.is_empty() {
         out = out.raw("system", &list(&system));
     }
-    out = out.raw("messages", &list(&turns));
+    out = out.raw("messages", &list(&messages));
     if !request.tools.is_empty() {
         out = out.raw("tools", &list(&request.tools.iter().map(tool).collect::<Vec<_>>()));
     }
     if let Some(choice) = choice(request) {
         out = out.raw("tool_choice", &choice);
     }
-    out = out.maybe_raw("temperature", request.temperature.as_deref()).maybe_raw("top_p", request.top_p.as_deref());
+    out = if claude.is_sampled() && thinking.is_none() {
+        sampling(request, out, dropped)
+    } else {
+        unsampled(request, out, dropped)
+    };
     if !request.stop.is_empty() {
         out = out.raw("stop_sequences", &texts(&request.stop));
     }
-    if let Some(budget) = thinking {
-        out = out.raw("thinking", &Object::of("enabled").count("budget_tokens", budget).end());
+    if request.format == Some(Format::Json) {
+        dropped.note(request.name(Field::Format));
     }
-    match &request.format {
-        None => {}
-        Some(Format::Json) => return Err(request.refuse(Field::Format)),
-        // It has a name and a strictness in OpenAI's protocols only.
-        Some(Format::Schema { schema, .. }) => {
-            let format = Object::of("json_schema").raw("schema", schema).end();
-            out = out.raw("output_config", &Object::new().raw("format", &format).end());
-        }
+    let effort = thinking.as_ref().and_then(|thinking| thinking.effort);
+    if let Some(Thinking { tokens, effort }) = thinking {
+        let thinking = match effort {
+            Some(_) => Object::of("adaptive"),
+            None => Object::of("enabled").count("budget_tokens", tokens),
+        };
+        out = out.raw("thinking", &thinking.end());
+    }
+    let format = request.format.as_ref().and_then(format);
+    if effort.is_some() || format.is_some() {
+        let output = Object::new().maybe_text("effort", effort).maybe_raw("format", format.as_deref());
+        out = out.raw("output_config", &output.end());
     }
     if let Some(user) = &request.user {
         out = out.raw("metadata", &Object::new().text("user_id", user).end());
@@ -66,61 +84,117 @@ pub(crate) fn request(request: &CommonRequest, model: &str, limit: u64) -> Resul
     Ok(out.end())
 }
 
-/// The system prompt as blocks, and the turns after it. In a later place there is no system prompt.
-fn system(turns: &[Turn]) -> Result<(Vec<String>, &[Turn]), Refusal> {
-    let is_system = |turn: &Turn| matches!(turn.role, Role::System | Role::Developer);
-    let until = turns.iter().position(|turn| !is_system(turn)).unwrap_or(turns.len());
-    let (first, rest) = turns.split_at(until);
-    if let Some(late) = rest.iter().find(|turn| is_system(turn)) {
-        let what =
-            "is a system message after the first message of another role, which the model's protocol cannot carry";
-        return Err(Refusal::new(late.place.clone(), what));
+/// The format, if the protocol has one like it. It has a name and a strictness in OpenAI's protocols only.
+fn format(format: &Format) -> Option<String> {
+    match format {
+        Format::Json => None,
+        Format::Schema { schema, .. } => Some(Object::of("json_schema").raw("schema", schema).end()),
     }
+}
+
+/// How the next token is drawn. Temperatures end at 1 here.
+fn sampling(request: &CommonRequest, out: Object, dropped: &mut Dropped) -> Object {
+    let hot = number(&request.temperature).is_some_and(|temperature| temperature > 1.0);
+    request.drop_given(&[(hot, Field::Temperature)], dropped);
+    let temperature = if hot { Some("1") } else { request.temperature.as_deref() };
+    out.maybe_raw("temperature", temperature)
+        .maybe_raw("top_p", request.top_p.as_deref())
+        .maybe_raw("top_k", request.top_k.as_deref())
+}
+
+/// Newer models, and all while they reason, draw the next token as they see fit.
+fn unsampled(request: &CommonRequest, out: Object, dropped: &mut Dropped) -> Object {
+    let other = |given: &Option<String>| number(given).is_some_and(|number| number != 1.0);
+    let given = [
+        (other(&request.temperature), Field::Temperature),
+        (other(&request.top_p), Field::TopP),
+        (request.top_k.is_some(), Field::TopK),
+    ];
+    request.drop_given(&given, dropped);
+    out
+}
+
+fn number(given: &Option<String>) -> Option<f64> {
+    given.as_ref()?.parse().ok()
+}
+
+/// The system prompt as blocks, and the turns after it.
+fn system(request: &CommonRequest) -> Result<(Vec<String>, &[Turn]), Refusal> {
+    let is_not = |turn: &Turn| !matches!(turn.role, Role::System | Role::Developer);
+    let until = request.turns.iter().position(is_not).unwrap_or(request.turns.len());
+    let (first, rest) = request.turns.split_at(until);
     let mut blocks = Vec::new();
     for turn in first {
-        for part in &turn.parts {
-            match part {
-                Part::Text(text) if text.is_empty() => {}
-                Part::Text(text) => blocks.push(Object::of("text").text("text", text).end()),
-                _ => return Err(Refusal::new(turn.place.clone(), NOT_CARRIED)),
-            }
-        }
+        let texts = system_texts(turn)?.map(|text| Object::of("text").text("text", text).end());
+        blocks.extend(cached(texts.collect(), turn));
+    }
+    if request.format == Some(Format::Json) {
+        blocks.push(Object::of("text").text("text", JSON_ALONE).end());
     }
     Ok((blocks, rest))
 }
 
-/// `None` for a turn that says nothing: Anthropic takes no empty blocks.
-fn turn(turn: &Turn) -> Result<Option<String>, Refusal> {
-    let role = if turn.role == Role::Assistant { "assistant" } else { "user" };
-    let blocks = blocks(&turn.parts, &turn.place)?;
-    if blocks.is_empty() && turn.role == Role::Assistant {
-        return Ok(None);
-    }
-    Ok(Some(Object::new().text("role", role).raw("content", &list(&blocks)).end()))
+/// What a system message says.
+fn system_texts(turn: &Turn) -> Result<impl Iterator<Item = &str>, Refusal> {
+    let texts = turn.parts.iter().map(|part| match part {
+        Part::Text(text) => Ok(text.as_str()),
+        part => Err(part.refuse(&turn.place)),
+    });
+    Ok(texts.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|text| !text.is_empty()))
 }
 
-fn blocks(parts: &[Part], place: &str) -> Result<Vec<String>, Refusal> {
+/// `None` for a turn that says nothing: Anthropic takes no empty blocks. A system message among the others is the user's here, in a mark of its
+/// own.
+fn turn(turn: &Turn, dropped: &mut Dropped) -> Result<Option<String>, Refusal> {
+    let is_system = matches!(turn.role, Role::System | Role::Developer);
+    let blocks = if is_system {
+        let marked = |text| Object::of("text").text("text", &format!("<system>\n{text}\n</system>")).end();
+        system_texts(turn)?.map(marked).collect()
+    } else {
+        blocks(&turn.parts, &turn.place, dropped)?
+    };
+    let role = if turn.role == Role::Assistant { "assistant" } else { "user" };
+    if blocks.is_empty() && turn.role != Role::User {
+        return Ok(None);
+    }
+    if is_system {
+        dropped.note(&format!("{}.role", turn.place));
+    }
+    Ok(Some(Object::new().text("role", role).raw("content", &list(&cached(blocks, turn))).end()))
+}
+
+/// The blocks of a turn, with its mark on the last.
+fn cached(mut blocks: Vec<String>, turn: &Turn) -> Vec<String> {
+    if let (Some(last), Some(mark)) = (blocks.last_mut(), &turn.cache) {
+        amend(last, "cache_control", mark);
+    }
+    blocks
+}
+
+fn blocks(parts: &[Part], place: &str, dropped: &mut Dropped) -> Result<Vec<String>, Refusal> {
     let mut blocks = Vec::new();
     for part in parts {
         blocks.push(match part {
             Part::Text(text) | Part::Refusal(text) if text.is_empty() => continue,
             Part::Text(text) | Part::Refusal(text) => Object::of("text").text("text", text).end(),
-            // Only its own model would take it back.
-            Part::Reasoning(_) => continue,
+            // Anthropic takes back what it has sealed itself.
+            Part::Reasoning { text, seal: Some(seal) } if !is_ours(seal) => {
+                Object::of("thinking").text("thinking", text).text("signature", seal).end()
+            }
+            Part::Reasoning { .. } => continue,
             Part::Image(source) => Object::of("image").raw("source", &self::source(source)).end(),
             Part::File { name, source } => {
                 Object::of("document").raw("source", &self::source(source)).maybe_text("title", name.as_deref()).end()
             }
             Part::Call { id, name, arguments } => {
-                let input = input(arguments).ok_or_else(|| {
-                    let what = format!("calls {name:?} with arguments that are no JSON object");
-                    Refusal::new(place, what)
-                })?;
-                Object::of("tool_use").text("id", id).text("name", name).raw("input", input).end()
+                if input(arguments).is_none() {
+                    dropped.note(&format!("{place}.arguments"));
+                }
+                call(id, name, arguments)
             }
             Part::Result { id, parts, failed } => {
                 let mut out = Object::of("tool_result").text("tool_use_id", id);
-                let content = self::blocks(parts, place)?;
+                let content = self::blocks(parts, place, dropped)?;
                 if !content.is_empty() {
                     out = out.raw("content", &list(&content));
                 }
@@ -129,6 +203,11 @@ fn blocks(parts: &[Part], place: &str) -> Result<Vec<String>, Refusal> {
         });
     }
     Ok(blocks)
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> String {
+    let input = input(arguments).map_or_else(|| unreadable(arguments), str::to_owned);
+    Object::of("tool_use").text("id", id).text("name", name).raw("input", &input).end()
 }
 
 /// Arguments as an object; none are an empty one.
@@ -170,42 +249,35 @@ fn choice(request: &CommonRequest) -> Option<String> {
     Some(if one_at_a_time { choice.flag("disable_parallel_tool_use", true).end() } else { choice.end() })
 }
 
-/// The tokens to think with, for a model that is to reason. Anthropic wants reasoning to go before each call in the last
-/// turn of tools; where that came from elsewhere, the turn is finished without.
-fn thinking(request: &CommonRequest) -> Result<Option<u64>, Refusal> {
-    let Some(effort) = request.effort.as_deref() else { return Ok(None) };
-    let budget = match effort {
-        "none" => return Ok(None),
+/// How much a model is to reason.
+struct Thinking {
+    /// The tokens that it may take, or for an effort, will take at most as a rule.
+    tokens: u64,
+    /// The effort, for models that are steered by one.
+    effort: Option<&'static str>,
+}
+
+/// How much the model is to reason, if it is to. With a budget, Anthropic wants reasoning to go before each call in the last turn of tools; where
+/// that came from elsewhere, the turn is finished without. It is left out, too, beside a call that is forced, and where the answer may not be
+/// long enough.
+fn thinking(request: &CommonRequest, claude: Claude, dropped: &mut Dropped) -> Option<Thinking> {
+    let word = request.effort.as_deref()?;
+    let effort = claude.effort(word)?;
+    let tokens = match word {
         "minimal" => LEAST_THINKING,
         "low" => 2_048,
         "medium" => 8_192,
         "high" => 16_384,
-        "xhigh" => 32_768,
-        _ => return Err(request.refuse(Field::Effort)),
+        _ => 32_768,
     };
     let amid_tools = request.turns.last().is_some_and(|turn| matches!(turn.parts[..], [Part::Result { .. }, ..]));
-    if amid_tools {
-        return Ok(None);
-    }
     let room = request.max_tokens.map_or(u64::MAX, |most| most.saturating_sub(1));
-    if room < LEAST_THINKING {
-        let what = format!("asks for reasoning, for which the most tokens of the answer must be over {LEAST_THINKING}");
-        return Err(Refusal {
-            message: format!("`{}` {what}", request.refuse(Field::Effort).param),
-            ..request.refuse(Field::Effort)
-        });
+    let forced = matches!(request.choice, Some(Choice::Required | Choice::Named(_)));
+    if forced || (!claude.is_adaptive() && (amid_tools || room < LEAST_THINKING)) {
+        dropped.note(request.name(Field::Effort));
+        return None;
     }
-    // Anthropic's models take neither beside their reasoning.
-    if request.temperature.as_ref().is_some_and(|number| number.parse() != Ok(1.0)) {
-        return Err(Refusal::new(
-            "temperature",
-            "must be 1 or left out for a model of this protocol that is to reason",
-        ));
-    }
-    if matches!(request.choice, Some(Choice::Required | Choice::Named(_))) {
-        return Err(Refusal::new("tool_choice", "cannot force a call on a model of this protocol that is to reason"));
-    }
-    Ok(Some(budget.min(room)))
+    Some(Thinking { tokens: tokens.min(room), effort: claude.is_adaptive().then_some(effort) })
 }
 
 /// Writes an answer.
@@ -214,15 +286,12 @@ pub(crate) fn answer(answer: &CommonAnswer, envelope: &Envelope) -> String {
     for part in &answer.parts {
         match part {
             Part::Text(text) | Part::Refusal(text) => blocks.push(Object::of("text").text("text", text).end()),
-            Part::Reasoning(text) => {
-                let block = Object::of("thinking").text("thinking", text).text("signature", FOREIGN_SEAL);
+            Part::Reasoning { text, .. } => {
+                let block = Object::of("thinking").text("thinking", text).text("signature", &seal(&envelope.model));
                 blocks.push(block.end());
             }
-            Part::Call { id, name, arguments } => {
-                // What a model wrote need not be JSON.
-                let input = input(arguments).map_or_else(|| unreadable(arguments), str::to_owned);
-                blocks.push(Object::of("tool_use").text("id", id).text("name", name).raw("input", &input).end());
-            }
+            // What a model wrote need not be JSON.
+            Part::Call { id, name, arguments } => blocks.push(call(id, name, arguments)),
             Part::Image(_) | Part::File { .. } | Part::Result { .. } => {}
         }
     }

@@ -1,9 +1,15 @@
 //! Reading responses requests and answers.
 
-use super::report;
+use super::foreign::reference;
+use super::{report, tools};
+use crate::dropped::Dropped;
 use crate::endpoint::Protocol;
-use crate::fields::{Fields, NOT_CARRIED, Refusal, elements, string};
-use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Part, Role, Source, Tool, Turn};
+use crate::fields::{Fields, Refusal, elements, string};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Part, Role, Source, Turn};
+use crate::seal::is_ours;
+
+/// Members of a request without which the answer would mean something else.
+const ESSENTIAL: [&str; 3] = ["background", "conversation", "prompt"];
 
 /// Reads a request.
 pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
@@ -16,6 +22,7 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     fields.neutral("top_logprobs", &["0"]);
     // Sealed reasoning comes from OpenAI's models alone: where there is none, there is none to send.
     fields.neutral("include", &["[]", r#"["reasoning.encrypted_content"]"#]);
+    fields.refuse(&ESSENTIAL)?;
     if fields.take("previous_response_id").is_some() {
         let what = "names an answer that is kept by one provider only: send the whole conversation as `input`";
         return Err(Refusal::new("previous_response_id", what));
@@ -23,40 +30,43 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
 
     request.stream = fields.flag("stream")?.unwrap_or(false);
     if let Some(text) = fields.text("instructions")? {
-        let turn = Turn { role: Role::System, parts: vec![Part::Text(text)], place: "instructions".to_owned() };
+        let turn = Turn::new(Role::System, vec![Part::Text(text)], "instructions");
         request.turns.push(turn);
     }
     let input = fields.take("input").ok_or_else(|| Refusal::new("input", "is missing"))?;
     if let Some(text) = string(input) {
         let parts = vec![Part::Text(text.into_owned())];
-        request.turns.push(Turn { role: Role::User, parts, place: "input".to_owned() });
+        request.turns.push(Turn::new(Role::User, parts, "input"));
     } else {
         let items = elements(input, "input").map_err(|_| Refusal::new("input", "must be a string or an array"))?;
         for (raw, place) in items {
             item(raw, place, &mut request)?;
         }
     }
-    for (raw, place) in fields.array("tools")? {
-        request.tools.push(tool(raw, place)?);
-    }
+    let tools = fields.array("tools")?.into_iter();
+    let tools =
+        tools.map(|(raw, place)| tools::tool(raw, place, &mut request.dropped)).collect::<Result<Vec<_>, _>>()?;
+    request.offer(tools)?;
     request.choice = fields.take("tool_choice").map(choice).transpose()?;
     request.parallel = fields.flag("parallel_tool_calls")?;
     request.max_tokens = fields.count("max_output_tokens")?;
     request.temperature = fields.number("temperature")?;
     request.top_p = fields.number("top_p")?;
     if let Some(mut text) = fields.object("text")? {
-        request.format = text.object("format")?.map(format).transpose()?.flatten();
+        if let Some(given) = text.object("format")? {
+            request.format = format(given, &mut request.dropped)?;
+        }
         request.verbosity = text.text("verbosity")?;
-        text.done()?;
+        text.drop_rest(&mut request.dropped);
     }
     if let Some(mut reasoning) = fields.object("reasoning")? {
         request.effort = reasoning.text("effort")?;
         let summary = [reasoning.text("summary")?, reasoning.text("generate_summary")?];
         request.show_reasoning = summary.iter().any(Option::is_some);
-        reasoning.done()?;
+        reasoning.drop_rest(&mut request.dropped);
     }
     request.read_caller(&mut fields)?;
-    fields.done()?;
+    fields.drop_rest(&mut request.dropped);
     Ok(request)
 }
 
@@ -64,9 +74,7 @@ fn item(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), Ref
     let mut fields = Fields::parse(raw, place.clone())?;
     let kind = fields.text("type")?;
     // What an earlier answer said of its items.
-    if kind.as_deref() != Some("item_reference") {
-        fields.hints(&["id", "status", "phase"]);
-    }
+    fields.hints(&["id", "status", "phase"]);
     match kind.as_deref() {
         None | Some("message") => {
             let role = match fields.required("role")?.as_str() {
@@ -78,45 +86,66 @@ fn item(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), Ref
             };
             let at = fields.at("content");
             let raw = fields.take("content").ok_or_else(|| Refusal::new(at.clone(), "is missing"))?;
-            let parts = content(raw, &at)?;
+            let parts = content(raw, &at, &mut request.dropped)?;
             if role == Role::Assistant {
                 for part in parts {
                     request.join(role, part, place.clone());
                 }
             } else {
-                request.turns.push(Turn { role, parts, place });
+                request.turns.push(Turn::new(role, parts, place));
             }
         }
         Some("function_call") => {
-            let (id, name) = (fields.required("call_id")?, fields.required("name")?);
-            let call = Part::Call { id, name, arguments: fields.required("arguments")? };
+            let (id, name) = (fields.required("call_id")?, tools::function(&mut fields)?);
+            let missing = Refusal::new(fields.at("arguments"), "is missing");
+            let call = Part::Call { id, name, arguments: fields.text_or_raw("arguments").ok_or(missing)? };
             request.join(Role::Assistant, call, place);
         }
-        Some("function_call_output") => {
+        Some("custom_tool_call") => {
+            let (id, name) = (fields.required("call_id")?, tools::function(&mut fields)?);
+            let call = Part::Call { id, name, arguments: tools::arguments(&fields.required("input")?) };
+            request.join(Role::Assistant, call, place);
+        }
+        Some("function_call_output" | "custom_tool_call_output") => {
+            // What its call says already.
+            fields.hints(&["name", "namespace"]);
             let at = fields.at("output");
             let raw = fields.take("output").ok_or_else(|| Refusal::new(at.clone(), "is missing"))?;
-            let result = Part::Result { id: fields.required("call_id")?, parts: content(raw, &at)?, failed: false };
+            let parts = content(raw, &at, &mut request.dropped)?;
+            let result = Part::Result { id: fields.required("call_id")?, parts, failed: false };
             request.join(Role::User, result, place);
         }
         Some("reasoning") => {
-            fields.hints(&["summary", "content", "encrypted_content"]);
+            let seal = fields.text("encrypted_content")?.filter(|seal| is_ours(seal));
+            let text = reasoning(&mut fields)?;
+            if let (Some(text), Some(_)) = (text, &seal) {
+                request.join(Role::Assistant, Part::Reasoning { text, seal }, place);
+            }
         }
-        Some(_) => return Err(Refusal::new(fields.at("type"), NOT_CARRIED)),
+        // The search is over, and the answer after it says what it found.
+        Some("web_search_call") => {
+            request.dropped.note(&place);
+            return Ok(());
+        }
+        Some("item_reference") => return Err(reference(place)),
+        Some(kind) => return Err(Refusal::not_carried(fields.at("type"), kind)),
     }
-    fields.done()
+    fields.drop_rest(&mut request.dropped);
+    Ok(())
 }
 
-fn content(raw: &str, place: &str) -> Result<Vec<Part>, Refusal> {
+fn content(raw: &str, place: &str, dropped: &mut Dropped) -> Result<Vec<Part>, Refusal> {
     if let Some(text) = string(raw) {
         return Ok(vec![Part::Text(text.into_owned())]);
     }
     let parts = elements(raw, place).map_err(|_| Refusal::new(place, "must be a string or an array of parts"))?;
-    parts.into_iter().map(|(raw, place)| part(raw, place)).collect()
+    parts.into_iter().map(|(raw, place)| part(raw, place, dropped)).collect()
 }
 
-fn part(raw: &str, place: String) -> Result<Part, Refusal> {
+fn part(raw: &str, place: String, dropped: &mut Dropped) -> Result<Part, Refusal> {
     let mut fields = Fields::parse(raw, place)?;
-    let part = match fields.required("type")?.as_str() {
+    let kind = fields.required("type")?;
+    let part = match kind.as_str() {
         "input_text" => Part::Text(fields.required("text")?),
         "output_text" => {
             fields.hints(&["annotations", "logprobs"]);
@@ -135,31 +164,16 @@ fn part(raw: &str, place: String) -> Result<Part, Refusal> {
                 (None, Some(url)) => Source::from_url(url, &fields.at("file_url"))?,
                 // Named by an id: known to one provider only.
                 (None, None) => {
-                    fields.done()?;
-                    return Err(Refusal::new("input", "has a file without data"));
+                    fields.refuse(&["file_id"])?;
+                    return Err(Refusal::new(fields.at("file_data"), "is missing"));
                 }
             };
             Part::File { name, source }
         }
-        _ => return Err(Refusal::new(fields.at("type"), NOT_CARRIED)),
+        _ => return Err(Refusal::not_carried(fields.at("type"), &kind)),
     };
-    fields.done()?;
+    fields.drop_rest(dropped);
     Ok(part)
-}
-
-fn tool(raw: &str, place: String) -> Result<Tool, Refusal> {
-    let mut fields = Fields::parse(raw, place)?;
-    if fields.required("type")? != "function" {
-        return Err(Refusal::new(fields.at("type"), NOT_CARRIED));
-    }
-    let tool = Tool {
-        name: fields.required("name")?,
-        description: fields.text("description")?,
-        schema: fields.take("parameters").map(str::to_owned),
-        strict: fields.flag("strict")?,
-    };
-    fields.done()?;
-    Ok(tool)
 }
 
 fn choice(raw: &str) -> Result<Choice, Refusal> {
@@ -170,17 +184,12 @@ fn choice(raw: &str) -> Result<Choice, Refusal> {
         Some(_) => return Err(Refusal::new("tool_choice", "must be \"auto\", \"none\", \"required\" or a function")),
         None => {}
     }
-    let mut fields = Fields::parse(raw, "tool_choice")?;
-    if fields.required("type")? != "function" {
-        return Err(Refusal::new("tool_choice.type", NOT_CARRIED));
-    }
-    let name = fields.required("name")?;
-    fields.done()?;
-    Ok(Choice::Named(name))
+    tools::choice(Fields::parse(raw, "tool_choice")?)
 }
 
-fn format(mut fields: Fields<'_>) -> Result<Option<Format>, Refusal> {
-    let format = match fields.required("type")?.as_str() {
+fn format(mut fields: Fields<'_>, dropped: &mut Dropped) -> Result<Option<Format>, Refusal> {
+    let kind = fields.required("type")?;
+    let format = match kind.as_str() {
         "text" => None,
         "json_object" => Some(Format::Json),
         "json_schema" => {
@@ -189,9 +198,9 @@ fn format(mut fields: Fields<'_>) -> Result<Option<Format>, Refusal> {
             let (name, description) = (fields.text("name")?, fields.text("description")?);
             Some(Format::Schema { name, description, schema, strict: fields.flag("strict")? })
         }
-        _ => return Err(Refusal::new(fields.at("type"), NOT_CARRIED)),
+        _ => return Err(Refusal::not_carried(fields.at("type"), &kind)),
     };
-    fields.done()?;
+    fields.drop_rest(dropped);
     Ok(format)
 }
 
@@ -213,10 +222,10 @@ pub(crate) fn answer(body: &str) -> Result<CommonAnswer, Refusal> {
                     }
                 }
             }
-            "reasoning" => parts.extend(reasoning(&mut item)?.map(Part::Reasoning)),
+            "reasoning" => parts.extend(reasoning(&mut item)?.map(Part::reasoning)),
             "function_call" => {
                 let (id, name) = (item.required("call_id")?, item.required("name")?);
-                parts.push(Part::Call { id, name, arguments: item.text("arguments")?.unwrap_or_default() });
+                parts.push(Part::Call { id, name, arguments: item.text_or_raw("arguments").unwrap_or_default() });
             }
             _ => {}
         }

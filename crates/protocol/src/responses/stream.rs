@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::report::{incomplete, read_usage, stop, write_usage};
-use super::write::{function_call, item_id, message, output_text, reasoning, response, status};
+use super::tools;
+use super::write::{item_id, message, output_text, reasoning, response, status, tool_call};
 use crate::endpoint::Protocol;
 use crate::fault::Fault;
 use crate::form::{Block, Envelope, Event};
@@ -174,9 +175,9 @@ impl Writer {
             Block::Reasoning => {
                 let part = Object::of("summary_text").text("text", "").end();
                 let added = ("response.reasoning_summary_part.added", "summary_index", part);
-                (reasoning(&id, "in_progress", None), Some(added))
+                (reasoning(&id, None, envelope), Some(added))
             }
-            Block::Call { id: call, name } => (function_call(&id, "in_progress", call, name, ""), None),
+            Block::Call { id: call, name } => (tool_call(&id, "in_progress", (call, name), "", envelope), None),
         };
         let kind = "response.output_item.added";
         let added = Object::of(kind).count("output_index", self.output.len() as u64).raw("item", &item);
@@ -188,9 +189,13 @@ impl Writer {
         self.open = Some((block.clone(), id, String::new()));
     }
 
-    fn delta(&mut self, text: &str, out: &mut String) {
+    fn delta(&mut self, text: &str, envelope: &Envelope, out: &mut String) {
         let Some((block, id, so_far)) = &mut self.open else { return };
         so_far.push_str(text);
+        // Its text is inside of the arguments, which are to be whole first.
+        if matches!(block, Block::Call { name, .. } if envelope.takes_text(name)) {
+            return;
+        }
         let (kind, index) = match block {
             Block::Text => ("response.output_text.delta", Some("content_index")),
             Block::Refusal => ("response.refusal.delta", Some("content_index")),
@@ -207,7 +212,7 @@ impl Writer {
         self.push(kind, if logprobs { delta.raw("logprobs", "[]") } else { delta }, out);
     }
 
-    fn close(&mut self, out: &mut String) {
+    fn close(&mut self, envelope: &Envelope, out: &mut String) {
         let Some((block, id, text)) = self.open.take() else { return };
         let item = match &block {
             Block::Text | Block::Refusal => {
@@ -233,13 +238,24 @@ impl Writer {
                 let part = Object::of("summary_text").text("text", &text).end();
                 let done = self.part(kind, &id).count("summary_index", 0).raw("part", &part);
                 self.push(kind, done, out);
-                reasoning(&id, "completed", Some(&text))
+                reasoning(&id, Some(&text), envelope)
+            }
+            Block::Call { id: call, name } if envelope.takes_text(name) => {
+                let input = tools::text(&text);
+                for (kind, member) in [
+                    ("response.custom_tool_call_input.delta", "delta"),
+                    ("response.custom_tool_call_input.done", "input"),
+                ] {
+                    let event = self.part(kind, &id).text(member, &input);
+                    self.push(kind, event, out);
+                }
+                tool_call(&id, "completed", (call, name), &text, envelope)
             }
             Block::Call { id: call, name } => {
                 let kind = "response.function_call_arguments.done";
                 let done = self.part(kind, &id).text("name", name).text("arguments", &text);
                 self.push(kind, done, out);
-                function_call(&id, "completed", call, name, &text)
+                tool_call(&id, "completed", (call, name), &text, envelope)
             }
         };
         let kind = "response.output_item.done";
@@ -260,8 +276,8 @@ impl crate::translate::Writer for Writer {
                 }
             }
             Event::Open(block) => self.open(block, envelope, out),
-            Event::Delta(text) => self.delta(text, out),
-            Event::Close => self.close(out),
+            Event::Delta(text) => self.delta(text, envelope, out),
+            Event::Close => self.close(envelope, out),
             Event::Usage(_) | Event::Stop(_) => {}
         }
     }

@@ -1,26 +1,34 @@
 //! Writing responses requests and answers.
 
 use super::foreign::FOREIGN_REASONING;
-use super::report;
-use crate::fields::{NOT_CARRIED, Refusal};
+use super::{report, tools};
+use crate::dropped::Dropped;
+use crate::endpoint::Upstream;
+use crate::fields::Refusal;
 use crate::form::{
     Block, Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Stop, Tool, Turn,
     failed_text,
 };
 use crate::json::quote;
-use crate::print::{Object, list};
+use crate::print::{Object, list, texts};
+use crate::seal::seal;
 
-/// Writes a request to `model`.
-pub(crate) fn request(request: &CommonRequest, model: &str) -> Result<String, Refusal> {
+/// Writes a request for this model.
+pub(crate) fn request(
+    request: &CommonRequest,
+    upstream: Upstream<'_>,
+    dropped: &mut Dropped,
+) -> Result<String, Refusal> {
     request.last_is_not_the_assistants()?;
     if !request.stop.is_empty() {
-        return Err(request.refuse(Field::Stop));
+        return Err(Refusal::not_carried(request.name(Field::Stop), &texts(&request.stop)));
     }
+    request.drop_given(&[(request.top_k.is_some(), Field::TopK)], dropped);
     let mut items = Vec::new();
     for turn in &request.turns {
         self::turn(turn, &mut items)?;
     }
-    let mut out = Object::new().text("model", model).raw("input", &list(&items));
+    let mut out = Object::new().text("model", upstream.model).raw("input", &list(&items));
     if !request.tools.is_empty() {
         out = out.raw("tools", &list(&request.tools.iter().map(tool).collect::<Vec<_>>()));
     }
@@ -85,7 +93,7 @@ fn turn(turn: &Turn, items: &mut Vec<String>) -> Result<(), Refusal> {
                 items.push(Object::of("function_call_output").text("call_id", id).raw("output", &output).end());
             }
             // Only its own model would take it back.
-            Part::Reasoning(_) => {}
+            Part::Reasoning { .. } => {}
             part => said.push(self::part(part, turn.role, &turn.place)?),
         }
     }
@@ -113,7 +121,7 @@ fn part(part: &Part, role: Role, place: &str) -> Result<String, Refusal> {
             let member = if matches!(source, Source::Url(_)) { "file_url" } else { "file_data" };
             Object::of("input_file").maybe_text("filename", name.as_deref()).text(member, &source.to_url()).end()
         }
-        _ => return Err(Refusal::new(place, NOT_CARRIED)),
+        part => return Err(part.refuse(place)),
     })
 }
 
@@ -216,15 +224,15 @@ pub(crate) fn answer(answer: &CommonAnswer, envelope: &Envelope) -> String {
         match part {
             Part::Text(text) => said.push(output_text(text)),
             Part::Refusal(text) => said.push(Object::of("refusal").text("refusal", text).end()),
-            Part::Reasoning(text) => {
+            Part::Reasoning { text, .. } => {
                 say(&mut said, &mut output);
-                output.push(reasoning(&item_id(&Block::Reasoning, output.len(), envelope), "completed", Some(text)));
+                output.push(reasoning(&item_id(&Block::Reasoning, output.len(), envelope), Some(text), envelope));
             }
             Part::Call { id, name, arguments } => {
                 say(&mut said, &mut output);
-                let block = Block::Call { id: String::new(), name: String::new() };
+                let block = Block::Call { id: id.clone(), name: name.clone() };
                 let item = item_id(&block, output.len(), envelope);
-                output.push(function_call(&item, "completed", id, name, arguments));
+                output.push(tool_call(&item, "completed", (id, name), arguments, envelope));
             }
             Part::Image(_) | Part::File { .. } | Part::Result { .. } => {}
         }
@@ -245,6 +253,7 @@ pub(crate) fn item_id(block: &Block, index: usize, envelope: &Envelope) -> Strin
     let prefix = match block {
         Block::Text | Block::Refusal => "msg_",
         Block::Reasoning => FOREIGN_REASONING,
+        Block::Call { name, .. } if envelope.takes_text(name) => "ctc_",
         Block::Call { .. } => "fc_",
     };
     format!("{prefix}{}_{index}", envelope.id.trim_start_matches("resp_"))
@@ -263,21 +272,37 @@ pub(crate) fn message(id: &str, status: &str, content: &[String]) -> String {
         .end()
 }
 
-pub(crate) fn reasoning(id: &str, status: &str, text: Option<&str>) -> String {
+/// Reasoning, complete once there is a text. It has a seal then, by which its model knows it again: some clients send nothing else back.
+pub(crate) fn reasoning(id: &str, text: Option<&str>, envelope: &Envelope) -> String {
     let summary = text.map(|text| Object::of("summary_text").text("text", text).end());
+    let seal = text.map(|_| seal(&envelope.model));
     Object::of("reasoning")
         .text("id", id)
         .raw("summary", &list(&summary.into_iter().collect::<Vec<_>>()))
-        .text("status", status)
+        .maybe_text("encrypted_content", seal.as_deref())
+        .text("status", if text.is_some() { "completed" } else { "in_progress" })
         .end()
 }
 
-pub(crate) fn function_call(item: &str, status: &str, id: &str, name: &str, arguments: &str) -> String {
-    Object::of("function_call")
+/// A call, as one of the tool that the client has offered.
+pub(crate) fn tool_call(
+    item: &str,
+    status: &str,
+    (id, name): (&str, &str),
+    arguments: &str,
+    envelope: &Envelope,
+) -> String {
+    let disguise = envelope.disguise(name);
+    let takes_text = envelope.takes_text(name);
+    let out = Object::of(if takes_text { "custom_tool_call" } else { "function_call" })
         .text("id", item)
         .text("status", status)
         .text("call_id", id)
-        .text("name", name)
-        .text("arguments", arguments)
-        .end()
+        .maybe_text("namespace", disguise.and_then(|disguise| disguise.namespace.as_deref()))
+        .text("name", disguise.map_or(name, |disguise| &disguise.name));
+    match takes_text {
+        true if arguments.is_empty() => out.text("input", "").end(),
+        true => out.text("input", &tools::text(arguments)).end(),
+        false => out.text("arguments", arguments).end(),
+    }
 }

@@ -40,7 +40,7 @@ fn writer(protocol: Protocol) -> Box<dyn Writer> {
 }
 
 fn envelope() -> Envelope {
-    Envelope { id: "ours".into(), model: "real".into(), created: 7, echo: Vec::new() }
+    Envelope { id: "ours".into(), model: "real".into(), created: 7, ..Envelope::default() }
 }
 
 fn run(from: Protocol, to: Protocol, pieces: &[&[u8]], end: End) -> (String, StreamSummary) {
@@ -359,7 +359,7 @@ fn a_stream_without_a_beginning_gets_one() {
                 let (out, summary) = run(from, to, &[stream.as_bytes()], End::Eof);
                 let (blocks, ..) = said(to, &out);
                 assert_eq!(blocks.last(), Some(&(Block::Text, "a".to_owned())), "{from:?} to {to:?}: {out}");
-                let first = ["\"role\":\"assistant\",\"content\":\"\"", "response.created\n", "message_start\n"];
+                let first = ["\"role\":\"assistant\",\"content\":null", "response.created\n", "message_start\n"];
                 assert_eq!(first.iter().map(|word| out.matches(word).count()).sum::<usize>(), 1, "{out}");
                 assert!(summary.complete);
             }
@@ -452,5 +452,41 @@ proptest! {
         let stream: String = texts.iter().map(|text| format!("data: {text}\n\n")).collect();
         let (out, summary) = run(ALL[from], ALL[to], &[stream.as_bytes()], End::Eof);
         prop_assert!(summary.complete || !ends_well(ALL[to], &out));
+    }
+}
+
+/// Calls as servers send them that are not OpenAI's: without an index, with arguments as an object, with the id of a token as the reason to stop.
+#[test]
+fn odd_calls_of_a_chat_stream_are_read() {
+    let chunk = |delta: Value, finish: Value| json!({ "id": "x", "choices": [{ "delta": delta, "finish_reason": finish, "matched_stop": 151_645, "stop_reason": 151_645 }] });
+    let begin = |id: &str, arguments: Value| json!({ "tool_calls": [{ "id": id, "type": "function", "function": { "name": "f", "arguments": arguments } }] });
+    let stream: String = [
+        chunk(json!({ "role": "assistant", "content": null }), Value::Null),
+        chunk(begin("c1", json!({ "a": 1 })), Value::Null),
+        chunk(begin("c2", json!("{\"b\":")), Value::Null),
+        chunk(json!({ "tool_calls": [{ "function": { "arguments": "2}" } }] }), Value::Null),
+        chunk(begin("c3", Value::Null), json!("tool_calls")),
+    ]
+    .iter()
+    .map(|event| format!("data: {event}\n\n"))
+    .collect();
+    for to in ALL {
+        let (out, summary) = run(Protocol::Chat, to, &[stream.as_bytes(), b"data: [DONE]\n\n"], End::Eof);
+        let (blocks, stop, _) = said(to, &out);
+        let expected = [("c1", "{\"a\":1}"), ("c2", "{\"b\":2}"), ("c3", "")];
+        assert_eq!(blocks, expected.map(|(id, arguments)| (call(id), arguments.to_owned())), "{to:?}: {out}");
+        assert_eq!((stop, summary.error), (Some(Stop::Tools), None), "{to:?}");
+    }
+}
+
+/// An empty text would become an empty part in clients that make one of every text.
+#[test]
+fn a_chat_stream_of_calls_alone_has_no_text() {
+    for from in [Protocol::Messages, Protocol::Responses] {
+        let out = run(from, Protocol::Chat, &[sample(from).as_bytes()], End::Eof).0;
+        assert_eq!(
+            data(&out)[0]["choices"][0]["delta"],
+            json!({ "role": "assistant", "content": null, "refusal": null })
+        );
     }
 }

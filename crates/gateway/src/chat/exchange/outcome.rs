@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use slarouter_core::DecisionId;
-use slarouter_protocol::{ModelProtocol, Usage};
+use slarouter_protocol::{Dropped, ModelProtocol, Usage};
 use slarouter_store::{Entry, OutcomeRecord};
 use tokio::time::Duration;
 
@@ -10,6 +10,7 @@ use super::tried::Tried;
 use crate::admission::limits::Spent;
 use crate::app::App;
 use crate::chat::decide::Decided;
+use crate::chat::eligible::listed;
 use crate::error::CLIENT_CLOSED;
 use crate::metrics::Served;
 use crate::telemetry::{self, RequestTrace};
@@ -28,6 +29,8 @@ pub(super) struct Outcome<'a> {
     /// Why that model was tried, in one word.
     pub(super) word: &'static str,
     pub(super) attempts: u32,
+    /// What the model that answered was not told of the request.
+    pub(super) dropped: &'a Dropped,
     pub(super) status: u16,
     pub(super) ok: bool,
     /// `None` if it was not reported, or is beyond reason.
@@ -61,6 +64,8 @@ impl Outcome<'_> {
         let Self { app, status, ok, cost, attempts, elapsed, .. } = *self;
         let (model, priced, answered) = (&self.tried.model, self.tried.priced, self.first_byte.is_some());
         let (route, decision) = (&self.decided.route, self.word);
+        let dropped = (!self.dropped.is_empty()).then(|| self.dropped.to_string());
+        let excluded = (!self.decided.excluded.is_empty()).then(|| listed(&self.decided.excluded));
         let trace_id = trace.as_ref().and_then(|trace| trace.id());
         if let Some(trace) = trace {
             trace.end(&telemetry::Ending {
@@ -70,6 +75,7 @@ impl Outcome<'_> {
                 model,
                 reason: decision,
                 attempts,
+                dropped: dropped.as_deref(),
                 usage: self.usage.as_ref(),
                 cost: priced.then_some(cost),
             });
@@ -94,6 +100,8 @@ impl Outcome<'_> {
             price_unknown = (!priced).then_some(true),
             latency_ms = elapsed.as_millis() as u64,
             degraded = self.decided.degraded,
+            excluded,
+            dropped,
             trace_id,
             error = self.error.as_deref().map(shown),
             "request"

@@ -32,7 +32,7 @@ pub(super) struct UnderWay {
 
 /// What was spent on calls that were dropped because another answered first: at least their question, estimated.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Dropped {
+pub(super) struct DroppedCalls {
     pub(super) tokens: f64,
     pub(super) usd: f64,
 }
@@ -79,7 +79,7 @@ impl UnderWay {
     }
 }
 
-impl Dropped {
+impl DroppedCalls {
     /// Adds a call with so many input tokens, estimated.
     pub(super) fn add(&mut self, input_tokens: f64, callee: &Tried) {
         self.tokens += input_tokens;

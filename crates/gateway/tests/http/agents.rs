@@ -1,0 +1,130 @@
+//! What coding agents and SDKs send that other clients do not.
+
+use serde_json::{Value, json};
+
+use crate::protocols::Rig;
+
+const ROUTES: &str = "[routes.both]\nmodels = [\"openai-responses/ok\", \"openai-chat/ok\"]\nsla = { satisfaction = 0.9 }\n\
+                      policy = \"fixed:openai-responses/ok\"\n";
+
+async fn error(reply: reqwest::Response) -> (u16, String, String) {
+    let status = reply.status().as_u16();
+    let body: Value = reply.json().await.unwrap();
+    let word = |name: &str| body["error"][name].as_str().unwrap_or_default().to_owned();
+    (status, word("param"), word("message"))
+}
+
+#[tokio::test]
+async fn reasoning_comes_back_beside_its_calls_to_the_model_that_wrote_it() {
+    let rig = Rig::start(&["reasoning"], "").await;
+    for (inbound, stream) in [("messages", false), ("messages", true), ("responses", false), ("responses", true)] {
+        let mut body = json!({ "model": "openai-chat/reasoning", "max_tokens": 99, "stream": stream });
+        body[if inbound == "messages" { "messages" } else { "input" }] = json!([{ "role": "user", "content": "one" }]);
+        if inbound == "responses" {
+            body.as_object_mut().unwrap().remove("max_tokens");
+        }
+        let answer = rig.send(inbound, &body).await.text().await.unwrap();
+        let seal = "slarouter-reasoning-of-another-model/reasoning";
+        assert!(answer.contains(seal), "{inbound}, stream {stream}: {answer}");
+        let more = match inbound {
+            "messages" => json!([
+                { "role": "user", "content": "one" },
+                { "role": "assistant", "content": [
+                    { "type": "thinking", "thinking": "Six by seven.", "signature": seal },
+                    { "type": "tool_use", "id": "c", "name": "f", "input": {} } ] },
+                { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "c", "content": "42" }] },
+            ]),
+            _ => json!([
+                { "role": "user", "content": "one" },
+                { "type": "reasoning", "summary": [{ "type": "summary_text", "text": "Six by seven." }], "encrypted_content": seal },
+                { "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" },
+                { "type": "function_call_output", "call_id": "c", "output": "42" },
+            ]),
+        };
+        body[if inbound == "messages" { "messages" } else { "input" }] = more;
+        assert_eq!(rig.send(inbound, &body).await.status(), 200, "{inbound}");
+        let sent = rig.upstream.requests().pop().unwrap().json();
+        assert_eq!(sent["messages"][1]["reasoning_content"], "Six by seven.", "{inbound}: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_provider_keeps_passes_to_it_and_is_refused_on_a_route() {
+    let rig = Rig::start(&["ok"], ROUTES).await;
+    let prompt = |model: &str| json!({ "model": model, "prompt": { "id": "pmpt_1" } });
+    assert_eq!(rig.send("responses", &prompt("openai-responses/ok")).await.status(), 200);
+    assert_eq!(rig.upstream.requests().pop().unwrap().json(), prompt("ok"));
+    let (status, param, message) = error(rig.send("responses", &prompt("auto:both")).await).await;
+    assert_eq!((status, param.as_str()), (400, "prompt"), "{message}");
+    let (status, param, message) = error(rig.send("responses", &prompt("openai-chat/ok")).await).await;
+    assert_eq!((status, param.as_str()), (400, "prompt"), "{message}");
+
+    let reference = |model: &str| {
+        json!({ "model": model, "input": [
+            { "role": "user", "content": "one" }, { "type": "item_reference", "id": "msg_1_0" }, { "role": "user", "content": "two" }] })
+    };
+    assert_eq!(rig.send("responses", &reference("openai-responses/ok")).await.status(), 200);
+    let before = rig.upstream.requests().len();
+    for model in ["auto:both", "openai-chat/ok"] {
+        let (status, param, message) = error(rig.send("responses", &reference(model)).await).await;
+        assert_eq!((status, param.as_str()), (400, "input[1]"), "{message}");
+        assert!(message.contains("send the items themselves") && message.contains("`.chat()`"), "{message}");
+    }
+    assert_eq!(rig.upstream.requests().len(), before, "nothing was asked");
+}
+
+#[tokio::test]
+async fn a_compaction_passes_to_a_model_that_can_and_is_refused_in_words_elsewhere() {
+    let rig = Rig::start(&["ok"], ROUTES).await;
+    let body =
+        |model: &str| json!({ "model": model, "instructions": "i", "input": [{ "role": "user", "content": "x" }] });
+    let reply = rig.send("responses/compact", &body("openai-responses/ok")).await;
+    assert_eq!(reply.status(), 200);
+    let sent = rig.upstream.requests().pop().unwrap();
+    assert_eq!((sent.path.as_str(), sent.json()), ("/v1/responses/compact", body("ok")));
+    for (model, words) in [
+        ("openai-chat/ok", "`openai-responses`"),
+        ("anthropic/ok", "`openai-responses`"),
+        ("auto", "must name a model"),
+    ] {
+        let (status, param, message) = error(rig.send("responses/compact", &body(model)).await).await;
+        assert_eq!((status, param.as_str()), (400, "model"), "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+/// At every endpoint the same: it is mended, and everything else passes as it is.
+#[tokio::test]
+async fn half_a_surrogate_pair_is_mended_at_every_endpoint() {
+    let rig = Rig::start(&["ok"], "").await;
+    for (path, model, question) in [
+        ("chat/completions", "openai-chat/ok", "messages"),
+        ("messages", "anthropic/ok", "messages"),
+        ("responses", "openai-responses/ok", "input"),
+        ("messages", "openai-chat/ok", "messages"),
+        ("messages/count_tokens", "openai-chat/ok", "messages"),
+        ("route", "openai-chat/ok", "messages"),
+    ] {
+        let body =
+            format!(r#"{{"model":"{model}","max_tokens":9,"{question}":[{{"role":"user","content":"cut \ud83d"}}]}}"#);
+        let body = if path == "responses" { body.replace(r#""max_tokens":9,"#, "") } else { body };
+        let before = rig.upstream.requests().len();
+        let reply =
+            rig.client.post(format!("http://{}/v1/{path}", rig.gateway.addr())).body(body).send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{path} to {model}");
+        if let Some(sent) = rig.upstream.requests().get(before) {
+            let sent = sent.json();
+            let content = &sent[if path == "responses" { "input" } else { "messages" }][0]["content"];
+            assert_eq!(*content, "cut \u{fffd}", "{path} to {model}: {sent}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_gets_an_error_in_shape() {
+    let rig = Rig::start(&["ok"], "").await;
+    let reply = rig.client.get(format!("http://{}/v1/models/%ff", rig.gateway.addr())).send().await.unwrap();
+    let (status, param, message) = error(reply).await;
+    assert_eq!((status, param.as_str()), (400, "model"));
+    assert!(message.contains("not UTF-8"), "{message}");
+}

@@ -1,0 +1,167 @@
+use super::*;
+
+fn parse(body: &str) -> Result<Request, RequestError> {
+    Request::parse(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()))
+}
+
+fn messages(request: &Request) -> String {
+    request.outline().messages.into_owned()
+}
+
+fn upstream(body: &str) -> String {
+    String::from_utf8(parse(body).unwrap().passed_body("gpt \"x\"")).unwrap()
+}
+
+#[test]
+fn reads_what_routing_needs() {
+    let request = parse(
+        r#"{"tools": [ {"type":"function"} ],"stream":true,"model":"auto:\u0063hat","messages" : [{"role":"user"}],
+        "stream_options":{"include_usage":true},"seed":1.0}"#,
+    )
+    .unwrap();
+    assert_eq!(request.model(), "auto:chat");
+    assert_eq!(messages(&request), r#"[{"role":"user"}]"#);
+    assert_eq!(request.outline().tools, Some(r#"[ {"type":"function"} ]"#));
+    assert!(request.stream() && request.include_usage());
+}
+
+#[test]
+fn null_is_as_left_out() {
+    let request = parse(r#"{"model":"m","messages":[1],"stream":null,"tools":null,"stream_options":null}"#).unwrap();
+    assert_eq!((request.stream(), request.include_usage(), request.outline().tools), (false, false, None));
+}
+
+#[test]
+fn changes_only_the_model() {
+    let body =
+        "{ \"messages\":[ 1.0 ],\"model\" : \"auto\",\n\t\"temperature\": 1e0,\"x\":\"\\u00e9\", \"stream\":false }\n";
+    assert_eq!(upstream(body), body.replace("\"auto\"", r#""gpt \"x\"""#));
+}
+
+#[test]
+fn asks_streams_for_their_usage() {
+    let base = r#"{"model":"m","messages":[1],"stream":true"#;
+    let with = r#"{"model":"gpt \"x\"","messages":[1],"stream":true,"stream_options":"#;
+    assert_eq!(upstream(&format!("{base}}}")), format!(r#"{with}{{"include_usage":true}}}}"#));
+    for (options, expected) in [
+        ("null", r#"{"include_usage":true}"#),
+        ("{ }", r#"{"include_usage":true }"#),
+        (r#"{"include_usage": false, "a":1.0}"#, r#"{"include_usage": true, "a":1.0}"#),
+        (r#"{"a" :[1]}"#, r#"{"a" :[1],"include_usage":true}"#),
+    ] {
+        let body = format!(r#"{base},"stream_options":{options} }}"#);
+        assert_eq!(upstream(&body), format!("{with}{expected} }}"));
+    }
+}
+
+#[test]
+fn the_last_of_two_counts_and_both_are_replaced() {
+    let body = r#"{"model":"a","messages":[],"model":"b","messages":[2]}"#;
+    assert_eq!(parse(body).unwrap().model(), "b");
+    assert_eq!(messages(&parse(body).unwrap()), "[2]");
+    assert_eq!(upstream(body).matches("gpt").count(), 2);
+}
+
+#[test]
+fn faults_are_named() {
+    let cases = [
+        ("[]", "", "invalid_type", "the body must be a JSON object"),
+        ("", "", "invalid_json", "the body is not JSON: it ends too early at byte 0 (line 1, column 1)"),
+        ("{}", "model", "missing_required_parameter", "`model` is missing"),
+        (r#"{"model":7}"#, "model", "invalid_type", "`model` must be a string"),
+        (r#"{"model":null}"#, "model", "invalid_type", "`model` must be a string"),
+        (r#"{"model":"m"}"#, "messages", "missing_required_parameter", "`messages` is missing"),
+        (r#"{"model":"m","messages":{}}"#, "messages", "invalid_type", "`messages` must be an array"),
+        (r#"{"model":"m","messages":[ ]}"#, "messages", "empty_array", "`messages` must not be empty"),
+        (r#"{"model":"m","messages":[1],"stream":1}"#, "stream", "invalid_type", "`stream` must be a boolean"),
+        (
+            r#"{"model":"m","messages":[1],"stream":true,"stream_options":[]}"#,
+            "stream_options",
+            "invalid_type",
+            "`stream_options` must be an object",
+        ),
+        (
+            "{\"model\": \"m\",\n \"messages\": [}",
+            "",
+            "invalid_json",
+            "the body is not JSON: expected a value at byte 29 (line 2, column 15)",
+        ),
+    ];
+    for (body, param, code, message) in cases {
+        let error = parse(body).unwrap_err();
+        assert_eq!((error.param(), error.code(), error.to_string().as_str()), (param, code, message), "{body}");
+    }
+    let error = Request::parse(Endpoint::Chat, Bytes::from_static(b"{\"model\":\"\xff\"}")).unwrap_err();
+    assert_eq!(error.to_string(), "the body is not JSON: bytes that are not UTF-8 at byte 10 (line 1, column 11)");
+}
+
+#[test]
+fn half_a_surrogate_pair_is_mended_at_every_endpoint() {
+    for endpoint in [Endpoint::Chat, Endpoint::Responses, Endpoint::Messages] {
+        let question = endpoint.question();
+        let body = format!(r#"{{"model":"m","{question}":[{{"role":"user","content":"cut \ud83d"}}]}}"#);
+        let request = Request::parse(endpoint, body.clone().into()).unwrap();
+        assert!(request.outline().messages.contains(if endpoint == Endpoint::Chat { "\\ufffd" } else { "\u{fffd}" }));
+        let sent = String::from_utf8(request.passed_body("m")).unwrap();
+        assert_eq!(sent, body.replace("\\ud83d", "\\ufffd"), "nothing else changes");
+    }
+}
+
+#[test]
+fn a_prompt_that_the_provider_keeps_may_be_all_of_a_request() {
+    let parse = |body: &str| Request::parse(Endpoint::Responses, Bytes::copy_from_slice(body.as_bytes()));
+    let body = r#"{"model":"m","prompt":{"id":"pmpt_1"}}"#;
+    let request = parse(body).unwrap();
+    assert_eq!(request.passed_body("m"), body.as_bytes());
+    assert_eq!(request.is_self_contained().unwrap_err().param, "prompt");
+    assert_eq!(parse(r#"{"model":"m","prompt":null}"#).unwrap_err(), RequestError::Missing("input"));
+}
+
+#[test]
+fn what_refers_to_what_one_provider_keeps_is_found() {
+    let of = |members: &str| {
+        let body = format!(r#"{{"model":"m",{members}}}"#);
+        Request::parse(Endpoint::Responses, body.into()).unwrap().is_self_contained().map_err(|refusal| refusal.param)
+    };
+    assert_eq!(of(r#""input":"item_reference","conversation":null"#), Ok(()));
+    assert_eq!(of(r#""input":"x","conversation":"c""#), Err("conversation".to_owned()));
+    let items = r#""input":[{"role":"user","content":"x"},{"type":"item_reference","id":"msg_1"}]"#;
+    assert_eq!(of(items), Err("input[1]".to_owned()));
+}
+
+#[test]
+fn the_longest_word_of_the_client_counts() {
+    for (endpoint, members, answers, tokens) in [
+        (Endpoint::Chat, "", 1.0, None),
+        (Endpoint::Chat, r#","max_tokens":5"#, 1.0, Some(5.0)),
+        (Endpoint::Chat, r#","max_tokens":5,"max_completion_tokens":70,"n":3"#, 3.0, Some(70.0)),
+        (Endpoint::Chat, r#","max_tokens":1e3,"n":0"#, 1.0, Some(1_000.0)),
+        (Endpoint::Chat, r#","max_tokens":0,"n":1e999"#, 1e9, Some(0.0)),
+        (Endpoint::Chat, r#","max_tokens":null"#, 1.0, None),
+        (Endpoint::Chat, r#","max_tokens":-1"#, 1.0, None),
+        (Endpoint::Messages, r#","max_tokens":9"#, 1.0, Some(9.0)),
+        (Endpoint::Responses, r#","max_output_tokens":8,"max_tokens":99"#, 1.0, Some(8.0)),
+    ] {
+        let question = endpoint.question();
+        let body = format!(r#"{{"model":"m","{question}":[{{"role":"user","content":"x"}}]{members}}}"#);
+        let request = Request::parse(endpoint, body.into()).unwrap();
+        assert_eq!(request.answer_length(), AnswerLength::UpTo { answers, tokens }, "{members}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        if let Ok(request) = Request::parse(Endpoint::Chat, bytes.into()) {
+            request.passed_body("m");
+        }
+    }
+
+    #[test]
+    fn arbitrary_members_never_panic(model in "\\PC{0,9}", messages in "\\PC{0,9}", options in "\\PC{0,9}") {
+        let body = format!(r#"{{"model":{model},"messages":[{messages}],"stream":true,"stream_options":{options}}}"#);
+        if let Ok(request) = parse(&body) {
+            request.passed_body("m");
+        }
+    }
+}
