@@ -1,75 +1,29 @@
 // The HTTP contract as a stock OpenAI Node SDK sees it.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, beforeEach, test } from 'node:test';
 
 import OpenAI from 'openai';
 
-const UPSTREAM_KEY = 'sk-upstream';
+import { PATIENCE, Rig, UPSTREAM_KEY } from './processes.mjs';
+
 const CLIENT_KEY = 'sk-client';
-// A guard against a hang, not a measure.
-const PATIENCE = 60_000;
 const ANSWER = 'You said: Hello there, gateway';
 const DECISION_ID = /^chatcmpl-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const messages = [{ role: 'user', content: 'Hello there, gateway' }];
 
-let upstream, gateway, folder, testkit, client;
-
-/** Starts a process; returns it with the JSON object of its first line. */
-async function start(variable, args, env) {
-  const binary = process.env[variable];
-  assert.ok(binary, `${variable} must name a binary`);
-  const child = spawn(binary, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'inherit'] });
-  const guard = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
-  for await (const line of createInterface({ input: child.stdout })) {
-    clearTimeout(guard);
-    child.stdout.resume();
-    return { child, ready: JSON.parse(line) };
-  }
-  clearTimeout(guard);
-  throw new Error(`${binary} did not start`);
-}
-
-async function stopped(child, stop) {
-  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-  const exit = once(child, 'exit');
-  stop(child);
-  const guard = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
-  const [code] = await exit;
-  clearTimeout(guard);
-  return code;
-}
+const rig = new Rig();
+let client;
 
 before(async () => {
-  upstream = await start('TESTKIT_UPSTREAM_BIN', []);
-  const base = upstream.ready.base_url;
-  testkit = base.replace(/\/v1$/, '/testkit');
-  folder = await mkdtemp(join(tmpdir(), 'slarouter-sdk-'));
-  const template = await readFile(process.env.GATEWAY_TOML, 'utf8');
-  const config = join(folder, 'gateway.toml');
-  await writeFile(config, template.replaceAll('@UPSTREAM@', base).replaceAll('@DIR@', folder));
-  gateway = await start('SLAROUTER_BIN', ['serve', '--config', config], { UPSTREAM_KEY });
+  await rig.start();
   // The SDK's own retries stay on: that the gateway keeps it from them is part of the contract.
-  client = new OpenAI({ baseURL: `http://${gateway.ready.listening}/v1`, apiKey: CLIENT_KEY, timeout: PATIENCE });
+  client = new OpenAI({ baseURL: `${rig.url}/v1`, apiKey: CLIENT_KEY, timeout: PATIENCE });
 });
+after(() => rig.stop());
+beforeEach(() => rig.forget());
 
-after(async () => {
-  // Both are stopped before anything is asserted, so that a failure leaves nothing running.
-  const gatewayCode = gateway && (await stopped(gateway.child, (child) => child.kill('SIGTERM')));
-  const upstreamCode = upstream && (await stopped(upstream.child, (child) => child.stdin.end()));
-  if (folder) await rm(folder, { recursive: true });
-  assert.deepEqual([gatewayCode, upstreamCode], [0, 0]);
-});
-
-beforeEach(() => fetch(`${testkit}/requests`, { method: 'DELETE' }));
-
-const requests = async () => (await fetch(`${testkit}/requests`)).json();
+const requests = () => rig.requests();
 const ask = (model, options = {}, request) => client.chat.completions.create({ model, messages, ...options }, request);
 const rate = (body) => client.post('/feedback', { body });
 
@@ -268,7 +222,7 @@ test('feedback in the middle of a stream', async () => {
   const stream = (await ask('gated-model', { stream: true }))[Symbol.asyncIterator]();
   const { value: first } = await stream.next();
   assert.equal((await rate({ id: first.id, rating: 'up' })).status, 'recorded');
-  await fetch(`${testkit}/open`, { method: 'POST' });
+  await fetch(`${rig.testkit}/open`, { method: 'POST' });
   const chunks = [first];
   for (let next = await stream.next(); !next.done; next = await stream.next()) chunks.push(next.value);
   assert.equal(text(chunks), ANSWER);

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::script::Script;
 use crate::wire::Received;
 use form::{append, error, json_head, stream};
-use turn::{CACHED_TOKENS, CREATED, PROMPT_TOKENS, Turn, echo, reasoning, tools};
+use turn::{CACHED_TOKENS, CREATED, PROMPT_TOKENS, Turn};
 
 /// The envelope of both kinds of answer; a struct, so that the fields come in the order providers send them in.
 #[derive(Serialize)]
@@ -73,11 +73,7 @@ pub(crate) fn answer(
         model: model.to_owned(),
         streams: body["stream"] == true,
         usage: body["stream_options"]["include_usage"] == true,
-        turn: match name.as_str() {
-            "tools" => tools(&body),
-            "reasoning" => reasoning(),
-            _ => echo(&body),
-        },
+        turn: Turn::of(&name, &body),
     };
     let script = call.script(&name, gate);
     // After `Script::new`, headers may come in any order.
@@ -88,7 +84,7 @@ impl Call {
     /// The answer of the scenario called `name`.
     fn script(&self, name: &str, gate: &Arc<Semaphore>) -> Script {
         match name {
-            "ok" | "tools" | "reasoning" => self.whole(),
+            "ok" | "tools" | "reasoning" | "agent" => self.whole(),
             "crlf" if self.streams => self.crlf(),
             "split" => self.whole().drip(),
             "gated" if self.streams => {

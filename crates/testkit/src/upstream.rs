@@ -24,6 +24,7 @@ use crate::wire::{Connection, Received};
 /// | scenario | answer |
 /// | --- | --- |
 /// | `ok` `tools` `reasoning` | echoes the last user message; calls two tools; thinks first |
+/// | `agent` | calls the shell of a coding agent when the user says "use your tool", and repeats what it said; echoes otherwise |
 /// | `crlf` `split` | as `ok`, streamed with CRLF and comments; in chunks of one byte |
 /// | `gated` | as `ok`, but the stream waits after its first words for [`open`](Self::open) |
 /// | `err400` `err401` `err429` `err500` `err503` | an error of that status; 429 with `Retry-After: 7` |

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::form::{error, json_head, stream};
-use super::turn::{CACHED_TOKENS, CREATED, PROMPT_TOKENS, Turn, echo, reasoning, tools};
+use super::turn::{CACHED_TOKENS, CREATED, PROMPT_TOKENS, Turn};
 use crate::script::Script;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,11 +36,7 @@ impl Protocol {
 }
 
 pub(super) fn answer(protocol: Protocol, name: &str, body: &Value, number: u64) -> Script {
-    let turn = match name {
-        "tools" => tools(body),
-        "reasoning" => reasoning(),
-        _ => echo(body),
-    };
+    let turn = Turn::of(name, body);
     let blocks = blocks(&turn);
     let model = body["model"].as_str().unwrap_or_default();
     let output = turn.deltas.len();
@@ -54,8 +50,8 @@ pub(super) fn answer(protocol: Protocol, name: &str, body: &Value, number: u64) 
     };
     let streams = body["stream"] == true;
     let script = match name {
-        "ok" | "tools" | "reasoning" if streams => append(stream(), &events).end(),
-        "ok" | "tools" | "reasoning" => json_head(200).whole(plain.to_string()),
+        "ok" | "tools" | "reasoning" | "agent" if streams => append(stream(), &events).end(),
+        "ok" | "tools" | "reasoning" | "agent" => json_head(200).whole(plain.to_string()),
         "split" if streams => append(stream(), &events).end().drip(),
         "cut" if streams => append(stream(), &events[..events.len() / 2]).cut(),
         "eof" if streams => append(stream(), &events[..events.len() - 1]).end(),
