@@ -1,10 +1,12 @@
 //! Health checks: probes that open and close the circuit which the calls open and close too.
 
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use slarouter_gateway::keys::first_secret;
 use slarouter_testkit::{Script, Upstream, until};
 use tempfile::TempDir;
 
-use crate::setup::{Rig, Settings};
+use crate::setup::{Rig, Settings, url};
 
 const CHECKED: &str =
     "health_check = { path = \"/health\", interval_s = 0.005, unhealthy_after = 2, healthy_after = 2 }";
@@ -15,7 +17,9 @@ async fn circuit(rig: &Rig, wanted: u8) {
 }
 
 async fn view(rig: &Rig) -> Vec<Value> {
-    let answer = rig.client.get(rig.url("/admin/health")).send().await.unwrap();
+    let secret = first_secret(&url(rig.folder())).unwrap();
+    let request = rig.client.get(rig.url("/admin/health")).bearer_auth(secret.expose_secret());
+    let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let body: Value = answer.json().await.unwrap();
     body["data"].as_array().unwrap().clone()

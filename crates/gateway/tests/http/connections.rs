@@ -113,7 +113,8 @@ async fn a_stream_that_nobody_reads_ends_while_others_keep_its_connection_busy()
     let plain = Script::json(200, &json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }));
     rig.upstream.script(plain.clone());
     let whole = ask(false).await;
-    let script = Script::event_stream().chunk(chunk(&long, None)).chunk(chunk(&long, None));
+    // More than the buffers on the way hold.
+    let script = (0..160).fold(Script::event_stream(), |script, _| script.chunk(chunk(&long, None)));
     rig.upstream.script(script.chunk(chunk("", Some("stop"))).end());
     let streamed = ask(true).await;
 
