@@ -13,7 +13,7 @@ use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
 
 /// Saved states kept per route.
 const KEPT_SNAPSHOTS: i64 = 3;
-/// Ratings of one decision and changes of them: each costs the learner as much as there are raters before it.
+/// Ratings of one decision and changes of them: the next is counted against all before it, here and by the learner.
 const MOST_WORDS: i64 = 1_000;
 
 /// Carries out a command that is no log entry. Its answer goes to `answers`, to be given after the commit.

@@ -12,6 +12,7 @@ const APPLICATION: i64 = 0x534C_4152;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/sqlite/0001_log.sql")),
     M::up(include_str!("../../migrations/sqlite/0002_packed.sql")),
+    M::up(include_str!("../../migrations/sqlite/0003_feedback_by_decision.sql")),
 ];
 
 /// The newest version of the tables.
