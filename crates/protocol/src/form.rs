@@ -232,6 +232,25 @@ impl CommonRequest {
         }
     }
 
+    /// Takes the tools that were offered. Those that only their provider can run are left out beside others; alone they are what
+    /// the request is about, and are refused.
+    pub(crate) fn offer(&mut self, offers: impl IntoIterator<Item = Offer>) -> Result<(), Refusal> {
+        let mut foreign = Vec::new();
+        for offer in offers {
+            match offer {
+                Offer::Tools(tools) => self.tools.extend(tools),
+                Offer::Foreign(refusal) => foreign.push(refusal),
+            }
+        }
+        if self.tools.is_empty() && !foreign.is_empty() {
+            return Err(foreign.swap_remove(0));
+        }
+        for refusal in foreign {
+            self.dropped.note(&refusal.param);
+        }
+        Ok(())
+    }
+
     /// Adds to the last turn if it has this role, and begins a new one otherwise: tools that were called together, and
     /// their results, belong together.
     pub(crate) fn join(&mut self, role: Role, part: Part, place: String) {

@@ -1,6 +1,5 @@
 //! Tools, as a request offers them.
 
-use super::CommonRequest;
 use crate::fields::Refusal;
 
 /// A function that the model may call.
@@ -42,25 +41,4 @@ pub(crate) enum Choice {
     /// At least one tool has to be called, whichever it is.
     Required,
     Named(String),
-}
-
-impl CommonRequest {
-    /// Takes the tools that were offered. Those that only their provider can run are left out beside others; alone they are what
-    /// the request is about, and are refused.
-    pub(crate) fn offer(&mut self, offers: impl IntoIterator<Item = Offer>) -> Result<(), Refusal> {
-        let mut foreign = Vec::new();
-        for offer in offers {
-            match offer {
-                Offer::Tools(tools) => self.tools.extend(tools),
-                Offer::Foreign(refusal) => foreign.push(refusal),
-            }
-        }
-        if self.tools.is_empty() && !foreign.is_empty() {
-            return Err(foreign.swap_remove(0));
-        }
-        for refusal in foreign {
-            self.dropped.note(&refusal.param);
-        }
-        Ok(())
-    }
 }
