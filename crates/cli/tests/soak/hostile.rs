@@ -19,8 +19,8 @@ const FROM: [u8; 4] = [127, 0, 0, 2];
 const PACE: Duration = Duration::from_millis(50);
 /// Ratings and changes of them that one answer takes.
 pub(crate) const WORDS_PER_ANSWER: usize = 1_000;
-/// Words that the rater has under way at once.
-const TONGUES: usize = 4;
+/// Words that the rater has under way at once, so that they share commits: the disk alone would bound them otherwise.
+const TONGUES: usize = 16;
 const DIGITS: usize = 1 << 20;
 
 /// How many there are of each.
