@@ -64,7 +64,7 @@ tables:
 
 # Coverage-guided fuzzing of what comes from outside; docs: CONTRIBUTING.md. Seconds for each target, and which targets.
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= request answer json stream config feedback credentials
+FUZZ_TARGETS ?= request answer json stream config feedback credentials coding refusal
 
 setup-fuzz:
 	scripts/setup-fuzz

@@ -148,10 +148,11 @@ for (const [model, kind, status, type, code, sent] of [
 ]) {
   for (const stream of [false, true]) {
     test(`error of a pinned model: ${model}, stream: ${stream}`, async () => {
-      const error = await failure(ask(model, { stream }), kind);
+      // Waiting as long as the provider asks to is left to the SDK, and is not of interest here.
+      const error = await failure(ask(model, { stream }, { maxRetries: status === 429 ? 0 : 2 }), kind);
       assert.deepEqual([error.status, error.type, error.code], [status, type, code]);
       assert.equal(error.headers.get('retry-after'), status === 429 ? '7' : null);
-      assert.equal(error.headers.get('x-should-retry'), 'false');
+      assert.equal(error.headers.get('x-should-retry'), String(status === 429));
       assert.match(error.requestID, DECISION_ID);
       assert.equal((await requests()).length, sent);
     });

@@ -85,9 +85,11 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
         header_timeout,
         body_timeout,
         idle_timeout,
+        ping_interval,
         max_connections_per_address,
         shutdown_delay,
         shutdown_grace,
+        cors_origins,
         seed,
     } = old;
     let same = |old: &[secrecy::SecretString], new: &[secrecy::SecretString]| {
@@ -104,9 +106,11 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
         ("header_timeout_s", *header_timeout != new.header_timeout),
         ("body_timeout_s", *body_timeout != new.body_timeout),
         ("idle_timeout_s", *idle_timeout != new.idle_timeout),
+        ("ping_interval_s", *ping_interval != new.ping_interval),
         ("max_connections_per_address", *max_connections_per_address != new.max_connections_per_address),
         ("shutdown_delay_s", *shutdown_delay != new.shutdown_delay),
         ("shutdown_grace_s", *shutdown_grace != new.shutdown_grace),
+        ("cors_origins", *cors_origins != new.cors_origins),
         ("seed", *seed != new.seed),
     ]
 }
@@ -187,6 +191,7 @@ fn model_changes(old: &Model, new: &Model) -> Vec<String> {
         health_check,
         max_output_tokens,
         prices,
+        takes,
     } = old;
     marked(&[
         ("protocol", *protocol != new.protocol),
@@ -197,6 +202,7 @@ fn model_changes(old: &Model, new: &Model) -> Vec<String> {
         ("max_concurrency", *max_concurrency != new.max_concurrency),
         ("health_check", *health_check != new.health_check),
         ("price", *prices != new.prices),
+        ("takes", *takes != new.takes),
     ])
 }
 

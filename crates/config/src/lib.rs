@@ -5,6 +5,7 @@ mod date;
 #[doc(hidden)]
 pub mod fuzz;
 mod grants;
+mod known;
 mod load;
 mod price;
 mod pricing;
@@ -15,11 +16,12 @@ mod resolve;
 mod settings;
 mod spelling;
 mod substitute;
+mod takes;
 mod values;
 
 pub use date::utc;
 pub use grants::{Grants, Limits, Scope, check_name};
-pub use price::{PriceTable, Prices};
+pub use price::{LongPrices, PriceTable, Prices};
 pub use problems::ConfigErrors;
 pub use settings::{
     BrowserFeedback, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig, HealthCheck,
@@ -28,3 +30,4 @@ pub use settings::{
 };
 pub use spelling::{nearest, refused_name, suggestion};
 pub use substitute::Sources;
+pub use takes::Takes;

@@ -22,6 +22,23 @@ pub struct Prices {
     pub audio_input: f64,
     /// Tokens of the output that were sound.
     pub audio_output: f64,
+    /// Tokens of the input that were images.
+    pub image_input: f64,
+    /// Tokens of the output that were images.
+    pub image_output: f64,
+    /// What a long question changes, if anything.
+    pub long: Option<LongPrices>,
+}
+
+/// How many times as much all tokens cost where the question is long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LongPrices {
+    /// Input tokens beyond which it is.
+    pub above: u64,
+    /// For tokens of the question, of whichever kind.
+    pub input: f64,
+    /// For tokens of the answer, of whichever kind.
+    pub output: f64,
 }
 
 /// The prices of a model over time.
@@ -49,26 +66,41 @@ impl Prices {
         let written_1h = usage.cache_write_1h_tokens.min(written);
         let fresh = usage.input_tokens - read - written;
         let heard = usage.audio_input_tokens.min(fresh);
+        let seen = usage.image_input_tokens.min(fresh - heard);
         let reasoned = usage.reasoning_tokens.min(usage.output_tokens);
         let spoken = usage.audio_output_tokens.min(usage.output_tokens - reasoned);
-        let kinds = [
-            (fresh - heard, self.input),
+        let drawn = usage.image_output_tokens.min(usage.output_tokens - reasoned - spoken);
+        let sum = |kinds: &[(u64, f64)]| kinds.iter().map(|&(tokens, price)| tokens as f64 * price).sum::<f64>();
+        let question = sum(&[
+            (fresh - heard - seen, self.input),
             (heard, self.audio_input),
+            (seen, self.image_input),
             (read, self.cached_input),
             (written - written_1h, self.cache_write),
             (written_1h, self.cache_write_1h),
-            (usage.output_tokens - reasoned - spoken, self.output),
+        ]);
+        let answer = sum(&[
+            (usage.output_tokens - reasoned - spoken - drawn, self.output),
             (reasoned, self.reasoning),
             (spoken, self.audio_output),
-        ];
-        kinds.iter().map(|&(tokens, price)| tokens as f64 * price).sum::<f64>() / 1e6
+            (drawn, self.image_output),
+        ]);
+        let (of_question, of_answer) = self.factors(usage.input_tokens as f64);
+        (question * of_question + answer * of_answer) / 1e6
     }
 
-    /// The most that so many tokens come to, sound left aside.
+    /// How many times the prices count for a question of so many tokens, and for its answer.
+    fn factors(&self, input: f64) -> (f64, f64) {
+        let long = self.long.filter(|long| input > long.above as f64);
+        long.map_or((1.0, 1.0), |long| (long.input, long.output))
+    }
+
+    /// The most that so many tokens come to, sound and images left aside.
     #[must_use]
     pub fn most(&self, input: f64, output: f64) -> f64 {
         let read = self.input.max(self.cached_input).max(self.cache_write).max(self.cache_write_1h);
-        (input * read + output * self.output.max(self.reasoning)) / 1e6
+        let (of_question, of_answer) = self.factors(input);
+        (input * read * of_question + output * self.output.max(self.reasoning) * of_answer) / 1e6
     }
 
     /// USD that `tokens` read from the cache cost less than fresh ones.
@@ -88,6 +120,16 @@ impl Prices {
             reasoning: self.reasoning.max(other.reasoning),
             audio_input: self.audio_input.max(other.audio_input),
             audio_output: self.audio_output.max(other.audio_output),
+            image_input: self.image_input.max(other.image_input),
+            image_output: self.image_output.max(other.image_output),
+            long: match (self.long, other.long) {
+                (Some(one), Some(two)) => Some(LongPrices {
+                    above: one.above.min(two.above),
+                    input: one.input.max(two.input),
+                    output: one.output.max(two.output),
+                }),
+                (one, two) => one.or(two),
+            },
         }
     }
 }
@@ -149,6 +191,9 @@ mod tests {
         reasoning: 16.0,
         audio_input: 32.0,
         audio_output: 64.0,
+        image_input: 128.0,
+        image_output: 256.0,
+        long: Some(LongPrices { above: 1_000, input: 2.0, output: 3.0 }),
     };
 
     /// Millionths of a USD for tokens in, cached, written, written for an hour, heard, out, reasoned, spoken.
@@ -164,6 +209,7 @@ mod tests {
             output_tokens,
             reasoning_tokens,
             audio_output_tokens,
+            ..Usage::default()
         };
         prices.cost(&usage) * 1e6
     }
@@ -201,6 +247,9 @@ mod tests {
             reasoning: 5.0,
             audio_input: 3.0,
             audio_output: 5.0,
+            image_input: 3.0,
+            image_output: 5.0,
+            long: None,
         };
         // A counter from 0 to 3 in each place.
         for n in 0..4_u64.pow(8) {
@@ -208,6 +257,21 @@ mod tests {
             let expected = (counts[0] * 3 + counts[5] * 5) as f64;
             assert!((cost(flat, counts) - expected).abs() < 1e-9, "{counts:?}");
         }
+    }
+
+    #[test]
+    fn images_have_their_price_and_a_long_question_raises_all() {
+        let usage = Usage { input_tokens: 10, image_input_tokens: 4, audio_input_tokens: 1, ..Usage::default() };
+        let usage = Usage { output_tokens: 5, image_output_tokens: 2, reasoning_tokens: 1, ..usage };
+        let expected = 5.0 + 32.0 + 4.0 * 128.0 + 2.0 * 8.0 + 16.0 + 2.0 * 256.0;
+        assert!((DEAR.cost(&usage) * 1e6 - expected).abs() < 1e-9);
+        for (input, expected) in [(1_000, 1_000.0 + 8.0), (1_001, 2.0 * 1_001.0 + 3.0 * 8.0)] {
+            let found = cost(DEAR, [input, 0, 0, 0, 0, 1, 0, 0]);
+            assert!((found - expected).abs() < 1e-9, "{input}: {found}");
+        }
+        // A budget has to hold for what is dearest, from the same token on.
+        assert!((DEAR.most(1_000.0, 1.0) * 1e6 - (4_000.0 + 16.0)).abs() < 1e-9);
+        assert!((DEAR.most(1_001.0, 1.0) * 1e6 - (2.0 * 4_004.0 + 48.0)).abs() < 1e-9);
     }
 
     #[test]

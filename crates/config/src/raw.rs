@@ -1,6 +1,7 @@
 //! The file as it is written: every key, nothing checked beyond its type. `docs/configuration.md` explains the keys.
 
 mod price;
+mod takes;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use toml::Spanned;
 
 use crate::grants::Limits;
 pub(crate) use price::{Price, Written};
+pub(crate) use takes::Takes;
 
 pub(crate) type Text = Spanned<String>;
 pub(crate) type Number = Spanned<f64>;
@@ -60,10 +62,13 @@ pub(crate) struct Server {
     pub(crate) header_timeout_s: Option<Number>,
     pub(crate) body_timeout_s: Option<Number>,
     pub(crate) idle_timeout_s: Option<Number>,
+    pub(crate) ping_interval_s: Option<Number>,
     pub(crate) shutdown_delay_s: Option<Number>,
     pub(crate) shutdown_grace_s: Option<Number>,
     pub(crate) max_connections: Option<Count>,
     pub(crate) max_connections_per_address: Option<Count>,
+    #[serde(default)]
+    pub(crate) cors_origins: Vec<Text>,
     pub(crate) seed: Option<u64>,
     pub(crate) log_format: Option<Text>,
 }
@@ -181,6 +186,7 @@ pub(crate) struct Model {
     pub(crate) health_check: Option<HealthCheck>,
     pub(crate) price: Spanned<Written>,
     pub(crate) prior: Option<Number>,
+    pub(crate) takes: Option<Takes>,
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ use slarouter_text::LocalEncoder;
 
 use crate::grants::{Grants, Limits};
 use crate::price::PriceTable;
+use crate::takes::Takes;
 
 /// Everything a gateway needs to know. Made by [`Config::parse`](crate::Config::parse); every value has been checked.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct Server {
     pub body_timeout: Duration,
     /// How long a connection stays open without a request, or with an answer that nobody reads.
     pub idle_timeout: Duration,
+    /// How long a client waits for the next piece of a stream until it hears that it is still under way.
+    pub ping_interval: Duration,
     /// From `/readyz` saying no at shutdown until new connections are refused.
     pub shutdown_delay: Duration,
     /// For open requests to finish after that.
@@ -84,6 +87,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Open connections from one address; more are closed at once.
     pub max_connections_per_address: usize,
+    /// Origins of the pages that may ask.
+    pub cors_origins: Vec<String>,
     /// Seed of all draws.
     pub seed: u64,
     /// How log lines are written; `None` for text on a terminal and JSON elsewhere.
@@ -301,6 +306,8 @@ pub struct Model {
     pub max_output_tokens: u64,
     /// What it asks, over time.
     pub prices: PriceTable,
+    /// What it can take.
+    pub takes: Takes,
 }
 
 /// `models.health_check`: probes of the model's upstream.
@@ -335,9 +342,10 @@ impl Default for UpstreamConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(120),
-            first_token_timeout: Duration::from_secs(120),
-            idle_timeout: Duration::from_secs(60),
+            // As long as the usual clients wait: a model that reasons may say nothing for minutes.
+            response_timeout: Duration::from_secs(600),
+            first_token_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(300),
             max_response_bytes: 64 << 20,
             max_stream_bytes: 1 << 30,
             max_attempts: 3,

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use slarouter_config::{Config, Sources};
 
-const RAW: &str = concat!(include_str!("../src/raw.rs"), include_str!("../src/raw/price.rs"));
+const RAW: &str =
+    concat!(include_str!("../src/raw.rs"), include_str!("../src/raw/price.rs"), include_str!("../src/raw/takes.rs"));
 
 /// Every table that there is, with every key that must be there.
 const WHOLE: &str = r#"[server]
@@ -31,7 +32,7 @@ usd_per_day = 1
 [[models]]
 name = "m"
 base_url = "http://h/v1"
-price = [{ input = 1, output = 1 }, { from = 2026-12-01, input = 2, output = 2 }]
+price = [{ input = 1, output = 1 }, { from = 2026-12-01, input = 2, output = 2, long = { above = 3, input = 4, output = 5 } }]
 health_check = { path = "/x" }
 [routes.chat]
 models = ["m"]
@@ -115,11 +116,14 @@ fn a_key_that_is_missing_is_told_with_whose_it_is() {
         ("name = \"m\"\n", "21:1: this model has no `name`: write name = "),
         ("base_url = \"http://h/v1\"\n", "21:1: the model \"m\" has no `base_url`: write base_url = "),
         (
-            "price = [{ input = 1, output = 1 }, { from = 2026-12-01, input = 2, output = 2 }]\n",
+            "price = [{ input = 1, output = 1 }, { from = 2026-12-01, input = 2, output = 2, long = { above = 3, input = 4, output = 5 } }]\n",
             "21:1: the model \"m\" has no `price`: write price = { input = 0.15, output = 0.6 }, in USD per million tokens",
         ),
         ("input = 1, ", "24:10: the `price` of the model \"m\" has no `input`: write input = "),
         (", output = 2", "24:37: the `price` of the model \"m\" has no `output`: write output = "),
+        ("above = 3, ", "24:88: the `long` of the model \"m\" has no `above`: write above = "),
+        ("input = 4, ", "24:88: the `long` of the model \"m\" has no `input`: write input = "),
+        (", output = 5", "24:88: the `long` of the model \"m\" has no `output`: write output = "),
         ("path = \"/x\"", "25:16: the `health_check` of the model \"m\" has no `path`: write path = "),
         ("models = [\"m\"]\n", "26:1: the route \"chat\" has no `models`: write models = "),
         ("sla = { satisfaction = 0.9 }\n", "26:1: the route \"chat\" has no `sla`: write sla = "),

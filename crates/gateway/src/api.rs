@@ -5,12 +5,14 @@ mod answers;
 mod audits;
 mod body;
 mod browser;
+pub(crate) mod coding;
 mod count;
 pub(crate) mod feedback;
 mod fields;
 pub(crate) mod head;
 mod models;
 mod openapi;
+pub(crate) mod paths;
 pub(crate) mod route;
 
 use std::sync::atomic::Ordering;
@@ -21,7 +23,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use slarouter_config::Scope;
 use slarouter_protocol::Endpoint;
 use tokio::time::Instant;
@@ -34,7 +36,9 @@ use crate::admission::{local, token};
 use crate::app::App;
 use crate::chat::DEGRADED;
 use crate::error::ApiError;
+use browser::Leave;
 use openapi::Description;
+use paths::Deployment;
 
 /// The paths to ask at.
 fn inference() -> OpenApiRouter<Arc<App>> {
@@ -56,7 +60,7 @@ fn listing() -> OpenApiRouter<Arc<App>> {
 }
 
 fn rating() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(feedback::feedback, browser::preflight))
+    OpenApiRouter::new().routes(routes!(feedback::feedback))
 }
 
 fn auditing() -> OpenApiRouter<Arc<App>> {
@@ -79,7 +83,7 @@ fn viewing() -> OpenApiRouter<Arc<App>> {
 
 /// The paths for all.
 fn open() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(openapi))
+    OpenApiRouter::new().routes(routes!(root)).routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(openapi))
 }
 
 /// The description of all paths, made from the router's own parts.
@@ -95,11 +99,12 @@ fn description() -> utoipa::openapi::OpenApi {
 
 /// The paths of the public listener.
 pub(crate) fn public(app: Arc<App>) -> Router {
+    let leave = |origins| from_fn_with_state(Leave { app: app.clone(), origins }, browser::cors);
     let parts = [
-        guarded(&app, inference(), &[Scope::Inference]),
-        guarded(&app, rating(), RATING).layer(from_fn_with_state(app.clone(), browser::cors)),
+        guarded(&app, inference(), &[Scope::Inference]).layer(leave(|config| &config.server.cors_origins)),
+        guarded(&app, rating(), RATING).layer(leave(|config| &config.browser.origins)),
         guarded(&app, auditing(), &[Scope::Audit]),
-        guarded(&app, listing(), &[]),
+        guarded(&app, listing(), &[]).layer(leave(|config| &config.server.cors_origins)),
     ];
     let mut paths = parts.into_iter().fold(open(), OpenApiRouter::merge);
     if app.config.server.admin_listen.is_none() {
@@ -108,8 +113,8 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         paths = paths.merge(metrics).merge(guarded(&app, administration(), ADMIN));
     }
     Router::from(paths)
-        .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
+        .fallback(paths::not_found)
+        .method_not_allowed_fallback(paths::wrong_method)
         .layer(from_fn_with_state(app.clone(), head::check))
         .with_state(app)
 }
@@ -120,8 +125,8 @@ pub(crate) fn operator(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics).layer(from_fn_with_state(app.clone(), neighbours)))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
+        .fallback(paths::not_found)
+        .method_not_allowed_fallback(paths::wrong_method)
         .layer(from_fn_with_state(app.clone(), head::check))
         .with_state(app)
 }
@@ -150,19 +155,27 @@ async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Ne
     let Guard { app, scopes } = guard;
     let protocol = Endpoint::of_path(request.uri().path()).protocol();
     match admit(&app, &request, scopes) {
-        // A preflight asks for leave alone; it has no key, and its handler does nothing.
-        Err(_) if scopes == RATING && request.method() == http::Method::OPTIONS => None,
         Ok(caller) => request.extensions_mut().insert(caller),
         Err(error) => return error.respond(protocol),
     };
     let (head, body) = request.into_parts();
-    match body::read(&app, body).await {
+    match body::read(&app, &head.headers, body).await {
         Ok((body, share)) => {
+            let body = match head.extensions.get::<Deployment>() {
+                Some(deployment) => deployment.named_in(body),
+                None => body,
+            };
             let response = next.run(Request::from_parts(head, body.into())).await;
             drop(share);
             response
         }
-        Err(error) => error.respond(protocol),
+        Err(error) => {
+            let mut response = error.respond(protocol);
+            if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding::TAKEN));
+            }
+            response
+        }
     }
 }
 
@@ -202,6 +215,12 @@ fn be_a_neighbour(app: &App, request: &Request) -> Result<(), ApiError> {
          `slarouter keys create` and send it, or set server.allow_unauthenticated = true"
     );
     Err(ApiError::invalid("", "not_local", message).with_status(StatusCode::FORBIDDEN))
+}
+
+/// What this is, for people and for clients that only look whether somebody is there
+#[utoipa::path(get, path = "/", tag = "Operation", responses((status = 200, body = String)))]
+async fn root() -> String {
+    format!("SLARouter. {}\n", paths::BASE_URLS)
 }
 
 /// Whether the process lives
@@ -248,19 +267,6 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     );
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
-}
-
-async fn not_found(request: Request) -> Response {
-    let path = request.uri().path();
-    let error = ApiError::invalid("", "not_found", format!("there is no {path}")).with_status(StatusCode::NOT_FOUND);
-    error.respond(Endpoint::of_path(path).protocol())
-}
-
-async fn wrong_method(request: Request) -> Response {
-    let path = request.uri().path();
-    let message = format!("{path} does not take {}", request.method());
-    let error = ApiError::invalid("", "method_not_allowed", message).with_status(StatusCode::METHOD_NOT_ALLOWED);
-    error.respond(Endpoint::of_path(path).protocol())
 }
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {

@@ -32,6 +32,7 @@ use crate::error::ApiError;
 use crate::lookup::{Target, resolve};
 use crate::sessions::{Session, SessionId, SessionTurn};
 use crate::telemetry::{DecisionFacts, RequestTrace};
+use crate::upstream::Asked;
 
 use ask::Inbound;
 use attempts::call;
@@ -96,12 +97,14 @@ async fn serve(
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = resolve(app, caller, request.model())?;
     let incapable = eligible::incapable(app, &request, &target)?;
+    let asked = Asked::of(&request);
+    let unfit = eligible::unfit(app, &asked, &target, &incapable);
     let outline = request.outline();
     let (session_id, session) = session(app, &target, &request, &outline, headers, arrived);
     let input = DecisionInput {
         name: request.model(),
         target: &target,
-        excluded: excluded(app, &target, &incapable),
+        excluded: excluded(app, &target, &incapable, &unfit),
         outline,
         routes: endpoint.routes(),
         answer: request.answer_length(),
@@ -129,8 +132,8 @@ async fn serve(
     let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
 
     let deadline = app.config.server.request_timeout;
-    let inbound = Inbound { request: &request, headers };
-    match tokio::time::timeout(deadline, call(app, &mut exchange, inbound, &incapable)).await {
+    let inbound = Inbound { request: &request, headers, asked: &asked };
+    match tokio::time::timeout(deadline, call(app, &mut exchange, inbound, &[incapable, unfit].concat())).await {
         Ok(Ok(answer)) => Ok(deliver(app, exchange, answer, &request, metadata)),
         Ok(Err(failure)) => Ok(refuse(exchange, failure)),
         Err(_) => Ok(timed_out(exchange, deadline)),
@@ -148,7 +151,8 @@ fn session(
 ) -> (Option<SessionId>, Option<Session>) {
     let id = match target {
         Target::Route(route) if app.config.routes.get(route).is_some_and(|route| route.affinity) => {
-            app.sessions.of(route, headers, &outline.messages, request.member("prompt_cache_key"))
+            let (metadata, cache) = (request.member("metadata"), request.member("prompt_cache_key"));
+            app.sessions.of(route, headers, &outline.messages, metadata, cache)
         }
         _ => None,
     };

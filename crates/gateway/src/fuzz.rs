@@ -3,6 +3,7 @@
 //!
 //! `tests/fuzz.rs` runs them on the corpus in `fuzz/` and on mutations of it, `make fuzz` under a coverage-guided fuzzer.
 
+mod bodies;
 mod texts;
 
 use slarouter_protocol::fuzz as protocol;
@@ -11,7 +12,7 @@ use slarouter_protocol::fuzz as protocol;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("request", request),
     ("answer", protocol::answer),
     ("json", protocol::json),
@@ -19,6 +20,8 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("config", slarouter_config::fuzz::config),
     ("feedback", texts::feedback),
     ("credentials", texts::credentials),
+    ("coding", bodies::coding),
+    ("refusal", bodies::refusal),
 ];
 
 /// Runs the target of this name.

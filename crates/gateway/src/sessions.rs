@@ -2,18 +2,22 @@
 
 mod cached;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use slarouter_protocol::json;
 use tokio::time::{Duration, Instant};
 
 use cached::CachedShares;
 
 const SESSION: HeaderName = HeaderName::from_static("x-slarouter-session");
+/// Where coding agents name their sessions: Claude Code, and Codex by its newer and its older name.
+const AGENT_SESSIONS: [&str; 3] = ["x-claude-code-session-id", "session-id", "session_id"];
 /// Conversations of one generation; two are held.
 const GENERATION: usize = 50_000;
 /// A conversation is forgotten one to two of these after its last turn: providers' caches do not live longer.
@@ -77,21 +81,31 @@ pub(crate) struct SessionId {
 }
 
 impl Sessions {
-    /// The conversation that a request of `route` belongs to: as `x-slarouter-session` names it, or else by its opening (all up
-    /// to the first message of the user) and `prompt_cache_key`. A key for the cache alone says little, as clients share it among
-    /// conversations; nor does an opening before there was an answer. `messages` are those of the request's outline.
+    /// The conversation that a request of `route` belongs to: as `x-slarouter-session` names it, or by the session of an agent and what
+    /// stands before the user's first message, as agents that work for others share their session with them; or else by its opening
+    /// (all up to the first message of the user) and `prompt_cache_key`. A key for the cache alone says little, as clients share it
+    /// among conversations; nor does an opening before there was an answer. `messages` are those of the request's outline, `metadata`
+    /// and `prompt_cache_key` its members.
     pub(crate) fn of(
         &self,
         route: &str,
         headers: &HeaderMap,
         messages: &str,
+        metadata: Option<&str>,
         prompt_cache_key: Option<&str>,
     ) -> Option<SessionId> {
-        if let Some(name) = headers.get(SESSION).filter(|name| !name.is_empty()) {
-            return Some(SessionId { key: self.hasher.hash_one((route, true, name.as_bytes())), goes_on: true });
+        let named = |name: &str| headers.get(name).filter(|value| !value.is_empty()).map(HeaderValue::as_bytes);
+        if let Some(name) = named(SESSION.as_str()) {
+            return Some(SessionId { key: self.hasher.hash_one((route, "named", name)), goes_on: true });
         }
-        let (opening, goes_on) = opening(messages)?;
-        Some(SessionId { key: self.hasher.hash_one((route, false, prompt_cache_key, opening)), goes_on })
+        let Opening { messages, answered } = opening(messages)?;
+        let agent = AGENT_SESSIONS.into_iter().find_map(named).map(Cow::Borrowed);
+        let session = agent.or_else(|| session_of_user(metadata?).map(|name| Cow::Owned(name.into_bytes())));
+        if let Some(session) = session {
+            let preface = &messages[..messages.len() - 1];
+            return Some(SessionId { key: self.hasher.hash_one((route, "agent", session, preface)), goes_on: true });
+        }
+        Some(SessionId { key: self.hasher.hash_one((route, "opening", prompt_cache_key, messages)), goes_on: answered })
     }
 
     /// What is known of a conversation so far.
@@ -152,18 +166,64 @@ impl Generations {
     }
 }
 
-/// The first messages as they are written, up to the first one of the user, and whether an assistant has answered since.
-fn opening(messages: &str) -> Option<(Vec<&str>, bool)> {
+/// The session that Claude Code names inside of `metadata.user_id`: as a member `session_id` of JSON, or at the end after `_session_`.
+fn session_of_user(metadata: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        user_id: String,
+    }
+    #[derive(Deserialize)]
+    struct User {
+        session_id: String,
+    }
+    let Metadata { user_id } = serde_json::from_str(metadata).ok()?;
+    let named = serde_json::from_str(&user_id).ok().map(|User { session_id }| session_id);
+    named.or_else(|| user_id.rsplit_once("_session_").map(|(_, session)| session.to_owned()))
+}
+
+/// How a conversation begins.
+struct Opening<'a> {
+    /// Roles and texts up to the first message of the user. How a text is cut into parts, and marks for a cache, which move from turn to
+    /// turn, are left aside.
+    messages: Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>,
+    /// Whether an assistant has answered since.
+    answered: bool,
+}
+
+fn opening(messages: &str) -> Option<Opening<'_>> {
     #[derive(Deserialize)]
     struct Message<'a> {
         #[serde(borrow)]
-        role: std::borrow::Cow<'a, str>,
+        role: Cow<'a, str>,
+        #[serde(borrow)]
+        content: Option<&'a RawValue>,
     }
     let messages: Vec<&RawValue> = serde_json::from_str(messages).ok()?;
-    let is = |raw: &RawValue, role| serde_json::from_str::<Message<'_>>(raw.get()).is_ok_and(|held| held.role == role);
-    let asked = messages.iter().position(|raw| is(raw, "user"))?;
-    let answered = messages[asked..].iter().any(|raw| is(raw, "assistant"));
-    Some((messages[..=asked].iter().map(|raw| raw.get()).collect(), answered))
+    let mut opening = Vec::new();
+    let mut rest = messages.into_iter().filter_map(|raw| serde_json::from_str::<Message<'_>>(raw.get()).ok());
+    loop {
+        let Message { role, content } = rest.next()?;
+        let asked = role == "user";
+        opening.push((role, content.map(|content| texts(content.get())).unwrap_or_default()));
+        if asked {
+            return Some(Opening { messages: opening, answered: rest.any(|message| message.role == "assistant") });
+        }
+    }
+}
+
+/// The texts of a content, and what has none as it is written.
+fn texts(content: &str) -> Vec<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Part<'a> {
+        #[serde(borrow)]
+        text: Cow<'a, str>,
+    }
+    if let Some(text) = json::text(content.as_bytes()) {
+        return vec![text.into()];
+    }
+    let parts: Vec<&RawValue> = serde_json::from_str(content).unwrap_or_default();
+    let text = |part: &str| serde_json::from_str::<Part<'_>>(part).ok().map(|part| part.text.into_owned());
+    parts.into_iter().map(|part| text(part.get()).map_or(Cow::Borrowed(part.get()), Cow::Owned)).collect()
 }
 
 #[cfg(test)]
@@ -178,16 +238,16 @@ mod tests {
     fn a_conversation_is_known_by_its_opening_once_it_was_answered() {
         let sessions = Sessions::default();
         let nameless = HeaderMap::new();
-        let of = |messages: &str, cache| sessions.of("default", &nameless, messages, cache).unwrap();
+        let of = |messages: &str, cache| sessions.of("default", &nameless, messages, None, cache).unwrap();
         let (first, second) = (of(FIRST, None), of(SECOND, None));
         assert_eq!((first.key, first.goes_on, second.goes_on), (second.key, false, true));
         assert_ne!(of(SECOND, Some("\"k\"")).key, second.key);
         assert_ne!(of(&SECOND.replace("\"a\"", "\"x\""), None).key, second.key);
-        assert_ne!(sessions.of("other", &nameless, SECOND, None).unwrap().key, second.key);
-        assert_eq!(sessions.of("default", &nameless, r#"[{"role":"system","content":"s"}]"#, None), None);
+        assert_ne!(sessions.of("other", &nameless, SECOND, None, None).unwrap().key, second.key);
+        assert_eq!(sessions.of("default", &nameless, r#"[{"role":"system","content":"s"}]"#, None, None), None);
 
         let named = HeaderMap::from_iter([(SESSION, "s-1".parse().unwrap())]);
-        let of = |messages: &str| sessions.of("default", &named, messages, None).unwrap();
+        let of = |messages: &str| sessions.of("default", &named, messages, None, None).unwrap();
         assert_eq!(of(FIRST), of(SECOND));
         assert!(of(FIRST).goes_on, "who names a session says what belongs together");
     }

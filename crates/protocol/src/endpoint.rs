@@ -53,6 +53,20 @@ pub struct Upstream<'a> {
     pub max_output_tokens: u64,
 }
 
+// === impl Protocol ===
+
+impl Protocol {
+    /// What may stand between any two events of a stream and says only that it is still under way.
+    pub fn ping(self) -> &'static str {
+        match self {
+            // Comments, which readers of streams pass over.
+            Self::Chat | Self::Responses => ": ping\n\n",
+            // Anthropic's own.
+            Self::Messages => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        }
+    }
+}
+
 // === impl Endpoint ===
 
 impl Endpoint {

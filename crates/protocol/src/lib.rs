@@ -11,6 +11,7 @@
 pub mod adapter;
 mod chat;
 mod claude;
+pub mod dialect;
 mod dropped;
 pub mod endpoint;
 pub mod fault;
@@ -21,6 +22,8 @@ mod forms;
 pub mod fuzz;
 pub mod json;
 pub mod messages;
+pub mod needs;
+pub mod objection;
 pub mod outline;
 pub mod pass;
 mod print;

@@ -10,6 +10,10 @@ use crate::print::{Object, list};
 /// What has no text says this.
 const NOTHING: &str = "\"\"";
 
+/// What a block of text begins with that Claude Code puts before its system prompt: the provider's own bookkeeping, another one in every
+/// request. It says nothing of the conversation.
+pub(crate) const BILLING: &str = "x-anthropic-billing-header:";
+
 /// The messages and tools, as JSON.
 #[derive(Debug)]
 pub struct Outline<'a> {
@@ -122,6 +126,7 @@ fn content(raw: Option<&str>) -> Cow<'_, str> {
         let part = Item::of(part);
         let text = |name| Some(Object::of("text").raw("text", written(part.get(name))?).end());
         match part.kind()?.as_str() {
+            "text" if part.get("text").is_some_and(|text| text.trim_start_matches('"').starts_with(BILLING)) => None,
             "text" | "input_text" | "output_text" => text("text"),
             "refusal" => text("refusal"),
             "image" | "input_image" => Some(Object::of("image_url").end()),

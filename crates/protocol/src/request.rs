@@ -142,6 +142,16 @@ impl Request {
         self.include_usage
     }
 
+    /// Bytes of its body.
+    pub fn size(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether it leaves the length of the answer to the model.
+    pub fn asks_no_length(&self) -> bool {
+        matches!(self.answer_length(), AnswerLength::None | AnswerLength::UpTo { tokens: None, .. })
+    }
+
     /// The endpoint that it was sent to.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint

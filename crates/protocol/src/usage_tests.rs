@@ -2,7 +2,7 @@
 
 use crate::messages::{merge_tokens, tokens as anthropic};
 use crate::responses::tokens as responses;
-use crate::usage::Usage;
+use crate::usage::{Usage, with_cost};
 
 fn chat(raw: &str) -> Usage {
     Usage::read(raw.as_bytes()).unwrap()
@@ -108,4 +108,22 @@ fn anthropics_writes_are_told_apart_by_how_long_they_are_kept() {
         let usage = merge_tokens(first, last.as_bytes()).unwrap();
         assert_eq!((usage.cache_write_tokens, usage.cache_write_1h_tokens, usage.output_tokens), (5, 4, 9), "{last}");
     }
+}
+
+#[test]
+fn images_and_the_providers_own_figure_are_kept() {
+    let raw = r#"{"prompt_tokens":9,"completion_tokens":5,"prompt_tokens_details":{"image_tokens":4},
+        "completion_tokens_details":{"image_tokens":2},"cost":0.00125}"#;
+    let usage = chat(raw);
+    assert_eq!((usage.image_input_tokens, usage.image_output_tokens, usage.told_usd()), (4, 2, Some(0.00125)));
+    for (cost, told) in
+        [("0", Some(0)), ("1e-9", Some(1)), ("-1", None), ("1e300", None), ("\"1\"", None), ("null", None)]
+    {
+        let usage = chat(&format!(r#"{{"prompt_tokens":9,"cost":{cost}}}"#));
+        assert_eq!(usage.told_nano_usd, told, "{cost}");
+    }
+    let with = |usage: &str| String::from_utf8(with_cost(usage.as_bytes(), 0.5).unwrap()).unwrap();
+    assert_eq!(with(r#"{"a":1}"#), r#"{"a":1,"cost":0.5}"#);
+    assert_eq!(with(r#"{"cost":0.25,"a":1}"#), r#"{"cost":0.5,"a":1,"upstream_cost":0.25}"#);
+    assert_eq!(with(r#"{"cost":"x"}"#), r#"{"cost":0.5}"#);
 }

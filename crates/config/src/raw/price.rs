@@ -27,7 +27,19 @@ pub(crate) struct Price {
     pub(crate) reasoning: Option<f64>,
     pub(crate) audio_input: Option<f64>,
     pub(crate) audio_output: Option<f64>,
+    pub(crate) image_input: Option<f64>,
+    pub(crate) image_output: Option<f64>,
+    pub(crate) long: Option<Long>,
     pub(crate) from: Option<Spanned<Date>>,
+}
+
+/// The prices of a long question.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(crate) struct Long {
+    pub(crate) above: u64,
+    pub(crate) input: f64,
+    pub(crate) output: f64,
 }
 
 impl<'de> Deserialize<'de> for Written {

@@ -5,12 +5,15 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// Every key that must be there: what it belongs to, its name, and how it may be written.
-pub(super) const REQUIRED: [(&str, &str, &str); 15] = [
+pub(super) const REQUIRED: [(&str, &str, &str); 18] = [
     ("model", "name", "name = \"small\", what requests and routes call it"),
     ("model", "base_url", "base_url = \"https://api.openai.com/v1\""),
     ("model", "price", "price = { input = 0.15, output = 0.6 }, in USD per million tokens, or price = \"unknown\""),
     ("price", "input", "input = 0.15, in USD per million tokens"),
     ("price", "output", "output = 0.6, in USD per million tokens"),
+    ("long", "above", "above = 200000, the tokens of a question beyond which these prices count"),
+    ("long", "input", "input = 2.5, in USD per million tokens"),
+    ("long", "output", "output = 15, in USD per million tokens"),
     ("health_check", "path", "path = \"/health\""),
     ("route", "models", "models = [\"small\", \"large\"], names of [[models]]"),
     ("route", "sla", "sla = { satisfaction = 0.9 }"),
@@ -100,9 +103,9 @@ fn words<'a>(path: &[Step<'a>]) -> Option<(String, &'a str)> {
         [Key(section), Key(table)] => return Some((format!("{section}.{table}"), table)),
         _ => return None,
     };
-    match rest {
-        [] => Some((whose, kind)),
-        [Key(inner), ..] => Some((format!("the `{inner}` of {whose}"), inner)),
-        _ => None,
+    let key = |step: &Step<'a>| if let Key(key) = step { Some(*key) } else { None };
+    match rest.iter().rev().find_map(key) {
+        Some(inner) => Some((format!("the `{inner}` of {whose}"), inner)),
+        None => rest.is_empty().then_some((whose, kind)),
     }
 }

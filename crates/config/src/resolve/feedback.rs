@@ -1,7 +1,6 @@
 //! `[feedback]`
 
-use http::HeaderValue;
-
+use super::origins::origins;
 use crate::problems::Problems;
 use crate::raw;
 use crate::settings::BrowserFeedback;
@@ -48,21 +47,12 @@ pub(super) fn browser(raw: &raw::Feedback, env: Env<'_>, problems: &mut Problems
         }
         Some(secret.into())
     });
-    let mut origins = Vec::new();
-    for place in &raw.cors_origins {
-        let Some(origin) = text(place, env, problems) else { continue };
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        let sound = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']));
-        if !sound || HeaderValue::from_str(&origin).is_err() {
-            problems.add(
-                Some(place.span()),
-                "an origin is https://host or https://host:port, without a path; there is no *",
-            );
-        }
-        origins.push(origin);
-    }
     if let (None, Some(first)) = (&raw.token_secret, raw.cors_origins.first()) {
         problems.absent(Some(first.span()), "cors_origins need a token_secret: pages have no key to send");
     }
-    BrowserFeedback { secret, lifetime: seconds(raw.token_lifetime_s.clone(), TOKEN_LIFETIME_S, problems), origins }
+    BrowserFeedback {
+        secret,
+        lifetime: seconds(raw.token_lifetime_s.clone(), TOKEN_LIFETIME_S, problems),
+        origins: origins(&raw.cors_origins, env, problems),
+    }
 }

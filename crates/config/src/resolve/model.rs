@@ -7,7 +7,7 @@ use slarouter_core::{ModelSpec, Price, Timestamp};
 use slarouter_protocol::ModelProtocol;
 use toml::Spanned;
 
-use super::{latency, prices};
+use super::{latency, prices, takes};
 use crate::price::PriceTable;
 use crate::problems::Problems;
 use crate::raw::{self, Text};
@@ -89,11 +89,14 @@ fn model(
     let price_place = raw.price.span();
     let prices = prices::table(raw.price, problems);
     let prior = raw.prior.map(|prior| share(Some(prior), 0.5, problems));
+    let (url, upstream_model) = (url.unwrap_or_default(), upstream_model.unwrap_or_default());
+    let takes = takes::takes(raw.takes, (&url, &upstream_model), env, problems);
     let own_name = own_name?;
     let model = Model {
         protocol: spoken.unwrap_or_default(),
-        base_url: url.unwrap_or_default(),
-        upstream_model: upstream_model.unwrap_or_default(),
+        takes,
+        base_url: url,
+        upstream_model,
         api_key: key,
         health_check,
         max_concurrency: raw.max_concurrency.map(|most| {

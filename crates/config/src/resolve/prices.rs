@@ -4,7 +4,7 @@ use slarouter_core::{Price, Timestamp};
 use toml::Spanned;
 
 use crate::date::FORM;
-use crate::price::{PriceTable, Prices};
+use crate::price::{LongPrices, PriceTable, Prices};
 use crate::problems::Problems;
 use crate::raw::{self, Written};
 
@@ -56,9 +56,10 @@ fn prices(price: &raw::Price, place: std::ops::Range<usize>, problems: &mut Prob
         value
     };
     let (input, output) = (check(price.input), check(price.output));
+    let long = price.long.as_ref().map(|long| (long.above, check(long.input), check(long.output)));
     let mut or = |given: Option<f64>, otherwise: f64| given.map_or(otherwise, &mut check);
     let cache_write = or(price.cache_write, input);
-    Prices {
+    let prices = Prices {
         input,
         output,
         cached_input: or(price.cached_input, input),
@@ -67,5 +68,17 @@ fn prices(price: &raw::Price, place: std::ops::Range<usize>, problems: &mut Prob
         reasoning: or(price.reasoning, output),
         audio_input: or(price.audio_input, input),
         audio_output: or(price.audio_output, output),
+        image_input: or(price.image_input, input),
+        image_output: or(price.image_output, output),
+        long: long.map(|(above, dear_input, dear_output)| LongPrices {
+            above,
+            input: dear_input / input,
+            output: dear_output / output,
+        }),
+    };
+    if prices.long.is_some() && (input == 0.0 || output == 0.0) {
+        problems
+            .add(Some(place), "price.long says how much dearer long questions are: input and output must be above 0");
     }
+    prices
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::keys::{once, secret};
+use super::origins::origins;
 use crate::problems::Problems;
 use crate::raw::{self, Count, Text};
 use crate::settings::{LogFormat, Server, StoreConfig, Tls};
@@ -72,6 +73,7 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
         header_timeout: seconds(raw.header_timeout_s, 10.0, problems),
         body_timeout: seconds(raw.body_timeout_s, 120.0, problems),
         idle_timeout: seconds(raw.idle_timeout_s, 120.0, problems),
+        ping_interval: seconds(raw.ping_interval_s, 15.0, problems),
         shutdown_delay: Duration::from_secs_f64(number(
             raw.shutdown_delay_s,
             0.0,
@@ -82,6 +84,7 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
         shutdown_grace: seconds(raw.shutdown_grace_s, 30.0, problems),
         max_connections: max_connections as usize,
         max_connections_per_address,
+        cors_origins: origins(&raw.cors_origins, env, problems),
         seed: raw.seed.unwrap_or(0),
         log_format,
     }

@@ -253,11 +253,12 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// The bearer token, or else the `x-api-key`.
+/// The bearer token, or else the `x-api-key`, or the `api-key`.
 pub(crate) fn token(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    // Where Anthropic's SDKs put it.
-    bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()))
+    // Where Anthropic's SDKs put it, and where those for Azure do.
+    let plain = ["x-api-key", "api-key"].into_iter().find_map(|name| headers.get(name));
+    bearer.or_else(|| plain.map(|value| value.as_bytes()))
 }
 
 /// The credentials of the scheme `Bearer`, whose case does not matter and which one or more spaces follow (RFC 9110, 11.4).

@@ -3,10 +3,11 @@
 use axum::body::{Body, Bytes};
 use bytes::BytesMut;
 use futures_util::StreamExt;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use tokio::time::timeout;
 
+use super::coding::{self, too_large};
 use crate::admission::room::{Room, Share, full};
 use crate::app::App;
 use crate::error::ApiError;
@@ -14,29 +15,29 @@ use crate::error::ApiError;
 /// Memory that is set aside on the word of a client about the length of its body.
 const BELIEVED: usize = 1 << 20;
 
-/// Reads a body whole, within the limits of the configuration. Its room is held for as long as the share is.
+/// Reads a body whole and decodes it, within the limits of the configuration. Its room is held for as long as the share is.
 ///
 /// # Errors
-/// 413 for one that is too large, 408 for one that takes too long, 503 where there is no room, 400 for one that breaks off.
-pub(crate) async fn read(app: &App, body: Body) -> Result<(Bytes, Share), ApiError> {
+/// 413 for one that is too large, 408 for one that takes too long, 503 where there is no room, 415 for one in a coding that is not
+/// taken, 400 for one that breaks off or is not coded as it says.
+pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<(Bytes, Share), ApiError> {
     if body.is_end_stream() {
         return Ok(Default::default());
     }
-    let limit = app.config.server.body_timeout;
-    timeout(limit, collect(&app.room, app.config.server.max_body_bytes, body)).await.unwrap_or_else(|_| {
+    let codings = coding::of(headers)?;
+    let (limit, most) = (app.config.server.body_timeout, app.config.server.max_body_bytes);
+    let (body, mut share) = timeout(limit, collect(&app.room, most, body)).await.unwrap_or_else(|_| {
         let message = format!("the body did not come within {} s (server.body_timeout_s)", limit.as_secs_f64());
         Err(ApiError::invalid("", "body_timeout", message).with_status(StatusCode::REQUEST_TIMEOUT))
-    })
+    })?;
+    let body = coding::decode(&codings, body, most, &app.room, &mut share)?;
+    Ok((body, share))
 }
 
 async fn collect(room: &Room, most: usize, body: Body) -> Result<(Bytes, Share), ApiError> {
-    let too_large = || {
-        let error = ApiError::invalid("", "request_too_large", format!("the body is over {most} bytes"));
-        error.with_status(StatusCode::PAYLOAD_TOO_LARGE)
-    };
     let said = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if said.is_some_and(|length| length > most) {
-        return Err(too_large());
+        return Err(too_large(most));
     }
     // Better now than when half of it is here; but only what is here takes room.
     let mut refused = said.is_some_and(|length| !room.has(length));
@@ -48,7 +49,7 @@ async fn collect(room: &Room, most: usize, body: Body) -> Result<(Bytes, Share),
             piece.map_err(|error| ApiError::invalid("", "body_broken", format!("the body broke off: {error}")))?;
         let length = read + piece.len();
         if length > most {
-            return Err(too_large());
+            return Err(too_large(most));
         }
         if !refused && room.grow(&mut share, length).is_err() {
             refused = true;

@@ -107,6 +107,20 @@ pub(crate) struct ModelBody {
     /// Seconds since 1970.
     created: u64,
     owned_by: String,
+    /// Always `model`, as Anthropic has it.
+    r#type: String,
+    /// The `id`, as Anthropic has it.
+    display_name: String,
+    /// As `created`, in RFC 3339.
+    created_at: String,
+    /// Tokens of question and answer together, where that is known; of a route, the most that one of its models takes.
+    context_length: Option<u64>,
+    /// Tokens of an answer, likewise.
+    max_output_tokens: Option<u64>,
+    /// `text`, `image`, `audio`, `file`, `video`, where that is known.
+    input_modalities: Option<Vec<String>>,
+    /// `text`, `image`, `audio`, where that is known.
+    output_modalities: Option<Vec<String>>,
     /// Of a model: whether the operator knows its price. Where not, no answer says what it cost.
     price_known: Option<bool>,
 }
@@ -117,6 +131,10 @@ pub(crate) struct ModelList {
     /// Always `list`.
     object: String,
     data: Vec<ModelBody>,
+    /// Always false: there is one page.
+    has_more: bool,
+    first_id: Option<String>,
+    last_id: Option<String>,
 }
 
 /// An answer that waits for an auditor.

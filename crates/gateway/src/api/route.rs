@@ -156,7 +156,7 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: Bytes) -> Result<RouteRes
     let input = DecisionInput {
         name,
         target: &target,
-        excluded: chat::excluded(app, &target, &[]),
+        excluded: chat::excluded(app, &target, &[], &[]),
         outline,
         routes: true,
         answer: AnswerLength::None,

@@ -7,11 +7,11 @@ use slarouter_config::Model;
 use slarouter_protocol::adapter::Adapter;
 use slarouter_protocol::pass::{Scanned, first_error};
 use slarouter_protocol::request::Request;
-use slarouter_protocol::{Dropped, Endpoint};
+use slarouter_protocol::{Dropped, Endpoint, Protocol};
 use tokio::time::Instant;
 
 use crate::app::App;
-use crate::upstream::{ANTHROPIC_VERSION, Failure, ModelHealth, Upstream, UpstreamResponse};
+use crate::upstream::{ANTHROPIC_VERSION, Asked, Failure, ModelHealth, Upstream, UpstreamResponse};
 use crate::words::shown;
 
 /// A model that is called, and how it is doing.
@@ -26,6 +26,7 @@ pub(crate) struct Callee<'a> {
 pub(crate) struct Inbound<'a> {
     pub(crate) request: &'a Request,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) asked: &'a Asked<'a>,
 }
 
 /// An answer, and what its model was not told of the request.
@@ -47,13 +48,21 @@ pub(super) fn note_failure(app: &App, request_id: String, Callee { model, health
 /// One call: an answer that is one, or its first events. `context` are the headers that say which trace it belongs to.
 pub(super) async fn ask(
     app: &App,
-    Callee { model, health }: Callee<'_>,
+    callee: Callee<'_>,
     inbound: Inbound<'_>,
     context: HeaderMap,
 ) -> Result<Reply, Failure> {
+    let Callee { model, health } = callee;
     let began = Instant::now();
     let endpoint = inbound.request.endpoint();
-    let Reply { answer, dropped } = send(app, model, inbound, context).await?;
+    let reply = match send(app, callee, inbound, &context).await {
+        // It costs nothing, and the words stay known.
+        Err(failure) if failure.objection().is_some_and(|objection| health.reworded(objection)) => {
+            send(app, callee, inbound, &context).await
+        }
+        reply => reply,
+    };
+    let Reply { answer, dropped } = reply?;
     let answer = sound(&app.upstream, answer, Adapter { endpoint, upstream: model.protocol })?;
     if app.config.upstream.hedge.is_some() {
         health.took(inbound.request.stream(), began.elapsed());
@@ -63,9 +72,9 @@ pub(super) async fn ask(
 
 async fn send(
     app: &App,
-    model: &Model,
-    Inbound { request, headers }: Inbound<'_>,
-    context: HeaderMap,
+    Callee { model, health }: Callee<'_>,
+    Inbound { request, headers, .. }: Inbound<'_>,
+    context: &HeaderMap,
 ) -> Result<Reply, Failure> {
     let endpoint = request.endpoint();
     let Some(path) = endpoint.upstream_path(model.protocol) else {
@@ -74,8 +83,10 @@ async fn send(
     // Such a model is not asked in the first place.
     let body = request.upstream_body(model.upstream());
     let (body, dropped) = body.map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+    let is_chat = endpoint.routes() && model.protocol.wire() == Protocol::Chat;
+    let body = if is_chat { health.dialect().put(body, model.takes.output_tokens) } else { body };
     let mut forwarded = forwarded(headers, endpoint, model);
-    forwarded.extend(context);
+    forwarded.extend(context.clone());
     let answer = app.upstream.call(model, path, forwarded, body).await?;
     Ok(Reply { answer, dropped })
 }

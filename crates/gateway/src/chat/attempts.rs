@@ -41,19 +41,19 @@ struct Answering<'a> {
     inbound: Inbound<'a>,
 }
 
-/// Calls the chosen model, with retries, then falls back along the route, but for the models that are `incapable` of the
+/// Calls the chosen model, with retries, then falls back along the route, but for the models that are `unfit` for the
 /// request. Nothing has gone to the client yet.
 pub(crate) async fn call(
     app: &App,
     exchange: &mut Exchange,
     inbound: Inbound<'_>,
-    incapable: &[Excluded],
+    unfit: &[Excluded],
 ) -> Result<UpstreamResponse, Failure> {
     let decision = exchange.decision();
     let mut order = vec![decision.choice().model.clone()];
     if decision.reason != Reason::Pinned {
         let rest = decision.alternatives().into_iter().map(|candidate| candidate.model.clone());
-        order.extend(rest.filter(|name| !is_among(incapable, name)));
+        order.extend(rest.filter(|name| !is_among(unfit, name)));
     }
     let id = exchange.id();
     in_order(app, id, &order, &mut Answering { app, exchange, inbound }).await
@@ -90,6 +90,9 @@ impl Calls for Answering<'_> {
             }
             Err(failure) => {
                 note_failure(app, exchange.public_id(), callee, &failure);
+                if let Some(objection) = failure.objection() {
+                    callee.health.refused(objection, inbound.asked, Instant::now());
+                }
                 exchange.attempt_failed(&failure);
                 Err(failure)
             }

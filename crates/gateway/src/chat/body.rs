@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 use slarouter_protocol::Usage;
 use slarouter_protocol::relay::{End, Finish, Relay};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Exchange;
 
@@ -24,6 +24,10 @@ pub(super) struct ResponseBody {
     relay: Option<Box<dyn Relay>>,
     /// Longest pause between two pieces of the upstream's stream.
     idle: Duration,
+    /// Since when its next piece has been waited for.
+    waiting: Option<Instant>,
+    /// When the client got something last.
+    told: Instant,
     /// Whether the client gets the `slarouter` object.
     metadata: bool,
     /// Bytes that may still come.
@@ -57,38 +61,62 @@ impl ResponseBody {
     ) -> Self {
         let app = exchange.app();
         let (idle, left) = (app.upstream.idle_timeout(), app.config.upstream.max_stream_bytes);
-        Self { exchange, status, first: Some(first), rest, relay: Some(relay), idle, metadata, left }
+        let told = Instant::now();
+        Self {
+            exchange,
+            status,
+            first: Some(first),
+            rest,
+            relay: Some(relay),
+            idle,
+            waiting: None,
+            told,
+            metadata,
+            left,
+        }
     }
 
     /// The bytes as they go to the client.
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
         stream::unfold(self, |mut body| async move {
             let bytes = body.next().await?;
+            body.told = Instant::now();
             Some((Ok(bytes), body))
         })
+    }
+
+    /// The next piece of the upstream's stream, or how it ended; `None` where the client has waited for so long that it is to hear
+    /// something.
+    async fn piece(&mut self) -> Option<Result<Option<Bytes>, String>> {
+        let piece = match self.first.take() {
+            Some(first) => Some(first),
+            None => {
+                let idle = *self.waiting.get_or_insert_with(Instant::now) + self.idle;
+                let ping = self.told + self.exchange.app().config.server.ping_interval;
+                match timeout_at(idle.min(ping), self.rest.next()).await {
+                    Err(_) if ping < idle => return None,
+                    Err(_) => return Some(Err(format!("nothing came for {} s", self.idle.as_secs_f64()))),
+                    Ok(Some(Err(error))) => return Some(Err(error)),
+                    Ok(piece) => piece.and_then(Result::ok),
+                }
+            }
+        };
+        self.waiting = None;
+        let Some(left) = self.left.checked_sub(piece.as_ref().map_or(0, Bytes::len)) else {
+            return Some(Err("the stream is longer than upstream.max_stream_bytes allows".to_owned()));
+        };
+        self.left = left;
+        Some(Ok(piece))
     }
 
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
         loop {
+            self.relay.as_ref()?;
+            let Some(chunk) = self.piece().await else {
+                return Some(self.exchange.endpoint().protocol().ping().into());
+            };
             let relay = self.relay.as_mut()?;
-            let chunk = match self.first.take() {
-                Some(first) => Ok(Some(first)),
-                None => match timeout(self.idle, self.rest.next()).await {
-                    Err(_) => Err(format!("nothing came for {} s", self.idle.as_secs_f64())),
-                    Ok(chunk) => chunk.transpose(),
-                },
-            };
-            let chunk = match chunk {
-                Ok(Some(bytes)) => match self.left.checked_sub(bytes.len()) {
-                    Some(left) => {
-                        self.left = left;
-                        Ok(Some(bytes))
-                    }
-                    None => Err("the stream is longer than upstream.max_stream_bytes allows".to_owned()),
-                },
-                other => other,
-            };
             if let (Some(trace), Ok(Some(bytes))) = (self.exchange.trace(), &chunk) {
                 trace.chunk(bytes);
             }

@@ -11,7 +11,7 @@ use slarouter_protocol::request::Request;
 
 use super::body::ResponseBody;
 use super::exchange::Exchange;
-use super::headers::{COST, describe, keep, set};
+use super::headers::{COST, UPSTREAM_COST, describe, keep, set};
 use super::refusal::refuse;
 use crate::app::App;
 use crate::upstream::{Failure, UpstreamResponse};
@@ -54,6 +54,9 @@ pub(super) fn deliver(
                     describe(response.headers_mut(), &exchange, written.id.as_deref());
                     if let Some(cost) = written.cost {
                         set(response.headers_mut(), COST, &cost.to_string());
+                    }
+                    if let Some(told) = written.usage.and_then(|usage| usage.told_usd()) {
+                        set(response.headers_mut(), UPSTREAM_COST, &told.to_string());
                     }
                     exchange.finish(status, true, written.usage, None);
                     response

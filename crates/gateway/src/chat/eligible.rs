@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use slarouter_config::Model;
+use slarouter_core::ModelSpec;
 use slarouter_protocol::request::Request;
 use slarouter_protocol::{Endpoint, ModelProtocol, Refusal};
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::lookup::{Target, model};
+use crate::upstream::Asked;
 
 /// Excluded models that are told by name; of any more only the count is.
 const LISTED: usize = 8;
@@ -27,6 +29,8 @@ pub(crate) struct Excluded {
 pub(crate) enum Exclusion {
     /// Its protocol lacks what stands at this place of the request.
     Unsupported(String),
+    /// It cannot take the request, for this reason.
+    Unfit(&'static str),
     /// Its circuit is open, or its provider has asked to be left alone.
     Circuit,
 }
@@ -54,10 +58,9 @@ pub(super) fn incapable(app: &App, request: &Request, target: &Target<'_>) -> Re
             let message = "`model` must name a model here: `auto` is for chat completions, responses and messages";
             return Err(ApiError::invalid("model", "routing_not_supported", message));
         }
-        Target::Route(route) => {
+        Target::Route(_) => {
             request.is_self_contained()?;
-            let zoo = app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default();
-            zoo.iter().filter_map(|spec| model(app, &spec.name)).collect()
+            zoo(app, target).iter().filter_map(|spec| model(app, &spec.name)).collect()
         }
     };
     // What can be carried depends on the protocol alone, and large requests are not to be written once per model.
@@ -80,20 +83,41 @@ pub(super) fn incapable(app: &App, request: &Request, target: &Target<'_>) -> Re
     }
 }
 
-/// The models that are not to be chosen: those that are `incapable` of this request, and of the others those that are not available, as long as
-/// that leaves any.
-pub(crate) fn excluded(app: &App, target: &Target<'_>, incapable: &[Excluded]) -> Vec<Excluded> {
-    let mut excluded = incapable.to_vec();
-    let Target::Route(route) = target else { return excluded };
-    let zoo = app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default();
+/// The models of a route that cannot take the request, as far as that is known, beside those that are `incapable` anyway. A model that
+/// is named is asked all the same.
+pub(super) fn unfit(app: &App, asked: &Asked<'_>, target: &Target<'_>, incapable: &[Excluded]) -> Vec<Excluded> {
     let now = Instant::now();
-    let resting =
-        zoo.iter().filter(|model| !is_among(incapable, &model.name) && !app.health.is_available(&model.name, now));
-    excluded.extend(resting.map(|model| Excluded { model: model.name.clone(), why: Exclusion::Circuit }));
-    if excluded.len() == zoo.len() {
-        excluded.truncate(incapable.len());
+    let misfit = |model: &ModelSpec| {
+        let reason = app.health.of(&model.name)?.misfit(asked, now)?;
+        Some(Excluded { model: model.name.clone(), why: Exclusion::Unfit(reason) })
+    };
+    zoo(app, target).iter().filter(|model| !is_among(incapable, &model.name)).filter_map(misfit).collect()
+}
+
+/// The models that are not to be chosen: those that are `incapable` of this request, and of the others those that are `unfit` for it, and
+/// then those that are not available, as long as each leaves any.
+pub(crate) fn excluded(app: &App, target: &Target<'_>, incapable: &[Excluded], unfit: &[Excluded]) -> Vec<Excluded> {
+    let zoo = zoo(app, target);
+    let now = Instant::now();
+    let resting = zoo.iter().filter(|model| !app.health.is_available(&model.name, now));
+    let resting: Vec<_> =
+        resting.map(|model| Excluded { model: model.name.clone(), why: Exclusion::Circuit }).collect();
+    let mut excluded = incapable.to_vec();
+    for group in [unfit, &resting] {
+        let before = excluded.len();
+        let more: Vec<_> = group.iter().filter(|one| !is_among(&excluded, &one.model)).cloned().collect();
+        excluded.extend(more);
+        if excluded.len() == zoo.len() {
+            excluded.truncate(before);
+        }
     }
     excluded
+}
+
+/// The models of a route; none where a model is named.
+fn zoo<'a>(app: &'a App, target: &Target<'_>) -> &'a [ModelSpec] {
+    let Target::Route(route) = target else { return &[] };
+    app.config.routes.get(route).map(|route| route.spec.zoo.models()).unwrap_or_default()
 }
 
 /// Whether a model is excluded.
@@ -115,6 +139,7 @@ impl Exclusion {
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Unsupported(_) => "unsupported",
+            Self::Unfit(reason) => reason,
             Self::Circuit => "circuit",
         }
     }
@@ -127,7 +152,7 @@ impl fmt::Display for Excluded {
         write!(f, "{}: {}", self.model, self.why.as_str())?;
         match &self.why {
             Exclusion::Unsupported(place) => write!(f, " {place}"),
-            Exclusion::Circuit => Ok(()),
+            Exclusion::Unfit(_) | Exclusion::Circuit => Ok(()),
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) const ROUTE: HeaderName = HeaderName::from_static("x-slarouter-route"
 pub(super) const DECISION: HeaderName = HeaderName::from_static("x-slarouter-decision");
 pub(super) const AUDIT: HeaderName = HeaderName::from_static("x-slarouter-audit");
 pub(super) const COST: HeaderName = HeaderName::from_static("x-slarouter-cost-usd");
+/// What the provider itself says that the answer costs.
+pub(super) const UPSTREAM_COST: HeaderName = HeaderName::from_static("x-slarouter-upstream-cost-usd");
 /// How long to wait, in milliseconds: OpenAI sends it beside `retry-after`.
 pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("x-slarouter-degraded");

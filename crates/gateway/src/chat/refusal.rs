@@ -58,9 +58,9 @@ pub(crate) fn failed(failure: &Failure, adapter: Adapter, protocol: Protocol) ->
             ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).respond(protocol)
         }
     };
-    // Our retries are spent; more by the SDK would only multiply them.
-    if !matches!(failure, Failure::Busy) {
-        response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-    }
+    // What the upstream asks to wait for has not been waited for here, so the client may. Other retries are spent, and more by the SDK
+    // would only multiply them.
+    let waits = matches!(failure, Failure::Busy) || failure.pause().is_some();
+    response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static(if waits { "true" } else { "false" }));
     response
 }

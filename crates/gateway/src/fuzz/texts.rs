@@ -26,7 +26,8 @@ pub(super) fn session(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
     if let Ok(request) = Request::parse(slarouter_protocol::fuzz::endpoint(*first), Bytes::copy_from_slice(body)) {
         let outline = request.outline();
-        Sessions::default().of("default", &HeaderMap::new(), &outline.messages, request.member("prompt_cache_key"));
+        let (metadata, cache) = (request.member("metadata"), request.member("prompt_cache_key"));
+        Sessions::default().of("default", &HeaderMap::new(), &outline.messages, metadata, cache);
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         header_timeout: _,
         body_timeout: _,
         idle_timeout: _,
+        ping_interval: _,
+        cors_origins: _,
         max_connections_per_address: _,
         shutdown_delay: _,
         shutdown_grace: _,

@@ -25,6 +25,7 @@ use super::addresses::Addresses;
 use super::connection::{self, Deadlines, Heard, Turns};
 use super::streams::Streams;
 use crate::admission::auth::Peer;
+use crate::api::paths;
 
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -130,6 +131,7 @@ async fn requests(
         let turns = turns.clone();
         service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            paths::mend(&mut request);
             // Looked up for each request: connections outlive configurations.
             connection::answer(live.load().paths.clone(), turns.clone(), request)
         })

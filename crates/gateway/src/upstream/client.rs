@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use slarouter_config::{HealthCheck, Model, UpstreamConfig};
 use slarouter_protocol::ModelProtocol;
 use slarouter_protocol::messages;
+use slarouter_protocol::objection::Objection;
 use tokio::time::{Instant, timeout};
 
 use super::retry_after;
@@ -19,6 +20,9 @@ use crate::clock::Clock;
 
 /// Which version of Anthropic's protocol a request speaks.
 pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
+
+/// What was waited for when nothing had been sent yet.
+const CONNECT: &str = "connect";
 
 /// The client side towards the providers.
 pub(crate) struct Upstream {
@@ -55,6 +59,8 @@ pub(crate) enum Failure {
         retry_after: Option<Duration>,
         /// It said so in the body of an answer with status 200.
         under_200: bool,
+        /// Why it did, if that lies with this model.
+        objection: Option<Box<Objection>>,
     },
 }
 
@@ -103,7 +109,7 @@ impl Upstream {
         let post = self.transport.post(&model.base_url, path, headers, body.into());
         let Answer { status, headers, body: mut rest } = match timeout(self.config.response_timeout, post).await {
             Err(_) => return Err(Failure::Timeout("response headers")),
-            Ok(Err(Unanswered::Late)) => return Err(Failure::Timeout("connect")),
+            Ok(Err(Unanswered::Late)) => return Err(Failure::Timeout(CONNECT)),
             Ok(Err(Unanswered::Unreachable(why))) => return Err(Failure::Unreachable(why)),
             Ok(Err(Unanswered::Broken(why))) => return Err(Failure::Broken(why)),
             Ok(Ok(answer)) => answer,
@@ -142,7 +148,8 @@ impl Upstream {
     /// That the upstream said no.
     pub(crate) fn refusal(&self, status: StatusCode, headers: HeaderMap, body: Bytes, under_200: bool) -> Failure {
         let retry_after = retry_after::wait(&headers, self.clock.now());
-        Failure::Status { status, headers, body, retry_after, under_200 }
+        let objection = Objection::read(status, &body).map(Box::new);
+        Failure::Status { status, headers, body, retry_after, under_200, objection }
     }
 
     /// Waits for a whole event, so that a stream that breaks before it can still be tried elsewhere.
@@ -214,8 +221,17 @@ impl Failure {
         retry_after.filter(|_| status.as_u16() == 429 || status.is_server_error())
     }
 
+    /// Why the upstream refused the request, if that lies with its model.
+    pub(crate) fn objection(&self) -> Option<&Objection> {
+        if let Self::Status { objection, .. } = self { objection.as_deref() } else { None }
+    }
+
     pub(crate) fn next(&self) -> Next {
         if matches!(self, Self::Busy) {
+            return Next::OtherModel;
+        }
+        // What was sent may be billed, and would be slow again.
+        if matches!(self, Self::Timeout(what) if *what != CONNECT) {
             return Next::OtherModel;
         }
         let Self::Status { status, retry_after, .. } = self else { return Next::Retry };
@@ -224,6 +240,8 @@ impl Failure {
             408 | 429 | 500 | 502 | 503 | 504 | 529 if retry_after.is_none() => Next::Retry,
             // Keys, quotas, model names and outages are the operator's or the upstream's affair, not the client's.
             401..=404 | 408 | 429 | 500..=599 => Next::OtherModel,
+            // Another model may take what this one does not.
+            _ if self.objection().is_some() => Next::OtherModel,
             _ => Next::GiveUp,
         }
     }
@@ -295,6 +313,7 @@ mod tests {
                 body: Bytes::new(),
                 retry_after: retry_after.map(Duration::from_secs),
                 under_200: false,
+                objection: None,
             };
             failure.next()
         };
@@ -304,6 +323,7 @@ mod tests {
         assert_eq!(status(401, None), Next::OtherModel);
         assert_eq!(status(400, None), Next::GiveUp);
         assert_eq!(status(422, None), Next::GiveUp);
-        assert_eq!(Failure::Timeout("connect").next(), Next::Retry);
+        assert_eq!(Failure::Timeout(CONNECT).next(), Next::Retry);
+        assert_eq!(Failure::Timeout("first event").next(), Next::OtherModel);
     }
 }

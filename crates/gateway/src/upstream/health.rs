@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slarouter_config::{Model, UpstreamConfig};
+use slarouter_protocol::dialect::Dialect;
+use slarouter_protocol::objection::Objection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, timeout};
 
 use super::breaker::{Breaker, Circuit};
+use super::fit::{Asked, Refusals, misfit};
 use super::latency::Latencies;
 
 /// Retries that may be saved up, and that a model starts with.
@@ -39,6 +42,8 @@ pub(super) struct State {
     latencies: [Latencies; 2],
     /// Why the last health check failed; `None` if it passed, or there was none.
     pub(super) check_error: Option<String>,
+    /// What requests it has refused.
+    refusals: Refusals,
 }
 
 /// A call under way. What became of it is to be said; a call that is dropped without says nothing of the model.
@@ -65,6 +70,7 @@ impl Health {
                 retries: SAVED_RETRIES,
                 latencies: Default::default(),
                 check_error: None,
+                refusals: Refusals::default(),
             };
             let places = model.max_concurrency.map(|most| Arc::new(Semaphore::new(most)));
             let health = ModelHealth::new(model, config, Arc::new(Mutex::new(state)), places);
@@ -191,6 +197,26 @@ impl ModelHealth {
     /// The quantile of how long answers took lately; `None` where too few are known.
     pub(crate) fn quantile(&self, streamed: bool, quantile: f64) -> Option<Duration> {
         self.state().latencies[usize::from(streamed)].quantile(quantile)
+    }
+
+    /// Why the model cannot take the request, in one word, as far as that is known.
+    pub(crate) fn misfit(&self, asked: &Asked<'_>, now: Instant) -> Option<&'static str> {
+        misfit(&self.model.takes, asked).or_else(|| self.state().refusals.apply_to(asked, now))
+    }
+
+    /// The upstream has refused the request for a reason of its own.
+    pub(crate) fn refused(&self, objection: &Objection, asked: &Asked<'_>, now: Instant) {
+        self.state().refusals.note(objection, asked, now);
+    }
+
+    /// The upstream wants other words; whether they are new, so that the request is worth asking again in them.
+    pub(crate) fn reworded(&self, objection: &Objection) -> bool {
+        self.state().refusals.reword(objection, self.model.takes.dialect)
+    }
+
+    /// In which words the upstream wants a chat request.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.state().refusals.dialect(self.model.takes.dialect)
     }
 
     /// The upstream asked to be left alone for so long.

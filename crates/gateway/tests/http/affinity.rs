@@ -80,3 +80,62 @@ async fn it_moves_with_the_model_that_answers_and_not_at_all_where_that_is_turne
     }
     rig.stop().await;
 }
+
+/// A turn of Claude Code's: another mark of the provider's bookkeeping and another place of the cache mark in each.
+fn agent_turn(n: usize, user_id: &str) -> Value {
+    let mark = |text: &str| json!({ "type": "text", "text": text, "cache_control": { "type": "ephemeral" } });
+    let plain = |text: &str| json!({ "type": "text", "text": text });
+    let billing = plain(&format!("x-anthropic-billing-header: cc_version=2.1.0; cch={n:05x};"));
+    let mut messages =
+        vec![json!({ "role": "user", "content": [if n == 0 { mark("fix it") } else { plain("fix it") }] })];
+    for turn in 0..n {
+        messages.push(json!({ "role": "assistant", "content": format!("answer {turn}") }));
+        messages
+            .push(json!({ "role": "user", "content": [if turn + 1 == n { mark("go on") } else { plain("go on") }] }));
+    }
+    let system = json!([billing, if n == 0 { plain("You are an agent.") } else { mark("You are an agent.") }]);
+    json!({ "model": "auto", "max_tokens": 9, "system": system, "messages": messages, "metadata": { "user_id": user_id } })
+}
+
+#[tokio::test]
+async fn the_turns_of_a_coding_agent_belong_together() {
+    let rig = Rig::start(&Settings { route: Some(RANDOM), ..Settings::default() }).await;
+    let post = |body: &Value| rig.client.post(rig.url("/v1/messages")).json(body);
+    for talk in 0..8 {
+        // By its opening alone, by the header, and by either form of the user's id.
+        let session = format!("{talk}-c0ffee");
+        for (header, user_id) in [
+            (None, "u".to_owned()),
+            (Some(&session), "u".to_owned()),
+            (None, format!("user_1f_account__session_{session}")),
+            (None, format!("{{\"device_id\":\"d\",\"session_id\":\"{session}\"}}")),
+        ] {
+            let ask = |n: usize| {
+                let request = post(&agent_turn(n, &user_id));
+                header.iter().fold(request, |request, value| request.header("x-claude-code-session-id", *value))
+            };
+            let (first, _) = asked(ask(0)).await;
+            for n in 1..3 {
+                assert_eq!(asked(ask(n)).await, (first.clone(), "affinity".to_owned()), "{header:?} {user_id}");
+            }
+        }
+    }
+    // What is new in each request would keep another provider from reading its cache.
+    assert!(rig.upstream.requests().iter().all(|request| !request.json().to_string().contains("billing")));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_agents_session_goes_on_after_it_was_compacted_and_others_in_it_stay_apart() {
+    let rig = Rig::start(&Settings { route: Some(RANDOM), ..Settings::default() }).await;
+    let ask = |header: &'static str, system: &str, text: &str| {
+        let messages = json!([{ "role": "system", "content": system }, { "role": "user", "content": text }]);
+        asked(rig.post(&json!({ "model": "auto", "messages": messages })).header(header, "s-1"))
+    };
+    for header in ["x-claude-code-session-id", "session-id", "session_id"] {
+        let (first, _) = ask(header, header, "a long story").await;
+        assert_eq!(ask(header, header, "what was said so far").await, (first, "affinity".to_owned()), "{header}");
+        assert_eq!(ask(header, &format!("titles {header}"), "a long story").await.1, "explore", "{header}");
+    }
+    rig.stop().await;
+}

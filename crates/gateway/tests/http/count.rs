@@ -77,7 +77,7 @@ async fn errors_have_the_protocols_shape() {
     rig.upstream.script(Script::json(529, &overloaded).header("retry-after", "3"));
     let answer = rig.client.post(rig.url("/v1/messages/count_tokens")).json(&question("small")).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (529, &"3".parse().unwrap()));
-    assert_eq!(answer.headers()["x-should-retry"], "false");
+    assert_eq!(answer.headers()["x-should-retry"], "true");
     let body: Value = answer.json().await.unwrap();
     assert_eq!((&body["error"]["type"], &body["error"]["message"]), (&json!("overloaded_error"), &json!("not now")));
     rig.upstream.script(Script::bare().cut());

@@ -186,7 +186,7 @@ async fn when_all_fail_the_last_words_are_passed_on_and_the_account_says_what_wa
         rig.upstream.script(status(code).header("retry-after", "7").header("retry-after-ms", "6500"));
         let answer = rig.ask(false).await;
         assert_eq!(answer.status(), code);
-        for (header, value) in [("retry-after", "7"), ("retry-after-ms", "6500"), ("x-should-retry", "false")] {
+        for (header, value) in [("retry-after", "7"), ("retry-after-ms", "6500"), ("x-should-retry", "true")] {
             assert_eq!(answer.headers()[header], value);
         }
         let (left, in_account) = account(rig).await;

@@ -289,3 +289,30 @@ async fn made_again(folder: &tempfile::TempDir) -> (u32, u32) {
     store.close().await;
     (savings, exclusions)
 }
+
+#[tokio::test]
+async fn long_questions_and_images_have_their_price_and_the_providers_figure_stands_beside_ours() {
+    let price = "{ input = 1, output = 2, image_input = 10, long = { above = 100, input = 3, output = 4 } }";
+    let rig = Rig::start(&with_price(price)).await;
+    for (input, images, told, expected) in [
+        (100, 0, Some(0.25), 100.0 + 20.0),
+        (101, 0, None, 3.0 * 101.0 + 2.0 * 20.0),
+        (50, 5, None, 45.0 + 50.0 + 20.0),
+    ] {
+        let mut usage = json!({ "prompt_tokens": input, "completion_tokens": 10 });
+        usage["prompt_tokens_details"] = json!({ "image_tokens": images });
+        if let Some(told) = told {
+            usage["cost"] = told.into();
+        }
+        rig.upstream.script(answer(&usage));
+        let answer = rig.ask(false).await;
+        assert!(near(cost(&answer).unwrap(), expected / 1e6), "{input}: {:?}", cost(&answer));
+        let header =
+            answer.headers().get("x-slarouter-upstream-cost-usd").map(|cost| cost.to_str().unwrap().to_owned());
+        assert_eq!(header, told.map(|told: f64| told.to_string()));
+        let body: Value = answer.json().await.unwrap();
+        assert!(near(body["usage"]["cost"].as_f64().unwrap(), expected / 1e6), "{body}");
+        assert_eq!(body["usage"]["upstream_cost"].as_f64(), told);
+    }
+    rig.stop().await;
+}

@@ -5,6 +5,7 @@ use crate::dropped::Dropped;
 use crate::endpoint::Protocol;
 use crate::fields::{Fields, Refusal, elements, string};
 use crate::form::{Choice, CommonAnswer, CommonRequest, Format, Offer, Part, Role, Source, Tool, Turn};
+use crate::outline::BILLING;
 
 /// Members of a request without which the answer would mean something else.
 const ESSENTIAL: [&str; 2] = ["mcp_servers", "container"];
@@ -18,7 +19,9 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
 
     request.stream = fields.flag("stream")?.unwrap_or(false);
     if let Some(system) = fields.take("system") {
-        let parts = content(system, "system", false, &mut request.dropped)?;
+        let mut parts = content(system, "system", false, &mut request.dropped)?;
+        // Another one in each request, it would keep other providers from reading their cache.
+        parts.retain(|part| !matches!(part, Part::Text(text) if text.starts_with(BILLING)));
         request.turns.push(Turn::new(Role::System, parts, "system"));
     }
     for (raw, place) in fields.array("messages")? {

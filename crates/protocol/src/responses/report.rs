@@ -20,9 +20,12 @@ pub(super) fn read_usage(raw: &str) -> Option<Usage> {
         cache_write_tokens: count(&of_input["cache_write_tokens"]).unwrap_or(0),
         cache_write_1h_tokens: 0,
         audio_input_tokens: count(&of_input["audio_tokens"]).unwrap_or(0),
+        image_input_tokens: count(&of_input["image_tokens"]).unwrap_or(0),
         output_tokens: output.unwrap_or(0),
         reasoning_tokens: count(&of_output["reasoning_tokens"]).unwrap_or(0),
         audio_output_tokens: count(&of_output["audio_tokens"]).unwrap_or(0),
+        image_output_tokens: count(&of_output["image_tokens"]).unwrap_or(0),
+        told_nano_usd: None,
     })
 }
 

@@ -97,6 +97,7 @@ impl Outcome<'_> {
             attempts,
             streamed = self.streamed,
             cost_usd = cost,
+            upstream_cost_usd = self.usage.and_then(|usage| usage.told_usd()),
             price_unknown = (!priced).then_some(true),
             latency_ms = elapsed.as_millis() as u64,
             degraded = self.decided.degraded,
