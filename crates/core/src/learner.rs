@@ -52,6 +52,15 @@ impl Learner<AnyPolicy> {
     }
 }
 
+impl<P> Learner<P> {
+    /// The same route with another form of its policy.
+    pub(crate) fn with<Q>(self, convert: impl FnOnce(P) -> Q) -> Learner<Q> {
+        let Router { spec, dim, feature_version, costs, account, policy } = self.router;
+        let policy = convert(policy);
+        Learner { router: Router { spec, dim, feature_version, costs, account, policy }, ledger: self.ledger }
+    }
+}
+
 impl<P: Policy> Learner<P> {
     /// A route with a policy of the caller's own; `spec.policy` is not looked at.
     pub fn with_policy(spec: RouteSpec, policy: P, dim: usize, feature_version: u32) -> Self {

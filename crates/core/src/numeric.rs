@@ -20,9 +20,32 @@ pub fn dot<B: Copy + Into<f64>>(a: &[f64], b: &[B]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
+/// z such that a standard normal variable stays below it with this probability; 0 below a half. Abramowitz and Stegun 26.2.23, off by
+/// less than 0.00045.
+pub(crate) fn normal_quantile(probability: f64) -> f64 {
+    let tail = (1.0 - probability).clamp(f64::MIN_POSITIVE, 0.5);
+    let t = (-2.0 * libm::log(tail)).sqrt();
+    let (above, below) =
+        (2.515_517 + t * (0.802_853 + t * 0.010_328), 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
+    (t - above / below).max(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_of_the_normal_law() {
+        for (probability, z) in [(0.5, 0.0), (0.8, 0.841_621), (0.9, 1.281_552), (0.95, 1.644_854), (0.999, 3.090_232)]
+        {
+            assert!(
+                (normal_quantile(probability) - z).abs() < 4.5e-4,
+                "{probability}: {}",
+                normal_quantile(probability)
+            );
+        }
+        assert_eq!(normal_quantile(0.1), 0.0);
+    }
 
     #[test]
     fn products_by_hand() {

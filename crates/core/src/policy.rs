@@ -8,6 +8,7 @@ mod slarouter;
 mod spec;
 
 pub use any::AnyPolicy;
+pub(crate) use any::FirstPolicy;
 pub use certified::{Certified, CertifiedParams, Predictor, Window};
 pub use fixed::Fixed;
 pub use interface::{Label, Policy, View};

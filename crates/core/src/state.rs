@@ -3,20 +3,21 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Knowledge, Learner, StateError};
+use crate::policy::FirstPolicy;
+use crate::{AnyPolicy, Knowledge, Learner, StateError};
 
 /// Version of the saved form. Once it is released, any change of the form needs a new one, and what was saved in the older ones
 /// stays readable.
-pub const STATE_VERSION: u16 = 1;
+pub const STATE_VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"SLAR";
 const HEADER: usize = 4 + 2 + 4;
 
-impl<P: Serialize + DeserializeOwned> Learner<P> {
+impl Learner {
     /// The whole state. Loading it gives the same state bit for bit. O(size).
     ///
     /// # Errors
-    /// [`StateError::Damaged`] if the policy refuses to be serialised; those of this crate never do.
+    /// [`StateError::Damaged`] if it cannot be serialised, which does not happen.
     pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
         seal(self)
     }
@@ -26,7 +27,10 @@ impl<P: Serialize + DeserializeOwned> Learner<P> {
     /// # Errors
     /// [`StateError`] if the bytes are not ours, damaged, or written by a newer release.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        unseal(bytes)
+        match unseal(bytes)? {
+            (1, content) => Ok(read::<Learner<FirstPolicy>>(content)?.with(AnyPolicy::from)),
+            (_, content) => read(content),
+        }
     }
 }
 
@@ -45,7 +49,8 @@ impl Knowledge {
     /// # Errors
     /// As [`Learner::from_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        unseal(bytes)
+        // All versions have the same form.
+        read(unseal(bytes)?.1)
     }
 }
 
@@ -63,8 +68,8 @@ fn seal(state: &impl Serialize) -> Result<Vec<u8>, StateError> {
     Ok(bytes)
 }
 
-/// The checksum catches torn and altered files; it is no defence against a forger, who could write the database anyway.
-fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
+/// The version and the content. The checksum catches torn and altered files; it is no defence against a forger, who could write the database anyway.
+fn unseal(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
     let Some((header, content)) = bytes.split_at_checked(HEADER) else { return Err(damaged("too short")) };
     if header[..4] != MAGIC {
         return Err(damaged("wrong magic"));
@@ -79,5 +84,9 @@ fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
     if header[6..] != crc32fast::hash(content).to_le_bytes() {
         return Err(damaged("wrong checksum"));
     }
+    Ok((found, content))
+}
+
+fn read<T: DeserializeOwned>(content: &[u8]) -> Result<T, StateError> {
     postcard::from_bytes(content).map_err(|error| damaged(&error.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::certified::{Certified, Predictor};
+use super::certified::{Certified, FirstCertified, Predictor};
 use super::fixed::Fixed;
 use super::interface::{Label, Policy, View};
 use super::slarouter::SlaRouter;
@@ -18,6 +18,27 @@ pub enum AnyPolicy {
     Fixed(Fixed),
     /// See [`Certified`].
     Certified(Box<Certified>),
+}
+
+/// [`AnyPolicy`] as version 1 of the state has it.
+#[derive(Deserialize)]
+pub(crate) enum FirstPolicy {
+    /// As it is.
+    SlaRouter(SlaRouter),
+    /// As it is.
+    Fixed(Fixed),
+    /// With less.
+    Certified(Box<FirstCertified>),
+}
+
+impl From<FirstPolicy> for AnyPolicy {
+    fn from(first: FirstPolicy) -> Self {
+        match first {
+            FirstPolicy::SlaRouter(policy) => Self::SlaRouter(policy),
+            FirstPolicy::Fixed(policy) => Self::Fixed(policy),
+            FirstPolicy::Certified(policy) => Self::Certified(Box::new((*policy).into())),
+        }
+    }
 }
 
 impl AnyPolicy {

@@ -1,29 +1,41 @@
 //! The default policy: the cheapest mix that keeps the SLA with a stated certainty.
 
 mod belief;
+mod choice;
 mod drift;
+mod first;
+mod pace;
 mod params;
 mod predictor;
 mod residual;
+mod safeguard;
 mod steering;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Label, Policy, PolicySpec, View};
+use crate::numeric::normal_quantile;
 use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Standing, Timestamp, Zoo};
 use drift::Drift;
+pub(crate) use first::FirstCertified;
+use pace::Pace;
 pub use params::{CertifiedParams, Window};
 pub use predictor::Predictor;
+use predictor::clamped;
 use residual::{Memory, Residual};
+use safeguard::{Safeguard, Scales};
 use steering::{Demand, Steering};
 
 /// Labels before anything but the fallback serves on purpose.
 const FIRST_LABELS: u64 = 3;
-/// Share of the requests that explores until then.
-const FIRST_EXPLORATION: f64 = 0.3;
-/// U in standard errors of the account: by so many its surplus G is to exceed zero. 1.645 would keep 95 % if the normal
-/// approximation and the tracking were perfect.
-const MARGIN: f64 = 2.2;
+/// U in standard errors of the account, as a multiple of z, those that the assurance asks for at one time: by so many its surplus G
+/// is to exceed zero. 1 would do if the normal approximation and the tracking were perfect. 2.2 at an assurance of 0.95.
+const MARGIN: f64 = 1.34;
+/// The bounds of the safeguard in standard errors, as a multiple of z: they are looked at all the time.
+const CAUTION: f64 = 1.1;
+/// The account's residuals are taken for no less uncertain, in its proof, than this share of what predictions that know nothing would
+/// leave at α: a few good labels say little of their own variance.
+const LEAST_VARIANCE: f64 = 0.8;
 /// Share of a horizon's own randomness that the margin covers as well.
 const TRACKING: f64 = 1.0;
 /// H, the requests in which a deficit is made good: so many, or this share of those served, whichever is more.
@@ -39,11 +51,6 @@ const LONGEST_GROWTH: f64 = 0.5;
 const TRUST: f64 = 2.0;
 /// What the fallback is believed better in any case: where nothing tells the models apart, as with thumbs down only, the fallback serves.
 const PREFERENCE: f64 = 0.03;
-/// Weight of the expected improvement in the exploration probability, and its highest sum.
-const CURIOSITY: f64 = 0.35;
-const MOST_EXPLORATION: f64 = 0.3;
-/// Least probability of any model that may be chosen, where the exploration budget can pay for it.
-const LEAST_PROBABILITY: f64 = 1e-3;
 /// What corrects a prediction, within ŝ.
 const FAST: Memory = Memory { labels: 64.0, trust: 16.0 };
 /// What corrects the demand, r̄.
@@ -76,6 +83,10 @@ pub struct Certified {
     period: u64,
     /// How unsteady the traffic is.
     drift: Drift,
+    /// Predicted mean satisfaction of each model over prompts, as of the last solution.
+    levels: Vec<f64>,
+    safeguard: Safeguard,
+    pace: Pace,
 }
 
 impl Certified {
@@ -87,6 +98,9 @@ impl Certified {
         Self {
             alpha: spec.alpha.get(),
             fallback: params.fallback(zoo),
+            levels: predictor.levels(),
+            safeguard: Safeguard::new(zoo.models().len()),
+            pace: Pace::default(),
             predictor,
             standing: account.standing(),
             account,
@@ -122,6 +136,7 @@ impl Certified {
     /// Asks the steering for a new price λ.
     fn solve(&mut self) {
         self.standing = self.account.standing();
+        self.levels = self.predictor.levels();
         if self.predictor.labels() >= FIRST_LABELS {
             self.steering.solve(&self.demand(), &self.trust());
         }
@@ -132,7 +147,7 @@ impl Certified {
         let served = self.standing.requests as f64;
         let horizon = HORIZON.max(HORIZON_GROWTH * served);
         Demand {
-            level: self.alpha - self.slow.mean(SLOW) + self.steering.loss(),
+            level: self.alpha - self.slow.mean(SLOW) + self.steering.loss().max(0.0),
             surplus: served * (self.standing.estimate - self.alpha),
             margin: self.margin(horizon),
             horizon,
@@ -143,16 +158,42 @@ impl Certified {
 
     /// U, the surplus that makes sure of the SLA at the end of the horizon H.
     fn margin(&self, horizon: f64) -> f64 {
-        let Standing { labels, label_rate, squared_residual, .. } = self.standing;
-        let labels = labels as f64;
-        // v. One label's worth of prior keeps the first few from looking certain.
-        let variance = (squared_residual * labels + 0.2) / (labels + 1.0);
+        let Standing { labels, label_rate, .. } = self.standing;
+        let variance = self.variance();
         // (1 − φ̂)/φ̂. Where nobody has rated yet, in a new window or on a route that knows the models from others, the predictions
         // must do.
-        let unseen = if labels > 0.0 { (1.0 - label_rate) / label_rate } else { 0.0 };
+        let unseen = if labels > 0 { (1.0 - label_rate) / label_rate } else { 0.0 };
         // 40 ω²/φ̂.
-        let drift = if labels > 0.0 { FORESIGHT * self.drift.excess() / label_rate } else { 0.0 };
-        MARGIN * (variance * unseen * self.requests_at(horizon) + (TRACKING * variance + drift) * horizon).sqrt()
+        let drift = if labels > 0 { FORESIGHT * self.drift.excess() / label_rate } else { 0.0 };
+        let squared = variance * unseen * self.requests_at(horizon) + (TRACKING * variance + drift) * horizon;
+        MARGIN * normal_quantile(self.params.assurance) * squared.sqrt()
+    }
+
+    /// v. One label's worth of prior keeps the first few from looking certain.
+    fn variance(&self) -> f64 {
+        let labels = self.standing.labels as f64;
+        (self.standing.squared_residual * labels + 0.2) / (labels + 1.0)
+    }
+
+    /// Measures anew how far the fallback may be left.
+    fn measure(&mut self) {
+        let Standing { requests, labels, label_rate, estimate, .. } = self.standing;
+        let (served, z) = (requests as f64, CAUTION * normal_quantile(self.params.assurance));
+        let variance = self.variance().max(LEAST_VARIANCE * self.alpha * (1.0 - self.alpha));
+        let proven = match labels {
+            0 => f64::NEG_INFINITY,
+            _ => served * (estimate - self.alpha) - z * (variance * (1.0 - label_rate) / label_rate * served).sqrt(),
+        };
+        self.safeguard.measure(&Scales {
+            fallback: self.fallback,
+            alpha: self.alpha,
+            z,
+            rest: self.pace.rest(self.params.window, served),
+            levels: &self.levels,
+            doubt: self.predictor.doubt(),
+            variance,
+            proven,
+        });
     }
 
     /// T + H, or the whole window if that is less: the requests that the account will speak of at the end of the horizon.
@@ -183,104 +224,37 @@ impl Certified {
         };
         (predicted, clamped(predicted + correction))
     }
-
-    /// The fallback serves, the others are tried.
-    fn start_safely(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
-        let most_expensive = candidates.iter().map(|c| c.cost).fold(0.0, f64::max);
-        for candidate in candidates.iter_mut() {
-            candidate.score = candidate.cost - most_expensive * candidate.satisfaction;
-        }
-        let best = if view.allowed.contains(&self.fallback) { self.fallback } else { least_score(view, candidates) };
-        let others = view.allowed.len() - 1;
-        if others > 0 && self.params.exploration > 0.0 {
-            for &i in view.allowed {
-                candidates[i].probability = FIRST_EXPLORATION / others as f64;
-            }
-            candidates[best].probability = 1.0 - FIRST_EXPLORATION;
-        } else {
-            candidates[best].probability = 1.0;
-        }
-        best
-    }
-
-    /// Gives the models other than the two best a probability, as much as they promise to save for what trying them costs. Returns
-    /// the sum.
-    fn explore(
-        &self,
-        view: &View<'_>,
-        candidates: &mut [Candidate],
-        best: (usize, usize),
-        price: f64,
-        expected: f64,
-    ) -> f64 {
-        let budget = self.params.exploration * self.steering.spend();
-        if budget <= 0.0 || price <= 0.0 {
-            return 0.0;
-        }
-        let least = view.allowed.iter().map(|&i| candidates[i].score).fold(f64::INFINITY, f64::min);
-        let floor = LEAST_PROBABILITY / candidates.len() as f64;
-        let mut total = 0.0;
-        for &i in view.allowed.iter().filter(|&&i| i != best.0 && i != best.1) {
-            let doubt = price * self.predictor.doubt()[i];
-            let regret = ((candidates[i].score - least) / doubt.max(f64::MIN_POSITIVE)).max(0.05);
-            let wanted = CURIOSITY * expected_improvement(regret) / regret;
-            let extra = candidates[i].cost - expected;
-            let affordable = if extra > 0.0 { budget / extra } else { 1.0 };
-            candidates[i].probability = wanted.min(affordable).max(floor.min(affordable));
-            total += candidates[i].probability;
-        }
-        let extra: f64 =
-            view.allowed.iter().map(|&i| candidates[i].probability * (candidates[i].cost - expected).max(0.0)).sum();
-        let scale = (MOST_EXPLORATION / total).min(budget / extra).min(1.0);
-        if scale < 1.0 {
-            for &i in view.allowed {
-                candidates[i].probability *= scale;
-            }
-        }
-        total * scale
-    }
 }
 
 impl Policy for Certified {
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
-        let prompt = self.predictor.prepare(view.features, Source::Audit);
-        let correction = self.fast.mean(FAST);
-        for (candidate, predicted) in candidates.iter_mut().zip(self.predictor.predict(&prompt)) {
-            candidate.satisfaction = clamped(predicted + correction);
-            candidate.probability = 0.0;
-        }
-        if !self.has_evidence() {
-            return self.start_safely(view, candidates);
-        }
-        let (low, high, share) = self.steering.prices();
-        let mut at = |price: f64| {
-            for (candidate, trust) in candidates.iter_mut().zip(self.steering.trust()) {
-                candidate.score = candidate.cost - price * (candidate.satisfaction + trust);
-            }
-            least_score(view, candidates)
-        };
-        let best = (at(low), at(high));
-        let expected = (1.0 - share) * candidates[best.0].cost + share * candidates[best.1].cost;
-        let explored = self.explore(view, candidates, best, high, expected);
-        candidates[best.0].probability += (1.0 - explored) * (1.0 - share);
-        candidates[best.1].probability += (1.0 - explored) * share;
-        if share >= 0.5 { best.1 } else { best.0 }
+        let best = self.plan(view, candidates);
+        self.guard(view, candidates, best)
     }
 
     fn decided(&mut self, decision: &Decision, at: Timestamp) {
         if let Window::Period(length) = self.params.window
             && at.0 / length > self.period
         {
+            let before = if at.0 / length == self.period + 1 { self.standing.requests } else { 0 };
             self.period = at.0 / length;
-            self.account.restart(Timestamp(self.period * length));
+            let start = Timestamp(self.period * length);
+            self.account.restart(start);
+            self.standing = self.account.standing();
+            self.pace.begin(start, before);
+            self.safeguard.restart();
         }
         self.account.answered(at, decision.choice().satisfaction);
+        self.pace.decided(at);
+        let span = if let Window::Requests(count) = self.params.window { Some(count) } else { None };
+        self.safeguard.decided(&decision.candidates, decision.chosen, self.fallback, span);
         let draw = |value: fn(&Candidate) -> f64| decision.candidates.iter().map(|c| c.probability * value(c)).sum();
         let expected = (draw(|c| c.cost), draw(|c| c.satisfaction));
         let (satisfaction, cost) = decision.candidates.iter().map(|c| (c.satisfaction, c.cost)).unzip();
         if self.steering.decided(satisfaction, cost, expected) {
             self.solve();
         }
+        self.measure();
     }
 
     fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
@@ -306,12 +280,16 @@ impl Policy for Certified {
             if let (Some(model), None) = (label.model, label.change.old) {
                 self.drift.add(model, new);
             }
+            if let Some(model) = label.model {
+                self.safeguard.labelled(model, new - label.change.old.unwrap_or(label.predicted));
+            }
         }
         if let (Some(model), Some(lesson)) = (label.model, label.lesson) {
             let prompt = self.predictor.prepare(label.features, label.source);
             self.predictor.learn(&prompt, model, lesson);
         }
         self.solve();
+        self.measure();
     }
 
     fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
@@ -323,6 +301,7 @@ impl Policy for Certified {
             let audit_rate = self.account.audit_rate();
             self.account = SatisfactionAccount::new(params.assurance, params.span());
             self.account.set_audit_rate(audit_rate);
+            self.safeguard.restart();
         }
         let audited = self.account.audit_rate().is_some();
         self.account.set_audit_rate(Some(spec.audit_rate));
@@ -337,6 +316,8 @@ impl Policy for Certified {
         let places: Vec<_> = spec.zoo.models().iter().map(|model| old.position(&model.name)).collect();
         self.steering.reconfigure(&places);
         self.drift.reconfigure(&places);
+        self.safeguard.reconfigure(&places);
+        self.levels = self.predictor.levels();
     }
 
     fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
@@ -372,27 +353,4 @@ impl Policy for Certified {
             self.predictor.expect_bias();
         }
     }
-}
-
-/// Nothing is certain.
-fn clamped(satisfaction: f64) -> f64 {
-    satisfaction.clamp(0.005, 0.995)
-}
-
-fn least_score(view: &View<'_>, candidates: &[Candidate]) -> usize {
-    let mut best = view.allowed[0];
-    for &i in view.allowed {
-        let (a, b) = (&candidates[i], &candidates[best]);
-        if (a.score, a.cost) < (b.score, b.cost) {
-            best = i;
-        }
-    }
-    best
-}
-
-/// E max(0, Z − z) of a standard normal Z, for z ≥ 0. The tail in the logistic approximation, to 1 % where it matters.
-fn expected_improvement(z: f64) -> f64 {
-    let density = libm::exp(-0.5 * z * z) * 0.398_942_280_401_432_7;
-    let tail = 1.0 / (1.0 + libm::exp(1.5976 * z + 0.070_56 * z * z * z));
-    (density - z * tail).max(0.0)
 }

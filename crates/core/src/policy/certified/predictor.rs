@@ -183,6 +183,14 @@ impl Predictor {
         satisfaction
     }
 
+    /// Predicted mean satisfaction of each model over prompts: that of the average one.
+    pub(super) fn levels(&self) -> Vec<f64> {
+        if self.is_emptied() {
+            return vec![PRIOR; self.doubt.len()];
+        }
+        self.predict(&self.prepare(&[], Source::Audit))
+    }
+
     /// How far off the mean satisfaction of each model may be: one standard deviation.
     pub(super) fn doubt(&self) -> &[f64] {
         &self.doubt
@@ -317,7 +325,12 @@ fn fresh(place: usize, model: &ModelSpec, dim: usize) -> Arc<Belief> {
     Arc::new(Belief::new(dim, own, libm::log(prior / (1.0 - prior)), BIAS_SPREAD))
 }
 
-fn sigmoid(a: f64) -> f64 {
+/// Nothing is certain.
+pub(super) fn clamped(satisfaction: f64) -> f64 {
+    satisfaction.clamp(0.005, 0.995)
+}
+
+pub(super) fn sigmoid(a: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-a))
 }
 

@@ -1,0 +1,105 @@
+//! First, do no harm: an SLA that the fallback alone keeps is kept with the assurance.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail loudly, and say what it saw")]
+
+#[path = "common/route.rs"]
+mod route;
+
+use slarouter_core::policy::{CertifiedParams, Window};
+use slarouter_core::{
+    Context, DecisionId, Feedback, Learner, Outcome, PolicySpec, Rater, Rating, Source, Timestamp, decision_rng,
+    uniform,
+};
+
+const PRICES: [f64; 3] = [0.1, 1.0, 10.0];
+/// All prompts are alike.
+const PROMPT: [f32; 1] = [1.0];
+/// Share of the answers that is rated.
+const LABELLED: f64 = 0.1;
+const RUNS: u64 = 40;
+/// A binomial count of 40 at 0.05 is larger with probability below 0.001.
+const MOST_MISSES: usize = 7;
+
+/// What a run comes to.
+struct Run {
+    satisfaction: f64,
+    /// Of the fallback alone, on the same requests.
+    fallback: f64,
+    /// As a share of the fallback's.
+    cost: f64,
+}
+
+/// Models that satisfy with probabilities `skill`, whatever the prompt; the last is the fallback.
+fn run(skill: [f64; 3], alpha: f64, assurance: f64, requests: u64, seed: u64) -> Run {
+    let params = CertifiedParams { assurance, window: Window::Period(requests), ..CertifiedParams::default() };
+    let mut learner: Learner =
+        route::learner(route::models(&PRICES), alpha, PolicySpec::Certified(params), PROMPT.len());
+    let (mut satisfaction, mut fallback, mut cost) = (0.0, 0.0, 0.0);
+    for t in 0..requests {
+        let (id, now) = (DecisionId(t.into()), Timestamp(t));
+        let context = Context { features: &PROMPT, input_tokens: 100.0, excluded: &[] };
+        let decision = learner.router().decide(&context, &mut decision_rng(seed, id)).unwrap();
+        learner.decided(&decision, now);
+        let (place, model) = (decision.chosen, &*decision.choice().model);
+        let paid = PRICES[place] / PRICES[2];
+        let outcome =
+            Outcome { model, ok: true, input_tokens: None, output_tokens: Some(200.0), cost: paid, pinned: false };
+        learner.finished(&outcome).unwrap();
+        let mut world = decision_rng(!seed, id);
+        let satisfied = skill.map(|skill| f64::from(u8::from(uniform(&mut world) < skill)));
+        satisfaction += satisfied[place];
+        fallback += satisfied[2];
+        cost += paid;
+        if uniform(&mut world) < LABELLED {
+            let feedback = Feedback {
+                decision: id,
+                decided_at: now,
+                model,
+                reason: decision.reason,
+                features: &PROMPT,
+                predicted: decision.choice().satisfaction,
+                source: Source::User,
+                rater: Rater(0),
+                rating: Some(Rating::new(satisfied[place]).unwrap()),
+                order: t,
+            };
+            learner.observe(&feedback, now).unwrap();
+        }
+    }
+    let n = requests as f64;
+    Run { satisfaction: satisfaction / n, fallback: fallback / n, cost: cost / n }
+}
+
+/// Runs in which the fallback alone keeps α and the policy does not; and the mean cost.
+fn misses(skill: [f64; 3], alpha: f64, assurance: f64, requests: u64) -> (usize, f64) {
+    let runs: Vec<Run> = (0..RUNS).map(|seed| run(skill, alpha, assurance, requests, seed)).collect();
+    let missed = runs.iter().filter(|run| run.fallback >= alpha && run.satisfaction < alpha).count();
+    let cost = runs.iter().map(|run| run.cost).sum::<f64>() / RUNS as f64;
+    println!(
+        "α = {alpha}, assurance {assurance}, {requests} requests: {missed} of {RUNS} missed at {cost:.3} of the cost"
+    );
+    (missed, cost)
+}
+
+/// The fallback is 0.03 to 0.15 above α, the next model below it, and the cheap one far below.
+#[test]
+fn what_the_fallback_keeps_is_kept() {
+    for (skill, requests) in [([0.5, 0.72, 0.83], 3_000), ([0.7, 0.78, 0.85], 3_000), ([0.4, 0.9, 0.95], 3_000)] {
+        let (missed, cost) = misses(skill, 0.8, 0.95, requests);
+        assert!(missed <= MOST_MISSES, "{skill:?}: {missed}");
+        assert!(cost <= 1.0, "{skill:?}: {cost}");
+    }
+}
+
+/// Where the fallback has a lead that shows, it is spent.
+#[test]
+fn a_lead_is_used() {
+    let (_, cost) = misses([0.4, 0.9, 0.95], 0.8, 0.95, 6_000);
+    assert!(cost < 0.4, "{cost}");
+}
+
+/// The assurance is the knob: the more of it, the less is saved.
+#[test]
+fn assurance_has_its_price() {
+    let [low, middle, high] = [0.5, 0.95, 0.999].map(|assurance| misses([0.6, 0.84, 0.88], 0.8, assurance, 4_000).1);
+    assert!(low < middle && middle < high, "{low} {middle} {high}");
+}
