@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::certified::{Certified, FirstCertified, Predictor};
+use super::certified::first::FirstCertified;
+use super::certified::{Certified, Predictor};
 use super::fixed::Fixed;
 use super::interface::{Label, Policy, View};
 use super::slarouter::SlaRouter;

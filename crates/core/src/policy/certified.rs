@@ -3,7 +3,7 @@
 mod belief;
 mod choice;
 mod drift;
-mod first;
+pub(super) mod first;
 mod pace;
 mod params;
 mod predictor;
@@ -17,7 +17,6 @@ use super::{Label, Policy, PolicySpec, View};
 use crate::numeric::normal_quantile;
 use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Standing, Timestamp, Zoo};
 use drift::Drift;
-pub(crate) use first::FirstCertified;
 use pace::Pace;
 pub use params::{CertifiedParams, Window};
 pub use predictor::Predictor;
