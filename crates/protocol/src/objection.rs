@@ -59,7 +59,8 @@ const UNSUPPORTED: [&str; 13] = [
     "not a multimodal",
 ];
 /// Words of those who take such things, and not this one.
-const ABOUT_THIS_ONE: [&str; 6] = ["format", "media type", "mime", "download", "decode", "corrupt"];
+const ABOUT_THIS_ONE: [&str; 10] =
+    ["format", "media type", "mime", "download", "fetch", "decode", "corrupt", "size", "dimension", "resolution"];
 /// Words of those who cannot call tools.
 const NO_TOOLS: [&str; 7] = [
     "not support tool",
@@ -96,8 +97,12 @@ impl Objection {
             .unwrap_or_else(|| Fault { message: String::from_utf8_lossy(body).into_owned(), ..Fault::default() });
         let words = format!("{} {}", fault.code.as_deref().unwrap_or_default(), fault.message).to_lowercase();
         let has = |known: &[&str]| known.iter().any(|word| words.contains(word));
-        if status == StatusCode::PAYLOAD_TOO_LARGE || has(&TOO_LONG) {
+        if has(&TOO_LONG) {
             return Some(Self::TooLong(most(&words)));
+        }
+        // Of bytes, as a rule, which say nothing of tokens.
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Some(Self::Other);
         }
         if let Some(name) = dialect(&words) {
             return Some(name);

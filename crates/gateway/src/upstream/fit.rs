@@ -14,6 +14,8 @@ use tokio::time::{Duration, Instant};
 const LIFETIME: Duration = Duration::from_secs(600);
 /// Fields of a model that are remembered at once.
 const MOST_FIELDS: usize = 16;
+/// A context of fewer tokens is none: the number was another one.
+const SHORTEST: f64 = 256.0;
 /// Members without which there is no request: no model lacks them, whatever its provider says.
 const VITAL: [&str; 3] = ["model", "messages", "input"];
 
@@ -46,6 +48,11 @@ impl<'a> Asked<'a> {
         self.needs.get_or_init(|| self.request.needs())
     }
 
+    /// Whether its tokens are all of text, which alone are counted.
+    fn is_text(&self) -> bool {
+        self.needs().iter().all(|need| matches!(need, Need::Tools | Need::Schema))
+    }
+
     /// Its tokens, estimated.
     fn tokens(&self) -> f64 {
         *self.tokens.get_or_init(|| {
@@ -68,10 +75,10 @@ impl Refusals {
     pub(super) fn note(&mut self, objection: &Objection, asked: &Asked<'_>, now: Instant) {
         match objection {
             Objection::TooLong(most) => {
-                // Without a number, what was refused may have been the answer that it asked for.
-                let told =
-                    most.map(|most| most as f64).or_else(|| asked.request.asks_no_length().then(|| asked.tokens()));
-                if let Some(tokens) = told.filter(|tokens| *tokens > 0.0) {
+                // Without a number, what was refused may have been the answer that it asked for, or an image.
+                let plain = || asked.request.asks_no_length() && asked.is_text();
+                let told = most.map(|most| most as f64).or_else(|| plain().then(|| asked.tokens()));
+                if let Some(tokens) = told.filter(|tokens| *tokens >= SHORTEST) {
                     self.too_many = Some((tokens, now));
                 }
             }
@@ -159,6 +166,11 @@ mod tests {
         let mut held = Refusals::default();
         held.note(&Objection::TooLong(None), &Asked::of(&request("\"a\"", r#","max_tokens":1000000"#)), now);
         assert_eq!(told(&held, &long, now), None);
+        // Nor does an image, which is not counted, nor a number that is no limit.
+        let image = request(r#"[{"type":"image_url"}]"#, "");
+        held.note(&Objection::TooLong(None), &Asked::of(&image), now);
+        held.note(&Objection::TooLong(Some(4)), &Asked::of(&image), now);
+        assert_eq!((told(&held, &long, now), told(&held, &image, now)), (None, None));
         held.note(&Objection::TooLong(None), &Asked::of(&long), now);
         assert_eq!((told(&held, &long, now), told(&held, &short, now)), (Some("context"), None));
     }

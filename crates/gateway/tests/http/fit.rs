@@ -68,7 +68,7 @@ async fn a_refusal_that_another_model_need_not_share_is_passed_over_and_remember
     seeded["seed"] = 7.into();
     for (status, words, body) in [
         (400, too_long, long()),
-        (413, "Request Entity Too Large", long()),
+        (413, "maximum context length is 1000 tokens", long()),
         (400, no_images, image()),
         (422, "Unrecognized request argument supplied: 'seed'", seeded),
     ] {
@@ -82,6 +82,18 @@ async fn a_refusal_that_another_model_need_not_share_is_passed_over_and_remember
         assert!(rig.metrics().await.contains("slarouter_circuit_state{model=\"small\"} 0"));
         rig.stop().await;
     }
+}
+
+/// What is too large in bytes says nothing of tokens: nobody takes a model from the others by a large image.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_passed_over_and_not_remembered() {
+    let rig = Rig::start(&Settings::default()).await;
+    for _ in 0..2 {
+        rig.upstream.script_for("a/ok", refusal(413, "Request Entity Too Large"));
+        assert_eq!(answered(&rig, &image()).await, ("large".to_owned(), "rerouted".to_owned()));
+    }
+    assert_eq!(answered(&rig, &question(false)).await.0, "small");
+    rig.stop().await;
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ fn too_long_is_told_with_its_limit() {
     }
     let coded = json!({ "error": { "message": "no", "code": "context_length_exceeded" } }).to_string();
     assert_eq!(Objection::read(StatusCode::BAD_REQUEST, coded.as_bytes()), Some(Objection::TooLong(None)));
-    assert_eq!(Objection::read(StatusCode::PAYLOAD_TOO_LARGE, b"<html>"), Some(Objection::TooLong(None)));
+    assert_eq!(Objection::read(StatusCode::PAYLOAD_TOO_LARGE, b"<html>"), Some(Objection::Other));
 }
 
 #[test]
@@ -57,6 +57,7 @@ fn what_a_model_lacks_is_told_apart_from_what_is_wrong_with_this_one() {
         (400, "\"auto\" tool choice requires --enable-auto-tool-choice", lacks(Need::Tools)),
         (400, "This response_format type is unavailable now", lacks(Need::Schema)),
         (400, "unsupported image format: bmp", Some(Objection::Other)),
+        (400, "images of this size are not supported", Some(Objection::Other)),
         (400, "Could not process image", None),
         (400, "Unrecognized request argument supplied: 'foo'", Some(Objection::Field("foo".into()))),
         (422, "property 'name' is unsupported", Some(Objection::Field("name".into()))),
