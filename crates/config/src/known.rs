@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(newer("https://api.mistral.ai.example/v1"), None);
         assert_eq!(newer("http://127.0.0.1:8000/v1"), None);
         // Others run models of the same name with other limits.
-        assert_eq!(takes("https://api.deepseek.com", "deepseek-chat").context_tokens, Some(128_000));
-        assert_eq!(takes("http://127.0.0.1:8000/v1", "deepseek-chat").context_tokens, None);
+        assert_eq!(takes("https://api.deepseek.com", "deepseek-v4-pro").context_tokens, Some(1_000_000));
+        assert_eq!(takes("http://127.0.0.1:8000/v1", "deepseek-v4-pro").context_tokens, None);
     }
 }
