@@ -70,6 +70,17 @@ async fn each_damage_is_told_of_the_rows_that_it_hits() {
             "candidates: no candidates in it",
         ),
         ("UPDATE decisions SET zoo = 99 WHERE seq = 2", &all, "zoo: there is no such zoo"),
+        (
+            "INSERT INTO zoos VALUES (99, CAST(x'ff' AS TEXT)); UPDATE decisions SET zoo = 99 WHERE seq = 2",
+            &all,
+            "zoo: there is no such zoo",
+        ),
+        (
+            "UPDATE decisions SET candidates = CAST(substr(candidates, 1, 3) || x'000000000000f87f' || substr(candidates, 12) AS BLOB) \
+             WHERE seq = 2",
+            &all,
+            "candidates: no candidates in it",
+        ),
         // As release 0.1 wrote them.
         ("UPDATE decisions SET zoo = NULL, decision = '{\"cut' WHERE seq = 2", &all, "decision: "),
         (

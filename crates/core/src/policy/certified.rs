@@ -10,6 +10,8 @@ mod predictor;
 mod residual;
 mod safeguard;
 mod steering;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -211,6 +213,12 @@ impl Certified {
         trust
     }
 
+    /// What came of the labels so far no longer says how far off predictions are.
+    fn forget_residuals(&mut self) {
+        (self.fast, self.slow) = (Residual::default(), Residual::default());
+        self.safeguard.forget_residuals();
+    }
+
     /// What would be predicted now of a labelled answer, without and with correction. A label that comes late says nothing of
     /// mistakes that have been corrected since.
     fn would_predict(&self, label: &Label<'_>) -> (f64, f64) {
@@ -293,6 +301,10 @@ impl Policy for Certified {
 
     fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
         let PolicySpec::Certified(params) = &spec.policy else { return };
+        if params.window != self.params.window {
+            // Periods are numbered by their length.
+            (self.period, self.pace) = (0, Pace::default());
+        }
         if (params.window, params.assurance) != (self.params.window, self.params.assurance)
             || spec.alpha.get() != self.alpha
         {
@@ -306,7 +318,7 @@ impl Policy for Certified {
         self.account.set_audit_rate(Some(spec.audit_rate));
         if audited != self.account.audit_rate().is_some() {
             self.predictor.correct_ratings(!audited);
-            (self.fast, self.slow) = (Residual::default(), Residual::default());
+            self.forget_residuals();
         }
         self.params = params.clone();
         self.alpha = spec.alpha.get();
@@ -315,15 +327,15 @@ impl Policy for Certified {
         let places: Vec<_> = spec.zoo.models().iter().map(|model| old.position(&model.name)).collect();
         self.steering.reconfigure(&places);
         self.drift.reconfigure(&places);
-        self.safeguard.reconfigure(&places);
+        self.safeguard.reconfigure(&places, self.fallback);
         self.levels = self.predictor.levels();
     }
 
     fn reset_features(&mut self, dim: usize, zoo: &Zoo) {
         self.predictor = Predictor::new(zoo, dim);
         self.predictor.correct_ratings(self.account.audit_rate().is_some());
-        // Residuals of the predictions that were.
-        (self.fast, self.slow) = (Residual::default(), Residual::default());
+        // Those of the predictions that were.
+        self.forget_residuals();
         let places: Vec<_> = (0..zoo.models().len()).map(Some).collect();
         self.steering.reconfigure(&places);
     }

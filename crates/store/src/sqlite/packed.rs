@@ -13,7 +13,7 @@ const WHOLE: u8 = 0;
 /// precision.
 const HALF: u8 = 1;
 
-/// The first byte is of another form, or what follows it is cut off.
+/// The first byte is of another form, or what follows it is cut off or is nothing that a policy writes.
 #[derive(Debug)]
 pub(super) struct Unreadable;
 
@@ -41,6 +41,14 @@ impl From<&Candidate> for Values {
     }
 }
 
+impl Values {
+    /// Whether a policy can have written them: one number that is none would spoil every sum that is learnt from it.
+    fn can_be(&self) -> bool {
+        let shares = [self.probability, self.satisfaction].iter().all(|share| (0.0..=1.0).contains(share));
+        shares && [self.cost, self.score, self.saving.unwrap_or_default()].iter().all(|value| value.is_finite())
+    }
+}
+
 /// Appends a decision to `out`.
 ///
 /// # Errors
@@ -56,7 +64,7 @@ pub(super) fn pack_decision(decision: &Decision, out: &mut Vec<u8>) -> Result<()
 pub(super) fn unpack_decision(bytes: &[u8], models: &[Arc<str>], reason: Reason) -> Result<Decision, Unreadable> {
     let Some((&CANDIDATES, rest)) = bytes.split_first() else { return Err(Unreadable) };
     let Choice { chosen, candidates } = postcard::from_bytes(rest).map_err(|_| Unreadable)?;
-    if candidates.len() != models.len() || chosen >= models.len() {
+    if candidates.len() != models.len() || chosen >= models.len() || !candidates.iter().all(Values::can_be) {
         return Err(Unreadable);
     }
     let named = |(model, values): (&Arc<str>, Values)| {
@@ -145,7 +153,7 @@ mod tests {
             halves in prop::collection::vec(prop_oneof![Just(0_u16), any::<u16>()], 0..300),
         ) {
             prop_assert_eq!(bits(&unpack_features(&packed(&wide)).unwrap()), bits(&wide));
-            let halves: Vec<_> = halves.into_iter().map(half::from_bits).filter(|x| x.is_finite()).collect();
+            let halves: Vec<_> = halves.into_iter().map(half::from_bits).filter(|x| half::bits(*x).is_some()).collect();
             let bytes = packed(&halves);
             prop_assert_eq!(bits(&unpack_features(&bytes).unwrap()), bits(&halves));
             prop_assert!(bytes.len() <= 3 + halves.len().div_ceil(8) + 2 * halves.len());
@@ -200,5 +208,24 @@ mod tests {
             assert!(unpack_decision(&bytes[..end], &models, Reason::Explore).is_err(), "{end}");
         }
         assert!(unpack_decision(&bytes, &models[..1], Reason::Explore).is_err(), "of another zoo");
+    }
+
+    #[test]
+    fn numbers_that_no_policy_writes_are_refused() {
+        let models: Vec<Arc<str>> = vec!["a".into()];
+        let comes_back = |set: fn(&mut Candidate)| {
+            let mut candidate = Candidate { model: "a".into(), ..Candidate::default() };
+            set(&mut candidate);
+            let (mut bytes, reason) = (Vec::new(), Reason::Exploit);
+            pack_decision(&Decision { candidates: vec![candidate], chosen: 0, reason }, &mut bytes).unwrap();
+            unpack_decision(&bytes, &models, reason).is_ok()
+        };
+        assert!(comes_back(|c| (c.probability, c.satisfaction, c.score, c.cost) = (1.0, 1.0, f64::MIN, f64::MAX)));
+        assert!(!comes_back(|c| c.probability = 1.5));
+        assert!(!comes_back(|c| c.satisfaction = -0.1));
+        assert!(!comes_back(|c| c.satisfaction = f64::NAN));
+        assert!(!comes_back(|c| c.cost = f64::INFINITY));
+        assert!(!comes_back(|c| c.score = f64::NAN));
+        assert!(!comes_back(|c| c.saving = f64::NEG_INFINITY));
     }
 }

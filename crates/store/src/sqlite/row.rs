@@ -31,13 +31,15 @@ impl<'a> Zoos<'a> {
         Self { connection, known: RefCell::default() }
     }
 
-    /// The names of a zoo's models, in its order; `None` if there is no such zoo.
+    /// The names of a zoo's models, in its order; `None` if there is no such zoo that can be read.
     fn models(&self, number: i64) -> Result<Option<Arc<[Arc<str>]>>, StoreError> {
         if let Some(models) = self.known.borrow().get(&number) {
             return Ok(Some(models.clone()));
         }
         let mut found = self.connection.prepare_cached("SELECT models FROM zoos WHERE number = ?1")?;
-        let Some(json) = found.query_row([number], |row| row.get::<_, String>(0)).optional()? else { return Ok(None) };
+        // Text that is none is a damaged row, as JSON that is none, and no trouble with the database.
+        let text = |row: &Row<'_>| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned));
+        let Some(json) = found.query_row([number], text).optional()?.flatten() else { return Ok(None) };
         let Ok(names) = serde_json::from_str::<Vec<Arc<str>>>(&json) else { return Ok(None) };
         let models: Arc<[Arc<str>]> = names.into();
         self.known.borrow_mut().insert(number, models.clone());

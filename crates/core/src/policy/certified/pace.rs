@@ -7,6 +7,9 @@ use crate::Timestamp;
 
 /// Requests to come where nobody knows the end, as a share of those served: what they make good has to be made good soon.
 const OPEN_REST: f64 = 0.25;
+/// Share of a period that its requests are spread over at least, for their rate, where there was none before: a burst at the start
+/// says little of the rest, which is at most four times what was.
+const FIRST_STRETCH: f64 = 0.25;
 
 /// The rate of the traffic, as far as a calendar window needs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,7 +41,8 @@ impl Pace {
                 let elapsed = self.latest.0.saturating_sub(self.start.0).min(length) as f64;
                 let length = length as f64;
                 let seen = elapsed + if self.before > 0 { length } else { 0.0 };
-                if seen > 0.0 { (served + self.before as f64) / seen * (length - elapsed) } else { 0.0 }
+                let rate = (served + self.before as f64) / seen.max(FIRST_STRETCH * length);
+                if seen > 0.0 { rate * (length - elapsed) } else { 0.0 }
             }
         }
     }
@@ -61,6 +65,13 @@ mod tests {
         assert_eq!(pace.rest(hour, 800.0), 400.0, "400 and 800 in an hour and a half");
         pace.decided(Timestamp(9_999));
         assert_eq!(pace.rest(hour, 800.0), 0.0);
+    }
+
+    #[test]
+    fn a_burst_at_the_start_is_not_taken_for_the_rate_of_a_period() {
+        let mut pace = Pace::default();
+        pace.decided(Timestamp(36));
+        assert_eq!(pace.rest(Window::Period(3_600), 100.0), 396.0);
     }
 
     #[test]

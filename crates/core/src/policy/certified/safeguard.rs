@@ -36,6 +36,7 @@ const OWN: Memory = Memory { labels: 1_000.0, trust: 16.0 };
 pub(super) struct Safeguard {
     /// T
     requests: f64,
+    /// That of the fallback has nothing but a bias.
     ventures: Vec<Venture>,
     share: f64,
 }
@@ -89,6 +90,10 @@ impl Safeguard {
 
     /// Takes note of a decision. A window that rolls over the last `span` answers forgets as many.
     pub(super) fn decided(&mut self, candidates: &[Candidate], chosen: usize, fallback: usize, span: Option<u64>) {
+        // Decided just before a model came or went: its places are those of another zoo.
+        if candidates.len() != self.ventures.len() {
+            return;
+        }
         if let Some(span) = span.map(|span| span as f64).filter(|span| self.requests >= *span) {
             let kept = 1.0 - 1.0 / span;
             self.requests *= kept;
@@ -109,6 +114,13 @@ impl Safeguard {
         self.ventures[model].bias.add(OWN, residual);
     }
 
+    /// The predictions that the residuals were of are no more, or other labels are to correct them from now on.
+    pub(super) fn forget_residuals(&mut self) {
+        for venture in &mut self.ventures {
+            venture.bias = Residual::default();
+        }
+    }
+
     /// Measures the share of the plan anew. O(models).
     pub(super) fn measure(&mut self, scales: &Scales<'_>) {
         let allowance = ALLOWANCE + ALLOWANCE_GROWTH * self.requests;
@@ -117,10 +129,11 @@ impl Safeguard {
     }
 
     /// The zoo or the fallback has changed; `places` are the old places of the new models. What a model that has left may have lost is
-    /// forgotten with it.
-    pub(super) fn reconfigure(&mut self, places: &[Option<usize>]) {
+    /// forgotten with it, and so is what the fallback lost before it became the one to compare with.
+    pub(super) fn reconfigure(&mut self, places: &[Option<usize>], fallback: usize) {
         let old = |place: &Option<usize>| place.map(|place| self.ventures[place]).unwrap_or_default();
         self.ventures = places.iter().map(old).collect();
+        (self.ventures[fallback].requests, self.ventures[fallback].loss) = (0.0, 0.0);
     }
 
     /// max(−V, K, P)
@@ -236,8 +249,31 @@ mod tests {
         assert!((safeguard.requests - 50.0).abs() < 1.0 && safeguard.ventures[0].requests < 0.01, "{safeguard:?}");
         safeguard.labelled(1, 0.5);
         let held = safeguard.ventures[1];
-        safeguard.reconfigure(&[Some(1), None]);
+        safeguard.reconfigure(&[Some(1), None], 0);
         assert_eq!(safeguard.ventures, [held, Venture::default()]);
+    }
+
+    #[test]
+    fn a_decision_of_another_zoo_counts_for_nothing() {
+        let (of_two, of_four) = (candidates([0.6, 0.8]), [candidates([0.6, 0.8]), candidates([0.6, 0.8])].concat());
+        for (models, old) in [(1, &of_two), (3, &of_two), (2, &of_four)] {
+            let mut safeguard = Safeguard::new(models);
+            safeguard.decided(old, old.len() - 1, 0, None);
+            safeguard.decided(old, 0, models - 1, Some(1));
+            assert_eq!(safeguard, Safeguard::new(models));
+        }
+    }
+
+    #[test]
+    fn who_becomes_the_fallback_has_lost_nothing_and_stays_known() {
+        let mut safeguard = Safeguard::new(2);
+        (0..200).for_each(|_| safeguard.decided(&candidates([0.6, 0.8]), 0, 1, None));
+        safeguard.labelled(0, 0.5);
+        let bias = safeguard.ventures[0].bias;
+        safeguard.reconfigure(&[Some(0), Some(1)], 0);
+        assert_eq!(safeguard.ventures, [Venture { bias, ..Venture::default() }, Venture::default()]);
+        safeguard.forget_residuals();
+        assert_eq!(safeguard.ventures, [Venture::default(); 2]);
     }
 
     /// After a few good labels a mean of 0.95 ± 0.05 may well be 0.75.

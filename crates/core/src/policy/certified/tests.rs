@@ -1,0 +1,67 @@
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use super::*;
+use crate::{Alpha, ModelSpec, Price};
+
+const HOUR: u64 = 3_600_000;
+
+/// Models at 1, 2 … USD; the last one is the fallback.
+fn spec(models: &[&str], window: Window, audit_rate: f64) -> RouteSpec {
+    let model = |(i, name): (usize, &&str)| ModelSpec::new(name, Price { input: 1.0 + i as f64, output: 1.0 });
+    let zoo = Zoo::new(models.iter().enumerate().map(model).collect()).unwrap();
+    let params = CertifiedParams { window, ..CertifiedParams::default() };
+    RouteSpec { audit_rate, ..RouteSpec::new(Alpha::new(0.8).unwrap(), zoo, PolicySpec::Certified(params)) }
+}
+
+fn policy(spec: &RouteSpec) -> Certified {
+    let PolicySpec::Certified(params) = spec.policy.clone() else { panic!("the policy is another") };
+    Certified::new(params, spec, 1)
+}
+
+/// Of the model at 0.
+fn decision(models: usize) -> Decision {
+    let candidates = vec![Candidate { satisfaction: 0.5, cost: 1.0, ..Candidate::default() }; models];
+    Decision { candidates, chosen: 0, reason: crate::Reason::Exploit }
+}
+
+#[test]
+fn what_was_decided_before_a_change_of_the_zoo_is_taken_after_it() {
+    let zoos = [&["a", "b"][..], &["a", "b", "c"], &["b"]].map(|models| spec(models, Window::Run, 0.0));
+    for (before, after) in [(0, 1), (1, 0), (1, 2)] {
+        let (before, after) = (&zoos[before], &zoos[after]);
+        let (mut policy, old) = (policy(before), before.zoo.models().len());
+        policy.decided(&Decision { chosen: old - 1, ..decision(old) }, Timestamp(1));
+        policy.reconfigured(&before.zoo, after);
+        for _ in 0..20 {
+            policy.decided(&Decision { chosen: old - 1, ..decision(old) }, Timestamp(2));
+            policy.decided(&decision(after.zoo.models().len()), Timestamp(3));
+        }
+    }
+}
+
+#[test]
+fn a_window_of_another_length_begins_its_own_periods() {
+    let (hours, days) = [HOUR, 24 * HOUR].map(|length| spec(&["a", "b"], Window::Period(length), 0.0)).into();
+    let (mut policy, now) = (policy(&hours), Timestamp(10 * 24 * HOUR));
+    policy.decided(&decision(2), now);
+    assert_eq!(policy.period, 240);
+    policy.reconfigured(&hours.zoo, &days);
+    policy.decided(&decision(2), now);
+    assert_eq!(policy.period, 10);
+    policy.reconfigured(&days.zoo, &days);
+    assert_eq!(policy.period, 10, "the same window goes on");
+}
+
+#[test]
+fn residuals_go_with_what_they_were_of() {
+    let (unaudited, audited) = [0.0, 0.1].map(|rate| spec(&["a", "b"], Window::Run, rate)).into();
+    let fresh = policy(&unaudited);
+    let mut known = fresh.clone();
+    known.fast.add(FAST, 0.5);
+    known.safeguard.labelled(0, 0.5);
+    let mut other = known.clone();
+    known.reconfigured(&unaudited.zoo, &audited);
+    assert_eq!((known.fast, &known.safeguard), (fresh.fast, &fresh.safeguard));
+    other.reset_features(2, &unaudited.zoo);
+    assert_eq!((other.fast, &other.safeguard), (fresh.fast, &fresh.safeguard));
+}
