@@ -8,7 +8,8 @@ use slarouter_core::{PolicySpec, Timestamp};
 
 const EXAMPLE: &str = include_str!("../../../slarouter.example.toml");
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
-const RAW: &str = concat!(include_str!("../src/raw.rs"), include_str!("../src/raw/price.rs"));
+const RAW: &str =
+    concat!(include_str!("../src/raw.rs"), include_str!("../src/raw/price.rs"), include_str!("../src/raw/takes.rs"));
 const LIMITS: &str = include_str!("../src/grants.rs");
 
 fn none(_: &str) -> Option<String> {

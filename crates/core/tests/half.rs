@@ -80,5 +80,6 @@ fn rounding_features_changes_no_decision_beyond_rounding() {
     }
     assert!(moved > 0.0 && moved < MOVED, "a prediction moved by {moved}");
     assert!(others <= DECISIONS / 500, "{others} of {DECISIONS} decisions were others");
-    assert!(chosen.iter().all(|count| *count > DECISIONS / 100), "{chosen:?}: not much of a choice");
+    let often = chosen.iter().filter(|count| **count > DECISIONS / 100).count();
+    assert!(often >= 2, "{chosen:?}: not much of a choice");
 }

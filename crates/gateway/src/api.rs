@@ -99,12 +99,16 @@ fn description() -> utoipa::openapi::OpenApi {
 
 /// The paths of the public listener.
 pub(crate) fn public(app: Arc<App>) -> Router {
-    let leave = |origins| from_fn_with_state(Leave { app: app.clone(), origins }, browser::cors);
+    // A preflight is of a method that the path does not take, so what refuses that has to lie within.
+    let leave = |paths, origins| {
+        let paths = Router::from(paths).method_not_allowed_fallback(paths::wrong_method);
+        OpenApiRouter::from(paths.layer(from_fn_with_state(Leave { app: app.clone(), origins }, browser::cors)))
+    };
     let parts = [
-        guarded(&app, inference(), &[Scope::Inference]).layer(leave(|config| &config.server.cors_origins)),
-        guarded(&app, rating(), RATING).layer(leave(|config| &config.browser.origins)),
+        leave(guarded(&app, inference(), &[Scope::Inference]), |config| &config.server.cors_origins),
+        leave(guarded(&app, rating(), RATING), |config| &config.browser.origins),
         guarded(&app, auditing(), &[Scope::Audit]),
-        guarded(&app, listing(), &[]).layer(leave(|config| &config.server.cors_origins)),
+        leave(guarded(&app, listing(), &[]), |config| &config.server.cors_origins),
     ];
     let mut paths = parts.into_iter().fold(open(), OpenApiRouter::merge);
     if app.config.server.admin_listen.is_none() {

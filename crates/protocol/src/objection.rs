@@ -19,7 +19,7 @@ pub enum Objection {
     DeveloperRole,
     /// It cannot do something that the request asks for.
     Lacks(Need),
-    /// It does not know a field, or not with this value.
+    /// It does not know a field.
     Field(String),
     /// It does not support something else.
     Other,
@@ -58,6 +58,8 @@ const UNSUPPORTED: [&str; 13] = [
     "is unavailable",
     "not a multimodal",
 ];
+/// Words of those who know the field, and not its value.
+const OF_A_VALUE: [&str; 3] = ["unknown variant", "unsupported value", "unsupported_value"];
 /// Words of those who take such things, and not this one.
 const ABOUT_THIS_ONE: [&str; 10] =
     ["format", "media type", "mime", "download", "fetch", "decode", "corrupt", "size", "dimension", "resolution"];
@@ -123,6 +125,10 @@ impl Objection {
         if let Some((need, _)) = part {
             return Some(Self::Lacks(*need));
         }
+        // Other values of the same field may be taken, and what is quoted is the client's word.
+        if has(&OF_A_VALUE) {
+            return Some(Self::Other);
+        }
         Some(fault.param.or_else(|| quoted(&fault.message)).map_or(Self::Other, Self::Field))
     }
 
@@ -153,23 +159,27 @@ fn dialect(words: &str) -> Option<Objection> {
             let role = words.contains("developer") && words.contains("role");
             let variant = words.contains("developer") && words.contains("unknown variant");
             let invalid = refused("developer") || words.contains("not one of") || words.contains("invalid");
-            (variant || (role && invalid) || (words.contains("developer") && words.contains("'system'")))
-                .then_some(Objection::DeveloperRole)
+            let others = words.contains("developer") && words.contains("'system'");
+            // Whoever lists it among the roles to be had misses another one.
+            let offered = words.contains("supported values");
+            (!offered && (variant || (role && invalid) || others)).then_some(Objection::DeveloperRole)
         }
     }
 }
 
-/// The most tokens that the words name: a number behind a word for a limit, or before `maximum`.
+/// The most tokens that the words name: a number behind a word for a limit, or before `maximum`. Of several the largest, as some name
+/// the limit on an answer or the question's own length as well.
 fn most(words: &str) -> Option<u64> {
     let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let number = |at: usize| words[at].parse::<u64>().ok().filter(|number| *number > 0);
     let is_limit = |word: &&str| matches!(*word, "maximum" | "max" | "limit" | "window");
-    (0..words.len()).find_map(|at| {
+    let limits = (0..words.len()).filter_map(|at| {
         let number = number(at)?;
         let before = &words[at.saturating_sub(NEAR)..at];
         let behind = words.get(at + 1).is_some_and(|word| *word == "maximum");
         (behind || before.iter().any(is_limit)).then_some(number)
-    })
+    });
+    limits.max()
 }
 
 /// The first word between quotes of any kind.

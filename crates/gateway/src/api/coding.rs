@@ -44,6 +44,9 @@ impl Coding {
 
     fn decoder<'a>(self, coded: &'a [u8]) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
+            Self::Brotli if has_large_window(coded) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "its window is too large"));
+            }
             Self::Brotli => Box::new(Decompressor::new(coded, PIECE)),
             // RFC 9110 means zlib by it, and some clients send it bare.
             Self::Deflate if is_zlib(coded) => Box::new(ZlibDecoder::new(coded)),
@@ -56,6 +59,11 @@ impl Coding {
             }
         })
     }
+}
+
+/// Whether the bytes begin as those of brotli's large windows, up to 1 GiB, which RFC 7932 does not know.
+fn has_large_window(coded: &[u8]) -> bool {
+    coded.first().is_some_and(|first| first & 0x7f == 0x11)
 }
 
 /// Whether the bytes begin as zlib's do (RFC 1950, 2.2).

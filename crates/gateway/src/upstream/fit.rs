@@ -27,7 +27,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// What a model has refused.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Refusals {
     /// Tokens that are too many, as the gateway counts them.
     too_many: Option<(f64, Instant)>,
@@ -60,6 +60,12 @@ impl<'a> Asked<'a> {
             let conversation = Conversation::from_messages(&outline.messages, outline.tools);
             conversation.map_or(0.0, |conversation| f64::from(conversation.input_tokens()))
         })
+    }
+
+    /// Works out what a refusal may be about, which takes long for a long conversation.
+    pub(super) fn prepare(&self) {
+        self.needs();
+        self.tokens();
     }
 
     /// Whether it has at least so many tokens. None is shorter than a byte, so that most requests need not be counted.

@@ -201,11 +201,14 @@ impl ModelHealth {
 
     /// Why the model cannot take the request, in one word, as far as that is known.
     pub(crate) fn misfit(&self, asked: &Asked<'_>, now: Instant) -> Option<&'static str> {
-        misfit(&self.model.takes, asked).or_else(|| self.state().refusals.apply_to(asked, now))
+        // A long conversation takes long to count, and nobody is to wait for that at the lock.
+        let refusals = self.state().refusals.clone();
+        misfit(&self.model.takes, asked).or_else(|| refusals.apply_to(asked, now))
     }
 
     /// The upstream has refused the request for a reason of its own.
     pub(crate) fn refused(&self, objection: &Objection, asked: &Asked<'_>, now: Instant) {
+        asked.prepare();
         self.state().refusals.note(objection, asked, now);
     }
 

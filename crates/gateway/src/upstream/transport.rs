@@ -34,6 +34,8 @@ const AGENT: &str = concat!("slarouter/", env!("CARGO_PKG_VERSION"));
 const IDLE: Duration = Duration::from_secs(90);
 /// Between two questions whether a silent upstream is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Such questions without an answer, until it is not.
+const KEEPALIVE_RETRIES: u32 = 3;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -96,9 +98,16 @@ impl Transport {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        // What a peer that is gone never acknowledges would be sent again for a quarter of an hour, and calls of HTTP/2 share its connection.
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(2 * KEEPALIVE));
+        // Shared out among the addresses of a name, so that one that is dead does not take all of it.
+        tcp.set_connect_timeout(Some(connect_timeout));
         let connector = HttpsConnector::from((tcp, tls::client()?));
         let mut builder = Client::builder(TokioExecutor::new());
         builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        builder.http2_keep_alive_interval(KEEPALIVE).http2_keep_alive_timeout(KEEPALIVE);
         let direct = builder.build(Patient { inner: connector, limit: connect_timeout });
         Ok(Self { direct, proxied, proxies: Arc::new(Matcher::from_env()), places: Arc::default() })
     }
@@ -156,7 +165,8 @@ fn failed(error: &(dyn Error + 'static), connecting: bool) -> Unanswered {
     let is_late = |error: &(dyn Error + 'static)| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
     };
-    if links(error).any(is_late) {
+    // Once there is a connection, what was sent may be answered, and billed.
+    if connecting && links(error).any(is_late) {
         return Unanswered::Late;
     }
     if connecting { Unanswered::Unreachable(chain(error)) } else { Unanswered::Broken(chain(error)) }

@@ -108,5 +108,9 @@ async fn what_cannot_be_decoded_is_refused_with_its_cause() {
             assert_eq!((status, &error(&body)["code"]), (400, &"invalid_encoding".into()), "{coding}");
         }
     }
+    // A window of a gigabyte, for a body of a few bytes.
+    let (status, body, _) = send(&rig, "br", vec![0x11, 0x1e, 0x08, 0x00, 0x80, 0xaa]).await;
+    assert_eq!((status, &error(&body)["code"]), (400, &"invalid_encoding".into()));
+    assert!(error(&body)["message"].as_str().unwrap().contains("window"), "{body}");
     rig.stop().await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use slarouter_testkit::{Received, Script, Upstream};
 use tempfile::TempDir;
 
-use crate::setup::{Rig, Settings, error, question};
+use crate::setup::{Rig, Settings, question};
 
 fn refusal(status: u16, message: &str) -> Script {
     Script::json(status, &json!({ "error": { "message": message, "type": "invalid_request_error", "code": null } }))
@@ -108,7 +108,7 @@ async fn a_fault_of_the_client_goes_out_at_once_and_one_that_all_share_after_eac
     let answer = rig.post(&long()).send().await.unwrap();
     assert_eq!(answer.status(), 400);
     let body: Value = answer.json().await.unwrap();
-    assert!(error(&body)["message"].as_str().unwrap().contains("too long"));
+    assert!(body["error"]["message"].as_str().unwrap().contains("too long"), "{body}");
     assert_eq!(rig.called(), ["a/ok", "a/ok", "b/ok"]);
     // Now that it is known of both, one is asked, in case it has changed, and its word goes out at once.
     rig.upstream.script_for("a/ok", refusal(400, "prompt is too long: 2000 tokens > 1000 maximum"));

@@ -17,6 +17,11 @@ fn too_long_is_told_with_its_limit() {
         ("prompt is too long: 210000 tokens > 200000 maximum", Some(200_000)),
         ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", Some(1_048_576)),
         ("The decoder prompt (length 9000) is longer than the maximum model length of 8192.", Some(8_192)),
+        ("input length and `max_tokens` exceed context limit: 140000 + 64000 > 200000", Some(200_000)),
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 500. This model's maximum context length is 8192 tokens and your request has 8000 input tokens",
+            Some(8_192),
+        ),
         ("the request exceeds the available context size, try increasing it", None),
         ("Please reduce the length of the messages or completion.", None),
     ] {
@@ -62,6 +67,12 @@ fn what_a_model_lacks_is_told_apart_from_what_is_wrong_with_this_one() {
         (400, "Unrecognized request argument supplied: 'foo'", Some(Objection::Field("foo".into()))),
         (422, "property 'name' is unsupported", Some(Objection::Field("name".into()))),
         (400, "something is not supported", Some(Objection::Other)),
+        (400, "unknown variant `stream`, expected `text`", Some(Objection::Other)),
+        (
+            400,
+            "Invalid value: 'foo'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'.",
+            None,
+        ),
         (
             400,
             "max_tokens: 100000 > 8192, which is the maximum allowed number of output tokens",
@@ -74,9 +85,12 @@ fn what_a_model_lacks_is_told_apart_from_what_is_wrong_with_this_one() {
     ] {
         assert_eq!(read(status, message), expected, "{message}");
     }
-    let named = json!({ "error": { "message": "Unsupported value", "param": "temperature" } }).to_string();
-    let field = Objection::read(StatusCode::BAD_REQUEST, named.as_bytes());
-    assert_eq!(field, Some(Objection::Field("temperature".into())));
+    for (message, expected) in
+        [("Unsupported parameter", Objection::Field("temperature".into())), ("Unsupported value", Objection::Other)]
+    {
+        let named = json!({ "error": { "message": message, "param": "temperature" } }).to_string();
+        assert_eq!(Objection::read(StatusCode::BAD_REQUEST, named.as_bytes()), Some(expected), "{message}");
+    }
 }
 
 proptest::proptest! {

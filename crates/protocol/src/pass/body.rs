@@ -122,7 +122,13 @@ mod tests {
         assert_eq!(facts.id.as_deref(), Some("chatcmpl-1"));
         assert_eq!(
             facts.usage,
-            Some(Usage { input_tokens: 10, cached_tokens: 4, output_tokens: 3, ..Usage::default() })
+            Some(Usage {
+                input_tokens: 10,
+                cached_tokens: 4,
+                output_tokens: 3,
+                told_nano_usd: Some(9_000_000_000),
+                ..Usage::default()
+            })
         );
         for none in
             ["{}", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":[1]}"#, r#"{"usage":{"prompt_tokens":"1"}}"#]
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn changes_id_and_cost_alone() {
-        let expected = BODY.replace("chatcmpl-1", "ours").replace(r#""cost":9"#, r#""cost":0.00125"#);
+        let expected = BODY.replace("chatcmpl-1", "ours").replace(r#""cost":9"#, r#""cost":0.00125,"upstream_cost":9"#);
         assert_eq!(client(BODY, Some(0.00125), None), expected);
         let marked = expected.replace("[1e3]}", r#"[1e3],"slarouter":{"a":1}}"#);
         assert_eq!(client(BODY, Some(0.00125), Some(r#"{"a":1}"#)), marked);

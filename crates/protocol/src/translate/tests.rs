@@ -176,7 +176,8 @@ fn said(protocol: Protocol, stream: &str) -> (Vec<(Block, String)>, Option<Stop>
         match event {
             Event::Open(block) => blocks.push((block, String::new())),
             Event::Delta(text) => blocks.last_mut().unwrap().1.push_str(&text),
-            Event::Usage(new) => usage = Some(new),
+            // Our own cost in what we wrote reads as a provider's.
+            Event::Usage(new) => usage = Some(Usage { told_nano_usd: None, ..new }),
             Event::Stop(new) => stop = Some(new),
             Event::Start { .. } | Event::Close => {}
         }
