@@ -1,14 +1,17 @@
 //! Which answers wait for an auditor, and what becomes of his word.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/outcomes.rs"]
+mod outcomes;
 #[path = "common/records.rs"]
 mod records;
 
 use std::sync::Arc;
 
+use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{AuditDraw, DecisionId, Receipt, Source, Timestamp};
-use slarouter_store::{Entry, Event, FeedbackRecord, OutcomeRecord, Store, StoreError, open};
+use slarouter_store::{Entry, Event, FeedbackRecord, Store, StoreError, open};
 use tempfile::TempDir;
 
 const WINDOW: u64 = 1_000;
@@ -24,27 +27,6 @@ fn made(id: u128, time: u64, drawn: bool) -> Entry {
         (record.time, record.audit) = (Timestamp(time), AuditDraw { rate: 0.25, drawn });
     }
     entry
-}
-
-fn ended(id: u128, ok: bool) -> Entry {
-    Entry::Outcome(OutcomeRecord {
-        decision: DecisionId(id),
-        time: Timestamp(5),
-        model: "m".into(),
-        status: if ok { 200 } else { 502 },
-        ok,
-        streamed: false,
-        attempts: 1,
-        input_tokens: None,
-        cached_tokens: None,
-        cache_write_tokens: None,
-        output_tokens: None,
-        reasoning_tokens: None,
-        cost: 0.0,
-        latency_ms: 1.0,
-        ttft_ms: None,
-        error: None,
-    })
 }
 
 fn audit(id: u128, value: Option<f64>, time: u64) -> FeedbackRecord {
@@ -66,7 +48,7 @@ async fn drawn_answers_wait_from_their_end_until_they_are_audited() {
     store.flush().await.unwrap();
     assert!(waiting(store.as_ref(), None, 10).await.is_empty(), "none has ended");
     for id in [5, 1, 2, 3, 4] {
-        store.log(ended(id, id != 2)).unwrap();
+        store.log(Entry::Outcome(outcome(id, 5, if id == 2 { 502 } else { 200 }))).unwrap();
     }
     store.flush().await.unwrap();
     assert_eq!(waiting(store.as_ref(), None, 10).await, [1, 2, 4, 5], "in the order of the decisions");

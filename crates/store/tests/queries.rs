@@ -1,6 +1,10 @@
 //! The questions of `docs/log.md`, asked of a log of which the answers are known.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/outcomes.rs"]
+mod outcomes;
+
+use outcomes::outcome;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
@@ -88,22 +92,13 @@ async fn log(store: &dyn Store, number: usize, case: &Case) {
         store.log(Entry::Reroute { decision: id, model: case.answered.into() }).unwrap();
     }
     let outcome = OutcomeRecord {
-        decision: id,
-        time,
         model: case.answered.into(),
-        status: if case.error.is_none() { 200 } else { 502 },
-        ok: case.error.is_none(),
-        streamed: false,
-        attempts: 1,
         input_tokens: Some(10.0),
-        cached_tokens: None,
-        cache_write_tokens: None,
         output_tokens: Some(1.0),
-        reasoning_tokens: None,
         cost: case.cost,
         latency_ms: case.latency_ms,
-        ttft_ms: None,
         error: case.error.map(str::to_owned),
+        ..outcome(id.0, time.0, if case.error.is_none() { 200 } else { 502 })
     };
     store.log(Entry::Outcome(outcome)).unwrap();
     for (rater, rating) in (0..).zip(case.ratings) {

@@ -1,6 +1,8 @@
 //! What becomes of ratings, in any order and from many raters at once.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/outcomes.rs"]
+mod outcomes;
 #[path = "common/records.rs"]
 mod records;
 
@@ -8,7 +10,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use records::{decision, rating};
-use slarouter_core::{DecisionId, Rating, Receipt, Timestamp};
+use slarouter_core::{Rating, Receipt};
 use slarouter_store::{Entry, Event, OutcomeRecord, StoreError, open};
 use tempfile::TempDir;
 
@@ -47,24 +49,8 @@ async fn each_receipt_says_what_happened() {
 }
 
 fn outcome(id: u128, model: &str, attempts: u32) -> OutcomeRecord {
-    OutcomeRecord {
-        decision: DecisionId(id),
-        time: Timestamp(7),
-        model: model.into(),
-        status: 200,
-        ok: true,
-        streamed: false,
-        attempts,
-        input_tokens: None,
-        cached_tokens: None,
-        cache_write_tokens: None,
-        output_tokens: Some(3.0),
-        reasoning_tokens: None,
-        cost: 0.5,
-        latency_ms: 1.0,
-        ttft_ms: None,
-        error: None,
-    }
+    let plain = outcomes::outcome(id, 7, 200);
+    OutcomeRecord { model: model.into(), attempts, output_tokens: Some(3.0), cost: 0.5, ..plain }
 }
 
 #[tokio::test]

@@ -1,35 +1,17 @@
 //! Rows that do not hold what the gateway writes: each is an event by itself, and stops none of the others.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/outcomes.rs"]
+mod outcomes;
 #[path = "common/records.rs"]
 mod records;
 
 use rusqlite::Connection;
 use slarouter_core::{DecisionId, Timestamp};
-use slarouter_store::{Entry, Event, OutcomeRecord, open};
+use slarouter_store::{Entry, Event, open};
 
+use outcomes::outcome;
 use records::{decision, rating};
-
-fn outcome(id: u128) -> Entry {
-    Entry::Outcome(OutcomeRecord {
-        decision: DecisionId(id),
-        time: Timestamp(1),
-        model: "m".into(),
-        status: 500,
-        ok: false,
-        streamed: false,
-        attempts: 1,
-        input_tokens: None,
-        cached_tokens: None,
-        cache_write_tokens: None,
-        output_tokens: None,
-        reasoning_tokens: None,
-        cost: 0.0,
-        latency_ms: 1.0,
-        ttft_ms: None,
-        error: None,
-    })
-}
 
 /// A configuration, then two decisions with all that can become of them: their events, after this was done to the database.
 async fn events_after(damage: &str) -> Vec<Event> {
@@ -41,7 +23,7 @@ async fn events_after(damage: &str) -> Vec<Event> {
     for id in [1, 2] {
         store.log(decision(id, None)).unwrap();
         store.log(Entry::Reroute { decision: DecisionId(id), model: "m".into() }).unwrap();
-        store.log(outcome(id)).unwrap();
+        store.log(Entry::Outcome(outcome(id, 1, 500))).unwrap();
         store.flush().await.unwrap();
         store.rate(rating(id, 1, Some(1.0), 2), u64::MAX).await.unwrap();
     }
