@@ -117,8 +117,26 @@ impl SatisfactionAccount {
         }
     }
 
-    /// Forgets everything; decisions before `at` no longer count, nor do their labels. For calendar windows.
+    /// An empty account of another promise: what was decided up to now, and labels of it, do not count.
+    #[must_use]
+    pub fn renewed(&self, assurance: f64, span: Span) -> Self {
+        let mut renewed = Self::new(assurance, span);
+        renewed.set_audit_rate(self.audit_rate);
+        if self.blocks.iter().any(|block| block.requests > 0) || self.latest > Timestamp(0) {
+            renewed.restart(Timestamp(self.latest.0.saturating_add(1)));
+        }
+        renewed
+    }
+
+    /// Whether answers decided at `at` count.
+    pub(crate) fn speaks_of(&self, at: Timestamp) -> bool {
+        at >= self.since
+    }
+
+    /// Forgets everything; decisions before `at` no longer count, nor do their labels. What does not count already never will. For
+    /// calendar windows.
     pub fn restart(&mut self, at: Timestamp) {
+        let at = at.max(self.since);
         self.since = at;
         self.latest = self.latest.max(at);
         self.level = 0;
@@ -256,7 +274,7 @@ impl SatisfactionAccount {
 
     /// The block of decisions made at `at`, unless those are no longer spoken of.
     fn block(&mut self, at: Timestamp) -> Option<&mut Block> {
-        if at < self.since {
+        if !self.speaks_of(at) {
             return None;
         }
         let place = match self.blocks.back() {

@@ -124,13 +124,7 @@ impl<P: Policy> Learner<P> {
     /// that was to answer. By [`RouteSpec::failures_count`] it counts as one that did not satisfy, or no longer counts. Only
     /// before its first label, after which none may follow, and not for one that was pinned.
     pub fn failed(&mut self, at: Timestamp, predicted: f64) {
-        let predicted = predicted.clamp(0.0, 1.0);
-        if self.router.spec.failures_count {
-            // What is known needs no prediction.
-            self.router.policy.rerouted(at, predicted, 0.0);
-        } else {
-            self.router.policy.failed(at, predicted);
-        }
+        self.router.policy.failed(at, predicted.clamp(0.0, 1.0), self.router.spec.failures_count);
     }
 
     /// Takes note of how a call ended: cost and answer length.

@@ -84,12 +84,17 @@ impl<P: Policy> Router<P> {
     }
 
     /// `decision` as it stands once the conversation stays on `model`, which answered its earlier turns: nothing is drawn,
-    /// propensity 1. `None` where there is a reason to move: it is not in the zoo or excluded, or the prediction for it is
-    /// more than 0.05 below both α and the choice of `decision`, and by the policy's objective, which knows what its prompt cache
-    /// saves, the choice is still the better one.
+    /// propensity 1. `None` where there is a reason to move: it is not in the zoo or excluded, the policy insists on another one, or
+    /// the prediction for it is more than 0.05 below both α and the choice of `decision`, and by the policy's objective, which knows
+    /// what its prompt cache saves, the choice is still the better one.
     #[must_use]
     pub fn stay(&self, decision: &Decision, model: &str, excluded: &[&str]) -> Option<Decision> {
         let held = self.spec.zoo.position(model).filter(|_| !excluded.contains(&model))?;
+        let insisted =
+            self.policy.insists_on().filter(|&place| decision.candidates.get(place).is_some_and(|c| !c.excluded));
+        if insisted.is_some_and(|place| place != held) {
+            return None;
+        }
         let (staying, moving) = (decision.candidates.get(held)?, decision.choice());
         let enough = moving.satisfaction.min(self.alpha()) - RESTLESS;
         if held != decision.chosen && staying.satisfaction < enough && moving.score < staying.score {

@@ -3,8 +3,8 @@
 
 use slarouter_core::policy::CertifiedParams;
 use slarouter_core::{
-    Alpha, Candidate, Context, Decision, DecisionId, Learner, ModelSpec, PolicySpec, Price, Reason, RouteSpec,
-    Timestamp, Zoo, decision_rng,
+    Alpha, Candidate, Context, Decision, DecisionId, Feedback, Learner, ModelSpec, Policy, PolicySpec, Price, Rater,
+    Rating, Reason, RouteSpec, Source, Timestamp, Zoo, decision_rng,
 };
 
 fn decision(candidates: &[(&str, f64, f64)]) -> Decision {
@@ -101,4 +101,81 @@ fn a_conversation_stays_unless_there_is_a_reason_to_move() {
     let drawn = router.decide(&context, &mut decision_rng(1, DecisionId(1))).unwrap();
     assert!(router.stay(&drawn, "b", &[]).is_some(), "what is not known is no reason");
     assert_eq!(Reason::parse("affinity"), Some(Reason::Affinity));
+}
+
+/// Conversations that all hold on to a model that is worse by 0.3, of which nobody says anything: the fallback's lead is not known either.
+#[test]
+fn a_conversation_moves_when_nothing_more_may_be_lost() {
+    let mut learner = learner(false);
+    let context = Context { features: &[0.0; 2], input_tokens: 10.0, excluded: &[] };
+    let made = Decision { chosen: 1, ..decision(&[("a", 0.9, 1.0), ("b", 0.6, 2.0)]) };
+    let mut turns = 0;
+    while let Some(stays) = learner.router().stay(&made, "b", &[]) {
+        learner.decided(&stays, Timestamp(turns));
+        turns += 1;
+        assert!(turns < 100, "it never moves");
+    }
+    assert!(turns > 5, "a few answers may be lost without proof, and not only {turns}");
+    let drawn = learner.router().decide(&context, &mut decision_rng(1, DecisionId(1))).unwrap();
+    assert_eq!((drawn.chosen, drawn.propensity()), (0, 1.0), "what it moves to");
+    assert!(learner.router().stay(&drawn, "a", &[]).is_some(), "who is there already stays");
+    let context = Context { excluded: &["a"], ..context };
+    let drawn = learner.router().decide(&context, &mut decision_rng(1, DecisionId(1))).unwrap();
+    assert!(learner.router().stay(&drawn, "b", &["a"]).is_some(), "a fallback that cannot be asked moves nobody");
+}
+
+/// The fallback is chosen and another model answers: that loses as much as if the other had been chosen.
+#[test]
+fn turns_that_another_model_took_over_are_counted() {
+    let mut learner = learner(false);
+    let made = decision(&[("a", 0.9, 1.0), ("b", 0.6, 2.0)]);
+    for n in 0..100 {
+        // 8 + 0.003 n may be lost.
+        assert_eq!(learner.router().policy().insists_on().is_some(), n >= 27, "after {n} that lost 0.3 each");
+        learner.decided(&made, Timestamp(n));
+        learner.rerouted(Timestamp(n), 0.9, 0.6);
+    }
+    // A failure of all is nobody's loss.
+    let mut failed = self::learner(true);
+    for n in 0..100 {
+        failed.decided(&made, Timestamp(n));
+        failed.failed(Timestamp(n), 0.9);
+    }
+    assert_eq!(failed.router().policy().insists_on(), None);
+}
+
+/// α goes up: what was answered under the old one is not held against the new one, and neither are its ratings.
+#[test]
+fn a_renewed_account_takes_no_ratings_of_earlier_answers() {
+    let mut learner = learner(false);
+    let made = decision(&[("a", 0.9, 1.0), ("b", 0.6, 2.0)]);
+    for n in 0..10 {
+        learner.decided(&made, Timestamp(n));
+    }
+    let spec = RouteSpec { alpha: Alpha::new(0.85).unwrap(), ..learner.router().spec().clone() };
+    learner.reconfigure(spec).unwrap();
+    let rate = |learner: &mut Learner, n: u64| {
+        let feedback = Feedback {
+            decision: DecisionId(n.into()),
+            decided_at: Timestamp(n),
+            model: "a",
+            reason: Reason::Exploit,
+            features: &[0.0; 2],
+            predicted: 0.9,
+            source: Source::User,
+            rater: Rater(0),
+            rating: Some(Rating::new(0.0).unwrap()),
+            order: n,
+        };
+        learner.observe(&feedback, Timestamp(20)).unwrap();
+        learner.router().certificate().unwrap()
+    };
+    for n in 0..10 {
+        assert_eq!(rate(&mut learner, n).labels, 0);
+    }
+    for n in 10..12 {
+        learner.decided(&made, Timestamp(n));
+    }
+    let certificate = rate(&mut learner, 11);
+    assert_eq!((certificate.requests, certificate.labels), (2, 1));
 }

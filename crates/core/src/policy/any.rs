@@ -79,8 +79,8 @@ impl Policy for AnyPolicy {
     fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
         self.inner_mut().rerouted(at, old, new);
     }
-    fn failed(&mut self, at: Timestamp, predicted: f64) {
-        self.inner_mut().failed(at, predicted);
+    fn failed(&mut self, at: Timestamp, predicted: f64, counts: bool) {
+        self.inner_mut().failed(at, predicted, counts);
     }
     fn labelled(&mut self, label: &Label<'_>) {
         self.inner_mut().labelled(label);
@@ -93,6 +93,9 @@ impl Policy for AnyPolicy {
     }
     fn only_draws(&self) -> bool {
         self.inner().only_draws()
+    }
+    fn insists_on(&self) -> Option<usize> {
+        self.inner().insists_on()
     }
     fn has_evidence(&self) -> bool {
         self.inner().has_evidence()

@@ -267,10 +267,19 @@ impl Policy for Certified {
     fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
         // The steering looks at the account again within a few decisions.
         self.account.rerouted(at, old, new);
+        if self.account.speaks_of(at) {
+            self.safeguard.rerouted(self.fallback, old, new);
+            self.measure();
+        }
     }
 
-    fn failed(&mut self, at: Timestamp, predicted: f64) {
-        self.account.failed(at, predicted);
+    fn failed(&mut self, at: Timestamp, predicted: f64, counts: bool) {
+        if counts {
+            // What is known needs no prediction.
+            self.account.rerouted(at, predicted, 0.0);
+        } else {
+            self.account.failed(at, predicted);
+        }
     }
 
     fn labelled(&mut self, label: &Label<'_>) {
@@ -309,9 +318,8 @@ impl Policy for Certified {
             || spec.alpha.get() != self.alpha
         {
             // Another promise: its account starts now.
-            let audit_rate = self.account.audit_rate();
-            self.account = SatisfactionAccount::new(params.assurance, params.span());
-            self.account.set_audit_rate(audit_rate);
+            self.account = self.account.renewed(params.assurance, params.span());
+            self.standing = self.account.standing();
             self.safeguard.restart();
         }
         let audited = self.account.audit_rate().is_some();
@@ -338,6 +346,11 @@ impl Policy for Certified {
         self.forget_residuals();
         let places: Vec<_> = (0..zoo.models().len()).map(Some).collect();
         self.steering.reconfigure(&places);
+        self.levels = self.predictor.levels();
+    }
+
+    fn insists_on(&self) -> Option<usize> {
+        (self.safeguard.share() <= 0.0).then_some(self.fallback)
     }
 
     fn has_evidence(&self) -> bool {

@@ -49,8 +49,9 @@ pub trait Policy: Send + Sync {
     /// Another model answers a decision made at `at`: its predicted satisfaction is `new` and not `old`.
     fn rerouted(&mut self, _at: Timestamp, _old: f64, _new: f64) {}
 
-    /// A decision made at `at`, with predicted satisfaction `predicted`, got no answer.
-    fn failed(&mut self, _at: Timestamp, _predicted: f64) {}
+    /// A decision made at `at`, with predicted satisfaction `predicted`, got no answer. Where that `counts`, it did not satisfy; else it
+    /// is as if it had not been made.
+    fn failed(&mut self, _at: Timestamp, _predicted: f64, _counts: bool) {}
 
     /// Learns.
     fn labelled(&mut self, label: &Label<'_>);
@@ -64,6 +65,11 @@ pub trait Policy: Send + Sync {
     /// Whether it has no best choice, so that every draw explores, that of the place `judge` returns as well.
     fn only_draws(&self) -> bool {
         false
+    }
+
+    /// Place of the one model that may answer now, also in conversations with another one; `None` while there is a choice.
+    fn insists_on(&self) -> Option<usize> {
+        None
     }
 
     /// Whether it knows enough to choose by; until then its best choice is a fallback.
@@ -105,8 +111,8 @@ impl Policy for Box<dyn Policy> {
     fn rerouted(&mut self, at: Timestamp, old: f64, new: f64) {
         (**self).rerouted(at, old, new);
     }
-    fn failed(&mut self, at: Timestamp, predicted: f64) {
-        (**self).failed(at, predicted);
+    fn failed(&mut self, at: Timestamp, predicted: f64, counts: bool) {
+        (**self).failed(at, predicted, counts);
     }
     fn labelled(&mut self, label: &Label<'_>) {
         (**self).labelled(label);
@@ -119,6 +125,9 @@ impl Policy for Box<dyn Policy> {
     }
     fn only_draws(&self) -> bool {
         (**self).only_draws()
+    }
+    fn insists_on(&self) -> Option<usize> {
+        (**self).insists_on()
     }
     fn has_evidence(&self) -> bool {
         (**self).has_evidence()

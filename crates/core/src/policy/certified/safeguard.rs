@@ -36,7 +36,7 @@ const OWN: Memory = Memory { labels: 1_000.0, trust: 16.0 };
 pub(super) struct Safeguard {
     /// T
     requests: f64,
-    /// That of the fallback has nothing but a bias.
+    /// That of the fallback has no requests, and the loss of those that went on to another model.
     ventures: Vec<Venture>,
     share: f64,
 }
@@ -109,6 +109,12 @@ impl Safeguard {
         }
     }
 
+    /// Another model than the chosen one answered: `new` is predicted of it, and `old` of the other. Which models they are is not known
+    /// here, and whatever the second lost is lost to the window.
+    pub(super) fn rerouted(&mut self, fallback: usize, old: f64, new: f64) {
+        self.ventures[fallback].loss += old - new;
+    }
+
     /// A label of the model at `model` came, or changed, by this much above what was predicted or said.
     pub(super) fn labelled(&mut self, model: usize, residual: f64) {
         self.ventures[model].bias.add(OWN, residual);
@@ -140,7 +146,7 @@ impl Safeguard {
     fn least_surplus(&self, scales: &Scales<'_>) -> f64 {
         let Scales { fallback, z, rest, .. } = *scales;
         let bias = |model: usize| self.ventures[model].bias.mean(OWN);
-        let (mut loss, mut variance, mut ventured) = (0.0, 0.0, 0.0);
+        let (mut loss, mut variance, mut ventured) = (self.ventures[fallback].loss, 0.0, 0.0);
         for (model, venture) in self.ventures.iter().enumerate().filter(|(_, venture)| venture.requests > 0.0) {
             let n = venture.requests;
             loss += venture.loss + n * (bias(fallback) - bias(model));

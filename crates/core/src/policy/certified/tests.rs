@@ -60,6 +60,8 @@ fn residuals_go_with_what_they_were_of() {
     let mut other = known.clone();
     known.reconfigured(&unaudited.zoo, &audited);
     assert_eq!((known.fast, &known.safeguard), (fresh.fast, &fresh.safeguard));
+    other.levels = vec![0.1, 0.2];
     other.reset_features(2, &unaudited.zoo);
     assert_eq!((other.fast, &other.safeguard), (fresh.fast, &fresh.safeguard));
+    assert_eq!(other.levels, fresh.levels);
 }
