@@ -135,13 +135,27 @@ fn table(keys: &Value) -> Table {
     let date = |value: &Value| value.as_u64().map(|time| utc(Timestamp(time))).unwrap_or_default();
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["id", "name", "ends in", "status", "may", "tenant", "models", "made", "ends"]);
+    table.set_header([
+        "id",
+        "name",
+        "ends in",
+        "status",
+        "may",
+        "tenant",
+        "models",
+        "made",
+        "ends",
+        "USD this month",
+        "USD",
+    ]);
     for key in keys.as_array().into_iter().flatten() {
         let grants = &key["grants"];
         let ends = if key["revoked_ms"].is_null() { &key["expires_ms"] } else { &key["revoked_ms"] };
         let mut row: Vec<String> = ["id", "name", "hint", "status"].iter().map(|field| words(&key[field])).collect();
         row.extend(["scopes", "tenant", "models"].iter().map(|field| words(&grants[field])));
         row.extend([date(&key["created_ms"]), date(ends)]);
+        let usd = |field: &str| key[field].as_f64().map(|usd| format!("{usd:.2}")).unwrap_or_default();
+        row.extend([usd("spent_month_usd"), usd("spent_usd")]);
         table.add_row(row);
     }
     table

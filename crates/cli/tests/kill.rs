@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use slarouter_core::{DecisionId, Rater};
-use slarouter_store::Event;
+use slarouter_core::{DecisionId, Rater, Timestamp};
+use slarouter_store::{Calendar, Event, Selection, Totals};
 use slarouter_testkit::{Daemon, Upstream, until};
 
 const ROUNDS: u64 = 12;
@@ -92,9 +92,14 @@ async fn client(base: String, seed: u64, ledger: Ledger, acknowledged: Arc<Atomi
     }
 }
 
-/// The ratings in force by the log alone, worked out without the learner.
+/// The ratings in force by the log alone, worked out without the learner; of the sums, what they say is the same.
 async fn ratings_in_force(url: &str) -> (HashMap<DecisionId, f64>, u64) {
     let store = slarouter_store::open(url).await.unwrap();
+    // What was not added before the kill is added at the next start.
+    while store.roll_up(&Calendar::default(), Vec::new()).await.unwrap() {}
+    let ever = Selection { to: Timestamp(u64::MAX), ..Selection::default() };
+    let summed = store.totals(ever, &[]).await.unwrap().first().map_or_else(Totals::default, |row| row.totals);
+    let mut outcomes = 0;
     let mut held: HashMap<(DecisionId, Rater), f64> = HashMap::new();
     let (mut seq, mut decisions) = (0, 0);
     loop {
@@ -107,6 +112,7 @@ async fn ratings_in_force(url: &str) -> (HashMap<DecisionId, f64>, u64) {
             seq = event.seq();
             match event {
                 Event::Decided { .. } => decisions += 1,
+                Event::Finished { .. } => outcomes += 1,
                 Event::Rated { rated, .. } => {
                     held.insert((rated.decision, rated.rater), rated.rating.unwrap().get());
                 }
@@ -115,6 +121,8 @@ async fn ratings_in_force(url: &str) -> (HashMap<DecisionId, f64>, u64) {
         }
     }
     store.close().await;
+    let up = held.values().filter(|rating| **rating > 0.5).count();
+    assert_eq!((summed.requests, summed.ratings, summed.up), (outcomes, held.len() as i64, up as i64));
     (held.into_iter().map(|((id, _), rating)| (id, rating)).collect(), decisions)
 }
 

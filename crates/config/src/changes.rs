@@ -75,6 +75,7 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
         max_connections: _,
         max_body_bytes_at_once: _,
         log_format: _,
+        time_zone: _,
         api_keys,
         admin_keys,
         allow_unauthenticated,

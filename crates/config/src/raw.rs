@@ -70,6 +70,7 @@ pub(crate) struct Server {
     #[serde(default)]
     pub(crate) cors_origins: Vec<Text>,
     pub(crate) seed: Option<u64>,
+    pub(crate) time_zone: Option<Text>,
     pub(crate) log_format: Option<Text>,
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use slarouter_core::RouteSpec;
 use slarouter_protocol::{ModelProtocol, Upstream};
@@ -91,6 +92,8 @@ pub struct Server {
     pub cors_origins: Vec<String>,
     /// Seed of all draws.
     pub seed: u64,
+    /// Whose days and months count in sums and reports.
+    pub time_zone: TimeZone,
     /// How log lines are written; `None` for text on a terminal and JSON elsewhere.
     pub log_format: Option<LogFormat>,
 }

@@ -126,7 +126,7 @@ policy = "best"
 v = -1
 "#;
     let expected = r#"slarouter.toml:3:19: must be from 1 to 1099511627776, not 0
-slarouter.toml:4:1: unknown key `port`: there are `listen`, `admin_listen`, `api_keys`, `admin_keys`, `allow_unauthenticated`, `allow_unauthenticated_metrics`, `tls`, `max_body_bytes`, `max_body_bytes_at_once`, `max_header_bytes`, `request_timeout_s`, `header_timeout_s`, `body_timeout_s`, `idle_timeout_s`, `ping_interval_s`, `shutdown_delay_s`, `shutdown_grace_s`, `max_connections`, `max_connections_per_address`, `cors_origins`, `seed`, `log_format`
+slarouter.toml:4:1: unknown key `port`: there are `listen`, `admin_listen`, `api_keys`, `admin_keys`, `allow_unauthenticated`, `allow_unauthenticated_metrics`, `tls`, `max_body_bytes`, `max_body_bytes_at_once`, `max_header_bytes`, `request_timeout_s`, `header_timeout_s`, `body_timeout_s`, `idle_timeout_s`, `ping_interval_s`, `shutdown_delay_s`, `shutdown_grace_s`, `max_connections`, `max_connections_per_address`, `cors_origins`, `seed`, `time_zone`, `log_format`
 slarouter.toml:6:18: must be a time from 0.001 to 100000000 seconds, not -1
 slarouter.toml:7:16: invalid type: a string, expected a whole number that is not negative
 slarouter.toml:9:8: a model's name must not be empty, "auto", or begin with "auto:"
@@ -298,6 +298,7 @@ fn refusals_say_how_to_mend() {
         ("request_timeout_s = 0", "", "", "must be a time from"),
         ("shutdown_delay_s = -1", "", "", "a time from 0 to"),
         ("shutdown_delay_s = nan", "", "", "a time from 0 to"),
+        ("time_zone = \"Berlin\"", "", "", "a name of the IANA's"),
         ("log_format = \"xml\"", "", "", "\"json\" or \"text\""),
         ("request_timeout_s = inf", "", "", "must be a time from"),
         ("request_timeout_s = 1e9", "", "", "must be a time from"),

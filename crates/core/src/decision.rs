@@ -102,10 +102,16 @@ impl Decision {
         (self.reason != Reason::Pinned).then(most)
     }
 
+    /// Place of the candidate of this name.
+    #[must_use]
+    pub fn place(&self, model: &str) -> Option<usize> {
+        self.candidates.iter().position(|candidate| &*candidate.model == model)
+    }
+
     /// The candidate of this name.
     #[must_use]
     pub fn candidate(&self, model: &str) -> Option<&Candidate> {
-        self.candidates.iter().find(|candidate| &*candidate.model == model)
+        self.place(model).map(|place| &self.candidates[place])
     }
 
     /// Predicted satisfactions no further apart than this are taken for equal.

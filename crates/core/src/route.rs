@@ -45,6 +45,18 @@ impl RouteSpec {
         }
     }
 
+    /// Place of the model that serves where nothing may be chosen, with which savings are compared: the policy's fallback, or else the
+    /// most expensive one by list price.
+    #[must_use]
+    pub fn fallback(&self) -> usize {
+        let named = match &self.policy {
+            PolicySpec::Certified(params) => params.fallback.as_deref(),
+            PolicySpec::Fixed(model) => Some(model.as_str()),
+            _ => None,
+        };
+        named.and_then(|name| self.zoo.position(name)).unwrap_or_else(|| self.zoo.by_price(true))
+    }
+
     /// Whether the policy can run with these numbers on this zoo.
     ///
     /// # Errors

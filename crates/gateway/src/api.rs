@@ -25,8 +25,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderValue, StatusCode, header};
 use slarouter_config::Scope;
+use slarouter_core::Timestamp;
 use slarouter_protocol::Endpoint;
-use tokio::time::Instant;
+use slarouter_store::{By, Selection};
+use tokio::time::{Duration, Instant, timeout};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -39,6 +41,10 @@ use crate::error::ApiError;
 use browser::Leave;
 use openapi::Description;
 use paths::Deployment;
+
+const HOUR_MS: u64 = 3_600_000;
+/// For sums that the metrics show beside what is in memory.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The paths to ask at.
 fn inference() -> OpenApiRouter<Arc<App>> {
@@ -263,6 +269,11 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 )]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let committed = *app.store.committed().borrow();
+    let now = app.clock.now();
+    let last_hour = Selection { from: Timestamp(now.0.saturating_sub(HOUR_MS)), to: now, ..Selection::default() };
+    // A log that cannot be read is told of by other metrics, which must not wait for it.
+    let recent = timeout(PATIENCE, app.store.totals(last_hour, &[By::Route, By::Model])).await;
+    app.metrics.recent(&recent.ok().and_then(Result::ok).unwrap_or_default());
     let text = app.metrics.render(
         &app.published.load(),
         committed,

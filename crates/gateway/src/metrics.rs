@@ -1,7 +1,9 @@
 //! Prometheus metrics. Names, units and labels are a contract: docs/metrics.md lists them.
 
 mod labels;
+mod payers;
 
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
@@ -12,11 +14,13 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use slarouter_core::{AnyPolicy, Policy, Receipt, Source, Timestamp};
 use slarouter_learner::Snapshot;
+use slarouter_store::{OutcomeRecord, Payer, Row};
 
 use labels::{
-    ExclusionLabels, FailureLabels, ModelLabel, ModelResult, MoveLabels, ReasonLabel, ReceiptLabel, RequestLabels,
-    ResultLabel, RouteLabel, RouteModel,
+    ExclusionLabels, FailureLabels, ModelLabel, ModelResult, MoveLabels, PayerLabels, ReasonLabel, ReceiptLabel,
+    RequestLabels, ResultLabel, RouteLabel, RouteModel, TokenLabels,
 };
+use payers::Payers;
 
 type FloatCounter = Counter<f64, AtomicU64>;
 type FloatGauge = Gauge<f64, AtomicU64>;
@@ -35,14 +39,13 @@ impl SpanCounts {
 /// How one request went, for the counters.
 pub(crate) struct Served<'a> {
     pub(crate) route: &'a str,
-    pub(crate) model: &'a str,
+    /// Who is billed.
+    pub(crate) payer: &'a Payer,
     pub(crate) decision: &'a str,
-    pub(crate) status: u16,
-    pub(crate) seconds: f64,
-    /// USD.
-    pub(crate) cost: f64,
     /// USD that the most expensive model of the route was predicted to cost, or the same as `cost` where there was nothing to save.
     pub(crate) most_expensive: f64,
+    /// How it ended.
+    pub(crate) outcome: &'a OutcomeRecord,
 }
 
 /// The metrics, one a line: the field, its type, its name without `slarouter_` and what the type adds, its unit if it has one, and
@@ -56,6 +59,7 @@ macro_rules! metrics {
             registry: Registry,
             /// Entries that the store accepted and then lost, as far as they are in `unlogged`.
             dropped: AtomicU64,
+            payers: Payers,
             $($field: $kind,)*
         }
 
@@ -70,7 +74,7 @@ macro_rules! metrics {
                         Some(unit) => registry.register_with_unit($name, $help, unit, $field.clone()),
                     }
                 )*
-                Self { registry, dropped: AtomicU64::new(0), $($field,)* }
+                Self { registry, dropped: AtomicU64::new(0), payers: Payers::default(), $($field,)* }
             }
         }
     };
@@ -78,7 +82,10 @@ macro_rules! metrics {
 
 metrics! {
     requests: Family<RequestLabels, Counter> = "requests", "Requests answered";
-    seconds: Family<RouteLabel, Histogram> = "request_duration" in Seconds, "From the request's arrival to its last byte", starting as request_durations();
+    seconds: Family<RouteLabel, Histogram> = "request_duration" in Seconds, "From the request's arrival to its last byte", starting as durations();
+    model_seconds: Family<ModelLabel, Histogram> = "model_request_duration" in Seconds, "From the request's arrival to its last byte, by the model that answered", starting as durations();
+    first_byte: Family<ModelLabel, Histogram> = "time_to_first_byte" in Seconds, "From the request's arrival to the first byte of its model", starting as durations();
+    tokens: Family<TokenLabels, FloatCounter> = "tokens", "Tokens that providers reported";
     calls: Family<ModelLabel, Counter> = "upstream_calls", "Calls to upstreams";
     failures: Family<FailureLabels, Counter> = "upstream_failures", "Calls to upstreams that failed";
     retries_refused: Family<ModelLabel, Counter> = "retries_refused", "Retries that the budget did not allow";
@@ -91,6 +98,7 @@ metrics! {
     excluded: Family<ExclusionLabels, Counter> = "excluded", "Models that were not to be chosen for a request";
     degraded: Family<ReasonLabel, Counter> = "degraded", "Requests decided while the learning was in trouble";
     cost: Family<RouteModel, FloatCounter> = "cost_usd", "USD charged by the model that answered";
+    paid: Family<PayerLabels, FloatCounter> = "payer_cost_usd", "USD charged, by whose key and for which tenant";
     most_expensive: Family<RouteLabel, FloatCounter> = "most_expensive_cost_usd", "USD that the same requests would have cost on the most expensive model";
     unpriced: Family<ModelLabel, Counter> = "unpriced", "Answers charged at a stand-in, as their price is unknown";
     price_known: Family<ModelLabel, Gauge> = "price_known", "0 for a model whose price is unknown";
@@ -108,6 +116,8 @@ metrics! {
     target: Family<RouteLabel, FloatGauge> = "satisfaction_target_ratio", "The SLA: α";
     satisfaction: Family<RouteLabel, FloatGauge> = "satisfaction_ratio", "Mean of the ratings in force";
     labels: Family<RouteLabel, Gauge> = "labelled_decisions", "Decisions with a rating in force";
+    model_satisfaction: Family<RouteModel, FloatGauge> = "model_satisfaction_ratio", "Mean of the ratings in force of a model's answers";
+    recent: Family<RouteModel, FloatGauge> = "recent_satisfaction_ratio", "Mean of the ratings of answers of the last hour";
     queue: Family<RouteLabel, FloatGauge> = "virtual_queue", "Length of the virtual queue";
     lower: Family<RouteLabel, FloatGauge> = "certificate_lower", "Satisfaction is at least this, with the assurance";
     upper: Family<RouteLabel, FloatGauge> = "certificate_upper", "Satisfaction is at most this, with the assurance";
@@ -117,7 +127,7 @@ metrics! {
     reloaded: FloatGauge = "config_last_reload_success_timestamp" in Seconds, "When the configuration in force was read, since 1970";
 }
 
-fn request_durations() -> Family<RouteLabel, Histogram> {
+fn durations<L: Clone + Eq + Hash>() -> Family<L, Histogram> {
     Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16)))
 }
 
@@ -148,18 +158,31 @@ impl Metrics {
     }
 
     pub(crate) fn served(&self, served: &Served<'_>) {
-        let (route, model) = (served.route.to_owned(), served.model.to_owned());
-        let labels = RequestLabels {
-            route: route.clone(),
-            model: model.clone(),
-            decision: served.decision.to_owned(),
-            status: served.status,
-        };
+        let OutcomeRecord { status, cost, latency_ms, ttft_ms, .. } = *served.outcome;
+        let (route, model) = (served.route.to_owned(), served.outcome.model.to_string());
+        let labels =
+            RequestLabels { route: route.clone(), model: model.clone(), decision: served.decision.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
         let label = RouteLabel { route: route.clone() };
-        self.seconds.get_or_create(&label).observe(served.seconds);
+        self.seconds.get_or_create(&label).observe(latency_ms / 1e3);
         self.most_expensive.get_or_create(&label).inc_by(served.most_expensive);
-        self.cost.get_or_create(&RouteModel { route, model }).inc_by(served.cost);
+        self.paid.get_or_create(&self.payers.labels(served.payer)).inc_by(cost);
+        let label = ModelLabel { model: model.clone() };
+        self.model_seconds.get_or_create(&label).observe(latency_ms / 1e3);
+        if let Some(ttft_ms) = ttft_ms {
+            self.first_byte.get_or_create(&label).observe(ttft_ms / 1e3);
+        }
+        self.spent_tokens(served.outcome);
+        self.cost.get_or_create(&RouteModel { route, model }).inc_by(cost);
+    }
+
+    fn spent_tokens(&self, outcome: &OutcomeRecord) {
+        let OutcomeRecord { input_tokens, cached_tokens, output_tokens, .. } = *outcome;
+        for (kind, count) in [("input", input_tokens), ("cached", cached_tokens), ("output", output_tokens)] {
+            if let Some(count) = count {
+                self.tokens.get_or_create(&TokenLabels { model: outcome.model.to_string(), kind }).inc_by(count);
+            }
+        }
     }
 
     /// Nobody knows what this answer of the model cost.
@@ -236,6 +259,17 @@ impl Metrics {
         self.unlogged.inc();
     }
 
+    /// What answers of the last hour were rated, by route and model; nothing of those that nobody rated.
+    pub(crate) fn recent(&self, rows: &[Row]) {
+        self.recent.clear();
+        for row in rows {
+            if let ([route, model], Some(satisfaction)) = (&row.names[..], row.totals.satisfaction()) {
+                let label = RouteModel { route: route.to_string(), model: model.to_string() };
+                self.recent.get_or_create(&label).set(satisfaction);
+            }
+        }
+    }
+
     /// The text of a scrape. The state of the routes is read off the snapshot in force; `dropped` is what the store has
     /// lost so far, `circuits` the state of each model's circuit.
     pub(crate) fn render<'a>(
@@ -268,6 +302,10 @@ impl Metrics {
                 self.satisfaction.get_or_create(&label).set(satisfaction);
             }
             self.labels.get_or_create(&label).set(account.labels as i64);
+            for (model, held) in account.models.iter().filter(|(_, held)| held.labels > 0) {
+                let label = RouteModel { route: route.to_string(), model: model.to_string() };
+                self.model_satisfaction.get_or_create(&label).set(held.satisfied / held.labels as f64);
+            }
             if let Some(queue) = router.policy().queue() {
                 self.queue.get_or_create(&label).set(queue);
             }

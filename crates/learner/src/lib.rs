@@ -4,6 +4,7 @@
 
 mod learning;
 mod logged_route;
+mod rollups;
 mod sla;
 mod snapshot;
 mod task;

@@ -1,15 +1,17 @@
 //! The learner task: reads the durable log in order, learns, publishes snapshots to decide from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use slarouter_core::Timestamp;
-use slarouter_store::Store;
+use slarouter_store::{Calendar, Store};
 use tokio::sync::watch;
 
 use crate::learning::{Learning, LearningError};
+use crate::rollups::Rollups;
 use crate::sla::SlaWatch;
 use crate::snapshot::Snapshot;
 
@@ -65,11 +67,23 @@ pub struct LearnerTask {
     pub snapshot_every: u64,
     /// Says when an SLA breaks.
     pub sla: SlaWatch,
+    /// Whose days are summed.
+    pub calendar: Calendar,
 }
 
 impl LearnerTask {
-    /// Runs until `stop` says so, then saves what was learnt. `now` is the time that saved states carry.
-    pub async fn run(mut self, now: impl Fn() -> Timestamp + Send + Sync, mut stop: watch::Receiver<bool>) {
+    /// Runs until `stop` says so, then saves what was learnt and summed. `now` is the time that saved states and certificates carry.
+    pub async fn run(self, now: impl Fn() -> Timestamp + Send + Sync, stop: watch::Receiver<bool>) {
+        let rollups = Rollups {
+            store: self.store.clone(),
+            publisher: self.publisher.clone(),
+            calendar: self.calendar.clone(),
+            told: BTreeMap::new(),
+        };
+        tokio::join!(self.learn(&now, stop.clone()), rollups.run(&now, stop));
+    }
+
+    async fn learn(mut self, now: &(impl Fn() -> Timestamp + Sync), mut stop: watch::Receiver<bool>) {
         let mut saved = self.learning.seq();
         let begun = self.publisher.borrow().clone();
         self.sla.look(&begun.published.load());

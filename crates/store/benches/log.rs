@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use divan::counter::ItemsCount;
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
-use slarouter_store::{DecisionRecord, Entry, FeedbackRecord, Store, open};
+use slarouter_store::{DecisionRecord, Entry, FeedbackRecord, Payer, Store, open};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -57,6 +57,8 @@ impl Log {
                 state_seq: 0,
                 prompt: None,
                 audit: AuditDraw::default(),
+                payer: Payer::default(),
+                fallback: None,
             });
             self.store.log(entry).unwrap();
         }

@@ -49,6 +49,9 @@ pub enum StoreError {
     /// The system starts no thread to write the log.
     #[error("the thread that writes the log: {0}")]
     Thread(std::io::Error),
+    /// Sums were asked for that there are not. Whoever asks is at fault.
+    #[error("{0}")]
+    Range(String),
     /// The rated decision is not in the log. The client is at fault, or the decision was lost in a crash.
     #[error("the decision is not in the log")]
     UnknownDecision,

@@ -9,6 +9,7 @@ mod keys;
 mod log;
 mod open;
 mod records;
+mod rollup;
 mod sqlite;
 
 // The tests outside and inside share helpers, which name the crate as the outside does.
@@ -21,6 +22,9 @@ pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
 pub use open::{backup, beside, open, open_with_queue};
 pub use records::{
-    Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
-    StoredDecision,
+    Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, Payer, PendingAudit, Rated,
+    Snapshot, StoredDecision,
+};
+pub use rollup::{
+    By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Point, RouteCertificate, Row, Saving, Selection, Step, Totals, saving,
 };

@@ -7,8 +7,8 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending,
-    StoreError, StoredDecision,
+    By, Calendar, Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Point,
+    RouteCertificate, Row, Selection, Snapshot, Spending, Step, StoreError, StoredDecision,
 };
 
 /// A durable log.
@@ -109,6 +109,32 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if it cannot be read.
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError>;
+
+    /// Adds to the sums what the log holds after what is in them, some thousand events at most, in the days of this calendar, and these
+    /// certificates as of now. Each event is counted once, whatever comes between. Whether there is more to count.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read, or the sums cannot be written.
+    async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<bool, StoreError>;
+
+    /// The calendar whose days are summed: that of the last [`Store::roll_up`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn calendar(&self) -> Result<Calendar, StoreError>;
+
+    /// The sums of these requests, told apart by what `by` says and in its order; one row without it, and none where there are none. Reads a row for each day, quarter of an
+    /// hour or minute that the range is made of, for each route, model and payer.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn totals(&self, selection: Selection, by: &[By]) -> Result<Vec<Row>, StoreError>;
+
+    /// The sums of these requests step by step, also where there are none.
+    ///
+    /// # Errors
+    /// [`StoreError::Range`] for more than [`crate::MOST_POINTS`] points, and for minutes that are no longer kept; others if they cannot be read.
+    async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError>;
 
     /// How much there is.
     ///

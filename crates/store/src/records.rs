@@ -5,6 +5,15 @@ use std::sync::Arc;
 use crate::keys::Spending;
 use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 
+/// By whose key a request was made, and for which tenant: who is billed for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Payer {
+    /// The key's name; `None` if it has none, or if no key was needed.
+    pub key: Option<Arc<str>>,
+    /// The tenant whose key it is, or whose route.
+    pub tenant: Option<Arc<str>>,
+}
+
 /// A decision, with all that is needed to learn from its feedback later and to evaluate other policies on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecisionRecord {
@@ -28,6 +37,11 @@ pub struct DecisionRecord {
     pub prompt: Option<String>,
     /// Whether it was drawn for audit.
     pub audit: AuditDraw,
+    /// Who is billed.
+    pub payer: Payer,
+    /// Place among the candidates of the model that serves where nothing may be chosen, with which savings are compared; `None` where
+    /// the client named the model, and in rows of before it was logged.
+    pub fallback: Option<usize>,
 }
 
 /// How a request ended.

@@ -14,6 +14,7 @@ mod lock;
 mod packed;
 mod read;
 mod readers;
+mod rollups;
 mod row;
 mod tables;
 mod write;
@@ -26,8 +27,8 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
-    Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
-    StoreError, StoredDecision,
+    By, Calendar, Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Point,
+    RouteCertificate, Row, Selection, Snapshot, Spending, Step, Store, StoreError, StoredDecision,
 };
 pub(crate) use backup::backup;
 use check::check;
@@ -192,6 +193,27 @@ impl Store for SqliteStore {
 
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError> {
         self.readers.read(move |connection| keys::spending(connection, since)).await
+    }
+
+    async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<bool, StoreError> {
+        let calendar = calendar.clone();
+        let tally = self.readers.read(move |connection| rollups::count(connection, calendar, certificates)).await?;
+        let more = tally.more;
+        self.ask(|reply| Command::RollUp { tally: Box::new(tally), reply }).await?;
+        Ok(more)
+    }
+
+    async fn calendar(&self) -> Result<Calendar, StoreError> {
+        self.readers.read(|connection| rollups::calendar(connection)).await
+    }
+
+    async fn totals(&self, selection: Selection, by: &[By]) -> Result<Vec<Row>, StoreError> {
+        let by = by.to_vec();
+        self.readers.read(move |connection| rollups::totals(connection, &selection, &by)).await
+    }
+
+    async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError> {
+        self.readers.read(move |connection| rollups::series(connection, &selection, step)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -11,8 +11,8 @@ use slarouter_core::{
     AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp, half,
 };
 use slarouter_store::{
-    DecisionRecord, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, Spending, Store, StoreError,
-    inspect, open, open_with_queue,
+    DecisionRecord, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, Payer, Spending, Store,
+    StoreError, inspect, open, open_with_queue,
 };
 use tempfile::TempDir;
 
@@ -46,6 +46,8 @@ fn record(id: u128) -> DecisionRecord {
         state_seq: 7,
         prompt: None,
         audit: AuditDraw::default(),
+        payer: Payer::default(),
+        fallback: None,
     }
 }
 
@@ -97,7 +99,8 @@ async fn all(store: &dyn Store, page: usize) -> Vec<Event> {
 async fn everything_comes_back_bit_for_bit_also_after_reopening() {
     let folder = TempDir::new().unwrap();
     let id = u128::MAX - 5;
-    let with_prompt = DecisionRecord { prompt: Some("[\"hé\"]".to_owned()), ..record(id) };
+    let payer = Payer { key: Some("ci".into()), tenant: None };
+    let with_prompt = DecisionRecord { prompt: Some("[\"hé\"]".to_owned()), payer, fallback: Some(1), ..record(id) };
     let store = open(&url(&folder)).await.unwrap();
     store.configure(Timestamp(1), "default", "{\"alpha\":0.9}").await.unwrap();
     store.log(Entry::Decision(with_prompt.clone())).unwrap();

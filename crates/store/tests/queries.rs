@@ -8,7 +8,7 @@ use outcomes::outcome;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
-use slarouter_store::{DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Store, open};
+use slarouter_store::{Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Store, open};
 use tempfile::TempDir;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/log.md");
@@ -22,6 +22,8 @@ const BEGAN: u64 = 1_767_225_600_000;
 /// A request: what was drawn with which probability, and how it ended.
 struct Case {
     day: u64,
+    key: Option<&'static str>,
+    tenant: Option<&'static str>,
     chosen: usize,
     reason: Reason,
     propensity: f64,
@@ -34,6 +36,8 @@ struct Case {
 
 const GOOD: Case = Case {
     day: 0,
+    key: Some("ci"),
+    tenant: None,
     chosen: 0,
     reason: Reason::Exploit,
     propensity: 0.75,
@@ -58,9 +62,9 @@ const CASES: &[Case] = &[
         ..GOOD
     },
     Case { day: 1, chosen: 1, propensity: 0.5, answered: "large", cost: 4.0, ratings: &[0.5], ..GOOD },
-    Case { day: 1, answered: "large", cost: 8.0, latency_ms: 300.0, ..GOOD },
+    Case { day: 1, key: None, tenant: Some("acme"), answered: "large", cost: 8.0, latency_ms: 300.0, ..GOOD },
     Case { day: 1, error: Some("gone"), cost: 0.0, ..GOOD },
-    Case { day: 1, reason: Reason::Pinned, propensity: 1.0, ..GOOD },
+    Case { day: 1, key: None, reason: Reason::Pinned, propensity: 1.0, ..GOOD },
 ];
 
 async fn log(store: &dyn Store, number: usize, case: &Case) {
@@ -85,6 +89,8 @@ async fn log(store: &dyn Store, number: usize, case: &Case) {
         state_seq: 0,
         prompt: None,
         audit: AuditDraw::default(),
+        payer: Payer { key: case.key.map(Into::into), tenant: case.tenant.map(Into::into) },
+        fallback: (case.reason != Reason::Pinned).then_some(1),
     };
     let chosen = record.decision.choice().model.clone();
     store.log(Entry::Decision(record)).unwrap();
@@ -137,13 +143,16 @@ async fn every_question_of_the_page_has_its_answer() {
     for (number, case) in (1..).zip(CASES) {
         log(store.as_ref(), number, case).await;
     }
+    store.flush().await.unwrap();
+    store.roll_up(&Calendar::default(), Vec::new()).await.unwrap();
     store.close().await;
     let connection = Connection::open(path).unwrap();
     let page = std::fs::read_to_string(PAGE).unwrap();
     let found: Vec<_> =
         page.split("```sql\n").skip(1).map(|rest| rows(&connection, rest.split("```").next().unwrap())).collect();
-    let expected: [&[&str]; 10] = [
+    let expected: [&[&str]; 12] = [
         &["2026-01-01|large|1|8", "2026-01-01|small|2|2", "2026-01-02|large|2|12", "2026-01-02|small|2|1"],
+        &["2026-01|-|-|1|1", "2026-01|-|acme|1|8", "2026-01|ci|-|5|14"],
         // Of the pinned one nothing was to be saved.
         &["2026-01-01|10|24", "2026-01-02|13|17"],
         &["default|0.1667"],
@@ -155,6 +164,7 @@ async fn every_question_of_the_page_has_its_answer() {
         &["small|502|gone|1"],
         &["small|large|1"],
         &["large|100|300", "small|100|200"],
+        &["2026-01-01|large|1|8", "2026-01-01|small|2|2", "2026-01-02|large|2|12", "2026-01-02|small|2|1"],
     ];
     assert_eq!(found, expected);
 }

@@ -88,6 +88,14 @@ async fn keys_live_from_create_to_revoke() {
     let list = keys(folder, &["list", "--json"]).json();
     let expected = [("web", "revoked"), ("web", "expired"), ("brief", "expired"), ("long", "live"), ("web", "live")];
     assert_eq!(listed(&list), expected);
+    // Of two keys of one name the account is one: it has paid for two answers, the other for one.
+    let spent = |place: usize, field: &str| list[place][field].as_f64().unwrap();
+    let one = spent(3, "spent_usd");
+    assert!(one > 0.0, "{list}");
+    for (place, answers) in [(0, 2.0), (1, 2.0), (2, 0.0), (3, 1.0), (4, 2.0)] {
+        assert!((spent(place, "spent_usd") - answers * one).abs() < 1e-15, "{list}");
+        assert_eq!(spent(place, "spent_month_usd"), spent(place, "spent_usd"), "{list}");
+    }
     let daemon = serve(folder).await;
     for (key, expected) in [(secret, 401), (text(&second, "key"), 401), (text(&third, "key"), 200)] {
         assert_eq!(status(&daemon, key).await, expected, "{key}");

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::keys::{once, secret};
 use super::origins::origins;
 use crate::problems::Problems;
@@ -86,8 +88,17 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
         max_connections_per_address,
         cors_origins: origins(&raw.cors_origins, env, problems),
         seed: raw.seed.unwrap_or(0),
+        time_zone: raw.time_zone.as_ref().map_or(TimeZone::UTC, |zone| time_zone(zone, env, problems)),
         log_format,
     }
+}
+
+fn time_zone(name: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> TimeZone {
+    let found = text(name, env, problems).map(|name| TimeZone::get(&name));
+    found.and_then(Result::ok).unwrap_or_else(|| {
+        problems.add(Some(name.span()), "time_zone must be a name of the IANA's, as in \"Europe/Berlin\" or \"UTC\"");
+        TimeZone::UTC
+    })
 }
 
 /// hyper takes no less than 8 KiB, and HTTP/2 no more than 32 bits.

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
 use slarouter_config::{Config, Grants, Limits, Scope};
 use slarouter_core::{DecisionId, Timestamp};
-use slarouter_store::KeyRecord;
+use slarouter_store::{KeyRecord, Payer};
 
 use crate::admission::keys::{FirstSecret, digest};
 use crate::admission::limits::{Meter, Meters};
@@ -27,6 +27,8 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 /// One who has shown a key, or needs none.
 pub(crate) struct Caller {
     scopes: Vec<Scope>,
+    /// The name of the key; those of `server.api_keys` have none.
+    pub(crate) key: Option<Arc<str>>,
     pub(crate) tenant: Option<String>,
     models: Option<Vec<String>>,
     pub(crate) meters: Vec<Arc<Meter>>,
@@ -175,7 +177,15 @@ impl Ring {
 
 impl Caller {
     fn plain(scopes: &[Scope]) -> Self {
-        Self { scopes: scopes.to_vec(), tenant: None, models: None, meters: Vec::new(), expires: None, decision: None }
+        Self {
+            scopes: scopes.to_vec(),
+            key: None,
+            tenant: None,
+            models: None,
+            meters: Vec::new(),
+            expires: None,
+            decision: None,
+        }
     }
 
     /// One who has a token for this decision.
@@ -197,7 +207,13 @@ impl Caller {
             .chain([tenant.as_ref().map(|tenant| (format!("tenant:{tenant}"), tenant_limits(tenant)))]);
         let limited = accounts.flatten().filter(|(_, limits)| !limits.are_none());
         let meters = limited.map(|(account, limits)| meters.of(account, limits, now)).collect();
-        Self { scopes, tenant, models, meters, expires, decision: None }
+        Self { scopes, key: Some(name.into()), tenant, models, meters, expires, decision: None }
+    }
+
+    /// Who is billed for a request to this route: a tenant's own route is the tenant's, whoever asks.
+    pub(crate) fn payer(&self, route: &str) -> Payer {
+        let tenant = self.tenant.as_deref().or_else(|| Some(route.split_once('/')?.1));
+        Payer { key: self.key.clone(), tenant: tenant.map(Arc::from) }
     }
 
     /// One that may ask for everything, to look names up with.

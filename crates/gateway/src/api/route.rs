@@ -233,25 +233,24 @@ async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<ReportReceipt
     })?;
     let outcome = outcome(app, &report, &held)?;
     let rerouted = outcome.model != held.record.decision.choice().model;
-    let (model, status, cost, latency_ms) = (outcome.model.clone(), outcome.status, outcome.cost, outcome.latency_ms);
-    let priced = report.cost.is_some() || lookup::model(app, &model).is_none_or(|model| model.prices.is_known());
+    let cost = outcome.cost;
+    let priced =
+        report.cost.is_some() || lookup::model(app, &outcome.model).is_none_or(|model| model.prices.is_known());
     let most_expensive = (outcome.ok && (report.cost.is_some() || report.usage.is_some()))
         .then(|| held.record.decision.most_expensive_cost())
         .flatten()
         .unwrap_or(cost);
-    let receipt = app.store.report(outcome, rerouted).await.map_err(unavailable)?;
+    let receipt = app.store.report(outcome.clone(), rerouted).await.map_err(unavailable)?;
     if receipt == Receipt::Recorded {
         if !priced {
-            app.metrics.unpriced(&model);
+            app.metrics.unpriced(&outcome.model);
         }
         app.metrics.served(&Served {
             route: &held.record.route,
-            model: &model,
+            payer: &held.record.payer,
             decision: word(held.record.decision.reason, rerouted),
-            status,
-            seconds: latency_ms / 1e3,
-            cost,
             most_expensive,
+            outcome: &outcome,
         });
     }
     tracing::info!(request_id = report.id, receipt = receipt.as_str(), cost_usd = cost, "outcome");

@@ -9,7 +9,7 @@ use slarouter_core::{
 use slarouter_learner::Snapshot;
 use slarouter_protocol::outline::Outline;
 use slarouter_protocol::request::AnswerLength;
-use slarouter_store::{DecisionRecord, Entry};
+use slarouter_store::{DecisionRecord, Entry, Payer};
 use slarouter_text::Conversation;
 use tokio::time::Instant;
 
@@ -45,6 +45,8 @@ pub(crate) struct Decided {
     /// When it was made: the prices of that moment count.
     pub(crate) time: Timestamp,
     pub(crate) route: Arc<str>,
+    /// Who is billed.
+    pub(crate) payer: Payer,
     pub(crate) decision: Decision,
     /// Tokens of the request, estimated.
     pub(crate) input_tokens: f64,
@@ -126,6 +128,11 @@ pub(crate) async fn decide(
         AnyPolicy::Certified(policy) => Some(policy.satisfaction_price()),
         _ => None,
     });
+    let fallback = snapshot.routes.get(&route).and_then(|router| {
+        let spec = router.spec();
+        decision.place(&spec.zoo.models()[spec.fallback()].name)
+    });
+    let payer = caller.payer(&route);
     let record = DecisionRecord {
         id,
         time,
@@ -137,10 +144,13 @@ pub(crate) async fn decide(
         state_seq: snapshot.seq,
         prompt: app.config.store.keep_prompts.then(|| input.outline.messages.into_owned()),
         audit,
+        payer: payer.clone(),
+        // Where the client named the model there was nothing to save.
+        fallback: fallback.filter(|_| decision.reason != Reason::Pinned),
     };
     app.journal.log(Entry::Decision(record));
     let (audited, excluded) = (audit.drawn, input.excluded);
-    Ok(Decided { time, route, decision, input_tokens, audited, satisfaction_price, degraded, excluded, hold })
+    Ok(Decided { time, route, payer, decision, input_tokens, audited, satisfaction_price, degraded, excluded, hold })
 }
 
 impl Basis<'_> {

@@ -351,8 +351,7 @@ impl Exchange {
             };
             self.app.sessions.reported(turn, &self.tried.model, report, Instant::now());
         }
-        outcome.tell(trace);
-        outcome.record();
+        outcome.end(trace);
     }
 }
 

@@ -3,9 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slarouter_config::Route;
-use slarouter_core::{
-    AuditDraw, Candidate, Context, Decision, DecisionId, PolicySpec, Reason, RouteSpec, Saving, decision_rng,
-};
+use slarouter_core::{AuditDraw, Candidate, Context, Decision, DecisionId, Reason, RouteSpec, Saving, decision_rng};
 use slarouter_learner::Snapshot;
 
 use crate::app::App;
@@ -48,14 +46,9 @@ pub(super) fn choose(
 
 /// The fallback of the configuration, the most expensive model if there is none, or another one if that cannot be asked.
 fn fallback(spec: &RouteSpec, context: &Context<'_>) -> Decision {
-    let named = match &spec.policy {
-        PolicySpec::Certified(params) => params.fallback.as_deref(),
-        PolicySpec::Fixed(model) => Some(model.as_str()),
-        _ => None,
-    };
     let models = spec.zoo.models();
     let eligible = |place: &usize| !context.excluded.contains(&&*models[*place].name);
-    let preferred = named.and_then(|name| spec.zoo.position(name)).unwrap_or_else(|| spec.zoo.by_price(true));
+    let preferred = spec.fallback();
     let chosen = Some(preferred).filter(eligible).or_else(|| (0..models.len()).find(eligible)).unwrap_or(preferred);
     let candidate = |(place, model): (usize, &slarouter_core::ModelSpec)| Candidate {
         model: model.name.clone(),

@@ -6,6 +6,7 @@ use slarouter_core::{
     Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, PolicySpec, Price, Rater, Rating, RouteSpec, Router, Zoo,
     decision_rng,
 };
+use slarouter_store::Totals;
 use slarouter_testkit::{documented, exposition};
 
 use super::*;
@@ -39,18 +40,36 @@ fn learnt(policy: &str) -> Router {
     learner.router().clone()
 }
 
+/// A whole answer of model m.
+fn outcome() -> OutcomeRecord {
+    OutcomeRecord {
+        decision: DecisionId(1),
+        time: Timestamp(0),
+        model: "m".into(),
+        status: 200,
+        ok: true,
+        streamed: false,
+        attempts: 1,
+        input_tokens: Some(20.0),
+        cached_tokens: Some(5.0),
+        cache_write_tokens: None,
+        output_tokens: Some(7.0),
+        reasoning_tokens: None,
+        cost: 0.1,
+        latency_ms: 100.0,
+        ttft_ms: Some(20.0),
+        error: None,
+    }
+}
+
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_is_there() {
     let metrics = Metrics::new();
-    metrics.served(&Served {
-        route: "r",
-        model: "m",
-        decision: "explore",
-        status: 200,
-        seconds: 0.1,
-        cost: 0.1,
-        most_expensive: 0.2,
-    });
+    let served = outcome();
+    let payer = Payer { key: Some("k".into()), tenant: None };
+    metrics.served(&Served { route: "r", payer: &payer, decision: "explore", most_expensive: 0.2, outcome: &served });
+    let rated = Totals { ratings: 1, rating_micro: 1_000_000, ..Totals::default() };
+    metrics.recent(&[Row { names: vec!["r".into(), "m".into()], totals: rated }]);
     metrics.failure("m", "timeout");
     metrics.called("m");
     metrics.retry_refused("m");

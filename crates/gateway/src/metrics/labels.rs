@@ -48,6 +48,18 @@ pub(super) struct RouteModel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct PayerLabels {
+    pub(super) key: String,
+    pub(super) tenant: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct TokenLabels {
+    pub(super) model: String,
+    pub(super) kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct ReceiptLabel {
     pub(super) receipt: &'static str,
 }

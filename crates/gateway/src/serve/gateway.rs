@@ -10,7 +10,7 @@ use slarouter_core::{Account, Certificate, Policy, Timestamp};
 use slarouter_learner::{
     FeaturesId, LearnerTask, Learning, LearningError, LogRouteError, Publisher, SlaWatch, WarmStartError, watched,
 };
-use slarouter_store::{Store, StoreError};
+use slarouter_store::{Calendar, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -217,10 +217,10 @@ impl Gateway {
             stuck: app.stuck.clone(),
             snapshot_every: app.config.store.snapshot_every,
             sla: SlaWatch::new(app.config.routes.keys()),
+            calendar: Calendar::new(app.config.server.time_zone.clone()),
         };
         let clock = app.clock.clone();
-        let learner = learner.run(move || clock.now(), learning_stops);
-        let learner = tokio::spawn(watched(learner, app.stuck.clone()));
+        let learner = tokio::spawn(watched(learner.run(move || clock.now(), learning_stops), app.stuck.clone()));
         let addr = local_addr(&public, app.config.server.listen);
         let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
         let public_listener = Arc::new(ArcSwap::from_pointee(listener::public(&app, tls.clone())));

@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use slarouter_gateway::keys::{KeyBook, NewKey, first_secret};
 use slarouter_gateway::{Gateway, StartError};
+use slarouter_store::{DecisionRecord, Event};
 use slarouter_testkit::Script;
 
 use crate::setup::{Rig, Settings, chunk, detached, error, question, url};
@@ -161,7 +162,31 @@ async fn a_key_is_its_tenants() {
         let audits = rig.client.get(rig.url("/v1/audits")).bearer_auth(key).send().await.unwrap();
         assert_eq!(audits.status(), status, "{key}");
     }
-    rig.stop().await;
+    let (_upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    // Who pays, and the place of the fallback: of `fixed` it is the fixed model.
+    assert_eq!(
+        billed(&folder).await,
+        [
+            "a of acme, fallback Some(1)",
+            "a of acme, fallback Some(1)",
+            "b of other, fallback Some(0)",
+            "b of other, fallback None"
+        ]
+    );
+}
+
+/// Who pays for each decision of the log, and with what it is compared.
+async fn billed(folder: &tempfile::TempDir) -> Vec<String> {
+    let store = slarouter_store::open(&url(folder)).await.unwrap();
+    let mut billed = Vec::new();
+    for event in store.events_after(0, 1_000).await.unwrap() {
+        let Event::Decided { id, .. } = event else { continue };
+        let DecisionRecord { payer, fallback, .. } = store.decision(id).await.unwrap().unwrap().record;
+        let [key, tenant] = [payer.key, payer.tenant].map(|name| name.unwrap_or_default());
+        billed.push(format!("{key} of {tenant}, fallback {fallback:?}"));
+    }
+    billed
 }
 
 fn limited(answer: &Response) -> (u16, Option<u64>) {

@@ -9,6 +9,7 @@ use super::command::{Answer, Command};
 use super::insert::insert;
 use super::keys::change;
 use super::read::blob;
+use super::rollups::add;
 use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
 
 /// Saved states kept per route.
@@ -58,6 +59,10 @@ pub(super) fn apply(
         Command::Save { seq: at, time, states, reply } => {
             answers.push(Answer::Done(reply));
             save(connection, at, time, &states)
+        }
+        Command::RollUp { tally, reply } => {
+            answers.push(Answer::Done(reply));
+            add(connection, &tally)
         }
     }
 }

@@ -8,6 +8,7 @@ pub(super) fn check(entry: &Entry) -> Result<(), StoreError> {
         Entry::Decision(record) => {
             let candidates = &record.decision.candidates;
             record.decision.chosen < candidates.len()
+                && record.fallback.is_none_or(|place| place < candidates.len())
                 && record.input_tokens.is_finite()
                 && record.audit.rate.is_finite()
                 && candidates

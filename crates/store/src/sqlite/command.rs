@@ -5,6 +5,7 @@ use std::sync::Arc;
 use slarouter_core::{Receipt, Timestamp};
 use tokio::sync::oneshot;
 
+use super::rollups::Tally;
 use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, StoreError};
 
 /// Where the answer goes.
@@ -17,6 +18,7 @@ pub(super) enum Command {
     Report { outcome: Box<OutcomeRecord>, rerouted: bool, reply: Reply<Receipt> },
     ChangeKeys { changes: Vec<KeyChange>, reply: Reply<()> },
     Save { seq: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
+    RollUp { tally: Box<Tally>, reply: Reply<()> },
     Flush { reply: Reply<()> },
 }
 
@@ -58,6 +60,7 @@ impl Answer {
             Command::Configure { reply, .. }
             | Command::ChangeKeys { reply, .. }
             | Command::Save { reply, .. }
+            | Command::RollUp { reply, .. }
             | Command::Flush { reply } => Self::Done(reply),
             Command::Log(_) => Self::Done(oneshot::channel().0),
         }

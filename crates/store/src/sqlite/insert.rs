@@ -1,14 +1,14 @@
 //! Entries as rows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, params};
-use slarouter_core::Decision;
 
 use super::keys::spend;
 use super::packed::{pack_decision, pack_features};
 use super::read::blob;
-use crate::{DecisionRecord, Entry, OutcomeRecord};
+use crate::{DecisionRecord, Entry, OutcomeRecord, Payer};
 
 // An id that is there already must not fail the batch for ever.
 const DECISION: &str = "INSERT INTO decisions (seq, id, time, route, reason, model, propensity, decision, features, \
@@ -27,8 +27,8 @@ struct Inserts<'a> {
     connection: &'a Connection,
     decision: CachedStatement<'a>,
     outcome: CachedStatement<'a>,
-    /// Numbers of the zoos that have been met, by the names of their models as JSON.
-    zoos: HashMap<String, i64>,
+    /// Numbers of the zoos that have been met, by the names of their models as JSON, the fallback, and who pays.
+    zoos: HashMap<(String, Option<usize>, Payer), i64>,
     candidates: Vec<u8>,
     features: Vec<u8>,
 }
@@ -68,7 +68,7 @@ pub(super) fn insert(connection: &Connection, entries: &[Entry], seq: &mut u64) 
 
 impl Inserts<'_> {
     fn decision(&mut self, seq: i64, record: &DecisionRecord) -> Result<(), rusqlite::Error> {
-        let zoo = self.zoo(&record.decision)?;
+        let zoo = self.zoo(record)?;
         self.candidates.clear();
         pack_decision(&record.decision, &mut self.candidates).map_err(unwritten)?;
         self.features.clear();
@@ -98,19 +98,29 @@ impl Inserts<'_> {
         Ok(())
     }
 
-    /// The number of the models of a decision.
-    fn zoo(&mut self, decision: &Decision) -> Result<i64, rusqlite::Error> {
+    /// The number of what a decision has in common with many others.
+    fn zoo(
+        &mut self,
+        DecisionRecord { decision, fallback, payer, .. }: &DecisionRecord,
+    ) -> Result<i64, rusqlite::Error> {
         let names: Vec<&str> = decision.candidates.iter().map(|candidate| &*candidate.model).collect();
-        let models = serde_json::to_string(&names).map_err(unwritten)?;
-        if let Some(number) = self.zoos.get(&models) {
+        let zoo = (serde_json::to_string(&names).map_err(unwritten)?, *fallback, payer.clone());
+        if let Some(number) = self.zoos.get(&zoo) {
             return Ok(*number);
         }
+        let name = |name: &Option<Arc<str>>| name.clone().unwrap_or_default();
+        let place = fallback.map_or(-1, |place| place as i64);
+        let row = params![zoo.0, place, name(&payer.key), name(&payer.tenant)];
         self.connection
-            .prepare_cached("INSERT INTO zoos (models) VALUES (?1) ON CONFLICT DO NOTHING")?
-            .execute([&models])?;
-        let mut found = self.connection.prepare_cached("SELECT number FROM zoos WHERE models = ?1")?;
-        let number = found.query_row([&models], |row| row.get(0))?;
-        self.zoos.insert(models, number);
+            .prepare_cached(
+                "INSERT INTO zoos (models, fallback, key, tenant) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            )?
+            .execute(row)?;
+        let mut found = self.connection.prepare_cached(
+            "SELECT number FROM zoos WHERE models = ?1 AND fallback = ?2 AND key = ?3 AND tenant = ?4",
+        )?;
+        let number = found.query_row(row, |row| row.get(0))?;
+        self.zoos.insert(zoo, number);
         Ok(number)
     }
 

@@ -38,9 +38,9 @@ pub(crate) fn snapshots(connection: &Connection) -> Result<Vec<Snapshot>, StoreE
 
 pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, time, route, reason, zoo, candidates, decision, zoo, features, feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn, \
+        "SELECT seq, time, route, reason, zoo, candidates, decision, zoo, features, feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn, z.key, z.tenant, z.fallback, \
          (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq DESC LIMIT 1) \
-         FROM decisions d WHERE d.id = ?1",
+         FROM decisions d LEFT JOIN zoos z ON z.number = d.zoo WHERE d.id = ?1",
     )?;
     let mut rows = statement.query([blob(id)])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -57,6 +57,8 @@ pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option
         state_seq: row.next::<i64>()? as u64,
         prompt: row.next()?,
         audit: AuditDraw { rate: row.next()?, drawn: row.next()? },
+        payer: row.payer()?,
+        fallback: row.place()?,
     };
     let rerouted: Option<String> = row.next()?;
     Ok(Some(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into) }))

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use slarouter_core::{Decision, DecisionId, Reason, Timestamp};
 
 use super::packed::{unpack_decision, unpack_features, whole};
-use crate::StoreError;
+use crate::{Payer, StoreError};
 
 /// The models of decisions, each zoo looked up once.
 pub(super) struct Zoos<'a> {
@@ -93,6 +93,17 @@ impl<'a> Columns<'a> {
     /// A word that `parse` knows.
     pub(super) fn parsed<T>(&mut self, parse: impl Fn(&str) -> Option<T>, what: &str) -> Result<T, StoreError> {
         parse(self.str()?).ok_or_else(|| self.damaged(what))
+    }
+
+    /// The columns `key` and `tenant`: empty for the one that is not there, and NULL in rows of release 0.1.
+    pub(super) fn payer(&mut self) -> Result<Payer, StoreError> {
+        let mut name = || Ok::<_, StoreError>(self.next::<Option<Arc<str>>>()?.filter(|name| !name.is_empty()));
+        Ok(Payer { key: name()?, tenant: name()? })
+    }
+
+    /// The column `fallback`: below 0 where there is none, and NULL in rows of release 0.1.
+    pub(super) fn place(&mut self) -> Result<Option<usize>, StoreError> {
+        Ok(self.next::<Option<i64>>()?.and_then(|place| place.try_into().ok()))
     }
 
     /// The columns `reason`, `zoo`, `candidates` and `decision`, of which a row has the last two in turn.

@@ -13,6 +13,8 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/sqlite/0001_log.sql")),
     M::up(include_str!("../../migrations/sqlite/0002_packed.sql")),
     M::up(include_str!("../../migrations/sqlite/0003_feedback_by_decision.sql")),
+    M::up(include_str!("../../migrations/sqlite/0004_payers.sql")),
+    M::up(include_str!("../../migrations/sqlite/0005_rollups.sql")),
 ];
 
 /// The newest version of the tables.

@@ -1,7 +1,7 @@
 //! Entries to log; for the tests of the crate's inside as well, hence the path from outside.
 
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
-use slarouter_store::{DecisionRecord, Entry, FeedbackRecord};
+use slarouter_store::{DecisionRecord, Entry, FeedbackRecord, Payer};
 
 /// A decision at time 0 with one candidate.
 pub(crate) fn decision(id: u128, prompt: Option<String>) -> Entry {
@@ -17,6 +17,8 @@ pub(crate) fn decision(id: u128, prompt: Option<String>) -> Entry {
         state_seq: 0,
         prompt,
         audit: AuditDraw::default(),
+        payer: Payer::default(),
+        fallback: None,
     })
 }
 

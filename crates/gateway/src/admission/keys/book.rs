@@ -1,5 +1,6 @@
 //! Making, listing, rotating and revoking the keys in the store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slarouter_config::{Grants, check_name};
 use slarouter_core::Timestamp;
-use slarouter_store::{KeyChange, KeyRecord, Store, StoreError};
+use slarouter_store::{By, KeyChange, KeyRecord, Selection, Store, StoreError};
 use utoipa::ToSchema;
 
 use super::secret::{digest, generate, hint, random};
@@ -83,13 +84,29 @@ impl KeyBook {
         Ok(self.store.keys().await?)
     }
 
-    /// All keys that there ever were, oldest first, without the keys themselves.
+    /// All keys that there ever were, oldest first, without the keys themselves; with each what its account has spent.
     ///
     /// # Errors
     /// [`KeyError::Store`].
     pub async fn list(&self) -> Result<Vec<Value>, KeyError> {
         let now = self.clock.now();
-        Ok(self.records().await?.iter().map(|key| shown(key, now)).collect())
+        let month = self.store.calendar().await?.month(now).start;
+        let (this_month, ever) = (self.spent(month).await?, self.spent(Timestamp(0)).await?);
+        let list = self.records().await?.into_iter().map(|key| {
+            let usd = |spent: &HashMap<Arc<str>, f64>| spent.get(key.name.as_str()).copied().unwrap_or_default();
+            let mut shown = shown(&key, now);
+            shown["spent_month_usd"] = usd(&this_month).into();
+            shown["spent_usd"] = usd(&ever).into();
+            shown
+        });
+        Ok(list.collect())
+    }
+
+    /// USD that each account has spent since then.
+    async fn spent(&self, from: Timestamp) -> Result<HashMap<Arc<str>, f64>, StoreError> {
+        let since = Selection { from, to: Timestamp(u64::MAX), ..Selection::default() };
+        let rows = self.store.totals(since, &[By::Key]).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.names.first()?.clone(), row.totals.cost_usd()))).collect())
     }
 
     /// Makes a key. The answer holds it as `key`, this once.

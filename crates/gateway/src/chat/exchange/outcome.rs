@@ -59,11 +59,18 @@ impl Outcome<'_> {
         }
     }
 
+    /// Says it, and appends it to the log that is learnt from.
+    pub(super) fn end(self, trace: Option<Box<RequestTrace>>) {
+        let record = self.record();
+        self.tell(trace, &record);
+        self.app.journal.log(Entry::Outcome(record));
+    }
+
     /// Says it in the trace, the metrics and the program's own log.
-    pub(super) fn tell(&self, trace: Option<Box<RequestTrace>>) {
+    fn tell(&self, trace: Option<Box<RequestTrace>>, record: &OutcomeRecord) {
         let Self { app, status, ok, cost, attempts, elapsed, .. } = *self;
         let (model, priced, answered) = (&self.tried.model, self.tried.priced, self.first_byte.is_some());
-        let (route, decision) = (&self.decided.route, self.word);
+        let (route, payer, decision) = (&self.decided.route, &self.decided.payer, self.word);
         let dropped = (!self.dropped.is_empty()).then(|| self.dropped.to_string());
         let excluded = (!self.decided.excluded.is_empty()).then(|| listed(&self.decided.excluded));
         let trace_id = trace.as_ref().and_then(|trace| trace.id());
@@ -82,8 +89,7 @@ impl Outcome<'_> {
         }
         // Of what has no usage, nobody knows what another model would have been paid for it.
         let most_expensive = self.usage.and_then(|_| self.decided.decision.most_expensive_cost()).unwrap_or(cost);
-        let seconds = elapsed.as_secs_f64();
-        app.metrics.served(&Served { route, model, decision, status, seconds, cost, most_expensive });
+        app.metrics.served(&Served { route, payer, decision, most_expensive, outcome: record });
         if !priced && answered {
             app.metrics.unpriced(model);
         }
@@ -109,12 +115,12 @@ impl Outcome<'_> {
         );
     }
 
-    /// Appends it to the log that is learnt from.
-    pub(super) fn record(self) {
+    /// As the log has it.
+    fn record(&self) -> OutcomeRecord {
         let count = |of: fn(&Usage) -> u64| self.usage.as_ref().map(|usage| of(usage) as f64);
         // Anthropic bills it as output and does not say how much of that it was.
         let tells_reasoning = self.tried.dialect != ModelProtocol::Anthropic;
-        let record = OutcomeRecord {
+        OutcomeRecord {
             decision: self.id,
             time: self.app.clock.now(),
             model: self.tried.model.clone(),
@@ -130,8 +136,7 @@ impl Outcome<'_> {
             cost: self.cost,
             latency_ms: self.elapsed.as_secs_f64() * 1e3,
             ttft_ms: self.first_byte.map(|first| first.as_secs_f64() * 1e3),
-            error: self.error.map(|error| cut(&error, KEPT).to_owned()),
-        };
-        self.app.journal.log(Entry::Outcome(record));
+            error: self.error.as_deref().map(|error| cut(error, KEPT).to_owned()),
+        }
     }
 }

@@ -1,0 +1,78 @@
+//! Keeps the sums of the log up to date, beside the learning: from the same log, in transactions of their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slarouter_core::{Certificate, Timestamp};
+use slarouter_store::{Calendar, RouteCertificate, Store};
+use tokio::sync::watch;
+
+use crate::task::Publisher;
+
+/// Between two additions, for as long as nothing waits.
+const PACE: Duration = Duration::from_secs(1);
+/// Certificates are kept by the minute.
+const MINUTE_MS: u64 = 60_000;
+
+/// The task, with all that it needs.
+pub(crate) struct Rollups {
+    pub(crate) store: Arc<dyn Store>,
+    /// Where the certificates are.
+    pub(crate) publisher: watch::Receiver<Arc<Publisher>>,
+    /// Whose days are summed.
+    pub(crate) calendar: Calendar,
+    /// What was said of each route last, and in which minute.
+    pub(crate) told: BTreeMap<Arc<str>, (u64, Certificate)>,
+}
+
+impl Rollups {
+    /// Runs until `stop` says so, and then adds what is there. What is not added at the end is at the next start.
+    pub(crate) async fn run(mut self, now: &(impl Fn() -> Timestamp + Sync), mut stop: watch::Receiver<bool>) {
+        let mut committed = self.store.committed();
+        loop {
+            let (stopping, seen) = (*stop.borrow(), *committed.borrow_and_update());
+            self.add(now(), &stop).await;
+            if stopping {
+                return;
+            }
+            tokio::select! { _ = stop.changed() => continue, () = tokio::time::sleep(PACE) => {} }
+            // The addition itself is a commit too, which changes no number.
+            tokio::select! {
+                _ = stop.changed() => {}
+                ended = committed.wait_for(|seq| *seq != seen) => if ended.is_err() { return },
+            }
+        }
+    }
+
+    async fn add(&mut self, now: Timestamp, stop: &watch::Receiver<bool>) {
+        let mut certificates = self.certificates(now);
+        loop {
+            match self.store.roll_up(&self.calendar, std::mem::take(&mut certificates)).await {
+                Ok(true) if !*stop.borrow() => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the sums of the log cannot be kept: they will be made up for");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Those that say something new, or in a new minute.
+    fn certificates(&mut self, now: Timestamp) -> Vec<RouteCertificate> {
+        let published = self.publisher.borrow().published.load_full();
+        let mut news = Vec::new();
+        for (route, router) in &published.routes {
+            let Some(certificate) = router.certificate().filter(|certificate| certificate.requests > 0) else {
+                continue;
+            };
+            let told = (now.0 / MINUTE_MS, certificate);
+            if self.told.get(route) != Some(&told) {
+                self.told.insert(route.clone(), told);
+                news.push(RouteCertificate { route: route.clone(), time: now, alpha: router.alpha(), certificate });
+            }
+        }
+        news
+    }
+}

@@ -1,0 +1,179 @@
+//! Sums of what the log holds after what is counted already.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use slarouter_core::{Decision, Reason, Timestamp};
+
+use super::super::read::last_seq;
+use super::super::row::{Columns, Zoos};
+use crate::rollup::{Calendar, RouteCertificate, Span, Totals, micro, nano};
+use crate::{Payer, StoreError};
+
+/// Events counted in one go, so that the writer is not held up for long.
+const MOST: i64 = 8_192;
+
+/// The first outcome counts, as in the view `decisions_readable`.
+const ENDED: &str = "SELECT o.seq, d.time, d.route, z.key, z.tenant, o.model, o.ok, o.status, o.input_tokens, o.cached_tokens, \
+     o.output_tokens, o.cost, d.model, z.fallback, d.reason, d.reason, d.zoo, d.candidates, d.decision \
+     FROM outcomes o JOIN decisions d ON d.id = o.decision_id LEFT JOIN zoos z ON z.number = d.zoo \
+     WHERE o.seq > ?1 AND o.seq <= ?2 \
+     AND NOT EXISTS (SELECT 1 FROM outcomes e WHERE e.decision_id = o.decision_id AND e.seq < o.seq)";
+
+/// What a rater says counts in place of what the same rater said before.
+const RATED: &str = "SELECT f.seq, d.time, d.route, z.key, z.tenant, coalesce((SELECT r.model FROM reroutes r \
+     WHERE r.decision_id = d.id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model), f.source = 'audit', f.rating, \
+     (SELECT g.rating FROM feedback g WHERE g.decision_id = f.decision_id AND g.rater = f.rater AND g.source = f.source \
+     AND g.receipt <> 'expired' AND g.seq < f.seq ORDER BY g.seq DESC LIMIT 1) \
+     FROM feedback f JOIN decisions d ON d.id = f.decision_id LEFT JOIN zoos z ON z.number = d.zoo \
+     WHERE f.seq > ?1 AND f.seq <= ?2 AND f.receipt <> 'expired'";
+
+/// Whose sums they are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Group {
+    pub(super) route: Arc<str>,
+    pub(super) model: Arc<str>,
+    pub(super) key: Arc<str>,
+    pub(super) tenant: Arc<str>,
+}
+
+/// What is to be added to the sums, and from which event to which it was counted.
+pub(in super::super) struct Tally {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) calendar: Calendar,
+    pub(super) sums: BTreeMap<(Group, Span, Timestamp), Totals>,
+    pub(super) certificates: Vec<RouteCertificate>,
+    /// There is more to count.
+    pub(in super::super) more: bool,
+}
+
+/// Counts what comes after what is counted. A row that cannot be read is left out, as the learner leaves it out and tells of it.
+pub(in super::super) fn count(
+    connection: &mut Connection,
+    calendar: Calendar,
+    certificates: Vec<RouteCertificate>,
+) -> Result<Tally, StoreError> {
+    let view = connection.transaction()?;
+    let from: i64 = view.query_row("SELECT seq FROM rolled", [], |row| row.get(0))?;
+    let last = last_seq(&view)? as i64;
+    let to = last.min(from + MOST);
+    let mut tally =
+        Tally { from: from as u64, to: to as u64, calendar, sums: BTreeMap::new(), certificates, more: to < last };
+    let zoos = Zoos::new(&view);
+    for (query, parse) in [(ENDED, ended as Parse), (RATED, rated)] {
+        let mut statement = view.prepare_cached(query)?;
+        let mut rows = statement.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            match parse(&mut Columns::of(row, &zoos)?) {
+                Ok((time, group, totals)) => tally.add(time, group, totals),
+                Err(StoreError::Row { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(tally)
+}
+
+type Parse = fn(&mut Columns<'_>) -> Result<(Timestamp, Group, Totals), StoreError>;
+
+impl Tally {
+    fn add(&mut self, time: Timestamp, group: Group, totals: Totals) {
+        for span in Span::ALL {
+            let start = span.start(time, &self.calendar);
+            *self.sums.entry((group.clone(), span, start)).or_default() += totals;
+        }
+    }
+
+    /// The start of the latest minute of a decision.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.sums.keys().filter(|(_, span, _)| *span == Span::Minute).map(|(.., start)| *start).max()
+    }
+}
+
+/// The columns `time`, `route`, `key`, `tenant` and the model.
+fn group(row: &mut Columns<'_>) -> Result<(Timestamp, Group), StoreError> {
+    let (time, route, Payer { key, tenant }) = (row.time()?, row.text()?, row.payer()?);
+    // Of a tenant's own route it is known also where no payer was logged yet.
+    let tenant = tenant.or_else(|| Some(route.split_once('/')?.1.into()));
+    let group = Group { model: row.text()?, key: key.unwrap_or_default(), tenant: tenant.unwrap_or_default(), route };
+    Ok((time, group))
+}
+
+fn ended(row: &mut Columns<'_>) -> Result<(Timestamp, Group, Totals), StoreError> {
+    let (time, group) = group(row)?;
+    let (ok, status): (bool, u16) = (row.next()?, row.next()?);
+    let mut tokens = || row.next::<Option<f64>>().map(|count| count.unwrap_or(0.0).round() as i64);
+    let (input_tokens, cached_tokens, output_tokens) = (tokens()?, tokens()?, tokens()?);
+    let cost: f64 = row.next()?;
+    let chosen = row.text()?;
+    let (fallback, reason) = (row.place()?, row.reason()?);
+    let mut totals = Totals {
+        requests: 1,
+        pinned: (reason == Reason::Pinned).into(),
+        errors: (!ok && status != 499).into(),
+        cancelled: (!ok && status == 499).into(),
+        rerouted: (chosen != group.model).into(),
+        explored: (reason == Reason::Explore).into(),
+        fallbacks: (reason == Reason::Fallback).into(),
+        input_tokens,
+        cached_tokens,
+        output_tokens,
+        cost_nano: nano(cost),
+        baseline_nano: nano(cost),
+        ..Totals::default()
+    };
+    if reason != Reason::Pinned
+        && let Ok(decision) = row.decision()
+    {
+        totals.compare(&decision, fallback, &group.model, ok.then_some(cost));
+    }
+    Ok((time, group, totals))
+}
+
+impl Totals {
+    /// Compares a request with what the fallback was predicted to do, the most expensive model if none was logged. `cost`: what was charged
+    /// for a whole answer.
+    fn compare(&mut self, decision: &Decision, fallback: Option<usize>, answered: &str, cost: Option<f64>) {
+        let most_expensive = || {
+            let costs = decision.candidates.iter().enumerate().map(|(place, candidate)| (place, candidate.cost));
+            costs.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(place, _)| place)
+        };
+        let place = fallback.filter(|place| *place < decision.candidates.len()).unwrap_or_else(most_expensive);
+        let baseline = &decision.candidates[place];
+        let answering = decision.candidate(answered).unwrap_or_else(|| decision.choice());
+        self.predicted_micro = micro(answering.satisfaction);
+        self.fallback_predicted_micro = micro(baseline.satisfaction);
+        self.supported = (baseline.probability > 0.0).into();
+        let Some(cost) = cost.filter(|_| !baseline.excluded) else { return };
+        self.baseline_nano = nano(baseline.cost);
+        if decision.chosen == place && baseline.probability > 0.0 {
+            self.checked = 1;
+            self.correction_nano = nano((cost - baseline.cost) / baseline.probability);
+        }
+    }
+
+    /// Counts a rating, or no longer.
+    fn rate(&mut self, rating: Option<f64>, is_audit: bool, sign: i64) {
+        let Some(rating) = rating else { return };
+        if is_audit {
+            self.audits += sign;
+            self.audit_micro += sign * micro(rating);
+            return;
+        }
+        self.ratings += sign;
+        self.up += sign * i64::from(rating > 0.5);
+        self.down += sign * i64::from(rating < 0.5);
+        self.rating_micro += sign * micro(rating);
+    }
+}
+
+fn rated(row: &mut Columns<'_>) -> Result<(Timestamp, Group, Totals), StoreError> {
+    let (time, group) = group(row)?;
+    let (is_audit, said, before): (bool, Option<f64>, Option<f64>) = (row.next()?, row.next()?, row.next()?);
+    let mut totals = Totals::default();
+    totals.rate(before, is_audit, -1);
+    totals.rate(said, is_audit, 1);
+    Ok((time, group, totals))
+}

@@ -1,0 +1,191 @@
+//! Sums of a range, from as few rows as there can be.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, Row as Found, named_params};
+use slarouter_core::{Certificate, Timestamp};
+
+use crate::StoreError;
+use crate::rollup::{
+    By, COLUMNS, Calendar, MINUTE_MS, MINUTES_KEPT_MS, MOST_POINTS, Point, QUARTER_MS, RouteCertificate, Row,
+    Selection, Span, Step, Totals, pieces,
+};
+
+static SUMS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT r.start, g.route, g.model, g.key, g.tenant, {} FROM rollup_groups g \
+         JOIN rollups r ON r.span = :span AND r.grp = g.number AND r.start >= :from AND r.start < :to \
+         WHERE (:route IS NULL OR g.route = :route) AND (:model IS NULL OR g.model = :model) \
+         AND (:key IS NULL OR g.key = :key) AND (:tenant IS NULL OR g.tenant = :tenant)",
+        COLUMNS.join(", ")
+    )
+});
+
+const CERTIFICATES: &str = "SELECT start, alpha, requests, labels, lower, estimate, upper FROM certificates \
+     WHERE span = ?1 AND route = ?2 AND start >= ?3 AND start < ?4 ORDER BY start";
+
+/// See [`crate::Store::totals`].
+pub(in super::super) fn totals(
+    connection: &mut Connection,
+    selection: &Selection,
+    by: &[By],
+) -> Result<Vec<Row>, StoreError> {
+    let view = connection.transaction()?;
+    let calendar = &calendar(&view)?;
+    let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
+    for piece in pieces(selection.from, selection.to, minutes(&view)?, calendar) {
+        read(&view, piece, selection, |start, found, totals| {
+            let names = by.iter().map(|by| name(*by, start, found, calendar)).collect::<Result<_, _>>()?;
+            *sums.entry(names).or_default() += totals;
+            Ok(())
+        })?;
+    }
+    Ok(sums.into_iter().map(|(names, totals)| Row { names, totals }).collect())
+}
+
+/// See [`crate::Store::series`].
+pub(in super::super) fn series(
+    connection: &mut Connection,
+    selection: &Selection,
+    step: Step,
+) -> Result<Vec<Point>, StoreError> {
+    let view = connection.transaction()?;
+    let calendar = &calendar(&view)?;
+    let span = match step {
+        Step::Days(_) => Span::Day,
+        Step::Minutes(step) if step % 15 == 0 => Span::Quarter,
+        Step::Minutes(_) => Span::Minute,
+    };
+    if span == Span::Minute && selection.from < minutes(&view)? {
+        return Err(StoreError::Range(
+            "sums by the minute are kept for 32 days: take a step of 15 minutes or days".into(),
+        ));
+    }
+    let starts = starts(selection, step, calendar)?;
+    let Some(first) = starts.first() else { return Ok(Vec::new()) };
+    let point = |start: &Timestamp| Point { start: *start, totals: Totals::default(), certificate: None };
+    let mut points: Vec<_> = starts.iter().map(point).collect();
+    let place = |at: Timestamp| starts.partition_point(|start| *start <= at).saturating_sub(1);
+    let piece = (span, *first, end(*starts.last().unwrap_or(first), step, calendar));
+    read(&view, piece, selection, |start, _, totals| {
+        points[place(start)].totals += totals;
+        Ok(())
+    })?;
+    if let Some(route) = &selection.route {
+        for certificate in certificates(&view, piece, route)? {
+            let place = place(certificate.time);
+            points[place].certificate = Some(certificate);
+        }
+    }
+    Ok(points)
+}
+
+/// Where the steps of a range begin.
+fn starts(selection: &Selection, step: Step, calendar: &Calendar) -> Result<Vec<Timestamp>, StoreError> {
+    let mut at = match step {
+        Step::Minutes(0 | 527_041..) | Step::Days(0 | 367..) => {
+            return Err(StoreError::Range("a step must be above 0 and no longer than 366 days".into()));
+        }
+        Step::Minutes(minutes) => Timestamp(selection.from.0 - selection.from.0 % (minutes * MINUTE_MS)),
+        Step::Days(_) => calendar.day(selection.from).start,
+    };
+    let mut starts = Vec::new();
+    while at < selection.to {
+        if starts.len() == MOST_POINTS {
+            let what = format!("a series has {MOST_POINTS} points at most: take a longer step, or a shorter range");
+            return Err(StoreError::Range(what));
+        }
+        starts.push(at);
+        at = end(at, step, calendar);
+    }
+    Ok(starts)
+}
+
+/// Where the step that begins at `at` ends.
+fn end(at: Timestamp, step: Step, calendar: &Calendar) -> Timestamp {
+    match step {
+        Step::Minutes(minutes) => Timestamp(at.0.saturating_add(minutes * MINUTE_MS)),
+        Step::Days(days) => (0..days).fold(at, |at, _| calendar.day(at).end),
+    }
+}
+
+/// The calendar whose days are summed.
+pub(in super::super) fn calendar(connection: &Connection) -> Result<Calendar, StoreError> {
+    let zone: String = connection.query_row("SELECT zone FROM rolled", [], |row| row.get(0))?;
+    if zone.is_empty() {
+        return Ok(Calendar::default());
+    }
+    let zone = TimeZone::get(&zone).map_err(|error| StoreError::Range(error.to_string()))?;
+    Ok(Calendar::new(zone))
+}
+
+/// From when on there are sums by the minute: in whole quarters of an hour.
+fn minutes(connection: &Connection) -> Result<Timestamp, StoreError> {
+    let newest: i64 = connection.query_row("SELECT newest FROM rolled", [], |row| row.get(0))?;
+    Ok(Timestamp((newest as u64).saturating_sub(MINUTES_KEPT_MS).next_multiple_of(QUARTER_MS)))
+}
+
+/// Hands each row of a piece to `take`.
+fn read(
+    connection: &Connection,
+    (span, from, to): (Span, Timestamp, Timestamp),
+    Selection { route, model, key, tenant, .. }: &Selection,
+    mut take: impl FnMut(Timestamp, &Found<'_>, Totals) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(&SUMS)?;
+    let mut rows = statement.query(named_params! {
+        ":span": span as i64, ":from": stored(from), ":to": stored(to),
+        ":route": route, ":model": model, ":key": key, ":tenant": tenant,
+    })?;
+    while let Some(row) = rows.next()? {
+        take(Timestamp(row.get::<_, i64>(0)? as u64), row, sums(row, 5)?)?;
+    }
+    Ok(())
+}
+
+/// The sums of a row, of which the first is in this place.
+pub(super) fn sums(row: &Found<'_>, first: usize) -> Result<Totals, rusqlite::Error> {
+    let mut values = [0; COLUMNS.len()];
+    for (place, value) in values.iter_mut().enumerate() {
+        *value = row.get(first + place)?;
+    }
+    Ok(Totals::of(values))
+}
+
+fn name(by: By, start: Timestamp, found: &Found<'_>, calendar: &Calendar) -> Result<Arc<str>, StoreError> {
+    Ok(match by {
+        By::Route => found.get(1)?,
+        By::Model => found.get(2)?,
+        By::Key => found.get(3)?,
+        By::Tenant => found.get(4)?,
+        By::Day => calendar.date(start).into(),
+        By::Month => calendar.date(start).rsplit_once('-').map_or("", |(month, _)| month).into(),
+    })
+}
+
+/// The certificates of a route, in their order.
+pub(super) fn certificates(
+    connection: &Connection,
+    (span, from, to): (Span, Timestamp, Timestamp),
+    route: &Arc<str>,
+) -> Result<Vec<RouteCertificate>, rusqlite::Error> {
+    let mut statement = connection.prepare_cached(CERTIFICATES)?;
+    let found = statement.query_map((span as i64, route, stored(from), stored(to)), |row| {
+        let certificate = Certificate {
+            requests: row.get::<_, i64>(2)? as u64,
+            labels: row.get::<_, i64>(3)? as u64,
+            lower: row.get(4)?,
+            estimate: row.get(5)?,
+            upper: row.get(6)?,
+        };
+        let time = Timestamp(row.get::<_, i64>(0)? as u64);
+        Ok(RouteCertificate { route: route.clone(), time, alpha: row.get(1)?, certificate })
+    })?;
+    found.collect()
+}
+
+fn stored(time: Timestamp) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}
