@@ -19,6 +19,7 @@ mod dropped;
 mod early;
 mod edges;
 mod encoders;
+mod explain;
 mod failures;
 mod faults;
 mod fit;
