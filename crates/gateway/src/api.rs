@@ -39,6 +39,7 @@ use crate::admission::{local, token};
 use crate::app::App;
 use crate::chat::{DEGRADED, Waiting};
 use crate::error::ApiError;
+use crate::metrics::LogState;
 use browser::Leave;
 use openapi::Description;
 use paths::Deployment;
@@ -278,16 +279,17 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
     responses((status = 200, description = "OpenMetrics", body = String), (status = "4XX", body = crate::api::openapi::ErrorBody)),
 )]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let snapshot = app.published.load();
     let committed = *app.store.committed().borrow();
     let now = app.clock.now();
     let last_hour = Selection { from: Timestamp(now.0.saturating_sub(HOUR_MS)), to: now, ..Selection::default() };
     // A log that cannot be read is told of by other metrics, which must not wait for it.
     let recent = timeout(PATIENCE, app.store.totals(last_hour, &[By::Route, By::Model])).await;
     app.metrics.recent(&recent.ok().and_then(Result::ok).unwrap_or_default());
+    let log = LogState { committed, dropped: app.store.dropped(), stale: app.is_stale(&snapshot) };
     let text = app.metrics.render(
-        &app.published.load(),
-        committed,
-        app.store.dropped(),
+        &snapshot,
+        &log,
         app.health.circuits(Instant::now()).map(|(model, circuit)| (model, circuit as i64)),
     );
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

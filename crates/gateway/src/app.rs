@@ -24,6 +24,9 @@ use crate::telemetry::Telemetry;
 use crate::upstream::Health;
 use crate::upstream::Upstream;
 
+/// Events by which the learner may be behind the log.
+const LAG: u64 = 10_000;
+
 /// What answers requests under one configuration. A reload makes another one, which takes over what outlives configurations; a
 /// request keeps the one that it began with.
 pub(crate) struct App {
@@ -64,6 +67,11 @@ impl App {
     pub(crate) fn trouble(&self) -> Option<&'static str> {
         let stuck = self.stuck.load(Ordering::Relaxed).then_some("learner");
         self.store.is_failing().then_some("store").or(stuck)
+    }
+
+    /// Whether what `snapshot` says of the SLAs may be out of date: the learning is in trouble, or far behind the log.
+    pub(crate) fn is_stale(&self, snapshot: &Snapshot) -> bool {
+        self.trouble().is_some() || self.store.committed().borrow().saturating_sub(snapshot.seq) > LAG
     }
 
     /// A decision of the log. One that was made a moment ago may not be on disk yet: it is waited for. One whose row cannot be read is

@@ -2,6 +2,7 @@
 
 mod labels;
 mod payers;
+mod standing;
 
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +13,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use slarouter_core::{AnyPolicy, Policy, Receipt, Source, Timestamp};
+use slarouter_core::{Receipt, Source, Timestamp};
 use slarouter_learner::Snapshot;
 use slarouter_store::{OutcomeRecord, Payer, Row};
 
 use labels::{
     ExclusionLabels, FailureLabels, ModelLabel, ModelResult, MoveLabels, PayerLabels, ReasonLabel, ReceiptLabel,
-    RequestLabels, ResultLabel, RouteLabel, RouteModel, TokenLabels,
+    RequestLabels, ResultLabel, RouteLabel, RouteModel, StatusLabels, TokenLabels,
 };
 use payers::Payers;
 
@@ -46,6 +47,17 @@ pub(crate) struct Served<'a> {
     pub(crate) most_expensive: f64,
     /// How it ended.
     pub(crate) outcome: &'a OutcomeRecord,
+}
+
+/// Where the log and the learner are, for a scrape.
+#[derive(Default)]
+pub(crate) struct LogState {
+    /// The last event on disk.
+    pub(crate) committed: u64,
+    /// What the store has accepted and then lost so far.
+    pub(crate) dropped: u64,
+    /// What is said of the SLAs may be out of date.
+    pub(crate) stale: bool,
 }
 
 /// The metrics, one a line: the field, its type, its name without `slarouter_` and what the type adds, its unit if it has one, and
@@ -122,7 +134,8 @@ metrics! {
     lower: Family<RouteLabel, FloatGauge> = "certificate_lower", "Satisfaction is at least this, with the assurance";
     upper: Family<RouteLabel, FloatGauge> = "certificate_upper", "Satisfaction is at most this, with the assurance";
     estimate: Family<RouteLabel, FloatGauge> = "certificate_estimate", "Estimated mean satisfaction of all answers";
-    feasible: Family<RouteLabel, Gauge> = "sla_feasible", "1 if by what is known the models can reach α";
+    feasible: Family<RouteLabel, Gauge> = "sla_feasible", "0 if by what is known the models cannot reach α";
+    status: Family<StatusLabels, Gauge> = "sla_status", "1 for the status of the SLA, 0 for the others";
     reloads: Family<ResultLabel, Counter> = "config_reloads", "Reloads of the configuration";
     reloaded: FloatGauge = "config_last_reload_success_timestamp" in Seconds, "When the configuration in force was read, since 1970";
 }
@@ -270,15 +283,15 @@ impl Metrics {
         }
     }
 
-    /// The text of a scrape. The state of the routes is read off the snapshot in force; `dropped` is what the store has
-    /// lost so far, `circuits` the state of each model's circuit.
+    /// The text of a scrape. The state of the routes is read off the snapshot in force; `circuits` are the states of each
+    /// model's circuit.
     pub(crate) fn render<'a>(
         &self,
         snapshot: &Snapshot,
-        committed: u64,
-        dropped: u64,
+        log: &LogState,
         circuits: impl IntoIterator<Item = (&'a str, i64)>,
     ) -> String {
+        let LogState { committed, dropped, stale } = *log;
         for (model, circuit) in circuits {
             self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit);
         }
@@ -295,32 +308,9 @@ impl Metrics {
             self.set_aside.get_or_create(&RouteLabel { route: route.to_string() }).set(*count as i64);
         }
         for (route, router) in &snapshot.routes {
-            let label = RouteLabel { route: route.to_string() };
-            let account = router.account();
-            self.target.get_or_create(&label).set(router.alpha());
-            if let Some(satisfaction) = account.satisfaction() {
-                self.satisfaction.get_or_create(&label).set(satisfaction);
-            }
-            self.labels.get_or_create(&label).set(account.labels as i64);
-            for (model, held) in account.models.iter().filter(|(_, held)| held.labels > 0) {
-                let label = RouteModel { route: route.to_string(), model: model.to_string() };
-                self.model_satisfaction.get_or_create(&label).set(held.satisfied / held.labels as f64);
-            }
-            if let Some(queue) = router.policy().queue() {
-                self.queue.get_or_create(&label).set(queue);
-            }
-            if let Some(certificate) = router.certificate() {
-                self.lower.get_or_create(&label).set(certificate.lower);
-                self.upper.get_or_create(&label).set(certificate.upper);
-                self.estimate.get_or_create(&label).set(certificate.estimate);
-            }
-            if let AnyPolicy::Certified(policy) = router.policy()
-                && let Some(bias) = policy.rating_bias()
-            {
-                self.rating_bias.get_or_create(&label).set(bias);
-            }
-            if let Some(feasible) = router.policy().is_feasible() {
-                self.feasible.get_or_create(&label).set(i64::from(feasible));
+            self.route(route, router);
+            if let Some(status) = snapshot.status(route) {
+                self.status(route, status, stale);
             }
         }
         let mut text = String::new();
@@ -334,7 +324,7 @@ impl Metrics {
 mod contract;
 #[cfg(test)]
 mod tests {
-    use slarouter_core::{Alpha, Learner, ModelSpec, PolicySpec, Price, RouteSpec, Zoo};
+    use slarouter_core::{Alpha, Learner, ModelSpec, PolicySpec, Price, RouteSpec, Status, Zoo};
     use slarouter_learner::Snapshot;
 
     use super::*;
@@ -348,7 +338,7 @@ mod tests {
             let spec = RouteSpec { feedback_window_ms: 1, ..spec };
             let learner = Learner::new(spec, 1, 1).unwrap();
             let routes = [("default".into(), learner.router().clone())].into();
-            Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, 0, 0, [])
+            Metrics::new().render(&Snapshot { routes, ..Snapshot::default() }, &LogState::default(), [])
         };
         let (with, without) = (text("certified"), text("slarouter"));
         for (name, value) in [
@@ -364,10 +354,28 @@ mod tests {
     }
 
     #[test]
+    fn one_status_is_on_and_stale_stands_beside_it() {
+        let metrics = Metrics::new();
+        let routes = [("default".into(), contract::learnt("certified"))].into();
+        let standings = [("default".into(), Status::AtRisk)].into();
+        let snapshot = Snapshot { routes, standings, ..Snapshot::default() };
+        let on = |stale: bool| {
+            let text = metrics.render(&snapshot, &LogState { stale, ..LogState::default() }, []);
+            let lines =
+                text.lines().filter_map(|line| line.strip_prefix("slarouter_sla_status{route=\"default\",status="));
+            let on = lines.filter_map(|line| line.strip_suffix("} 1")).map(str::to_owned);
+            (on.collect::<Vec<_>>(), text.contains("slarouter_sla_feasible{route=\"default\"} 1"))
+        };
+        assert_eq!(on(false), (vec!["\"at_risk\"".to_owned()], true));
+        assert_eq!(on(true).0.len(), 2);
+        assert!(on(true).0.contains(&"\"stale\"".to_owned()));
+    }
+
+    #[test]
     fn what_the_store_refused_and_what_it_lost_later_are_one_count() {
         let metrics = Metrics::new();
         let unlogged = |dropped: u64| {
-            let text = metrics.render(&Snapshot::default(), 0, dropped, []);
+            let text = metrics.render(&Snapshot::default(), &LogState { dropped, ..LogState::default() }, []);
             text.lines().find_map(|line| line.strip_prefix("slarouter_unlogged_total ")?.parse().ok())
         };
         assert_eq!(unlogged(0), Some(0));

@@ -304,7 +304,7 @@ impl Learning {
         let routes = self.learners.iter().map(|(route, learner)| (route.clone(), view(learner))).collect();
         let set_aside =
             self.learners.iter().map(|(route, learner)| (route.clone(), learner.ledger().set_aside())).collect();
-        Snapshot { seq: self.seq, routes, set_aside, unreadable: self.unreadable.clone() }
+        Snapshot { seq: self.seq, routes, set_aside, unreadable: self.unreadable.clone(), ..Snapshot::default() }
     }
 }
 

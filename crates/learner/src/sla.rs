@@ -1,9 +1,9 @@
-//! Says in the log, once per change, that a route's SLA is out of reach or broken, and that it no longer is.
+//! How the SLA of each route stands, and a line in the log when that becomes good or bad.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::{Account, Policy};
+use slarouter_core::{Account, Certificate, Status};
 
 use crate::snapshot::Snapshot;
 
@@ -20,24 +20,15 @@ pub struct SlaWatch {
 /// How one route stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Standing {
-    /// By what is known, the models can reach α.
-    feasible: bool,
-    /// The certificate's upper bound is not below α.
-    unbroken: bool,
+    /// `None` before the first look, and where the policy gives no certificate.
+    status: Option<Status>,
     /// The ratings tell answers apart, or audits do.
     telling: bool,
 }
 
-/// A route's certificate and what it is held against.
-struct Bounds {
-    lower: f64,
-    upper: f64,
-    alpha: f64,
-}
-
 impl Default for Standing {
     fn default() -> Self {
-        Self { feasible: true, unbroken: true, telling: true }
+        Self { status: None, telling: true }
     }
 }
 
@@ -56,50 +47,58 @@ impl SlaWatch {
         }
     }
 
-    /// Compares with the last look and logs what has changed. Tens of microseconds per route.
-    pub fn look(&mut self, snapshot: &Snapshot) {
+    /// Writes into `snapshot` how its routes stand, and logs what has changed since the last look. Tens of microseconds per route.
+    pub fn look(&mut self, snapshot: &mut Snapshot) {
         for (route, before) in &mut self.routes {
             let Some(router) = snapshot.routes.get(route) else { continue };
-            let certificate = router.certificate();
-            let alpha = router.alpha();
-            let (lower, upper) = certificate.map_or((0.0, 1.0), |held| (held.lower, held.upper));
             let now = Standing {
-                feasible: router.policy().is_feasible() != Some(false),
-                unbroken: upper >= alpha,
+                status: router.status(before.status),
                 telling: router.spec().audit_rate > 0.0 || !is_one_sided(router.account()),
             };
-            now.tell(*before, route, &Bounds { lower, upper, alpha });
+            if now.status != before.status
+                && let Some((status, certificate)) = now.status.zip(router.certificate())
+            {
+                tell(status, before.status, route, router.alpha(), &certificate);
+            }
+            if now.telling != before.telling {
+                tell_telling(now.telling, route);
+            }
             *before = now;
+            if let Some(status) = now.status {
+                snapshot.standings.insert(route.clone(), status);
+            }
         }
     }
 }
 
-impl Standing {
-    fn tell(self, before: Self, route: &str, bounds: &Bounds) {
-        let Bounds { lower, upper, alpha } = *bounds;
-        match (before.feasible, self.feasible) {
-            (true, false) => {
-                tracing::warn!(%route, alpha, "the SLA is out of reach of the models by what is known: the most satisfying serve");
-            }
-            (false, true) => tracing::info!(%route, alpha, "the SLA is within reach again by what is known"),
-            _ => {}
+/// Only what calls for somebody is a warning, and only its end is worth a line besides.
+fn tell(now: Status, before: Option<Status>, route: &str, alpha: f64, certificate: &Certificate) {
+    let Certificate { lower, upper, labels, requests, .. } = *certificate;
+    match now {
+        Status::Unreachable => {
+            tracing::warn!(%route, alpha, labels, requests, "the SLA is out of reach of the models by what is known: the most satisfying serve");
         }
-        match (before.unbroken, self.unbroken) {
-            (true, false) => {
-                tracing::warn!(%route, alpha, lower, upper, "the SLA is broken: the certificate lies below the target");
-            }
-            (false, true) => {
-                tracing::info!(%route, alpha, lower, upper, "the SLA is no longer broken: the certificate reaches the target");
-            }
-            _ => {}
+        Status::Broken => {
+            tracing::warn!(%route, alpha, lower, upper, labels, requests, "the SLA is broken: the certificate lies below the target");
         }
-        match (before.telling, self.telling) {
-            (true, false) => {
-                tracing::warn!(%route, "all ratings so far are the same, and there are no audits: nothing can be learnt or promised; set feedback.audit_rate");
-            }
-            (false, true) => tracing::info!(%route, "the ratings are no longer all the same, or there are audits"),
-            _ => {}
+        _ => {}
+    }
+    match before {
+        Some(Status::Unreachable) => {
+            tracing::info!(%route, alpha, status = now.as_str(), "the SLA is within reach again by what is known");
         }
+        Some(Status::Broken) if now != Status::Unreachable => {
+            tracing::info!(%route, alpha, lower, upper, status = now.as_str(), "the SLA is no longer broken: the certificate reaches the target");
+        }
+        _ => {}
+    }
+}
+
+fn tell_telling(telling: bool, route: &str) {
+    if telling {
+        tracing::info!(%route, "the ratings are no longer all the same, or there are audits");
+    } else {
+        tracing::warn!(%route, "all ratings so far are the same, and there are no audits: nothing can be learnt or promised; set feedback.audit_rate");
     }
 }
 
@@ -159,20 +158,24 @@ mod tests {
         let mut watch = SlaWatch::new([&route].into_iter());
         let mut look = |learner: &Learner| {
             let routes = [(route.clone(), learner.router().clone()), ("gone".into(), learner.router().clone())];
-            watch.look(&Snapshot { routes: routes.into(), ..Snapshot::default() });
+            let mut snapshot = Snapshot { routes: routes.into(), ..Snapshot::default() };
+            watch.look(&mut snapshot);
             assert_eq!(watch.routes.len(), 1, "a route that is not configured is not watched");
-            watch.routes[&route]
+            assert_eq!(snapshot.standings.get(&route).copied(), watch.routes[&route].status);
+            assert_eq!(snapshot.standings.get("gone"), None);
+            snapshot.status(&route).unwrap()
         };
-        assert_eq!(look(&learner), Standing::default());
-        rate(&mut learner, 0, 1, 0.5);
+        assert_eq!(look(&learner), Status::Insufficient);
+        rate(&mut learner, 0, 1, 0.0);
+        assert_eq!(look(&learner), Status::Insufficient, "one thumb down breaks nothing");
         rate(&mut learner, 1, 400, 1.0);
-        assert_eq!(look(&learner), Standing::default());
+        assert_eq!(look(&learner), Status::Holds);
         rate(&mut learner, 400, 1_200, 0.0);
-        assert_eq!(look(&learner), Standing { feasible: false, unbroken: false, telling: true });
+        assert_eq!(look(&learner), Status::Unreachable);
         // A lower target is another promise, and these models can keep it.
         learner.reconfigure(spec(0.2)).unwrap();
         rate(&mut learner, 1_200, 3_000, 1.0);
-        assert_eq!(look(&learner), Standing::default());
+        assert_eq!(look(&learner), Status::Holds);
     }
 
     #[test]
@@ -183,7 +186,7 @@ mod tests {
             let mut watch = SlaWatch::new([&route].into_iter());
             let mut telling = |learner: &Learner| {
                 let routes = [(route.clone(), learner.router().clone())].into();
-                watch.look(&Snapshot { routes, ..Snapshot::default() });
+                watch.look(&mut Snapshot { routes, ..Snapshot::default() });
                 watch.routes[&route].telling
             };
             rate(&mut learner, 0, FEWEST - 1, rating);

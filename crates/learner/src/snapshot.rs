@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::Router;
+use slarouter_core::{Router, Status};
 
 use crate::unreadable::Unreadable;
 
@@ -14,8 +14,19 @@ pub struct Snapshot {
     pub seq: u64,
     /// What each route decides with.
     pub routes: BTreeMap<Arc<str>, Router>,
+    /// How the SLAs of the watched routes stand.
+    pub standings: BTreeMap<Arc<str>, Status>,
     /// Ratings beyond the limit of their rater, by route.
     pub set_aside: BTreeMap<Arc<str>, u64>,
     /// Rows of the log that could not be read.
     pub unreadable: Arc<Unreadable>,
+}
+
+impl Snapshot {
+    /// How the SLA of a route stands: as it was published, or, where nobody has looked yet, as its certificate says. `None` for an
+    /// unknown route and for a policy that gives no certificate.
+    #[must_use]
+    pub fn status(&self, route: &str) -> Option<Status> {
+        self.standings.get(route).copied().or_else(|| self.routes.get(route)?.status(None))
+    }
 }

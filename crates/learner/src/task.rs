@@ -85,9 +85,7 @@ impl LearnerTask {
 
     async fn learn(mut self, now: &(impl Fn() -> Timestamp + Sync), mut stop: watch::Receiver<bool>) {
         let mut saved = self.learning.seq();
-        let begun = self.publisher.borrow().clone();
-        self.sla.look(&begun.published.load());
-        drop(begun);
+        self.publish();
         while !*stop.borrow() {
             tokio::select! {
                 _ = stop.changed() => break,
@@ -116,12 +114,12 @@ impl LearnerTask {
     }
 
     fn publish(&mut self) {
-        let snapshot = Arc::new(self.learning.snapshot());
+        let mut snapshot = self.learning.snapshot();
         // Looked up after the reading: what was logged since the publisher changed goes to the new one.
         let publisher = self.publisher.borrow_and_update().clone();
         self.sla.watch(&publisher.routes);
-        self.sla.look(&snapshot);
-        publisher.publish(snapshot);
+        self.sla.look(&mut snapshot);
+        publisher.publish(Arc::new(snapshot));
     }
 
     async fn save(&self, now: Timestamp) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::certified::first::FirstCertified;
 use super::certified::{Certified, Predictor};
 use super::fixed::Fixed;
-use super::interface::{Label, Policy, View};
+use super::interface::{Believed, Label, Policy, View};
 use super::slarouter::SlaRouter;
 use super::spec::PolicySpec;
 use crate::{Candidate, Certificate, Decision, RouteSpec, Timestamp, Zoo};
@@ -102,6 +102,12 @@ impl Policy for AnyPolicy {
     }
     fn is_feasible(&self) -> Option<bool> {
         self.inner().is_feasible()
+    }
+    fn believed(&self) -> Option<Vec<Believed>> {
+        self.inner().believed()
+    }
+    fn fallback(&self) -> Option<usize> {
+        self.inner().fallback()
     }
     fn queue(&self) -> Option<f64> {
         self.inner().queue()

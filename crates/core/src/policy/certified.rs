@@ -16,7 +16,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Label, Policy, PolicySpec, View};
+use super::{Believed, Label, Policy, PolicySpec, View};
 use crate::numeric::normal_quantile;
 use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Standing, Timestamp, Zoo};
 use drift::Drift;
@@ -362,6 +362,16 @@ impl Policy for Certified {
 
     fn is_feasible(&self) -> Option<bool> {
         Some(self.steering.is_feasible())
+    }
+
+    fn believed(&self) -> Option<Vec<Believed>> {
+        let bias = self.slow.mean(SLOW);
+        let models = self.levels.iter().zip(self.predictor.doubt());
+        Some(models.map(|(level, &doubt)| Believed { mean: (level + bias).clamp(0.0, 1.0), doubt }).collect())
+    }
+
+    fn fallback(&self) -> Option<usize> {
+        Some(self.fallback)
     }
 
     fn certificate(&self) -> Option<Certificate> {

@@ -37,6 +37,32 @@ pub struct Label<'a> {
     pub predicted: f64,
 }
 
+/// What is believed of a model's mean satisfaction over prompts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Believed {
+    /// The mean, in \[0, 1\].
+    pub mean: f64,
+    /// One standard deviation of it.
+    pub doubt: f64,
+}
+
+impl Believed {
+    /// Standard deviations within which a mean is plausible.
+    const PLAUSIBLE: f64 = 2.0;
+
+    /// The lowest mean that is plausible.
+    #[must_use]
+    pub fn lower(self) -> f64 {
+        (self.mean - Self::PLAUSIBLE * self.doubt).clamp(0.0, 1.0)
+    }
+
+    /// The highest mean that is plausible.
+    #[must_use]
+    pub fn upper(self) -> f64 {
+        (self.mean + Self::PLAUSIBLE * self.doubt).clamp(0.0, 1.0)
+    }
+}
+
 /// A rule that chooses models and learns from labels. Sampling, cost prediction and bookkeeping are done around it.
 pub trait Policy: Send + Sync {
     /// Fills in `satisfaction`, `score` and `probability` of every candidate (their `model` and `cost` are set), with
@@ -79,6 +105,16 @@ pub trait Policy: Send + Sync {
 
     /// Whether what is known says that the zoo can reach α, by policies that ask.
     fn is_feasible(&self) -> Option<bool> {
+        None
+    }
+
+    /// What is believed of each model of the zoo, by policies that say how sure they are. Microseconds.
+    fn believed(&self) -> Option<Vec<Believed>> {
+        None
+    }
+
+    /// The place in the zoo of the model that serves while nothing better is known, by policies that have one.
+    fn fallback(&self) -> Option<usize> {
         None
     }
 
@@ -134,6 +170,12 @@ impl Policy for Box<dyn Policy> {
     }
     fn is_feasible(&self) -> Option<bool> {
         (**self).is_feasible()
+    }
+    fn believed(&self) -> Option<Vec<Believed>> {
+        (**self).believed()
+    }
+    fn fallback(&self) -> Option<usize> {
+        (**self).fallback()
     }
     fn queue(&self) -> Option<f64> {
         (**self).queue()

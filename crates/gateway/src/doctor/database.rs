@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use slarouter_config::{Config, Route};
-use slarouter_core::{Learner, Policy, PolicySpec, Timestamp};
+use slarouter_core::{Learner, PolicySpec, Status, Timestamp};
 use slarouter_learner::{Learning, Unreadable, UnreadableRow};
 use slarouter_store::{Content, Inspection};
 
@@ -149,15 +149,18 @@ fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
             format!("changed since its {labels} labels; fallback {fallback}; α = {alpha}, and was {}", router.alpha());
         return Check::ok(name, found);
     }
-    if router.policy().is_feasible() == Some(false) {
-        let found = format!("by {labels} labels its models cannot reach α = {alpha}");
-        return Check::warn(name, found, "add a better model, or lower sla.satisfaction");
+    match router.status(None) {
+        Some(Status::Unreachable) => {
+            let found = format!("by {labels} labels its models cannot reach α = {alpha}");
+            Check::warn(name, found, "add a better model, or lower sla.satisfaction")
+        }
+        Some(Status::Broken) => {
+            let upper = router.certificate().map_or(1.0, |held| held.upper);
+            let found = format!("the SLA is broken: satisfaction is below {upper:.3}, and α = {alpha}");
+            Check::warn(name, found, "see docs/guarantees.md: what came before counts until the window is over")
+        }
+        _ => Check::ok(name, format!("α = {alpha} is in reach by {labels} labels; fallback {fallback}")),
     }
-    if let Some(held) = router.certificate().filter(|held| held.upper < alpha) {
-        let found = format!("the SLA is broken: satisfaction is below {:.3}, and α = {alpha}", held.upper);
-        return Check::warn(name, found, "see docs/guarantees.md: what came before counts until the window is over");
-    }
-    Check::ok(name, format!("α = {alpha} is in reach by {labels} labels; fallback {fallback}"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use slarouter_testkit::{documented, exposition};
 use super::*;
 
 /// A route that has learnt from one rating and one audit.
-fn learnt(policy: &str) -> Router {
+pub(super) fn learnt(policy: &str) -> Router {
     let price = Price { input: 1.0, output: 1.0 };
     let zoo = Zoo::new(vec![ModelSpec { name: "m".into(), price, prior: None }]).unwrap();
     let spec = RouteSpec::new(Alpha::new(0.9).unwrap(), zoo, PolicySpec::parse(policy).unwrap());
@@ -91,7 +91,7 @@ fn every_metric_is_documented_and_every_documented_metric_is_there() {
     let routes = [("certified".into(), learnt("certified")), ("queue".into(), learnt("slarouter"))];
     let snapshot =
         Snapshot { routes: routes.into(), set_aside: [("certified".into(), 1)].into(), ..Snapshot::default() };
-    let text = metrics.render(&snapshot, 0, 0, [("m", 0)]);
+    let text = metrics.render(&snapshot, &LogState::default(), [("m", 0)]);
 
     let scraped = exposition(&text);
     let shown: BTreeMap<String, (String, BTreeSet<String>)> =

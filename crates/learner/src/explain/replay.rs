@@ -121,9 +121,9 @@ fn again(router: &Router, record: &DecisionRecord, seed: u64) -> Option<Decision
     if logged.reason == Reason::Pinned {
         return router.pinned(model, &context);
     }
-    let saving = logged.candidates.iter().find(|c| c.saving != 0.0);
-    let saving = saving.map(|c| Saving { model: &c.model, usd: c.saving });
-    let decided = router.decide_with(&context, saving, &mut decision_rng(seed, record.id)).ok()?;
+    let changed = logged.candidates.iter().filter(|c| c.saving != 0.0);
+    let savings: Vec<_> = changed.map(|c| Saving { model: &c.model, usd: c.saving }).collect();
+    let decided = router.decide_with(&context, &savings, &mut decision_rng(seed, record.id)).ok()?;
     if logged.reason == Reason::Affinity { router.stay(&decided, model, &excluded) } else { Some(decided) }
 }
 

@@ -44,6 +44,8 @@ async fn log_of(folder: &TempDir, decisions: u64) -> Arc<dyn Store> {
             state_seq: learning.seq(),
             prompt: None,
             audit: AuditDraw::default(),
+            payer: slarouter_store::Payer::default(),
+            fallback: None,
         };
         store.log(Entry::Decision(record)).unwrap();
         let feedback = FeedbackRecord {
@@ -158,6 +160,8 @@ fn each_reason_has_its_sentence() {
             state_seq: 0,
             prompt: None,
             audit: AuditDraw::default(),
+            payer: slarouter_store::Payer::default(),
+            fallback: None,
         };
         let decision = slarouter_store::StoredDecision { seq: 1, record, rerouted: None };
         let history = DecisionHistory { decision, configuration: None, outcome: None, feedback: vec![] };
