@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod demo;
 mod doctor;
+mod explain;
 mod keys;
 mod print;
 mod remote_book;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Check a configuration against the world: files, database, ports, upstreams. Changes nothing, asks no model anything.
     Doctor(doctor::DoctorArgs),
+    /// Say why a model was chosen for a request, and what came of it, also while the gateway runs.
+    Explain(explain::ExplainArgs),
     /// Compare the saved state with what replaying the whole log gives; the gateway must not be running.
     Verify(verify::VerifyArgs),
     /// Copy the database to a file, also while the gateway runs and writes to it.
@@ -78,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Check(args) => check::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),
+        Command::Explain(args) => block_on(explain::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Backup(args) => block_on(backup::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),

@@ -29,6 +29,7 @@ mod rng;
 mod route;
 mod router;
 mod state;
+mod told;
 mod zoo;
 
 pub use account::{Account, ModelAccount};
@@ -50,4 +51,5 @@ pub use rng::{decision_rng, uniform};
 pub use route::RouteSpec;
 pub use router::Router;
 pub use state::STATE_VERSION;
+pub use told::{told_count, told_money, told_percent};
 pub use zoo::{Alpha, ModelSpec, Price, Zoo};

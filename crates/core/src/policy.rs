@@ -9,6 +9,7 @@ mod spec;
 
 pub use any::AnyPolicy;
 pub(crate) use any::FirstPolicy;
+pub use certified::grounds::Grounds;
 pub use certified::{Certified, CertifiedParams, Predictor, Window};
 pub use fixed::Fixed;
 pub use interface::{Label, Policy, View};

@@ -7,6 +7,7 @@ mod body;
 mod browser;
 pub(crate) mod coding;
 mod count;
+mod decisions;
 pub(crate) mod feedback;
 mod fields;
 pub(crate) mod head;
@@ -81,6 +82,11 @@ fn viewing() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
 
+/// What was decided: for the same eyes as the metrics, but never without a key where there is one.
+fn looking() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(decisions::list)).routes(routes!(decisions::explain))
+}
+
 /// The paths for all.
 fn open() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(root)).routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(openapi))
@@ -88,7 +94,7 @@ fn open() -> OpenApiRouter<Arc<App>> {
 
 /// The description of all paths, made from the router's own parts.
 fn description() -> utoipa::openapi::OpenApi {
-    let parts = [inference(), rating(), auditing(), listing(), open(), viewing(), administration()];
+    let parts = [inference(), rating(), auditing(), listing(), open(), viewing(), looking(), administration()];
     let whole = OpenApiRouter::with_openapi(Description::openapi());
     let mut whole = parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi();
     // The router's mark for a name that may hold slashes is none of OpenAPI's.
@@ -114,7 +120,8 @@ pub(crate) fn public(app: Arc<App>) -> Router {
     if app.config.server.admin_listen.is_none() {
         let metrics =
             if app.config.server.allow_unauthenticated_metrics { viewing() } else { guarded(&app, viewing(), VIEWING) };
-        paths = paths.merge(metrics).merge(guarded(&app, administration(), ADMIN));
+        paths = paths.merge(metrics).merge(guarded(&app, looking(), VIEWING));
+        paths = paths.merge(guarded(&app, administration(), ADMIN));
     }
     Router::from(paths)
         .fallback(paths::not_found)
@@ -125,7 +132,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
 
 /// The paths of the operator's listener, if there is one.
 pub(crate) fn operator(app: Arc<App>) -> Router {
-    Router::from(guarded(&app, administration(), ADMIN))
+    Router::from(guarded(&app, administration(), ADMIN).merge(guarded(&app, looking(), VIEWING)))
         .route("/metrics", get(metrics).layer(from_fn_with_state(app.clone(), neighbours)))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

@@ -55,6 +55,8 @@ pub(crate) struct App {
     pub(crate) stuck: Arc<AtomicBool>,
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) reloads: Reloads,
+    /// Held while a decision is made again from the log.
+    pub(crate) replaying: Arc<Mutex<()>>,
 }
 
 impl App {

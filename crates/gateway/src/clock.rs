@@ -66,7 +66,8 @@ pub(crate) fn is_route_id(id: DecisionId) -> bool {
 }
 
 /// The id as logs show it.
-pub(crate) fn public_id(id: DecisionId) -> String {
+#[must_use]
+pub fn public_id(id: DecisionId) -> String {
     prefixed_id(PREFIXES[0], id)
 }
 
@@ -76,7 +77,8 @@ pub(crate) fn prefixed_id(prefix: &str, id: DecisionId) -> String {
 }
 
 /// Reads an id that a client gives back, with or without its prefix.
-pub(crate) fn parse_id(text: &str) -> Option<DecisionId> {
+#[must_use]
+pub fn parse_id(text: &str) -> Option<DecisionId> {
     let bare = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
     let uuid = Uuid::try_parse(bare.unwrap_or(text)).ok()?;
     (uuid.get_version_num() == 7).then(|| DecisionId(uuid.as_u128()))

@@ -26,6 +26,7 @@ mod upstream;
 mod words;
 
 pub use admission::keys;
+pub use clock::{parse_id, public_id};
 pub use features::{EmbeddingError, EncoderError, RemoteEncoder, identify};
 pub use reloads::{ReloadError, Reloaded, Reloads};
 pub use serve::{Gateway, RouteView, Simulation, StartError};

@@ -2,6 +2,7 @@
 //!
 //! No HTTP here: `slarouter verify` learns with it as the gateway does.
 
+mod explain;
 mod learning;
 mod logged_route;
 mod sla;
@@ -10,6 +11,7 @@ mod task;
 mod unreadable;
 mod warm;
 
+pub use explain::{ExplainedCandidate, ExplainedOutcome, Explanation, Replay, Then, Word, WouldWin, explain};
 pub use learning::{Learning, LearningError, SavedStates};
 pub use logged_route::{LogRouteError, LoggedRoute};
 pub use sla::SlaWatch;

@@ -15,13 +15,23 @@ pub enum StoreError {
         /// The newest that this release knows.
         newest: i64,
     },
+    /// The database was written by an older release, and is only to be read. `slarouter serve` brings its tables up to date.
+    #[error(
+        "the database is of an older release: its tables have version {found}, and this one reads {newest}: start the gateway on it once"
+    )]
+    Older {
+        /// Version of its tables.
+        found: i64,
+        /// The one that this release reads.
+        newest: i64,
+    },
     /// The database has tables that are not SLARouter's. The configuration is at fault.
     #[error("{0} is a database of another program, which is left as it is: set store.url to another file")]
     Foreign(String),
     /// The tables cannot be brought to the version of this release.
     #[error("the tables of the database: {0}")]
     Tables(String),
-    /// There is nothing to copy.
+    /// There is no such database.
     #[error("there is no database {0}: set store.url to the gateway's")]
     Missing(String),
     /// A copy would overwrite a file.

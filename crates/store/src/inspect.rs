@@ -68,7 +68,7 @@ fn content(connection: &Connection, bytes: u64, newest: i64) -> Result<Content, 
         let latest = number("SELECT time FROM decisions ORDER BY seq DESC LIMIT 1")?;
         content.latest = latest.map(|time| Timestamp(time.max(0) as u64));
         content.has_keys = number("SELECT 1 FROM api_keys LIMIT 1")?.is_some();
-        content.snapshots = snapshots(connection)?;
+        content.snapshots = snapshots(connection, u64::MAX)?;
     }
     Ok(content)
 }

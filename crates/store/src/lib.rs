@@ -3,6 +3,7 @@
 //! Everything in the log has one number, `seq`, given by one writer; reading the events in that order and applying them gives
 //! the learner's state. Ids and times are made by the caller and stored as they are given.
 
+mod decisions;
 mod error;
 mod inspect;
 mod keys;
@@ -15,11 +16,12 @@ mod sqlite;
 #[cfg(test)]
 extern crate self as slarouter_store;
 
+pub use decisions::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, LoggedFeedback};
 pub use error::StoreError;
 pub use inspect::{Content, Inspection, inspect};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
-pub use open::{backup, beside, open, open_with_queue};
+pub use open::{backup, beside, open, open_to_read, open_with_queue};
 pub use records::{
     Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, PendingAudit, Rated, Snapshot,
     StoredDecision,

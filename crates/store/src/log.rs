@@ -7,8 +7,8 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending,
-    StoreError, StoredDecision,
+    Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange, KeyRecord,
+    OutcomeRecord, PendingAudit, Snapshot, Spending, StoreError, StoredDecision,
 };
 
 /// A durable log.
@@ -73,11 +73,29 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if they cannot be read.
     async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError>;
 
+    /// [`Store::load_snapshots`] as of `seq` or before it; none if all that are kept are newer.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn load_snapshots_until(&self, seq: u64) -> Result<Vec<Snapshot>, StoreError>;
+
     /// One decision.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError>;
+
+    /// One page of the list of decisions, newest first. Rows that cannot be read are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    async fn decisions(&self, query: DecisionQuery) -> Result<DecisionPage, StoreError>;
+
+    /// One decision and what came of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn history(&self, id: DecisionId) -> Result<Option<DecisionHistory>, StoreError>;
 
     /// Decisions made at `since` or later that were drawn for audit, have ended, and have no audit in force: those that come
     /// in the log after the decision `after`, oldest first, at most `limit`. With a `tenant`, those of its own routes (`route/tenant`) alone.

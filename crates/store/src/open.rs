@@ -40,6 +40,16 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
     open_with_queue(url, 65_536).await
 }
 
+/// Opens a store to read what is in it, whether or not a process has it open and writes to it. Every try to write fails with
+/// [`StoreError::Closed`].
+///
+/// # Errors
+/// [`StoreError::Missing`] if there is none, [`StoreError::Foreign`], [`StoreError::Newer`] and [`StoreError::Older`] if this release
+/// cannot read it; others if it cannot be opened.
+pub async fn open_to_read(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(SqliteStore::read(path(url)?).await?))
+}
+
 /// Copies the store with this URL, whether or not a process has it open and writes to it, as it is at one moment, to the file `to`.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod command;
 mod connection;
+mod decisions;
 mod events;
 mod inbox;
 mod insert;
@@ -26,8 +27,8 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
-    Counts, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudit, Snapshot, Spending, Store,
-    StoreError, StoredDecision,
+    Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange, KeyRecord,
+    OutcomeRecord, PendingAudit, Snapshot, Spending, Store, StoreError, StoredDecision,
 };
 pub(crate) use backup::backup;
 use check::check;
@@ -98,6 +99,23 @@ impl SqliteStore {
         Ok(Self { inbox, committed, health, readers, ended: Mutex::new(Some(ended)) })
     }
 
+    /// For reading alone: there is no writer.
+    pub(crate) async fn read(path: &str) -> Result<Self, StoreError> {
+        let options = Options::new(path);
+        let readers = Readers::new(options.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let (connection, found) = options.known_reader()?;
+            let newest = newest();
+            if found < newest { Err(StoreError::Older { found, newest }) } else { Ok(read::last_seq(&connection)?) }
+        });
+        // It ends early only by a panic, or with the runtime.
+        let last = opening.await.map_err(|_| StoreError::Closed)??;
+        let inbox = Arc::new(Inbox::new(0));
+        inbox.close();
+        let (_, committed) = watch::channel(last);
+        Ok(Self { inbox, committed, health: Arc::default(), readers, ended: Mutex::default() })
+    }
+
     async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
@@ -164,11 +182,23 @@ impl Store for SqliteStore {
     }
 
     async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
-        self.readers.read(|connection| read::snapshots(connection)).await
+        self.load_snapshots_until(u64::MAX).await
+    }
+
+    async fn load_snapshots_until(&self, seq: u64) -> Result<Vec<Snapshot>, StoreError> {
+        self.readers.read(move |connection| read::snapshots(connection, seq)).await
     }
 
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
         self.readers.read(move |connection| read::decision(connection, id)).await
+    }
+
+    async fn decisions(&self, query: DecisionQuery) -> Result<DecisionPage, StoreError> {
+        self.readers.read(move |connection| decisions::page(connection, &query)).await
+    }
+
+    async fn history(&self, id: DecisionId) -> Result<Option<DecisionHistory>, StoreError> {
+        self.readers.read(move |connection| decisions::history(connection, id)).await
     }
 
     async fn pending_audits(

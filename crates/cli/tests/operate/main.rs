@@ -4,6 +4,7 @@
 mod backup;
 mod deploy;
 mod doctor;
+mod explain;
 mod serve;
 
 use std::path::{Path, PathBuf};

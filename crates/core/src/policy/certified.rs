@@ -4,6 +4,7 @@ mod belief;
 mod choice;
 mod drift;
 pub(super) mod first;
+pub(super) mod grounds;
 mod pace;
 mod params;
 mod predictor;

@@ -181,6 +181,7 @@ impl Gateway {
             stuck: Arc::new(AtomicBool::new(false)),
             draining: Arc::default(),
             reloads,
+            replaying: Arc::default(),
             journal: Arc::new(Journal::new(store.clone(), metrics)),
             store,
             published: Arc::new(ArcSwap::from_pointee(learning.snapshot())),

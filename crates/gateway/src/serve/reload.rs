@@ -207,6 +207,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         stuck: old.stuck.clone(),
         draining: old.draining.clone(),
         reloads: old.reloads.clone(),
+        replaying: old.replaying.clone(),
         config: Arc::new(config),
     }
 }

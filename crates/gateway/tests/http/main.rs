@@ -18,6 +18,7 @@ mod discretion;
 mod dropped;
 mod edges;
 mod encoders;
+mod explain;
 mod failures;
 mod faults;
 mod fit;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::connection::Options;
 use super::read::last_seq;
-use super::tables::{newest, version};
 use crate::{Backup, StoreError};
 
 /// Writes the database as it is at one moment to the file `to`, which must not exist. Nobody waits for it: the writer goes on beside the
@@ -14,14 +13,7 @@ use crate::{Backup, StoreError};
 ///
 /// The copy grows in `<to>.partial` and gets its name when it is whole and on the disk.
 pub(crate) fn backup(options: &Options, to: &Path) -> Result<Backup, StoreError> {
-    let Ok(database) = std::fs::metadata(&options.path) else {
-        return Err(StoreError::Missing(options.path.display().to_string()));
-    };
-    let connection = options.reader()?;
-    let (found, newest) = (version(&connection)?, newest());
-    if found > newest {
-        return Err(StoreError::Newer { found, newest });
-    }
+    let (connection, _) = options.known_reader()?;
     // The name is taken at once, so that two backups to one file cannot both go on.
     match File::create_new(to) {
         Ok(claim) => drop(claim),
@@ -32,6 +24,7 @@ pub(crate) fn backup(options: &Options, to: &Path) -> Result<Backup, StoreError>
     }
     let partial = partial(to);
     let made = (|| {
+        let database = std::fs::metadata(&options.path).map_err(|reason| unwritten(to, reason))?;
         let claimed = OpenOptions::new().create(true).write(true).truncate(true).open(&partial);
         let file = claimed.map_err(|reason| unwritten(&partial, reason))?;
         // Whoever may not read the database may not read its copy.

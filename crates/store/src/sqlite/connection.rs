@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::tables::version;
+use super::tables::{newest, version};
 use crate::StoreError;
 
 /// How long to wait for a lock that another process holds.
@@ -61,6 +61,19 @@ impl Options {
 
     pub(crate) fn reader(&self) -> Result<Connection, rusqlite::Error> {
         self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// To read a database that another process may have made. The version of its tables comes with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Foreign`] and [`StoreError::Newer`] if there is nothing that can be read.
+    pub(super) fn known_reader(&self) -> Result<(Connection, i64), StoreError> {
+        if !self.path.exists() {
+            return Err(StoreError::Missing(self.path.display().to_string()));
+        }
+        let connection = self.reader()?;
+        let (found, newest) = (version(&connection)?, newest());
+        if found > newest { Err(StoreError::Newer { found, newest }) } else { Ok((connection, found)) }
     }
 
     fn connect(&self, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {

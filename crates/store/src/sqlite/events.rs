@@ -11,6 +11,10 @@ const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE
 const DECIDED: &str =
     "SELECT seq, id, time, route, reason, zoo, candidates, decision FROM decisions WHERE seq > ?1 ORDER BY seq";
 
+pub(super) const OUTCOME: &str = "SELECT seq, decision_id, time, model, status, ok, streamed, attempts, input_tokens, \
+     cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost, latency_ms, ttft_ms, error \
+     FROM outcomes WHERE decision_id = ?1 ORDER BY seq LIMIT 1";
+
 const FINISHED: &str = "SELECT o.seq, o.decision_id, o.time, o.model, o.status, o.ok, o.streamed, o.attempts, o.input_tokens, \
      o.cached_tokens, o.cache_write_tokens, o.output_tokens, o.reasoning_tokens, o.cost, o.latency_ms, o.ttft_ms, o.error, \
      d.route, d.time, d.reason, NOT o.ok AND o.status <> 499 AND NOT EXISTS \
@@ -76,8 +80,9 @@ fn decided(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     Ok(Event::Decided { seq, id: row.id()?, time: row.time()?, route: row.text()?, decision: row.decision()? })
 }
 
-fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let outcome = OutcomeRecord {
+/// The columns of [`OUTCOME`].
+pub(super) fn outcome(row: &mut Columns<'_>) -> Result<OutcomeRecord, StoreError> {
+    Ok(OutcomeRecord {
         decision: row.id()?,
         time: row.time()?,
         model: row.text()?,
@@ -94,7 +99,11 @@ fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
         latency_ms: row.next()?,
         ttft_ms: row.next()?,
         error: row.next()?,
-    };
+    })
+}
+
+fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+    let outcome = outcome(row)?;
     let (route, decided_at, reason) = (row.text()?, row.time()?, row.reason()?);
     let failed = if row.next()? {
         let (decision, rerouted) = (row.decision()?, row.next::<Option<String>>()?);

@@ -22,12 +22,14 @@ pub(super) fn last_seq(connection: &Connection) -> Result<u64, rusqlite::Error> 
     Ok(last as u64)
 }
 
-/// In the order in which they were saved.
-pub(crate) fn snapshots(connection: &Connection) -> Result<Vec<Snapshot>, StoreError> {
+/// The newest as of `until` or before it, in the order in which they were saved.
+pub(crate) fn snapshots(connection: &Connection, until: u64) -> Result<Vec<Snapshot>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, route, time, state FROM snapshots WHERE seq = (SELECT MAX(seq) FROM snapshots) ORDER BY rowid",
+        "SELECT seq, route, time, state FROM snapshots \
+         WHERE seq = (SELECT MAX(seq) FROM snapshots WHERE seq <= ?1) ORDER BY rowid",
     )?;
-    let (mut rows, zoos) = (statement.query([])?, Zoos::new(connection));
+    let until = i64::try_from(until).unwrap_or(i64::MAX);
+    let (mut rows, zoos) = (statement.query([until])?, Zoos::new(connection));
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let mut row = Columns::of(row, &zoos)?;

@@ -183,6 +183,24 @@ impl Predictor {
         satisfaction
     }
 
+    /// How far off what is predicted of each model on a prompt may be: one standard deviation, within the experts and between them.
+    pub(super) fn errors(&self, prompt: &Prepared) -> Vec<f64> {
+        // The weighted sums of p and of p² + (p(1 − p))²·variance.
+        let mut moments = vec![(0.0, 0.0); self.doubt.len()];
+        for expert in self.experts.iter().filter(|expert| expert.weight >= NEGLIGIBLE) {
+            let (mean, variance) = expert.shared_moments(prompt);
+            for ((first, second), model) in moments.iter_mut().zip(&expert.models) {
+                let variance = variance + model.rough_variance(expert.view(&prompt.own_squares));
+                let p = moderated(mean + model.mean(expert.view(&prompt.own)), variance);
+                let within = p * (1.0 - p);
+                *first += expert.weight * p;
+                *second += expert.weight * (p * p + within * within * variance);
+            }
+        }
+        let error = |(first, second): (f64, f64)| (second - first * first).max(0.0).sqrt().min(WIDEST);
+        moments.into_iter().map(error).collect()
+    }
+
     /// Predicted mean satisfaction of each model over prompts: that of the average one.
     pub(super) fn levels(&self) -> Vec<f64> {
         if self.is_emptied() {

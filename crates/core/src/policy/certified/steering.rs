@@ -116,7 +116,7 @@ struct Solution {
 
 impl Demand {
     /// Mean satisfaction asked for if it costs `spend` per request, C(λ), where the level costs `usual`, C(λ_α).
-    fn at(&self, spend: f64, usual: f64) -> f64 {
+    pub(super) fn at(&self, spend: f64, usual: f64) -> f64 {
         let ratio = (spend / usual).max(1.0);
         let bought = (1.0 - FADING * libm::log10(ratio)).max(0.0);
         let horizon = (self.horizon * ratio).min(self.longest);

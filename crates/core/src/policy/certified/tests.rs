@@ -1,4 +1,5 @@
 use super::*;
+use crate::ledger::Change;
 use crate::{Alpha, ModelSpec, Price};
 
 const HOUR: u64 = 3_600_000;
@@ -64,4 +65,31 @@ fn residuals_go_with_what_they_were_of() {
     other.reset_features(2, &unaudited.zoo);
     assert_eq!((other.fast, &other.safeguard), (fresh.fast, &fresh.safeguard));
     assert_eq!(other.levels, fresh.levels);
+}
+
+#[test]
+fn grounds_say_what_the_state_asks_for_and_how_sure_it_is() {
+    let spec = spec(&["a", "b"], Window::Run, 0.0);
+    let mut policy = policy(&spec);
+    let fresh = policy.grounds(&[1.0]);
+    assert_eq!((fresh.satisfaction_price, fresh.reserve, fresh.safeguarded), (0.0, 0.0, 0.0));
+    for n in 0..400 {
+        policy.decided(&decision(2), Timestamp(n));
+        policy.labelled(&Label {
+            source: Source::User,
+            model: Some(0),
+            features: &[1.0],
+            change: Change { old: None, new: Some(1.0) },
+            lesson: Some(Change { old: None, new: Some(1.0) }),
+            alpha: 0.8,
+            decided_at: Timestamp(n),
+            predicted: 0.5,
+        });
+    }
+    let known = policy.grounds(&[1.0]);
+    let standing = policy.standing();
+    assert!((known.reserve - 400.0 * (standing.estimate - 0.8)).abs() < 1e-9 && known.reserve > 0.0, "{known:?}");
+    assert!(known.wanted_reserve > 0.0 && known.satisfaction_price > 0.0, "{known:?}");
+    assert!(known.errors[0] < 0.5 * fresh.errors[0], "{} and {}", known.errors[0], fresh.errors[0]);
+    assert!(known.errors[1] > known.errors[0], "nobody has rated the other model: {known:?}");
 }

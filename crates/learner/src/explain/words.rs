@@ -1,0 +1,78 @@
+//! A decision in words.
+
+use slarouter_core::{Reason, told_money, told_percent};
+
+use super::explanation::{ExplainedOutcome, Explanation, Word};
+use super::price::Ranking;
+
+/// What happened: why the model, how it ended, what was said of it.
+pub(super) fn sentence(explained: &Explanation, ranking: Option<&Ranking>) -> String {
+    let mut text = choice(explained, ranking);
+    if explained.answered != explained.chosen {
+        text += &format!(" {} answered in its place.", explained.answered);
+    }
+    text += &match &explained.outcome {
+        Some(outcome) => ending(outcome),
+        None => " Its request has not ended yet.".to_owned(),
+    };
+    if let Some(word) = explained.feedback.last() {
+        text += &rating(word, explained.feedback.len());
+    }
+    text
+}
+
+fn choice(explained: &Explanation, ranking: Option<&Ranking>) -> String {
+    let (model, probability) = (&explained.chosen, told_percent(explained.propensity));
+    let Some(chosen) = explained.candidates.iter().find(|candidate| candidate.model == *model) else {
+        return format!("{model} was chosen.");
+    };
+    let (satisfaction, cost) = (told_percent(chosen.satisfaction), told_money(chosen.cost_usd));
+    match (explained.reason, ranking) {
+        (Reason::Pinned, _) => format!("The client named {model}, so there was nothing to decide."),
+        (Reason::Affinity, _) => format!("The conversation was with {model} and stayed there; nothing was drawn."),
+        (Reason::Fallback, _) => {
+            format!("{model} served as the fallback: there was too little evidence to choose by.")
+        }
+        (Reason::Explore, Some(ranking)) if ranking.best != *model => {
+            format!("{model} was drawn with a probability of {probability}; {} had the best balance.", ranking.best)
+        }
+        (Reason::Explore, _) => format!("{model} was drawn with a probability of {probability}, to learn."),
+        (Reason::Exploit, Some(ranking)) if ranking.best == *model => format!(
+            "{model} had the best balance: {satisfaction} predicted satisfaction for {cost}, while a satisfied answer was worth {}.",
+            told_money(ranking.price)
+        ),
+        (Reason::Exploit, Some(ranking)) if chosen.cost_usd > ranking.best_cost() => format!(
+            "{model} was kept as the fallback: {} had the better balance, but what it might lose was not known to be made good.",
+            ranking.best
+        ),
+        (Reason::Exploit, Some(ranking)) => format!(
+            "{model} was drawn with a probability of {probability}: a mix of it and {} meets the target at the least cost.",
+            ranking.best
+        ),
+        (Reason::Exploit, None) => {
+            format!("{model} was the choice of a policy that ranks by no price of satisfaction.")
+        }
+    }
+}
+
+fn ending(outcome: &ExplainedOutcome) -> String {
+    let cost = told_money(outcome.cost_usd);
+    let calls = match outcome.attempts {
+        0 | 1 => String::new(),
+        calls => format!(" after {calls} calls"),
+    };
+    match (outcome.ok, outcome.status) {
+        (true, _) => format!(" It was answered{calls} in {:.0} ms for {cost}.", outcome.latency_ms),
+        (false, 499) => format!(" The client went away{calls}; {cost} were charged."),
+        (false, status) => format!(" It failed{calls} with status {status}; {cost} were charged."),
+    }
+}
+
+fn rating(word: &Word, count: usize) -> String {
+    let who = if word.source == "audit" { "An auditor" } else { "A user" };
+    let last = if count > 1 { " last" } else { "" };
+    match word.rating {
+        Some(rating) => format!(" {who}{last} gave it {rating}: {}.", word.receipt),
+        None => format!(" {who}{last} withdrew a rating."),
+    }
+}

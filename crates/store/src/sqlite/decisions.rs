@@ -1,0 +1,106 @@
+//! Decisions as people look at them.
+
+use rusqlite::{Connection, params};
+use slarouter_core::{DecisionId, Rater, Receipt, Source};
+
+use super::events;
+use super::read;
+use super::row::{Columns, Zoos};
+use crate::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, LoggedFeedback, OutcomeRecord, StoreError};
+
+/// Events of the log that one page is looked for among: some tenths of a second where a filter fits none of them.
+const LOOKED_THROUGH: i64 = 100_000;
+
+/// What analysts see of a decision is what people see.
+const PAGE: &str = "SELECT d.seq, d.id, d.time, d.route, d.reason, r.chosen, r.model, r.predicted_satisfaction, \
+     r.predicted_cost_usd, r.status, r.cost_usd, r.latency_ms, r.rating \
+     FROM decisions d JOIN decisions_readable r ON r.seq = d.seq \
+     WHERE d.seq < ?1 AND d.seq >= ?2 AND (?3 IS NULL OR d.route = ?3) AND (?4 IS NULL OR d.reason = ?4) \
+     AND (?5 IS NULL OR r.model = ?5) ORDER BY d.seq DESC LIMIT ?6";
+
+/// One page of the list. A row that cannot be read is left out.
+pub(super) fn page(connection: &Connection, query: &DecisionQuery) -> Result<DecisionPage, StoreError> {
+    let before = query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+    let end = before.min(read::last_seq(connection)?.cast_signed() + 1);
+    let floor = (end - LOOKED_THROUGH).max(1);
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let (route, model) = (query.route.as_deref(), query.model.as_deref());
+    let reason = query.reason.map(|reason| reason.as_str());
+    let mut statement = connection.prepare_cached(PAGE)?;
+    let (mut rows, zoos) = (statement.query(params![end, floor, route, reason, model, limit])?, Zoos::new(connection));
+    let (mut lines, mut last, mut found) = (Vec::new(), 0, 0);
+    while let Some(row) = rows.next()? {
+        let mut row = Columns::of(row, &zoos)?;
+        (last, found) = (row.seq(), found + 1);
+        match line(&mut row) {
+            Err(StoreError::Row { .. }) => {}
+            line => lines.push(line?),
+        }
+    }
+    let full = found == query.limit;
+    let next = if full { Some(last) } else { Some(floor.cast_unsigned()).filter(|&floor| floor > 1) };
+    Ok(DecisionPage { lines, next })
+}
+
+fn line(row: &mut Columns<'_>) -> Result<DecisionLine, StoreError> {
+    Ok(DecisionLine {
+        seq: row.seq(),
+        id: row.id()?,
+        time: row.time()?,
+        route: row.text()?,
+        reason: row.reason()?,
+        chosen: row.text()?,
+        model: row.text()?,
+        satisfaction: row.next()?,
+        predicted_cost: row.next()?,
+        status: row.next()?,
+        cost: row.next()?,
+        latency_ms: row.next()?,
+        rating: row.next()?,
+    })
+}
+
+/// A decision, its configuration, its end and all words on it, as of one commit.
+pub(super) fn history(connection: &mut Connection, id: DecisionId) -> Result<Option<DecisionHistory>, StoreError> {
+    let view = connection.transaction()?;
+    let Some(decision) = read::decision(&view, id)? else { return Ok(None) };
+    let configuration = configuration(&view, &decision.record.route, decision.record.state_seq)?;
+    let (outcome, feedback) = (outcome(&view, id)?, feedback(&view, id)?);
+    Ok(Some(DecisionHistory { decision, configuration, outcome, feedback }))
+}
+
+/// What was in force of a route once the event `seq` had gone in.
+fn configuration(connection: &Connection, route: &str, seq: u64) -> Result<Option<String>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, spec FROM route_configs WHERE route = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1",
+    )?;
+    let (mut rows, zoos) = (statement.query(params![route, seq.cast_signed()])?, Zoos::new(connection));
+    rows.next()?.map(|row| Columns::of(row, &zoos)?.next()).transpose()
+}
+
+fn outcome(connection: &Connection, id: DecisionId) -> Result<Option<OutcomeRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(events::OUTCOME)?;
+    let (mut rows, zoos) = (statement.query([read::blob(id)])?, Zoos::new(connection));
+    rows.next()?.map(|row| events::outcome(&mut Columns::of(row, &zoos)?)).transpose()
+}
+
+fn feedback(connection: &Connection, id: DecisionId) -> Result<Vec<LoggedFeedback>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, time, source, rater, rating, receipt, comment FROM feedback WHERE decision_id = ?1 ORDER BY seq",
+    )?;
+    let (mut rows, zoos) = (statement.query([read::blob(id)])?, Zoos::new(connection));
+    let mut words = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut row = Columns::of(row, &zoos)?;
+        words.push(LoggedFeedback {
+            seq: row.seq(),
+            time: row.time()?,
+            source: row.parsed(Source::parse, "unknown source of a rating")?,
+            rater: Rater(row.next::<i64>()?.cast_unsigned()),
+            rating: row.next()?,
+            receipt: row.parsed(Receipt::parse, "unknown receipt")?,
+            comment: row.next()?,
+        });
+    }
+    Ok(words)
+}
