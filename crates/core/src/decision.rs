@@ -95,6 +95,13 @@ impl Decision {
         self.choice().probability
     }
 
+    /// What was known of its costs beside the list prices: with this it can be made again.
+    #[must_use]
+    pub fn savings(&self) -> Vec<Saving<'_>> {
+        let changed = self.candidates.iter().filter(|candidate| candidate.saving != 0.0);
+        changed.map(|candidate| Saving { model: &candidate.model, usd: candidate.saving }).collect()
+    }
+
     /// Predicted USD of the most expensive candidate, which a router that never saves would have taken; `None` where the client
     /// named the model, as there was nothing to save.
     #[must_use]

@@ -65,8 +65,7 @@ fn what_is_logged_of_a_decision_makes_it_again() {
             let logged: Decision = serde_json::from_str(&serde_json::to_string(&made).unwrap()).unwrap();
             assert_eq!(logged, made);
             let excluded: Vec<&str> = logged.candidates.iter().filter(|c| c.excluded).map(|c| &*c.model).collect();
-            let saving = logged.candidates.iter().find(|c| c.saving != 0.0);
-            let saving = saving.map(|c| Saving { model: &c.model, usd: c.saving });
+            let saving = logged.savings().first().copied();
             let again = decide(learner.router(), &Context { excluded: &excluded, ..CONTEXT }, saving).unwrap();
             assert_eq!(again, made, "{policy}");
         }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use slarouter_config::utc;
-use slarouter_core::{Context, Reason, Saving, Timestamp, decision_rng};
+use slarouter_core::{Context, Reason, Timestamp, decision_rng};
 use slarouter_learner::Learning;
 use slarouter_store::Event;
 use slarouter_testkit::Script;
@@ -274,8 +274,7 @@ async fn made_again(folder: &tempfile::TempDir) -> (u32, u32) {
         let logged = &record.decision;
         learning.catch_up_to(store.as_ref(), record.state_seq).await.unwrap();
         let excluded: Vec<&str> = logged.candidates.iter().filter(|c| c.excluded).map(|c| &*c.model).collect();
-        let changed = logged.candidates.iter().filter(|c| c.saving != 0.0);
-        let known: Vec<_> = changed.map(|c| Saving { model: &c.model, usd: c.saving }).collect();
+        let known = logged.savings();
         savings += u32::from(!known.is_empty());
         exclusions += u32::from(!excluded.is_empty());
         let context = Context { features: &record.features, input_tokens: record.input_tokens, excluded: &excluded };
