@@ -87,7 +87,7 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
 /// The operator trusts the frontier model, which serves until there is evidence. Nothing is tuned to this zoo.
 fn config(options: &DemoOptions, world: &World, base_url: &str, database: &Path) -> String {
     let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nseed = {}\n[store]\nurl = 'sqlite://{}'\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nseed = {}\n[store]\nurl = 'sqlite://{}'\n",
         options.seed,
         database.display()
     );

@@ -31,7 +31,8 @@ pub(crate) struct Stats {
     satisfied: u64,
     explored: u64,
     cost: f64,
-    most_expensive_cost: f64,
+    /// USD that the most expensive model would have cost.
+    pub(crate) most_expensive_cost: f64,
     counts: BTreeMap<String, u64>,
     window: VecDeque<Seen>,
     /// Satisfaction and cost against always-most-expensive of the window, over time.
@@ -128,6 +129,11 @@ impl Stats {
     /// Seconds of simulated time.
     pub(crate) fn seconds(&self) -> f64 {
         self.lasted as f64 / 1e3
+    }
+
+    /// USD.
+    pub(crate) fn saved(&self) -> f64 {
+        self.most_expensive_cost - self.cost
     }
 
     /// Over the last 500 requests.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use crossterm::style::Stylize;
 use crossterm::{cursor, execute, queue, terminal};
-use slarouter_core::Certificate;
+use slarouter_core::{Certificate, told_money};
 use slarouter_gateway::Gateway;
 
 use crate::DemoOptions;
@@ -27,7 +27,7 @@ pub(crate) async fn run(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<
         let certificate = routes.first().and_then(|route| route.certificate);
         let frame = {
             let stats = stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            frame(options.alpha, &gateway.addr().to_string(), labels, certificate, &stats)
+            frame(options.alpha, &addresses(gateway), labels, certificate, &stats)
         };
         let mut out = io::stdout().lock();
         // What a small terminal has no room for is cut off.
@@ -71,8 +71,21 @@ impl Drop for Terminal {
     }
 }
 
+/// Where to look, and where to ask.
+fn addresses(gateway: &Gateway) -> [String; 2] {
+    let operator =
+        gateway.admin_addr().map(|address| format!("dashboard  http://{address}/dashboard")).unwrap_or_default();
+    [operator, format!("gateway    http://{}  (try GET /v1/models)", gateway.addr())]
+}
+
 /// At most 24 lines of at most 80 columns.
-fn frame(alpha: f64, address: &str, labels: u64, certificate: Option<Certificate>, stats: &Stats) -> Vec<String> {
+fn frame(
+    alpha: f64,
+    addresses: &[String; 2],
+    labels: u64,
+    certificate: Option<Certificate>,
+    stats: &Stats,
+) -> Vec<String> {
     let (now, total) = (stats.now(), stats.total());
     let held = now.satisfaction >= alpha - 0.02;
     let satisfaction = format!("{:5.1} %", now.satisfaction * 100.0);
@@ -98,6 +111,7 @@ fn frame(alpha: f64, address: &str, labels: u64, certificate: Option<Certificate
             format!("{:.0} %", now.saving() * 100.0).green().bold()
         ),
         format!("  of that    {}", curve(&|point| point.1, 0.0, 1.0).yellow()),
+        format!("  so far     {} saved of {}", told_money(stats.saved()), told_money(stats.most_expensive_cost)),
         String::new(),
     ];
     for name in &stats.models {
@@ -117,7 +131,8 @@ fn frame(alpha: f64, address: &str, labels: u64, certificate: Option<Certificate
         ),
         "all other figures: the last 500 requests, unless they say otherwise".to_owned(),
         String::new(),
-        format!("gateway at http://{address}  (try GET /metrics)   q stops").dim().to_string(),
+        addresses[0].as_str().bold().to_string(),
+        format!("{}   q stops", addresses[1]).dim().to_string(),
     ]);
     lines
 }
@@ -127,7 +142,7 @@ fn certified(certificate: Option<Certificate>, alpha: f64) -> String {
     let Some(Certificate { lower, upper, .. }) = certificate else { return "nothing yet".to_owned() };
     let word = match (lower >= alpha, upper >= alpha) {
         (true, _) => "α is kept".green(),
-        (false, true) => "α is within".yellow(),
+        (false, true) => "not yet decided".yellow(),
         (false, false) => "α is broken".red(),
     };
     format!("since the start from {:.1} % to {:.1} %: {word}", lower * 100.0, upper * 100.0)
@@ -176,7 +191,8 @@ mod tests {
         }
         stats.lasted(250_000);
         let certificate = Certificate { requests: 20_000, labels: 2_000, estimate: 0.9, lower: 0.881, upper: 0.923 };
-        let frame = frame(0.9, "127.0.0.1:65535", 2_000, Some(certificate), &stats);
+        let addresses = ["dashboard".to_owned(), "gateway".to_owned()];
+        let frame = frame(0.9, &addresses, 2_000, Some(certificate), &stats);
         let lines: Vec<String> = frame.iter().map(|line| visible(line)).collect();
         assert!(lines.len() < 24);
         for line in &lines {
@@ -186,7 +202,9 @@ mod tests {
         for part in [
             "90.0 %",
             "α = 90 %",
-            "from 88.1 % to 92.3 %: α is within",
+            "from 88.1 % to 92.3 %: not yet decided",
+            "so far     $240.00 saved of $320.00",
+            "dashboard",
             "$4.00",
             "$16.00",
             "saving 75 %",

@@ -4,5 +4,6 @@ pub(crate) mod auth;
 pub mod keys;
 pub(crate) mod limits;
 pub(crate) mod local;
+pub(crate) mod logins;
 pub(crate) mod room;
 pub(crate) mod token;

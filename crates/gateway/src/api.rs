@@ -7,42 +7,41 @@ mod body;
 mod browser;
 pub(crate) mod coding;
 mod count;
+mod dashboard;
 mod decisions;
 pub(crate) mod feedback;
 mod fields;
+mod guard;
 pub(crate) mod head;
 mod models;
 mod openapi;
 pub(crate) mod paths;
 pub(crate) mod route;
+pub(crate) mod series;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use slarouter_config::Scope;
 use slarouter_core::Timestamp;
-use slarouter_protocol::Endpoint;
 use slarouter_store::{By, Selection};
 use tokio::time::{Duration, Instant, timeout};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::admission::auth::{self, Caller};
-use crate::admission::{local, token};
 use crate::app::App;
-use crate::chat::{DEGRADED, Waiting};
-use crate::error::ApiError;
+use crate::chat::DEGRADED;
 use crate::metrics::LogState;
 use browser::Leave;
+use guard::{ADMIN, RATING, VIEWING, guarded, neighbours};
 use openapi::Description;
-use paths::Deployment;
 
 const HOUR_MS: u64 = 3_600_000;
 /// For sums that the metrics show beside what is in memory.
@@ -89,9 +88,17 @@ fn viewing() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
 
+/// What the playground asks at.
+fn playing() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(answers::completions)).routes(routes!(feedback::feedback))
+}
+
 /// What was decided: for the same eyes as the metrics, but never without a key where there is one.
 fn looking() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(decisions::list)).routes(routes!(decisions::explain))
+    OpenApiRouter::new()
+        .routes(routes!(decisions::list))
+        .routes(routes!(decisions::explain))
+        .routes(routes!(series::series))
 }
 
 /// The paths for all.
@@ -139,7 +146,14 @@ pub(crate) fn public(app: Arc<App>) -> Router {
 
 /// The paths of the operator's listener, if there is one.
 pub(crate) fn operator(app: Arc<App>) -> Router {
-    Router::from(guarded(&app, administration(), ADMIN).merge(guarded(&app, looking(), VIEWING)))
+    Router::from(guarded(&app, administration(), ADMIN))
+        .merge(Router::from(looking()).layer(from_fn_with_state(app.clone(), dashboard::onlookers)))
+        .merge(
+            Router::from(playing())
+                .layer(DefaultBodyLimit::disable())
+                .layer(from_fn_with_state(app.clone(), dashboard::players)),
+        )
+        .merge(dashboard::paths(&app))
         .route("/metrics", get(metrics).layer(from_fn_with_state(app.clone(), neighbours)))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -147,95 +161,6 @@ pub(crate) fn operator(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(paths::wrong_method)
         .layer(from_fn_with_state(app.clone(), head::check))
         .with_state(app)
-}
-
-/// What a group of paths asks of its callers.
-#[derive(Clone)]
-struct Guard {
-    app: Arc<App>,
-    /// A key needs one of them; none: any known key.
-    scopes: &'static [Scope],
-}
-
-/// A user rates with the one, an auditor judges with the other.
-const RATING: &[Scope] = &[Scope::Feedback, Scope::Audit];
-const VIEWING: &[Scope] = &[Scope::View, Scope::Admin];
-const ADMIN: &[Scope] = &[Scope::Admin];
-
-fn guarded(app: &Arc<App>, paths: OpenApiRouter<Arc<App>>, scopes: &'static [Scope]) -> OpenApiRouter<Arc<App>> {
-    paths
-        // The body has been read, within its limits, when the handler sees it.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Guard { app: app.clone(), scopes }, authenticate))
-}
-
-async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Guard { app, scopes } = guard;
-    let protocol = Endpoint::of_path(request.uri().path()).protocol();
-    match admit(&app, &request, scopes) {
-        Ok(caller) => request.extensions_mut().insert(caller),
-        Err(error) => return error.respond(protocol),
-    };
-    let (head, body) = request.into_parts();
-    match body::read(&app, &head.headers, body).await {
-        Ok((body, share)) => {
-            let body = match head.extensions.get::<Deployment>() {
-                Some(deployment) => deployment.named_in(body),
-                None => body,
-            };
-            let mut response = next.run(Request::from_parts(head, body.into())).await;
-            // Where models are still being asked, the body is still needed.
-            if let Some(waiting) = response.extensions_mut().remove::<Waiting>() {
-                waiting.hold(share);
-            }
-            response
-        }
-        Err(error) => {
-            let mut response = error.respond(protocol);
-            if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-                response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding::TAKEN));
-            }
-            response
-        }
-    }
-}
-
-fn admit(app: &App, request: &Request, scopes: &[Scope]) -> Result<Arc<Caller>, ApiError> {
-    if scopes == ADMIN && app.auth.is_fresh() {
-        if app.auth.may_begin(request.headers()) {
-            return Ok(Arc::new(Caller::unlimited()));
-        }
-        let message = "there is no key yet, and the first one is made with the secret in the file that the gateway's log names: run \
-                       `slarouter keys create` on its machine as its user, which sends it, or set server.admin_keys";
-        return Err(ApiError::invalid("", "no_admin_key", message).with_status(StatusCode::FORBIDDEN));
-    }
-    if let (Some(signer), true) = (&app.signer, scopes == RATING)
-        && let Some(token) = auth::token(request.headers()).filter(|token| token.starts_with(token::PREFIX.as_bytes()))
-    {
-        let id = signer.check(token, app.clock.now()).map_err(|error| auth::unauthorized(&error.to_string()))?;
-        return Ok(Arc::new(Caller::rater_of(id)));
-    }
-    be_a_neighbour(app, request)?;
-    app.auth.check(request.headers(), scopes, app.clock.now())
-}
-
-/// While there is no key, only programs of this machine are served.
-async fn neighbours(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    // A listener of the operator's own that others reach is there for them.
-    match be_a_neighbour(&app, &request) {
-        Err(error) if app.loopback => error.into_response(),
-        _ => next.run(request).await,
-    }
-}
-
-fn be_a_neighbour(app: &App, request: &Request) -> Result<(), ApiError> {
-    let foreign = if app.auth.is_local_only() { local::foreign(request) } else { None };
-    let Some(why) = foreign else { return Ok(()) };
-    let message = format!(
-        "there is no key yet, so only programs of the gateway's own machine are served, but {why}: make a key with \
-         `slarouter keys create` and send it, or set server.allow_unauthenticated = true"
-    );
-    Err(ApiError::invalid("", "not_local", message).with_status(StatusCode::FORBIDDEN))
 }
 
 /// What this is, for people and for clients that only look whether somebody is there

@@ -9,9 +9,11 @@ use slarouter_core::{DecisionId, Timestamp};
 use slarouter_learner::Snapshot;
 use slarouter_store::{Store, StoreError, StoredDecision};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::admission::auth::Auth;
 use crate::admission::keys::{KeyBook, KeyError};
+use crate::admission::logins::Logins;
 use crate::admission::room::Room;
 use crate::admission::token::Signer;
 use crate::clock::Clock;
@@ -32,6 +34,8 @@ const LAG: u64 = 10_000;
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) auth: Arc<Auth>,
+    /// Who has logged in to the dashboard.
+    pub(crate) logins: Arc<Logins>,
     /// The configuration whose keys are in force; held while keys are read and taken into force.
     pub(crate) keyed: Arc<Mutex<Arc<Config>>>,
     pub(crate) book: KeyBook,
@@ -60,6 +64,8 @@ pub(crate) struct App {
     pub(crate) reloads: Reloads,
     /// Held while a decision is made again from the log.
     pub(crate) replaying: Arc<Mutex<()>>,
+    /// The figures of the dashboard and when they were made last.
+    pub(crate) figures: Arc<std::sync::Mutex<Option<(Instant, Arc<str>)>>>,
 }
 
 impl App {

@@ -47,10 +47,11 @@ fn arrows_point_down_only() {
         ("testkit", vec![]),
         ("protocol", vec!["text"]),
         ("config", vec!["core", "protocol", "text"]),
+        ("pages", vec!["core"]),
         ("store", vec!["core"]),
         ("lab", vec!["core", "text"]),
         ("learner", vec!["core", "store"]),
-        ("gateway", vec!["config", "core", "learner", "protocol", "store", "text"]),
+        ("gateway", vec!["config", "core", "learner", "pages", "protocol", "store", "text"]),
         ("demo", vec!["config", "core", "gateway", "lab"]),
         ("cli", vec!["config", "core", "demo", "gateway", "lab", "learner", "store"]),
     ]);
@@ -78,6 +79,14 @@ fn the_protocols_do_no_io() {
     for dependency in dependencies("slarouter-protocol") {
         let pure = ["bytes", "http", "memchr", "serde", "serde_json", "slarouter-text", "thiserror"];
         assert!(pure.contains(&dependency.as_str()), "{dependency} in the protocols");
+    }
+}
+
+#[test]
+fn the_pages_do_no_io() {
+    for dependency in dependencies("slarouter-pages") {
+        let pure = ["askama", "data-encoding", "sha2", "slarouter-core"];
+        assert!(pure.contains(&dependency.as_str()), "{dependency} in the pages");
     }
 }
 

@@ -116,16 +116,35 @@ impl Auth {
                 unauthorized("the gateway's API key is missing or wrong: send `Authorization: Bearer <key>`, or `x-api-key: <key>`")
             })?,
         };
-        if caller.expires.is_some_and(|expires| now >= expires) {
-            return Err(unauthorized("the gateway's API key has expired: ask your operator for another one"));
-        }
-        if !scopes.is_empty() && !scopes.iter().any(|scope| caller.has(*scope)) {
-            let scopes: Vec<_> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
-            let message = format!("this needs a key with the scope {}", scopes.join(" or "));
-            return Err(ApiError::invalid("", "insufficient_scope", message).with_status(StatusCode::FORBIDDEN));
-        }
-        Ok(caller)
+        allowed(caller, scopes, now)
     }
+
+    /// The same for one who has shown the key with this digest before.
+    ///
+    /// # Errors
+    /// As [`Auth::check`].
+    pub(crate) fn check_digest(
+        &self,
+        digest: &[u8; 32],
+        scopes: &[Scope],
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, ApiError> {
+        let caller = self.ring.load().callers.get(digest).cloned();
+        allowed(caller.ok_or_else(|| unauthorized("this is no key of the gateway's"))?, scopes, now)
+    }
+}
+
+/// The caller, unless its time is over or it may do none of this.
+fn allowed(caller: Arc<Caller>, scopes: &[Scope], now: Timestamp) -> Result<Arc<Caller>, ApiError> {
+    if caller.expires.is_some_and(|expires| now >= expires) {
+        return Err(unauthorized("the gateway's API key has expired: ask your operator for another one"));
+    }
+    if !scopes.is_empty() && !scopes.iter().any(|scope| caller.has(*scope)) {
+        let scopes: Vec<_> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+        let message = format!("this needs a key with the scope {}", scopes.join(" or "));
+        return Err(ApiError::invalid("", "insufficient_scope", message).with_status(StatusCode::FORBIDDEN));
+    }
+    Ok(caller)
 }
 
 struct Openness {

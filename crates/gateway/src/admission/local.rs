@@ -4,7 +4,7 @@
 //! resolve to that address (DNS rebinding) can read the answers too.
 
 use http::uri::Authority;
-use http::{HeaderMap, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Version, header};
 
 use super::auth::Peer;
 
@@ -42,13 +42,31 @@ pub(crate) fn foreign<B>(request: &Request<B>) -> Option<&'static str> {
     if names.peek().is_none() || names.any(|name| !name.is_some_and(|name| is_this_machine(name.host()))) {
         return Some("its Host is not a name of this machine, such as localhost or 127.0.0.1");
     }
-    if headers.contains_key(header::ORIGIN) || headers.get("sec-fetch-site").is_some_and(|site| site != "none") {
+    if is_foreign_page(headers) {
         return Some("a web page has sent it, by its Origin or Sec-Fetch-Site");
     }
     if is_form(headers) {
         return Some("its Content-Type is one that web pages of any site may send: send application/json");
     }
     None
+}
+
+/// Whether a web page of another site, port or scheme has sent the request, by what browsers say of it.
+fn is_foreign_page(headers: &HeaderMap) -> bool {
+    let elsewhere = |site: &HeaderValue| site != "none" && site != "same-origin";
+    headers.get("sec-fetch-site").is_some_and(elsewhere)
+        || (headers.contains_key(header::ORIGIN) && !is_own_page(headers))
+}
+
+/// Whether a page that came from this very address has sent the request: its Origin is the Host that is asked. What a page of another
+/// port of this machine sends has the cookies too, as cookies know no ports; this it cannot say.
+pub(crate) fn is_own_page(headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let rest = origin.as_bytes().strip_prefix(b"http").unwrap_or_default();
+    let named = rest.strip_prefix(b"s").unwrap_or(rest).strip_prefix(b"://");
+    !host.is_empty() && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -101,6 +119,12 @@ mod tests {
         assert!(local("127.0.0.1", Version::HTTP_2, "http://localhost:8080/", &[]));
         assert!(!local("127.0.0.1", Version::HTTP_2, "http://evil.example/", &[]));
         assert!(!local("127.0.0.1", Version::HTTP_11, "http://evil.example/", &[host]));
+        for own in [("origin", "http://localhost"), ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "none")] {
+            assert!(local("127.0.0.1", Version::HTTP_11, "/", &[host, own]), "{own:?}");
+        }
+        for other in ["http://localhost:81", "https://localhost.evil.example", "null", "localhost", "ftp://localhost"] {
+            assert!(!local("127.0.0.1", Version::HTTP_11, "/", &[host, ("origin", other)]), "{other}");
+        }
         for proxied in ["x-forwarded-for", "x-forwarded-host", "forwarded", "via", "cf-connecting-ip", "origin"] {
             assert!(!local("127.0.0.1", Version::HTTP_11, "/", &[host, (proxied, "x")]), "{proxied}");
         }

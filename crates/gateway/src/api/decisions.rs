@@ -127,7 +127,7 @@ pub(crate) fn parse(query: &str) -> Result<DecisionQuery, ApiError> {
     Ok(read)
 }
 
-fn unreadable(error: StoreError) -> ApiError {
+pub(crate) fn unreadable(error: StoreError) -> ApiError {
     tracing::error!(%error, "decisions not read");
     ApiError::unavailable("store_unavailable", "the log could not be read: ask again")
 }

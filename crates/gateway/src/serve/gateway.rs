@@ -168,6 +168,7 @@ impl Gateway {
         let app = Arc::new(App {
             telemetry: Telemetry::start(&config.telemetry, metrics.span_counts())?.map(Arc::new),
             auth: Arc::new(auth),
+            logins: Arc::default(),
             keyed: Arc::new(Mutex::new(config.clone())),
             book,
             signer: Signer::of(&config.browser),
@@ -182,6 +183,7 @@ impl Gateway {
             draining: Arc::default(),
             reloads,
             replaying: Arc::default(),
+            figures: Arc::default(),
             journal: Arc::new(Journal::new(store.clone(), metrics)),
             store,
             published: Arc::new(ArcSwap::from_pointee(learning.snapshot())),

@@ -188,6 +188,7 @@ fn prepare(old: &App, file: &Path) -> Result<Sound, ReloadError> {
 fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Snapshot>>) -> App {
     App {
         auth: old.auth.clone(),
+        logins: old.logins.clone(),
         keyed: old.keyed.clone(),
         book: old.book.with_taken(config.keys.iter().map(|key| key.name.clone()).collect()),
         signer: Signer::of(&config.browser),
@@ -208,6 +209,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         draining: old.draining.clone(),
         reloads: old.reloads.clone(),
         replaying: old.replaying.clone(),
+        figures: Arc::default(),
         config: Arc::new(config),
     }
 }

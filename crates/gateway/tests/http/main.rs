@@ -12,6 +12,7 @@ mod clients;
 mod codings;
 mod connections;
 mod count;
+mod dashboard;
 mod decisions;
 mod degraded;
 mod discretion;

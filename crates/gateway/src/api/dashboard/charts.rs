@@ -1,0 +1,94 @@
+//! The charts of a route: what each says in a sentence, and the table that holds its figures.
+
+use slarouter_core::{Timestamp, told_count, told_money, told_percent};
+use slarouter_pages::Chart;
+use slarouter_store::{Point, Totals};
+
+use super::page::shown;
+
+/// Lines of the tables.
+pub(super) const LINES: usize = 24;
+
+/// The charts, and their tables from these points.
+pub(super) fn charts(points: &[Point]) -> Vec<Chart> {
+    let mut all = Totals::default();
+    points.iter().for_each(|point| all += point.totals);
+    vec![satisfaction(points), requests(points, &all), cost(points, &all)]
+}
+
+fn satisfaction(points: &[Point]) -> Chart {
+    let held = || points.iter().filter_map(|point| point.certificate.as_ref());
+    let sentence = match held().next().zip(held().next_back()) {
+        Some((first, last)) => format!(
+            "What was certain, from the start of the route's window up to each moment: the width was {:.1} points and is {:.1}.",
+            (first.certificate.upper - first.certificate.lower) * 100.0,
+            (last.certificate.upper - last.certificate.lower) * 100.0
+        ),
+        None => "Nothing was certified within this range.".to_owned(),
+    };
+    let row = |point: &Point| {
+        let held = point.certificate.as_ref();
+        let share = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), told_percent);
+        vec![
+            shown_at(point),
+            share(held.map(|held| held.certificate.lower)),
+            share(held.map(|held| held.certificate.estimate)),
+            share(held.map(|held| held.certificate.upper)),
+            share(held.map(|held| held.alpha)),
+        ]
+    };
+    Chart {
+        name: "Satisfaction",
+        kind: "satisfaction",
+        sentence,
+        head: &["From", "At least", "Estimate", "At most", "Promised"],
+        rows: points.iter().map(row).collect(),
+    }
+}
+
+fn requests(points: &[Point], all: &Totals) -> Chart {
+    let row = |point: &Point| {
+        let Totals { requests, ratings, up, errors, .. } = point.totals;
+        vec![shown_at(point), counted(requests), counted(ratings), counted(up), counted(errors)]
+    };
+    Chart {
+        name: "Requests and ratings",
+        kind: "requests",
+        sentence: format!(
+            "{} requests, {} of them failed; {} ratings, {} of them thumbs up.",
+            counted(all.requests),
+            counted(all.errors),
+            counted(all.ratings),
+            counted(all.up)
+        ),
+        head: &["From", "Requests", "Ratings", "Up", "Failed"],
+        rows: points.iter().map(row).collect(),
+    }
+}
+
+fn cost(points: &[Point], all: &Totals) -> Chart {
+    let row = |point: &Point| {
+        let (cost, baseline) = (point.totals.cost_usd(), point.totals.baseline_usd());
+        vec![shown_at(point), told_money(cost), told_money(baseline), told_money(baseline - cost)]
+    };
+    Chart {
+        name: "Cost",
+        kind: "cost",
+        sentence: format!(
+            "{} were charged; the fallback alone would have cost about {}.",
+            told_money(all.cost_usd()),
+            told_money(all.baseline_usd())
+        ),
+        head: &["From", "Charged", "The fallback alone", "Saved"],
+        rows: points.iter().map(row).collect(),
+    }
+}
+
+fn counted(count: i64) -> String {
+    told_count(count.max(0).cast_unsigned())
+}
+
+fn shown_at(point: &Point) -> String {
+    let Timestamp(start) = point.start;
+    shown(start)
+}

@@ -1,0 +1,97 @@
+//! One route.
+
+use askama::Template;
+
+use crate::{Badge, Frame, Gauge};
+
+/// One route.
+#[derive(Debug, Template)]
+#[template(path = "route.html")]
+pub struct RouteView<'a> {
+    /// What surrounds it.
+    pub frame: Frame<'a>,
+    /// Its name.
+    pub name: &'a str,
+    /// How its SLA stands.
+    pub badge: Badge,
+    /// The same in words.
+    pub sentence: String,
+    /// What counts most.
+    pub tiles: Vec<Tile>,
+    /// What is certain of the satisfaction.
+    pub gauge: Option<Gauge>,
+    /// The ranges to look at: their names, their addresses, and which one it is.
+    pub ranges: Vec<(&'static str, String, bool)>,
+    /// Where the charts take their points from.
+    pub series_href: String,
+    /// The charts.
+    pub charts: Vec<Chart>,
+    /// Its models, in the order of the configuration.
+    pub models: Vec<ModelRow>,
+    /// What is watched.
+    pub signals: Vec<Signal>,
+    /// The list of its decisions.
+    pub decisions_href: String,
+}
+
+/// A chart, and the table that holds its figures.
+#[derive(Debug)]
+pub struct Chart {
+    /// What it shows.
+    pub name: &'static str,
+    /// Which lines it has: `satisfaction`, `requests` or `cost`.
+    pub kind: &'static str,
+    /// What is to be seen.
+    pub sentence: String,
+    /// The columns of the table; the first one names its lines.
+    pub head: &'static [&'static str],
+    /// The lines of the table.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// One figure.
+#[derive(Debug)]
+pub struct Tile {
+    /// What it is.
+    pub name: &'static str,
+    /// The figure.
+    pub value: String,
+    /// What it means, with its interval.
+    pub note: String,
+}
+
+/// A model of a route.
+#[derive(Debug)]
+pub struct ModelRow {
+    /// Its name.
+    pub name: String,
+    /// The decisions that it answered.
+    pub href: String,
+    /// Whether it serves while there is no evidence.
+    pub is_fallback: bool,
+    /// Its share of the requests.
+    pub share: String,
+    /// The same as percent of the width of a bar.
+    pub width: String,
+    /// Satisfied ones of its ratings.
+    pub ratings: String,
+    /// What it charged.
+    pub cost: String,
+    /// The same per request.
+    pub cost_each: String,
+    /// How its upstream is doing.
+    pub circuit: Badge,
+    /// Why its last health check failed.
+    pub trouble: Option<String>,
+}
+
+/// Something that is watched.
+#[derive(Debug)]
+pub struct Signal {
+    /// What it is.
+    pub name: &'static str,
+    /// How it stands.
+    pub now: String,
+    /// Whether that is well.
+    pub badge: Badge,
+}

@@ -1,0 +1,159 @@
+"""What people see of the dashboard, in a browser."""
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import HOSTILE, PLAY_KEY, VIEW_KEY, http, until
+
+SCREENSHOTS = Path(os.environ["SCREENSHOTS"])
+MOST_PAGE_BYTES, MOST_OWN_SCRIPT_BYTES = 120_000, 40_000
+
+
+def findings(page):
+    """What axe finds wrong: evaluated from outside, which the page's own policy does not forbid."""
+    page.evaluate(Path(os.environ["AXE"]).read_text())
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    return [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in found["violations"]]
+
+
+def log_in(page, base, key):
+    page.goto(f"{base}/dashboard")
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Log in").click()
+
+
+def fits(page):
+    """The page itself never scrolls sideways; tables do so within their frames."""
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+VIEWS = ["overview", "route", "decisions", "decision", "playground", "problem"]
+
+
+def path_of(demo, view):
+    if view == "decision":
+        _, drawn = http("GET", f"{demo}/admin/decisions?limit=1&reason=exploit")
+        return f"/dashboard/decisions/{drawn['data'][0]['id']}"
+    return {
+        "overview": "/dashboard",
+        "route": "/dashboard/routes/default",
+        "decisions": "/dashboard/decisions",
+        "playground": "/dashboard/playground",
+        "problem": "/dashboard/routes/none",
+    }[view]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_fits_and_axe_finds_nothing(look, demo, view, width, scheme):
+    page = look(width, scheme)
+    answer = page.goto(demo + path_of(demo, view))
+    if view == "route":
+        page.wait_for_function("document.querySelectorAll('.uplot canvas').length === 3")
+    page.screenshot(path=SCREENSHOTS / f"{view}-{width}-{scheme}.png", full_page=True)
+    assert fits(page)
+    assert findings(page) == []
+    if view == "problem":
+        assert answer.status == 404
+        look.complaints.clear()
+
+
+@pytest.mark.parametrize("view", ["overview", "route", "decisions"])
+def test_pages_are_small_come_from_one_place_and_need_no_script(look, demo, view):
+    page = look()
+    answers = []
+    page.on("response", answers.append)
+    page.goto(demo + path_of(demo, view))
+    page.wait_for_load_state("load")
+    # The stream of figures has no end.
+    sizes = {answer.url: len(answer.body()) for answer in answers if "/admin/stream" not in answer.url}
+    assert all(url.startswith(demo) for url in sizes), sizes
+    loaded = {url: size for url, size in sizes.items() if "/admin/" not in url}
+    assert sum(loaded.values()) <= MOST_PAGE_BYTES, loaded
+    own = sum(size for url, size in loaded.items() if url.endswith(".js") and "uPlot" not in url)
+    assert own <= MOST_OWN_SCRIPT_BYTES
+
+    bare = look(script=False)
+    bare.goto(demo + path_of(demo, view))
+    text = bare.inner_text("main")
+    assert "default" in text and ("certified" in text or "assurance" in text or "exploit" in text), text
+
+
+def test_figures_go_on_by_themselves(look, demo):
+    page = look()
+    page.goto(f"{demo}/dashboard")
+    requests = page.locator("[data-live='Requests']")
+    before = requests.inner_text()
+    until(lambda: requests.inner_text() != before, "another number of requests")
+
+
+def test_the_keyboard_reaches_everything(look, demo):
+    page = look()
+    page.goto(f"{demo}/dashboard")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    reached = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.textContent.trim()"))
+    assert {"Overview", "Decisions", "Playground", "default"} <= reached
+
+
+def test_a_key_is_asked_for_and_kept_nowhere(look, gateway):
+    _, base = gateway
+    page = look()
+    log_in(page, base, "not-a-key-of-this-gateway")
+    page.get_by_role("alert").wait_for()
+    page.screenshot(path=SCREENSHOTS / "login-refused.png")
+    assert findings(page) == []
+    look.complaints.clear()
+    page.get_by_label("Key").fill(VIEW_KEY)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Overview").wait_for()
+    assert page.evaluate("[document.cookie, localStorage.length, sessionStorage.length]") == ["", 0, 0]
+    assert page.get_by_role("link", name="Playground").count() == 0, "this key may not ask"
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("Key").wait_for()
+    page.goto(f"{base}/dashboard/decisions")
+    page.get_by_label("Key").wait_for()
+
+
+def test_nothing_decided_yet_is_said_and_what_clients_wrote_is_text(look, gateway):
+    public, base = gateway
+    page = look()
+    log_in(page, base, PLAY_KEY)
+    page.get_by_role("link", name="Decisions").click()
+    page.get_by_text("No decision fits").wait_for()
+    page.screenshot(path=SCREENSHOTS / "decisions-empty.png")
+    assert findings(page) == []
+
+    ask = {"model": HOSTILE, "messages": [{"role": "user", "content": HOSTILE}]}
+    status, answer = http("POST", f"{public}/v1/chat/completions", ask, authorization=f"Bearer {PLAY_KEY}")
+    assert status == 200
+    rating = {"id": answer["id"], "rating": "down", "comment": HOSTILE}
+    assert http("POST", f"{public}/v1/feedback", rating, authorization=f"Bearer {PLAY_KEY}")[0] == 202
+    for path in ["/dashboard/routes/default", "/dashboard/decisions", f"/dashboard/decisions/{answer['id']}"]:
+        page.goto(base + path)
+        assert page.get_by_text(HOSTILE, exact=False).count() > 0, path
+        assert page.locator("img").count() == 0 and page.title() != "owned", path
+
+
+def test_a_person_asks_rates_and_sees_why(look, gateway):
+    _, base = gateway
+    page = look()
+    log_in(page, base, PLAY_KEY)
+    page.get_by_role("link", name="Playground").click()
+    page.get_by_label("Question").fill(HOSTILE)
+    page.get_by_role("button", name="Ask").click()
+    up = page.get_by_role("button", name="Good answer")
+    up.wait_for()
+    up.click()
+    page.get_by_text("Rating recorded.").wait_for(state="attached")
+    assert up.get_attribute("aria-pressed") == "true"
+    page.screenshot(path=SCREENSHOTS / "playground-answered.png", full_page=True)
+    assert findings(page) == []
+    page.get_by_role("link", name="Why this model").click()
+    page.get_by_role("heading", name="Why small").wait_for()
+    assert "recorded" in page.inner_text("main")
