@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use slarouter_config::{Config, ConfigErrors, utc};
-use slarouter_core::{PolicySpec, Timestamp};
-use slarouter_learner::{FeaturesId, WarmStart};
+use slarouter_core::{PolicySpec, RouteSpec, Timestamp};
+use slarouter_learner::{FeaturesId, WarmStart, first_belief};
 
 use crate::print::print;
 
@@ -32,16 +33,32 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     };
-    for route in config.routes.values() {
-        if let Some(path) = &route.warm_start
-            && let Err(error) = WarmStart::read(path, &features)
-        {
-            writeln!(io::stderr(), "{}: {error}", args.config.display())?;
-            return Ok(ExitCode::from(BAD_CONFIG));
-        }
+    let mut doubts = Vec::new();
+    for (name, route) in &config.routes {
+        let warm_start = match route.warm_start.as_ref().map(|path| WarmStart::read(path, &features)).transpose() {
+            Ok(warm_start) => warm_start,
+            Err(error) => {
+                writeln!(io::stderr(), "{}: {error}", args.config.display())?;
+                return Ok(ExitCode::from(BAD_CONFIG));
+            }
+        };
+        doubts.extend(doubt(name, &route.spec, first_belief(&route.spec, &features, warm_start.as_ref())));
     }
-    print(|out| summary(out, &config, &features))?;
+    print(|out| {
+        summary(out, &config, &features)?;
+        doubts.iter().try_for_each(|doubt| writeln!(out, "  {doubt}"))
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What there is to say against a fallback that is believed to miss α from the beginning.
+fn doubt(route: &str, spec: &RouteSpec, believed: Option<(Arc<str>, f64)>) -> Option<String> {
+    let alpha = spec.alpha.get();
+    let (fallback, most) = believed.filter(|(_, most)| *most < alpha)?;
+    Some(format!(
+        "warning: {route}: its fallback {fallback} is believed to satisfy {most:.3} at most, by its prior or warm start, which is below {alpha}: no \
+         promise can rest on it. Name a better fallback, or lower sla.satisfaction"
+    ))
 }
 
 fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::Result<()> {

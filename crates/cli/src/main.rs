@@ -1,5 +1,6 @@
 //! The binary `slarouter`: arguments and wiring, nothing else.
 
+mod alert_test;
 mod backup;
 mod check;
 mod compare;
@@ -37,6 +38,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Say why a model was chosen for a request, and what came of it, also while the gateway runs.
     Explain(explain::ExplainArgs),
+    /// Send a test alert to each webhook of the configuration.
+    AlertTest(alert_test::AlertTestArgs),
     /// Compare the saved state with what replaying the whole log gives; the gateway must not be running.
     Verify(verify::VerifyArgs),
     /// Copy the database to a file, also while the gateway runs and writes to it.
@@ -82,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Explain(args) => block_on(explain::run(args)),
+        Command::AlertTest(args) => block_on(alert_test::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Backup(args) => block_on(backup::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),

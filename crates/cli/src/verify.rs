@@ -75,14 +75,17 @@ fn differences(saved: &Learning, replayed: &Learning) -> Map<String, Value> {
     }
     for route in routes {
         let difference = match (saved.learners().get(route), replayed.learners().get(route)) {
-            (Some(saved), Some(replayed)) => {
-                let parts = parts(saved, replayed);
+            (Some(one), Some(other)) => {
+                let mut parts = parts(one, other);
+                if saved.recent().get(route) != replayed.recent().get(route) {
+                    parts.push("last days");
+                }
                 if parts.is_empty() {
                     continue;
                 }
-                json!({ "parts": parts, "saved": figures(saved), "log": figures(replayed) })
+                json!({ "parts": parts, "saved": figures(one), "log": figures(other) })
             }
-            (Some(saved), None) => json!({ "parts": ["the log has no such route"], "saved": figures(saved) }),
+            (Some(one), None) => json!({ "parts": ["the log has no such route"], "saved": figures(one) }),
             _ => json!({ "parts": ["the saved state has no such route"] }),
         };
         all.insert(route.to_string(), difference);

@@ -19,6 +19,8 @@ impl Config {
         told.extend(section("store", &store_keys(store, &new.store)));
         told.extend(section("upstream", &upstream_keys(upstream, &new.upstream)));
         told.extend(section("feedback", &browser_keys(browser, &new.browser)));
+        let same = self.alerts.len() == new.alerts.len() && self.alerts.iter().zip(&new.alerts).all(|(a, b)| a.is(b));
+        told.extend(marked(&[("alerts", !same)]));
         let key = |key: &ClientKey| (key.name.to_string(), key.clone());
         told.extend(entries("key", keys.iter().map(key), new.keys.iter().map(key), key_changes));
         let tenant = |(name, limits): (&String, &crate::Limits)| (name.clone(), *limits);
@@ -342,7 +344,7 @@ mod tests {
         for (new, expected) in [
             ("satisfaction = 0.95", "satisfaction 0.9 → 0.95, its certificate begins anew"),
             ("satisfaction = 0.9, assurance = 0.9", "assurance 0.95 → 0.9, its certificate begins anew"),
-            ("satisfaction = 0.9, window = \"1 day\"", "window run → 1 days, its certificate begins anew"),
+            ("satisfaction = 0.9, window = \"1 day\"", "window 20000 requests → 1 days, its certificate begins anew"),
         ] {
             assert_eq!(told(&[(sla, new)]), [format!("route default: {expected}")]);
         }

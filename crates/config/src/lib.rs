@@ -18,6 +18,7 @@ mod spelling;
 mod substitute;
 mod takes;
 mod values;
+mod webhook;
 
 pub use date::utc;
 pub use grants::{Grants, Limits, Scope, check_name};
@@ -31,3 +32,4 @@ pub use settings::{
 pub use spelling::{nearest, refused_name, suggestion};
 pub use substitute::Sources;
 pub use takes::Takes;
+pub use webhook::{Webhook, WebhookShape};

@@ -32,6 +32,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) telemetry: Telemetry,
     #[serde(default)]
+    pub(crate) alerts: Vec<Webhook>,
+    #[serde(default)]
     pub(crate) keys: Vec<Key>,
     #[serde(default)]
     pub(crate) tenants: BTreeMap<Text, Spanned<Limits>>,
@@ -172,6 +174,15 @@ pub(crate) struct Telemetry {
     pub(crate) service_name: Option<Text>,
     pub(crate) propagate: Option<bool>,
     pub(crate) queue: Option<Count>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(crate) struct Webhook {
+    pub(crate) url: Text,
+    pub(crate) shape: Option<Text>,
+    pub(crate) secret: Option<Text>,
+    pub(crate) repeat_hours: Option<Number>,
 }
 
 #[derive(Deserialize)]

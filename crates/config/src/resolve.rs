@@ -16,6 +16,7 @@ pub(crate) mod server;
 mod takes;
 mod telemetry;
 mod upstream;
+mod webhook;
 mod window;
 
 use crate::problems::Problems;
@@ -33,6 +34,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let terms = feedback::terms(&raw.feedback, problems);
     let features = features::features(raw.features, env, problems);
     let telemetry = telemetry::telemetry(raw.telemetry, env, problems);
+    let alerts = webhook::webhooks(raw.alerts, env, problems);
     let zoo = model::models(raw.models, env, problems);
     let feedback_window_ms = terms.window_ms;
     let common = Common { specs: &zoo.specs, unpriced: &zoo.unpriced, terms };
@@ -47,6 +49,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         browser,
         features,
         telemetry,
+        alerts,
         keys,
         tenants,
         models: zoo.models,

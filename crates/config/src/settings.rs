@@ -15,6 +15,7 @@ use slarouter_text::LocalEncoder;
 use crate::grants::{Grants, Limits};
 use crate::price::PriceTable;
 use crate::takes::Takes;
+use crate::webhook::Webhook;
 
 /// Everything a gateway needs to know. Made by [`Config::parse`](crate::Config::parse); every value has been checked.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub features: FeaturesConfig,
     /// Traces.
     pub telemetry: TelemetryConfig,
+    /// Who is told of alerts.
+    pub alerts: Vec<Webhook>,
     /// Keys of clients.
     pub keys: Vec<ClientKey>,
     /// Limits of tenants, by name.

@@ -41,6 +41,8 @@ sla = { satisfaction = 0.9 }
 slarouter = { v = 1 }
 [routes.chat.tenants.acme]
 exploration = 0
+[[alerts]]
+url = "http://h/x"
 "#;
 
 /// A system without environment and files, that knows some hosts.
@@ -91,6 +93,7 @@ fn a_key_that_is_none_is_told_what_was_meant_in_every_table() {
         ("sla = { ", "asurance = 0.9, ", "assurance"),
         ("slarouter = { ", "learning_rat = 1, ", "learning_rate"),
         ("[routes.chat.tenants.acme]\n", "polices = \"x\"", "policy"),
+        ("[[alerts]]\n", "shap = \"json\"", "shape"),
         ("", "modles = []", "models"),
     ] {
         let key = slip.split(' ').next().unwrap();
@@ -127,6 +130,7 @@ fn a_key_that_is_missing_is_told_with_whose_it_is() {
         ("path = \"/x\"", "25:16: the `health_check` of the model \"m\" has no `path`: write path = "),
         ("models = [\"m\"]\n", "26:1: the route \"chat\" has no `models`: write models = "),
         ("sla = { satisfaction = 0.9 }\n", "26:1: the route \"chat\" has no `sla`: write sla = "),
+        ("url = \"http://h/x\"\n", "33:1: this alert has no `url`: write url = "),
         ("satisfaction = 0.9", "29:7: the `sla` of the route \"chat\" has no `satisfaction`: write satisfaction = "),
     ];
     for (key, expected) in cases {

@@ -20,6 +20,8 @@ model = "e"
 dim = 8
 [telemetry]
 endpoint = "http://h:4318"
+[[alerts]]
+url = "http://h"
 [[models]]
 name = "m"
 base_url = "http://h/v1"
@@ -68,7 +70,7 @@ fn rows() -> Vec<(&'static str, &'static str, Value)> {
 fn place<'a>(file: &'a mut Table, section: &str) -> &'a mut Value {
     let name = section.trim_matches(['`', '[', ']']);
     match name {
-        "models" => &mut file["models"][0],
+        "models" | "alerts" => &mut file[name][0],
         "routes.<name>" => &mut file["routes"]["default"],
         _ if section.starts_with("slarouter]") => &mut file["routes"]["paper"]["slarouter"],
         _ => &mut file[name],

@@ -17,6 +17,8 @@ use sums::{Sums, to_fixed};
 const BLOCKS: usize = 32;
 /// Blocks that a rolling window is made of.
 const ROLLING_BLOCKS: usize = 16;
+/// Blocks that a window of time may reach into: one of them in part.
+const LASTING_BLOCKS: usize = ROLLING_BLOCKS + 1;
 /// Requests in the first blocks of an account without end.
 const FIRST_BLOCK: u64 = 64;
 
@@ -27,6 +29,8 @@ pub enum Span {
     Open,
     /// The last requests, at most so many. They go in blocks of a sixteenth, so that at times no more than 15/16 are covered.
     Rolling(u64),
+    /// The requests of the last so many milliseconds, in blocks of a sixteenth of that time: up to a sixteenth more is covered.
+    Lasting(u64),
 }
 
 /// A doubly robust account of satisfaction with a certificate that holds at every time at once.
@@ -148,8 +152,7 @@ impl SatisfactionAccount {
     /// O(1), and O(blocks) once per block.
     pub fn answered(&mut self, at: Timestamp, predicted: f64) {
         // A decision's block is found again by its time alone, so a block may only begin where time has moved on.
-        if at > self.latest && self.blocks.back().is_some_and(|last| last.sealed || last.requests >= self.block_size())
-        {
+        if at > self.latest && self.blocks.back().is_some_and(|last| last.sealed || self.is_full(last, at)) {
             self.open(at);
         }
         self.latest = self.latest.max(at);
@@ -191,6 +194,23 @@ impl SatisfactionAccount {
         }
     }
 
+    /// The account as it stands at `now`, which for a window of time may be without what it was told last. O(blocks).
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        let mut account = self.clone();
+        if let Span::Lasting(window) = self.span {
+            let begin = Timestamp(now.0.saturating_sub(window));
+            if self.latest < begin { account.restart(begin) } else { account.expire(begin) }
+        }
+        account
+    }
+
+    /// Since when there are answers in it, to within a block.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.blocks.front().map_or(self.since, |first| first.start)
+    }
+
     /// What can be promised of the satisfaction in the span. Tens of microseconds.
     ///
     /// With probability `assurance` the true mean satisfaction lies between `lower` and `upper` at every time at once, and may
@@ -226,15 +246,27 @@ impl SatisfactionAccount {
         let most = match self.span {
             Span::Open => BLOCKS,
             Span::Rolling(_) => ROLLING_BLOCKS,
+            Span::Lasting(_) => LASTING_BLOCKS,
         };
         block::groups(&self.blocks, self.level, most)
     }
 
-    fn block_size(&self) -> u64 {
+    /// Whether an answer at `at` begins a block of its own after `last`.
+    fn is_full(&self, last: &Block, at: Timestamp) -> bool {
+        let share = |window: u64| (window / ROLLING_BLOCKS as u64).max(1);
         match self.span {
-            Span::Open => FIRST_BLOCK << self.level.min(48),
-            Span::Rolling(window) => (window / ROLLING_BLOCKS as u64).max(1),
+            Span::Open => last.requests >= FIRST_BLOCK << self.level.min(48),
+            Span::Rolling(window) => last.requests >= share(window),
+            Span::Lasting(window) => at.0.saturating_sub(last.start.0) >= share(window),
         }
+    }
+
+    /// Drops the blocks that lie before `begin`; the last one stays.
+    fn expire(&mut self, begin: Timestamp) {
+        while self.blocks.get(1).is_some_and(|next| next.start <= begin || self.latest < begin) {
+            self.blocks.pop_front();
+        }
+        self.since = self.since.max(self.start());
     }
 
     /// Has the next decision begin a block of its own.
@@ -269,6 +301,7 @@ impl SatisfactionAccount {
                 self.blocks = joined;
             }
             Span::Open => {}
+            Span::Lasting(window) => self.expire(Timestamp(at.0.saturating_sub(window))),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Label;
 use crate::router::check_features;
 use crate::{
-    Account, AnyPolicy, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, Reason, Receipt,
+    Account, AnyPolicy, Change, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, Reason, Receipt,
     RouteSpec, Router, Source, SpecError, Timestamp,
 };
 
@@ -161,6 +161,18 @@ impl<P: Policy> Learner<P> {
     /// [`ObserveError`] if the features are not finite or of another length. An empty slice is accepted, for decisions made
     /// from features of another version: such a label counts in queue and account, and no head learns from it.
     pub fn observe(&mut self, feedback: &Feedback<'_>, now: Timestamp) -> Result<Receipt, ObserveError> {
+        self.observe_change(feedback, now).map(|(receipt, _)| receipt)
+    }
+
+    /// [`Learner::observe`], and how the label of its decision changed: `None` where nothing was learnt.
+    ///
+    /// # Errors
+    /// As [`Learner::observe`].
+    pub fn observe_change(
+        &mut self,
+        feedback: &Feedback<'_>,
+        now: Timestamp,
+    ) -> Result<(Receipt, Option<Change>), ObserveError> {
         if !feedback.features.is_empty() {
             check_features(feedback.features, self.router.dim)?;
         }
@@ -168,7 +180,8 @@ impl<P: Policy> Learner<P> {
             return Err(ObserveError::Predicted(feedback.predicted));
         }
         let (receipt, change) = self.ledger.apply(feedback, now);
-        if let (Some(change), true) = (change, feedback.reason != Reason::Pinned) {
+        let change = change.filter(|_| feedback.reason != Reason::Pinned);
+        if let Some(change) = change {
             if feedback.source == Source::User {
                 self.router.account.labelled(feedback.model, change);
             }
@@ -185,6 +198,6 @@ impl<P: Policy> Learner<P> {
                 predicted: feedback.predicted.clamp(0.0, 1.0),
             });
         }
-        Ok(receipt)
+        Ok((receipt, change))
     }
 }

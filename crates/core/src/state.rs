@@ -58,7 +58,7 @@ fn damaged(what: &str) -> StateError {
     StateError::Damaged(what.to_owned())
 }
 
-fn seal(state: &impl Serialize) -> Result<Vec<u8>, StateError> {
+pub(crate) fn seal(state: &impl Serialize) -> Result<Vec<u8>, StateError> {
     let content = postcard::to_stdvec(state).map_err(|error| damaged(&error.to_string()))?;
     let mut bytes = Vec::with_capacity(HEADER + content.len());
     bytes.extend(MAGIC);
@@ -69,7 +69,7 @@ fn seal(state: &impl Serialize) -> Result<Vec<u8>, StateError> {
 }
 
 /// The version and the content. The checksum catches torn and altered files; it is no defence against a forger, who could write the database anyway.
-fn unseal(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
+pub(crate) fn unseal(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
     let Some((header, content)) = bytes.split_at_checked(HEADER) else { return Err(damaged("too short")) };
     if header[..4] != MAGIC {
         return Err(damaged("wrong magic"));
@@ -87,6 +87,6 @@ fn unseal(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
     Ok((found, content))
 }
 
-fn read<T: DeserializeOwned>(content: &[u8]) -> Result<T, StateError> {
+pub(crate) fn read<T: DeserializeOwned>(content: &[u8]) -> Result<T, StateError> {
     postcard::from_bytes(content).map_err(|error| damaged(&error.to_string()))
 }

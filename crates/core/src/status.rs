@@ -105,6 +105,21 @@ impl Evidence {
 }
 
 impl<P: Policy> Router<P> {
+    /// What is believed of the fallback, by policies that have one and say how sure they are.
+    #[must_use]
+    pub fn fallback_believed(&self) -> Option<Believed> {
+        self.policy.believed()?.get(self.policy.fallback()?).copied()
+    }
+
+    /// Whether the fallback is believed to miss α, if it was `before` when last looked at: it is not plausible that it reaches it, by
+    /// labels that there are enough of. What is promised rests on a fallback that keeps α.
+    #[must_use]
+    pub fn fallback_misses(&self, before: bool) -> bool {
+        let level = self.alpha() + if before { HYSTERESIS * (1.0 - self.alpha()) } else { 0.0 };
+        let labels = self.account.labels.max(self.certificate().map_or(0, |held| held.labels));
+        labels >= FEWEST && self.fallback_believed().is_some_and(|believed| believed.upper() < level)
+    }
+
     /// How the SLA stands, where it was `before` when last looked at; `None` for a policy that gives no certificate. Tens of
     /// microseconds.
     #[must_use]

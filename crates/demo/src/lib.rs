@@ -99,7 +99,7 @@ fn config(options: &DemoOptions, world: &World, base_url: &str, database: &Path)
     }
     text + &format!(
         "[routes.default]\nmodels = [\"small\", \"medium\", \"large\", \"frontier\"]\nfallback = \"frontier\"\n\
-         sla = {{ satisfaction = {} }}\npolicy = \"certified\"\n",
+         sla = {{ satisfaction = {}, window = \"run\" }}\npolicy = \"certified\"\n",
         options.alpha
     )
 }

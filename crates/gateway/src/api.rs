@@ -82,6 +82,7 @@ fn administration() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::revoke))
         .routes(routes!(admin::reload))
         .routes(routes!(admin::health))
+        .routes(routes!(admin::alerts))
 }
 
 fn viewing() -> OpenApiRouter<Arc<App>> {
@@ -210,8 +211,8 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     let last_hour = Selection { from: Timestamp(now.0.saturating_sub(HOUR_MS)), to: now, ..Selection::default() };
     // A log that cannot be read is told of by other metrics, which must not wait for it.
     let recent = timeout(PATIENCE, app.store.totals(last_hour, &[By::Route, By::Model])).await;
-    app.metrics.recent(&recent.ok().and_then(Result::ok).unwrap_or_default());
-    let log = LogState { committed, dropped: app.store.dropped(), stale: app.is_stale(&snapshot) };
+    app.metrics.rated_of_late(&recent.ok().and_then(Result::ok).unwrap_or_default());
+    let log = LogState { now, committed, dropped: app.store.dropped(), stale: app.is_stale(&snapshot) };
     let text = app.metrics.render(
         &snapshot,
         &log,

@@ -16,6 +16,7 @@ use crate::admission::keys::{KeyBook, KeyError};
 use crate::admission::logins::Logins;
 use crate::admission::room::Room;
 use crate::admission::token::Signer;
+use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::features::Features;
 use crate::journal::Journal;
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) room: Arc<Room>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,
+    /// What is wrong, and who is told.
+    pub(crate) alerts: Arc<Alerts>,
     /// Which model each conversation is with.
     pub(crate) sessions: Arc<Sessions>,
     /// The learner cannot read the log, or has stopped.

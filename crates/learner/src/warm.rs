@@ -1,11 +1,13 @@
 //! What `slarouter train` has learnt from judged answers, for routes that know nothing yet.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use slarouter_core::{Knowledge, StateError};
+use slarouter_core::policy::Believed;
+use slarouter_core::{Knowledge, Learner, Policy, RouteSpec, StateError};
 
 /// Which encoder a route's features come from. It stands in the log with each configuration, so that a replay knows what the
 /// features of that time mean.
@@ -54,6 +56,23 @@ pub enum WarmStartError {
         /// Length and version of the configured encoder's features.
         wanted: (usize, u32),
     },
+}
+
+/// The fallback of a new route with this configuration, and the mean satisfaction that is believed of it at most before the first label:
+/// its prior, or the highest that is plausible by a warm start. `None` where neither says anything, and for a policy without a
+/// fallback.
+#[must_use]
+pub fn first_belief(
+    spec: &RouteSpec,
+    features: &FeaturesId,
+    warm_start: Option<&WarmStart>,
+) -> Option<(Arc<str>, f64)> {
+    let mut learner = Learner::new(spec.clone(), features.dim, features.version).ok()?;
+    let begun = warm_start.is_some_and(|begin| learner.begin_with(&begin.0));
+    let router = learner.router();
+    let fallback = &router.zoo().models()[router.policy().fallback()?];
+    let most = if begun { router.fallback_believed().map(Believed::upper) } else { fallback.prior };
+    Some((fallback.name.clone(), most?))
 }
 
 impl WarmStart {

@@ -16,7 +16,7 @@ use modules::{circles, imports, upward};
 const FLOORS: [&[&str]; 8] = [
     &["clock", "error", "metrics", "sessions", "tls", "words"],
     &["journal", "reloads", "upstream"],
-    &["admission", "features", "telemetry"],
+    &["admission", "alerts", "features", "telemetry"],
     &["app", "doctor"],
     &["lookup"],
     &["chat"],

@@ -1,6 +1,7 @@
-//! The commands that are run and end, as the real binary: `compare`, `replay`, `train`, `keys`, `check`, `verify`.
+//! The commands that are run and end, as the real binary: `compare`, `replay`, `train`, `keys`, `check`, `verify`, `alert-test`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
+mod alerts;
 mod compare;
 mod encoder;
 mod errors;

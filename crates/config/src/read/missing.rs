@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// Every key that must be there: what it belongs to, its name, and how it may be written.
-pub(super) const REQUIRED: [(&str, &str, &str); 18] = [
+pub(super) const REQUIRED: [(&str, &str, &str); 19] = [
     ("model", "name", "name = \"small\", what requests and routes call it"),
     ("model", "base_url", "base_url = \"https://api.openai.com/v1\""),
     ("model", "price", "price = { input = 0.15, output = 0.6 }, in USD per million tokens, or price = \"unknown\""),
@@ -21,6 +21,7 @@ pub(super) const REQUIRED: [(&str, &str, &str); 18] = [
     ("key", "name", "name = \"web\", under which its limits are counted"),
     ("key", "key", "key = \"${WEB_KEY}\", of 16 characters at least"),
     ("key", "scopes", "scopes = [\"inference\", \"feedback\"]"),
+    ("alert", "url", "url = \"${ALERT_URL}\", what takes alerts by POST"),
     ("tls", "cert", "cert = \"cert.pem\", the chain of certificates"),
     ("tls", "key", "key = \"key.pem\", the private key"),
     ("hedge", "quantile", "quantile = 0.95"),
@@ -96,6 +97,7 @@ fn words<'a>(path: &[Step<'a>]) -> Option<(String, &'a str)> {
     let (whose, kind, rest) = match path {
         [Key("models"), Item(name), rest @ ..] => (named("model", name), "model", rest),
         [Key("keys"), Item(name), rest @ ..] => (named("key", name), "key", rest),
+        [Key("alerts"), Item(name), rest @ ..] => (named("alert", name), "alert", rest),
         [Key("routes"), Key(route), Key("tenants"), Key(tenant), rest @ ..] => {
             (format!("the tenant {tenant:?} of the route {route:?}"), "tenant", rest)
         }

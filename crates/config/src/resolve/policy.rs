@@ -54,7 +54,11 @@ pub(super) fn certified(
     let explored = |share: f64| (0.0..=1.0).contains(&share);
     CertifiedParams {
         assurance: share(sla.assurance.clone(), defaults.assurance, problems),
-        window: sla.window.as_ref().and_then(|written| certified_window(written, env, problems)).unwrap_or_default(),
+        window: sla
+            .window
+            .as_ref()
+            .and_then(|written| certified_window(written, env, problems))
+            .unwrap_or(window::DEFAULT),
         exploration: number(exploration, defaults.exploration, explored, "from 0 to 1", problems),
         fallback: None,
     }

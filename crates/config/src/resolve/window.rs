@@ -9,6 +9,10 @@ const REQUESTS: RangeInclusive<u64> = 16..=1 << 40;
 /// As long as ratings may be taken.
 const LONGEST_MS: u64 = 36_500 * 86_400_000;
 
+/// Where the file says nothing: long enough for some hundred labels where one answer in a hundred is rated, and short enough that what a
+/// route was ahead long ago is not spent now.
+pub(super) const DEFAULT: Window = Window::Requests(20_000);
+
 /// Reads `run`, `<n> requests`, or a duration in whole seconds, minutes, hours, days or weeks.
 pub(super) fn parse(text: &str) -> Option<Window> {
     if text == "run" {

@@ -366,7 +366,7 @@ impl Policy for Certified {
 
     fn believed(&self) -> Option<Vec<Believed>> {
         let bias = self.slow.mean(SLOW);
-        let models = self.levels.iter().zip(self.predictor.doubt());
+        let models = self.predictor.levels().into_iter().zip(self.predictor.doubt());
         Some(models.map(|(level, &doubt)| Believed { mean: (level + bias).clamp(0.0, 1.0), doubt }).collect())
     }
 

@@ -1,5 +1,5 @@
 //! `/admin/keys`: making, listing, rotating and revoking keys while the gateway runs. `/admin/reload`: another configuration. `/admin/health`: how the models
-//! are doing.
+//! are doing. `/admin/alerts`: what calls for somebody.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +53,12 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     };
     let data: Vec<_> = app.health.view(Instant::now()).map(view).collect();
     Json(json!({ "object": "list", "data": data })).into_response()
+}
+
+/// What calls for somebody: alerts that fire or are pending, and the webhooks that are told of them
+#[utoipa::path(get, path = "/admin/alerts", tag = "Administration", responses((status = 200, body = Object), (status = "4XX", body = crate::api::openapi::ErrorBody)))]
+pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Response {
+    Json(app.alerts.view(app.clock.now())).into_response()
 }
 
 /// Makes a key

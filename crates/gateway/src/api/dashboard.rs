@@ -12,11 +12,11 @@ mod visit;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use crate::app::App;
 pub(super) use playground::players;
@@ -62,7 +62,7 @@ async fn guarded(mut response: Response) -> Response {
     response
 }
 
-async fn asset(OriginalUri(uri): OriginalUri) -> Response {
+async fn asset(uri: Uri) -> Response {
     match slarouter_pages::asset(uri.path()) {
         Some(asset) => {
             ([(header::CONTENT_TYPE, asset.kind)], [(header::CACHE_CONTROL, FOR_EVER)], asset.bytes).into_response()

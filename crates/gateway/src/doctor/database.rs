@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use slarouter_config::{Config, Route};
-use slarouter_core::{Learner, PolicySpec, Status, Timestamp};
+use slarouter_core::{Learner, Policy, PolicySpec, Recent, Router, Status, Thrift, Timestamp};
 use slarouter_learner::{Learning, Unreadable, UnreadableRow};
 use slarouter_store::{Content, Inspection};
 
@@ -107,9 +107,37 @@ pub(super) fn routes(config: &Config, inspection: Option<Inspection>) -> Vec<Che
     });
     let unreadable = learning.unreadable();
     checks.extend(unreadable.rows.first().map(|first| unread(unreadable, first)));
-    let learnt = learning.learners();
-    checks.extend(config.routes.iter().map(|(name, settings)| route(name, settings, learnt.get(name))));
+    for (name, settings) in &config.routes {
+        let learner = learning.learners().get(name);
+        checks.push(route(name, settings, learner));
+        let known = learner.map(Learner::router).filter(|router| router.spec() == &settings.spec);
+        checks.extend(known.and_then(|router| missing_fallback(name, router)));
+        checks.extend(
+            known.zip(learning.recent().get(name)).and_then(|(router, recent)| little_saved(name, router, recent)),
+        );
+    }
     checks
+}
+
+/// Named where the fallback is believed to miss α: what is promised rests on it.
+fn missing_fallback(route: &str, router: &Router) -> Option<Check> {
+    let believed = router.fallback_believed().filter(|_| router.fallback_misses(false))?;
+    let name = &router.zoo().models()[router.policy().fallback()?].name;
+    let found = format!(
+        "the fallback {name} is believed to satisfy {:.3}, at most {:.3}, and α = {}: no promise can rest on it",
+        believed.mean,
+        believed.upper(),
+        router.alpha()
+    );
+    Some(Check::warn(format!("route {route}"), found, "name a better fallback, or lower sla.satisfaction"))
+}
+
+/// Said where little is saved.
+fn little_saved(route: &str, router: &Router, recent: &Recent) -> Option<Check> {
+    let Thrift { saving, obstacle } = router.thrift(recent.costs(), None)?;
+    let obstacle = obstacle?;
+    let found = format!("saves {:.1} % of what its fallback alone would cost: {}", 100.0 * saving, obstacle.cause());
+    Some(Check::warn(format!("route {route}"), found, obstacle.remedy()))
 }
 
 fn unread(unreadable: &Unreadable, first: &UnreadableRow) -> Check {
@@ -165,7 +193,7 @@ fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use slarouter_core::{Context, DecisionId, Feedback, Rater, Rating, Source, decision_rng};
+    use slarouter_core::{Context, Decision, DecisionId, Feedback, Rater, Rating, Reason, Source, decision_rng};
 
     use super::super::check::Level;
     use super::*;
@@ -174,11 +202,14 @@ mod tests {
                         [[models]]\nname = \"large\"\nbase_url = \"http://h/v1\"\nprice = { input = 1, output = 1 }\n\
                         [routes.default]\nmodels = [\"small\", \"large\"]\nsla = { satisfaction = 0.9 }\n";
 
+    fn context() -> Context<'static> {
+        Context { features: &[1.0], input_tokens: 100.0, excluded: &[] }
+    }
+
     /// Decides and rates the `n`th answer.
     fn rate(learner: &mut Learner, n: u64, rating: f64) {
         let (id, at) = (DecisionId(u128::from(n)), Timestamp(n));
-        let context = Context { features: &[1.0], input_tokens: 100.0, excluded: &[] };
-        let decision = learner.router().decide(&context, &mut decision_rng(1, id)).unwrap();
+        let decision = learner.router().decide(&context(), &mut decision_rng(1, id)).unwrap();
         learner.decided(&decision, at);
         let feedback = Feedback {
             decision: id,
@@ -221,6 +252,23 @@ mod tests {
         let mut same = settings("0.9");
         same.spec.zoo = slarouter_core::Zoo::new(same.spec.zoo.models()[..1].to_vec()).unwrap();
         assert!(route("default", &same, None).found.contains("only model"));
+    }
+
+    #[test]
+    fn a_fallback_that_misses_alpha_is_named_and_so_is_what_stands_in_the_way_of_saving() {
+        let config = Config::parse(FILE, &|_| None).unwrap();
+        let spec = config.routes["default"].spec.clone();
+        let (mut learner, mut recent) = (Learner::new(spec.clone(), 1, 1).unwrap(), Recent::new(&spec));
+        assert!(missing_fallback("default", learner.router()).is_none(), "nobody has said anything");
+        for n in 0..1_200_u64 {
+            rate(&mut learner, n, if n % 3 == 0 { 0.0 } else { 1.0 });
+            let pinned = learner.router().pinned("large", &context()).unwrap();
+            recent.decided(&Decision { reason: Reason::Exploit, ..pinned }, Timestamp(n));
+        }
+        let found = missing_fallback("default", learner.router()).unwrap();
+        assert!(found.level == Level::Warn && found.found.contains("the fallback large"), "{found:?}");
+        let found = little_saved("default", learner.router(), &recent).unwrap();
+        assert!(found.found.contains("saves 0.0 %") && found.mend.is_some(), "{found:?}");
     }
 
     #[test]

@@ -70,6 +70,25 @@ pub(super) struct RouteLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct BoundLabels {
+    pub(super) route: String,
+    pub(super) bound: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct WindowLabels {
+    pub(super) route: String,
+    pub(super) window: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct BurnLabels {
+    pub(super) route: String,
+    pub(super) window: &'static str,
+    pub(super) bound: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct StatusLabels {
     pub(super) route: String,
     pub(super) status: &'static str,
@@ -77,6 +96,12 @@ pub(super) struct StatusLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct ReasonLabel {
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct RouteReason {
+    pub(super) route: String,
     pub(super) reason: &'static str,
 }
 

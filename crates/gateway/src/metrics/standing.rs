@@ -1,9 +1,22 @@
 //! How the routes stand, as metrics.
 
-use slarouter_core::{AnyPolicy, Policy, Router, Status};
+use slarouter_core::{
+    AnyPolicy, Certificate, Obstacle, Policy, Recent, Router, Status, Thrift, Timestamp, burn_rate, exhaustion_seconds,
+};
 
 use super::Metrics;
-use super::labels::{RouteLabel, RouteModel, StatusLabels};
+use super::labels::{BoundLabels, BurnLabels, RouteLabel, RouteModel, RouteReason, StatusLabels, WindowLabels};
+
+/// The window whose pace says how long a surplus lasts.
+const PACE: &str = "1d";
+/// Windows too short for labels to say anything of them.
+const UNLABELLED: [&str; 2] = ["5m", "30m"];
+
+/// How fast the error budget goes by a certificate, by the name of each bound.
+fn burns(held: &Certificate, alpha: f64) -> impl Iterator<Item = (&'static str, f64)> {
+    let turned = [("lower", held.upper), ("estimate", held.estimate), ("upper", held.lower)];
+    turned.into_iter().filter_map(move |(bound, satisfaction)| Some((bound, burn_rate(satisfaction, alpha)?)))
+}
 
 impl Metrics {
     /// What a route has learnt and may promise.
@@ -26,11 +39,20 @@ impl Metrics {
             self.lower.get_or_create(&label).set(certificate.lower);
             self.upper.get_or_create(&label).set(certificate.upper);
             self.estimate.get_or_create(&label).set(certificate.estimate);
+            for (bound, value) in burns(&certificate, router.alpha()) {
+                self.budget.get_or_create(&BoundLabels { route: route.to_owned(), bound }).set(value);
+            }
         }
         if let AnyPolicy::Certified(policy) = router.policy()
             && let Some(bias) = policy.rating_bias()
         {
             self.rating_bias.get_or_create(&label).set(bias);
+        }
+        if let Some(believed) = router.fallback_believed() {
+            let bounds = [("lower", believed.lower()), ("estimate", believed.mean), ("upper", believed.upper())];
+            for (bound, value) in bounds {
+                self.fallback.get_or_create(&BoundLabels { route: route.to_owned(), bound }).set(value);
+            }
         }
     }
 
@@ -42,5 +64,44 @@ impl Metrics {
         }
         let label = RouteLabel { route: route.to_owned() };
         self.feasible.get_or_create(&label).set(i64::from(now != Status::Unreachable));
+    }
+
+    /// What a route saves, and why that is little where it is.
+    pub(super) fn thrift(&self, route: &str, thrift: &Thrift) {
+        self.saving.get_or_create(&RouteLabel { route: route.to_owned() }).set(thrift.saving);
+        for obstacle in Obstacle::ALL {
+            let labels = RouteReason { route: route.to_owned(), reason: obstacle.as_str() };
+            self.saving_little.get_or_create(&labels).set(i64::from(thrift.obstacle == Some(obstacle)));
+        }
+    }
+
+    /// A window without answers has no value, and neither has a surplus that lasts.
+    pub(super) fn forget_windows(&self) {
+        self.burn.clear();
+        self.predicted_burn.clear();
+        self.exhaustion.clear();
+    }
+
+    /// How a route has done of late, if its policy says how sure it is.
+    pub(super) fn recent(&self, route: &str, router: &Router, recent: &Recent, now: Timestamp) {
+        let (label, alpha) = (RouteLabel { route: route.to_owned() }, router.alpha());
+        if let Some(at) = recent.last_label() {
+            self.last_label.get_or_create(&label).set(at.0 as f64 / 1e3);
+        }
+        let Some(certificate) = router.certificate() else { return };
+        for held in recent.windows(now) {
+            let window = held.name;
+            if let Some(rate) = burn_rate(held.predicted, alpha) {
+                self.predicted_burn.get_or_create(&WindowLabels { route: route.to_owned(), window }).set(rate);
+            }
+            if !UNLABELLED.contains(&window) {
+                for (bound, rate) in burns(&held.certificate, alpha) {
+                    self.burn.get_or_create(&BurnLabels { route: route.to_owned(), window, bound }).set(rate);
+                }
+            }
+            if let (PACE, Some(seconds)) = (window, exhaustion_seconds(&certificate, &held, now, alpha)) {
+                self.exhaustion.get_or_create(&label).set(seconds);
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
-use super::{listener, server};
+use super::{alerting, listener, server};
 use crate::admission::auth::Auth;
 use crate::admission::keys::{FirstSecret, KeyBook};
 use crate::admission::limits::Meters;
@@ -51,8 +51,8 @@ pub struct Gateway {
     operator: Option<JoinHandle<()>>,
     learner: JoinHandle<()>,
     reloader: JoinHandle<()>,
-    /// Puts prices into force that have a date.
-    pricing: JoinHandle<()>,
+    /// Puts prices into force that have a date, and looks for what is wrong.
+    watching: JoinHandle<()>,
 }
 
 /// A route as it stands.
@@ -178,6 +178,7 @@ impl Gateway {
             room: Arc::new(Room::new(config.server.max_body_bytes_at_once)),
             metrics: metrics.clone(),
             health: Health::new(&config.models, &config.upstream),
+            alerts: Arc::default(),
             sessions: Arc::default(),
             stuck: Arc::new(AtomicBool::new(false)),
             draining: Arc::default(),
@@ -227,7 +228,7 @@ impl Gateway {
         let addr = local_addr(&public, app.config.server.listen);
         let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
         let public_listener = Arc::new(ArcSwap::from_pointee(listener::public(&app, tls.clone())));
-        let pricing_stops = serving.clone();
+        let (pricing_stops, alerting_stops) = (serving.clone(), serving.clone());
         let server = tokio::spawn(server::serve(public, public_listener.clone(), serving));
         let operator = operator.map(|operator| {
             let shared = Arc::new(ArcSwap::from_pointee(listener::operator(&app, tls)));
@@ -237,7 +238,9 @@ impl Gateway {
         let checks = Checks::start(&app.config, &app.health, &app.upstream, &app.metrics);
         let live = Arc::new(ArcSwap::new(app));
         let logged = Arc::new(logged);
-        let pricing = tokio::spawn(reprice::keep_in_force(live.clone(), logged.clone(), pricing_stops));
+        let pricing = reprice::keep_in_force(live.clone(), logged.clone(), pricing_stops);
+        let alerting = alerting::keep_looking(live.clone(), alerting_stops);
+        let watching = tokio::spawn(async { _ = tokio::join!(pricing, alerting) });
         let reloader = Reloader {
             live: live.clone(),
             publisher,
@@ -260,7 +263,7 @@ impl Gateway {
             operator,
             learner,
             reloader,
-            pricing,
+            watching,
         }
     }
 
@@ -323,7 +326,7 @@ impl Gateway {
         if let Some(operator) = self.operator {
             let _ = operator.await;
         }
-        let _ = self.pricing.await;
+        let _ = self.watching.await;
         if let Some(telemetry) = &app.telemetry {
             telemetry.shutdown().await;
         }

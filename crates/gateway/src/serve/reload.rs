@@ -204,6 +204,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         room: old.room.clone(),
         metrics: old.metrics.clone(),
         health: old.health.reconfigured(&config.models, &config.upstream),
+        alerts: old.alerts.clone(),
         sessions: old.sessions.clone(),
         stuck: old.stuck.clone(),
         draining: old.draining.clone(),

@@ -1,0 +1,53 @@
+//! What is wrong, and since when.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use slarouter_core::Timestamp;
+
+use super::payload::{Notice, fingerprint};
+use super::rules::Condition;
+
+/// The conditions that hold, by fingerprint.
+#[derive(Default)]
+pub(super) struct Book {
+    held: BTreeMap<String, (Condition, Timestamp)>,
+}
+
+/// One of them, for who asks.
+#[derive(Serialize)]
+pub(super) struct Held {
+    #[serde(flatten)]
+    notice: Notice,
+    /// `firing`, or `pending` while it has not held for long enough.
+    state: &'static str,
+}
+
+impl Book {
+    /// Takes over what holds at `now`; what does not any more is forgotten, and begins anew when it comes back.
+    pub(super) fn look(&mut self, conditions: Vec<Condition>, now: Timestamp) {
+        let mut before = std::mem::take(&mut self.held);
+        for condition in conditions {
+            let fingerprint = fingerprint(condition.rule.name, &condition.labels);
+            let since = before.remove(&fingerprint).map_or(now, |(_, since)| since);
+            self.held.insert(fingerprint, (condition, since));
+        }
+    }
+
+    /// What has held for long enough to be told.
+    pub(super) fn firing(&self, now: Timestamp) -> Vec<Notice> {
+        self.notices(now).filter_map(|(notice, fires)| fires.then_some(notice)).collect()
+    }
+
+    pub(super) fn held(&self, now: Timestamp) -> Vec<Held> {
+        let state = |fires| if fires { "firing" } else { "pending" };
+        self.notices(now).map(|(notice, fires)| Held { notice, state: state(fires) }).collect()
+    }
+
+    fn notices(&self, now: Timestamp) -> impl Iterator<Item = (Notice, bool)> {
+        self.held.iter().map(move |(fingerprint, (condition, since))| {
+            let fires = now.0.saturating_sub(since.0) >= condition.rule.minutes * 60_000;
+            (Notice::of(fingerprint.clone(), condition, *since), fires)
+        })
+    }
+}
