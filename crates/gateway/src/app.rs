@@ -68,8 +68,11 @@ pub(crate) struct App {
     /// Held while a decision is made again from the log.
     pub(crate) replaying: Arc<Mutex<()>>,
     /// The figures of the dashboard and when they were made last.
-    pub(crate) figures: Arc<std::sync::Mutex<Option<(Instant, Arc<str>)>>>,
+    pub(crate) figures: Arc<std::sync::Mutex<Option<Figures>>>,
 }
+
+/// When they were made, and their JSON.
+pub(crate) type Figures = (Instant, Arc<str>);
 
 impl App {
     /// What is wrong with the learning, for requests to say that they were decided all the same.
