@@ -17,6 +17,7 @@ use slarouter_config::Webhook;
 use slarouter_core::Timestamp;
 
 use crate::clock::Clock;
+pub(crate) use book::AlertLine;
 use book::{Book, Held};
 use outbox::{Delivery, Outbox, locked};
 use payload::Notice;
@@ -58,6 +59,11 @@ impl Alerts {
         for outbox in locked(&self.outboxes).iter() {
             outbox.offer(&firing, view.now);
         }
+    }
+
+    /// Every alert that is pending or fires.
+    pub(crate) fn lines(&self, now: Timestamp) -> Vec<AlertLine> {
+        locked(&self.book).lines(now)
     }
 
     pub(crate) fn view(&self, now: Timestamp) -> AlertsView {

@@ -23,6 +23,19 @@ pub(super) struct Held {
     state: &'static str,
 }
 
+/// An alert as people are shown it.
+pub(crate) struct AlertLine {
+    pub(crate) name: &'static str,
+    /// The route that it is of; `None` for one of the gateway.
+    pub(crate) route: Option<String>,
+    pub(crate) summary: String,
+    pub(crate) since: Timestamp,
+    /// `critical`, `warning` or `info`.
+    pub(crate) severity: &'static str,
+    /// Whether it has held for long enough to be told.
+    pub(crate) fires: bool,
+}
+
 impl Book {
     /// Takes over what holds at `now`; what does not any more is forgotten, and begins anew when it comes back.
     pub(super) fn look(&mut self, conditions: Vec<Condition>, now: Timestamp) {
@@ -42,6 +55,18 @@ impl Book {
     pub(super) fn held(&self, now: Timestamp) -> Vec<Held> {
         let state = |fires| if fires { "firing" } else { "pending" };
         self.notices(now).map(|(notice, fires)| Held { notice, state: state(fires) }).collect()
+    }
+
+    pub(super) fn lines(&self, now: Timestamp) -> Vec<AlertLine> {
+        let line = |(notice, fires): (Notice, bool)| AlertLine {
+            name: notice.name,
+            route: notice.labels.get("route").cloned(),
+            summary: notice.summary,
+            since: notice.starts,
+            severity: notice.severity,
+            fires,
+        };
+        self.notices(now).map(line).collect()
     }
 
     fn notices(&self, now: Timestamp) -> impl Iterator<Item = (Notice, bool)> {

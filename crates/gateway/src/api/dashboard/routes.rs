@@ -8,14 +8,17 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
 use slarouter_core::policy::Window;
-use slarouter_core::{Account, Certificate, Policy, PolicySpec, Router, Status, told_count, told_money, told_percent};
+use slarouter_core::{
+    Account, Certificate, Policy, PolicySpec, Router, Status, Thrift, told_count, told_money, told_percent,
+};
 use slarouter_learner::Snapshot;
 use slarouter_pages::{Badge, Claim, Gauge, ModelRow, Overview, RouteCard, RouteView, Signal, Tile, budget, sentence};
 use slarouter_store::{Point, Step};
 use tokio::time::Instant;
 
-use super::page::{Visitor, frame, page, problem};
+use super::page::{Visitor, frame, page, problem, shown};
 use super::{charts, href};
+use crate::alerts::AlertLine;
 use crate::api::series::{self, RANGES};
 use crate::app::App;
 use crate::error::ApiError;
@@ -27,6 +30,7 @@ const BEHIND: u64 = 2_000;
 /// A route as it stands.
 pub(super) struct Standing<'a> {
     router: &'a Router,
+    thrift: Option<Thrift>,
     status: Option<Status>,
     certificate: Option<Certificate>,
 }
@@ -34,7 +38,8 @@ pub(super) struct Standing<'a> {
 impl<'a> Standing<'a> {
     pub(super) fn of(snapshot: &'a Snapshot, route: &str) -> Option<Self> {
         let router = snapshot.routes.get(route)?;
-        Some(Self { router, status: snapshot.status(route), certificate: router.certificate() })
+        let (status, thrift) = (snapshot.status(route), snapshot.thrift.get(route).copied());
+        Some(Self { router, thrift, status, certificate: router.certificate() })
     }
 
     pub(super) fn badge(&self) -> Badge {
@@ -150,6 +155,8 @@ fn problems(app: &App, snapshot: &Snapshot) -> Vec<String> {
         problems
             .push(format!("The {trouble} is in trouble: requests are answered, but what is shown may be out of date."));
     }
+    let firing = app.alerts.lines(app.clock.now()).into_iter().filter(|alert| alert.fires && alert.route.is_none());
+    problems.extend(firing.map(|alert| format!("{}: {}", alert.name, alert.summary)));
     if snapshot.unreadable.count > 0 {
         problems.push(format!("Rows of the log cannot be read: {}; see slarouter doctor.", snapshot.unreadable));
     }
@@ -208,6 +215,22 @@ fn no_such_route() -> ApiError {
     ApiError::invalid("", "route_not_found", message).with_status(StatusCode::NOT_FOUND)
 }
 
+/// What a route saves of late against its fallback alone, and what stands in the way where that is little.
+fn thrift(thrift: &Thrift) -> Tile {
+    let note = match thrift.obstacle {
+        Some(obstacle) => {
+            format!("of what the fallback alone would cost: {}. {}.", obstacle.cause(), capital(obstacle.remedy()))
+        }
+        None => "of what the fallback alone was predicted to cost for the last thousand or so requests".to_owned(),
+    };
+    Tile { name: "Saved of late", value: told_percent(thrift.saving), note }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn tiles(standing: &Standing<'_>) -> Vec<Tile> {
     let (router, account) = (standing.router, standing.router.account());
     let mut tiles = vec![Tile { name: "Objective", value: told_percent(router.alpha()), note: objective(standing) }];
@@ -224,6 +247,7 @@ fn tiles(standing: &Standing<'_>) -> Vec<Tile> {
             format!("{usd} of the {most} that the most expensive model was predicted to cost on the same requests");
         Tile { name: "Saved", value: share, note }
     }));
+    tiles.extend(standing.thrift.as_ref().map(thrift));
     tiles.push(explored(account));
     tiles
 }
@@ -309,9 +333,30 @@ fn models(app: &App, route: &str, standing: &Standing<'_>) -> Vec<ModelRow> {
     standing.router.zoo().models().iter().map(row).collect()
 }
 
+/// The alerts of a route that are pending or fire.
+fn alerts(app: &App, route: &str) -> Vec<Signal> {
+    let own = app.alerts.lines(app.clock.now()).into_iter().filter(|alert| alert.route.as_deref() == Some(route));
+    let signal = |alert: AlertLine| Signal {
+        name: alert.name,
+        now: format!("{} (since {})", alert.summary, shown(alert.since.0)),
+        badge: match (alert.fires, alert.severity) {
+            (false, _) => Badge::calm("pending"),
+            (true, "critical") => Badge::bad("fires"),
+            (true, _) => Badge::warn("fires"),
+        },
+    };
+    let signals: Vec<_> = own.map(signal).collect();
+    if signals.is_empty() {
+        let now = "none fires, and none is about to".to_owned();
+        return vec![Signal { name: "Alerts", now, badge: Badge::good("quiet") }];
+    }
+    signals
+}
+
 fn signals(app: &App, snapshot: &Snapshot, route: &str, standing: &Standing<'_>) -> Vec<Signal> {
+    let mut signals = alerts(app, route);
     let behind = app.store.committed().borrow().saturating_sub(snapshot.seq);
-    let mut signals = vec![
+    signals.extend([
         Signal {
             name: "Learner",
             now: format!("{} of the log's events not read yet", told_count(behind)),
@@ -322,7 +367,7 @@ fn signals(app: &App, snapshot: &Snapshot, route: &str, standing: &Standing<'_>)
             now: format!("{} entries lost", told_count(app.store.dropped())),
             badge: if app.store.is_failing() { Badge::bad("cannot be written") } else { Badge::good("written") },
         },
-    ];
+    ]);
     if let Some(feasible) = standing.router.policy().is_feasible() {
         signals.push(Signal {
             name: "Reach of the models",
