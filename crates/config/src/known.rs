@@ -48,6 +48,7 @@ struct Model {
     output: Option<Vec<String>>,
     tools: Option<bool>,
     schema: Option<bool>,
+    reasoning: Option<bool>,
     #[cfg_attr(not(test), expect(dead_code, reason = "for those who keep the file"))]
     source: String,
 }
@@ -89,6 +90,7 @@ impl Model {
             output: all(&self.output, writes),
             tools: self.tools,
             schema: self.schema,
+            reasoning: self.reasoning,
             dialect: Dialect::default(),
         }
     }
@@ -137,6 +139,8 @@ mod tests {
         assert_eq!(context("gpt-4o-2024-08-06"), Some(128_000));
         assert_eq!(context("openai/GPT-4o"), Some(128_000));
         assert_eq!(context("gpt-4.1-mini"), Some(1_047_576));
+        let reasoning = ["gpt-4.1-mini", "gpt-5-mini"].map(|model| takes("https://h/v1", model).reasoning);
+        assert_eq!(reasoning, [Some(false), None]);
         assert_eq!((context("gpt-4omega"), context("a-new-one")), (None, None));
         let small = takes("http://localhost:8000/v1", "claude-haiku-4-5-20251001");
         assert_eq!(small.lacks(&[Need::Audio, Need::Image]), Some(Need::Audio));

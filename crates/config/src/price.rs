@@ -103,10 +103,20 @@ impl Prices {
         (input * read * of_question + output * self.output.max(self.reasoning) * of_answer) / 1e6
     }
 
-    /// USD that `tokens` read from the cache cost less than fresh ones.
+    /// USD of so many fresh tokens, sound and images left aside.
     #[must_use]
-    pub fn saving(&self, tokens: f64) -> f64 {
-        tokens * (self.input - self.cached_input) / 1e6
+    pub fn estimate(&self, input: f64, output: f64) -> f64 {
+        let (of_question, of_answer) = self.factors(input);
+        self.list().cost(input * of_question, output * of_answer)
+    }
+
+    /// USD by which a question of `input` tokens, of which `cached` are read from the cache, and its answer cost less than by
+    /// [`Self::list`]; negative where they cost more, as where the question is long.
+    #[must_use]
+    pub fn saving(&self, input: f64, cached: f64, output: f64) -> f64 {
+        let (of_question, of_answer) = self.factors(input);
+        let more = self.list().cost(input * (of_question - 1.0), output * (of_answer - 1.0));
+        cached * (self.input - self.cached_input) * of_question / 1e6 - more
     }
 
     /// The dearer of the two, kind by kind.
@@ -269,6 +279,12 @@ mod tests {
             let found = cost(DEAR, [input, 0, 0, 0, 0, 1, 0, 0]);
             assert!((found - expected).abs() < 1e-9, "{input}: {found}");
         }
+        // What is estimated and what is saved follow it.
+        assert!((DEAR.estimate(1_000.0, 1.0) * 1e6 - 1_008.0).abs() < 1e-9);
+        assert!((DEAR.estimate(1_001.0, 1.0) * 1e6 - (2_002.0 + 24.0)).abs() < 1e-9);
+        assert_eq!(DEAR.saving(1_000.0, 0.0, 9.0), 0.0);
+        assert!((DEAR.saving(1_000.0, 400.0, 9.0) * 1e6 - 300.0).abs() < 1e-9);
+        assert!((DEAR.saving(1_001.0, 400.0, 1.0) * 1e6 - (2.0 * 300.0 - 1_001.0 - 16.0)).abs() < 1e-9);
         // A budget has to hold for what is dearest, from the same token on.
         assert!((DEAR.most(1_000.0, 1.0) * 1e6 - (4_000.0 + 16.0)).abs() < 1e-9);
         assert!((DEAR.most(1_001.0, 1.0) * 1e6 - (2.0 * 4_004.0 + 48.0)).abs() < 1e-9);

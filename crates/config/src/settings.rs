@@ -367,7 +367,12 @@ impl Default for UpstreamConfig {
 impl Model {
     /// What the writer of a request has to know of it.
     pub fn upstream(&self) -> Upstream<'_> {
-        Upstream { dialect: self.protocol, model: &self.upstream_model, max_output_tokens: self.max_output_tokens }
+        Upstream {
+            dialect: self.protocol,
+            model: &self.upstream_model,
+            reasons: self.takes.reasoning != Some(false),
+            max_output_tokens: self.max_output_tokens,
+        }
     }
 
     /// Whether calls go to the same model at the same provider, with the same key, and its health is checked alike.

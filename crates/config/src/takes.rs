@@ -18,6 +18,8 @@ pub struct Takes {
     pub tools: Option<bool>,
     /// Whether it answers in a given JSON schema.
     pub schema: Option<bool>,
+    /// Whether it can be told how much to reason.
+    pub reasoning: Option<bool>,
     /// The words that its server knows, where it speaks the chat protocol.
     pub dialect: Dialect,
 }
@@ -35,6 +37,7 @@ impl Takes {
             output: self.output.or(other.output),
             tools: self.tools.or(other.tools),
             schema: self.schema.or(other.schema),
+            reasoning: self.reasoning.or(other.reasoning),
             dialect: self.dialect.or(other.dialect),
         }
     }

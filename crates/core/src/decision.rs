@@ -17,12 +17,13 @@ pub struct Context<'a> {
     pub excluded: &'a [&'a str],
 }
 
-/// What a request costs less on one model than its list prices say, as the provider still has a part of the prompt in its cache.
+/// What a request costs less on one model than its list prices say, as the provider still has a part of the prompt in its cache; or more, as
+/// it asks for more where a question is long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Saving<'a> {
     /// Name of the model.
     pub model: &'a str,
-    /// USD; negative where reading from the cache is dearer.
+    /// USD; negative where it costs more.
     pub usd: f64,
 }
 
@@ -39,7 +40,7 @@ pub struct Candidate {
     pub cost: f64,
     /// The policy's objective, lower is better.
     pub score: f64,
-    /// USD by which `cost` is below that of a prompt in no cache. Logged, as it is an input of the decision.
+    /// USD by which `cost` is below that by the list prices; negative above. Logged, as it is an input of the decision.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub saving: f64,
     /// Whether it was on the list of [`Context::excluded`]. Logged for the same reason.
@@ -92,6 +93,13 @@ impl Decision {
     #[must_use]
     pub fn propensity(&self) -> f64 {
         self.choice().probability
+    }
+
+    /// What was known of its costs beside the list prices: with this it can be made again.
+    #[must_use]
+    pub fn savings(&self) -> Vec<Saving<'_>> {
+        let changed = self.candidates.iter().filter(|candidate| candidate.saving != 0.0);
+        changed.map(|candidate| Saving { model: &candidate.model, usd: candidate.saving }).collect()
     }
 
     /// Predicted USD of the most expensive candidate, which a router that never saves would have taken; `None` where the client

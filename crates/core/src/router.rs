@@ -32,17 +32,17 @@ impl<P: Policy> Router<P> {
     /// # Errors
     /// [`DecideError`] if the features or the token estimate are not finite, do not fit or are beyond reason.
     pub fn decide(&self, context: &Context<'_>, rng: &mut dyn Rng) -> Result<Decision, DecideError> {
-        self.decide_with(context, None, rng)
+        self.decide_with(context, &[], rng)
     }
 
-    /// [`Router::decide`] where one model has a part of the prompt in its cache. No cost gets below 0.
+    /// [`Router::decide`] where some models cost less than by their list prices, or more; each is named once. No cost gets below 0.
     ///
     /// # Errors
     /// As [`Router::decide`], and [`DecideError::Saving`] for one that is no number of USD.
     pub fn decide_with(
         &self,
         context: &Context<'_>,
-        saving: Option<Saving<'_>>,
+        savings: &[Saving<'_>],
         rng: &mut dyn Rng,
     ) -> Result<Decision, DecideError> {
         check_context(context, self.dim)?;
@@ -50,7 +50,7 @@ impl<P: Policy> Router<P> {
         for candidate in &mut candidates {
             candidate.excluded = context.excluded.iter().any(|name| *name == &*candidate.model);
         }
-        if let Some(Saving { model, usd }) = saving {
+        for &Saving { model, usd } in savings {
             if !(-CostModel::MAX_COST..=CostModel::MAX_COST).contains(&usd) {
                 return Err(DecideError::Saving(usd));
             }
@@ -112,6 +112,12 @@ impl<P: Policy> Router<P> {
     pub fn draw_audit(&self, seed: u64, id: DecisionId, decision: &Decision) -> AuditDraw {
         let rate = if decision.reason == Reason::Pinned { 0.0 } else { self.spec.audit_rate };
         AuditDraw::of(seed, id, rate)
+    }
+
+    /// Tokens that an answer of this model is expected to have.
+    #[must_use]
+    pub fn output_tokens(&self, model: &str) -> f64 {
+        self.costs.output_tokens(model)
     }
 
     /// The route as configured.

@@ -10,7 +10,7 @@ use slarouter_core::{Context, DecideError, Decision, DecisionId, PolicySpec, Rou
 const CONTEXT: Context<'static> = Context { features: &[], input_tokens: 1_000.0, excluded: &[] };
 
 fn decide(router: &Router, context: &Context<'_>, saving: Option<Saving<'_>>) -> Result<Decision, DecideError> {
-    router.decide_with(context, saving, &mut decision_rng(7, DecisionId(3)))
+    router.decide_with(context, saving.as_slice(), &mut decision_rng(7, DecisionId(3)))
 }
 
 /// Without a queue this policy looks at costs alone, and without exploration it draws nothing.
@@ -39,6 +39,19 @@ fn a_saving_lowers_one_cost_and_can_turn_the_choice() {
 }
 
 #[test]
+fn a_long_question_can_make_a_model_dearer_while_another_saves() {
+    let learner = learner(models(&[1.0, 1.5, 1.2]), 0.8, thrifty(), 0);
+    let router = learner.router();
+    let savings = [Saving { model: "m0", usd: -1e-3 }, Saving { model: "m1", usd: 1e-3 }];
+    let made = router.decide_with(&CONTEXT, &savings, &mut decision_rng(7, DecisionId(3))).unwrap();
+    let plain = decide(router, &CONTEXT, None).unwrap();
+    assert_eq!(&*made.choice().model, "m1");
+    let changed: Vec<f64> = (0..3).map(|at| made.candidates[at].cost - plain.candidates[at].cost).collect();
+    assert_eq!(made.candidates.iter().map(|candidate| candidate.saving).collect::<Vec<_>>(), [-1e-3, 1e-3, 0.0]);
+    assert!((changed[0] - 1e-3).abs() < 1e-15 && (changed[1] + 1e-3).abs() < 1e-15 && changed[2] == 0.0, "{changed:?}");
+}
+
+#[test]
 fn what_is_logged_of_a_decision_makes_it_again() {
     let policies = ["certified", "slarouter", "random", "cheapest", "most-expensive", "fixed:m1"];
     for policy in policies {
@@ -52,8 +65,7 @@ fn what_is_logged_of_a_decision_makes_it_again() {
             let logged: Decision = serde_json::from_str(&serde_json::to_string(&made).unwrap()).unwrap();
             assert_eq!(logged, made);
             let excluded: Vec<&str> = logged.candidates.iter().filter(|c| c.excluded).map(|c| &*c.model).collect();
-            let saving = logged.candidates.iter().find(|c| c.saving != 0.0);
-            let saving = saving.map(|c| Saving { model: &c.model, usd: c.saving });
+            let saving = logged.savings().first().copied();
             let again = decide(learner.router(), &Context { excluded: &excluded, ..CONTEXT }, saving).unwrap();
             assert_eq!(again, made, "{policy}");
         }

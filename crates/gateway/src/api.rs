@@ -35,7 +35,7 @@ use utoipa_axum::routes;
 use crate::admission::auth::{self, Caller};
 use crate::admission::{local, token};
 use crate::app::App;
-use crate::chat::DEGRADED;
+use crate::chat::{DEGRADED, Waiting};
 use crate::error::ApiError;
 use browser::Leave;
 use openapi::Description;
@@ -176,8 +176,11 @@ async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Ne
                 Some(deployment) => deployment.named_in(body),
                 None => body,
             };
-            let response = next.run(Request::from_parts(head, body.into())).await;
-            drop(share);
+            let mut response = next.run(Request::from_parts(head, body.into())).await;
+            // Where models are still being asked, the body is still needed.
+            if let Some(waiting) = response.extensions_mut().remove::<Waiting>() {
+                waiting.hold(share);
+            }
             response
         }
         Err(error) => {

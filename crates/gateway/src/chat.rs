@@ -5,6 +5,7 @@ mod attempts;
 mod body;
 mod decide;
 mod deliver;
+mod early;
 mod eligible;
 mod estimate;
 mod exchange;
@@ -37,13 +38,15 @@ use crate::upstream::Asked;
 use ask::Inbound;
 use attempts::call;
 use deliver::deliver;
+use eligible::Excluded;
 use exchange::Exchange;
-use headers::{ANTHROPIC_REQUEST_ID, METADATA};
+use headers::{ANTHROPIC_REQUEST_ID, METADATA, Opening};
 use refusal::{refuse, timed_out};
 
 pub(crate) use ask::{Callee, forwarded};
 pub(crate) use attempts::{Calls, in_order};
 pub(crate) use decide::{DecisionInput, candidates, decide, word};
+pub(crate) use early::Waiting;
 pub(crate) use eligible::{excluded, listed};
 pub(crate) use estimate::is_plausible;
 pub(crate) use headers::{DEGRADED, MODEL, REQUEST_ID, keep, set};
@@ -96,11 +99,11 @@ async fn serve(
     let request = Request::parse(endpoint, body)
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = resolve(app, caller, request.model())?;
-    let incapable = eligible::incapable(app, &request, &target)?;
-    let asked = Asked::of(&request);
-    let unfit = eligible::unfit(app, &asked, &target, &incapable);
     let outline = request.outline();
     let (session_id, session) = session(app, &target, &request, &outline, headers, arrived);
+    let target = eligible::compactor(app, &request, target, session.as_ref())?;
+    let incapable = eligible::incapable(app, &request, &target)?;
+    let unfit = eligible::unfit(app, &Asked::of(&request), &target, &incapable);
     let input = DecisionInput {
         name: request.model(),
         target: &target,
@@ -129,14 +132,29 @@ async fn serve(
         exchange.follow(SessionTurn { id, before: session, arrived });
     }
     exchange.reserved().await;
-    let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
+    let (streams, opening) = (request.stream(), Opening::of(&exchange));
+    let asking = Box::pin(asking(exchange, request, headers.clone(), [incapable, unfit].concat()));
+    if !streams {
+        return Ok(asking.await);
+    }
+    let interval = app.config.server.ping_interval;
+    Ok(early::within(interval, asking).await.unwrap_or_else(|asking| {
+        let mut response = early::begin(endpoint.protocol(), interval, asking);
+        opening.describe(app, response.headers_mut());
+        response
+    }))
+}
 
+/// Asks models, but for those that are `unfit`, and writes what the client gets.
+async fn asking(mut exchange: Exchange, request: Request, headers: HeaderMap, unfit: Vec<Excluded>) -> Response {
+    let app = exchange.shared();
+    let metadata = headers.get(METADATA).is_some_and(|value| value == "enabled");
     let deadline = app.config.server.request_timeout;
-    let inbound = Inbound { request: &request, headers, asked: &asked };
-    match tokio::time::timeout(deadline, call(app, &mut exchange, inbound, &[incapable, unfit].concat())).await {
-        Ok(Ok(answer)) => Ok(deliver(app, exchange, answer, &request, metadata)),
-        Ok(Err(failure)) => Ok(refuse(exchange, failure)),
-        Err(_) => Ok(timed_out(exchange, deadline)),
+    let inbound = Inbound { request: &request, headers: &headers, asked: &Asked::of(&request) };
+    match tokio::time::timeout(deadline, call(&app, &mut exchange, inbound, &unfit)).await {
+        Ok(Ok(answer)) => deliver(&app, exchange, answer, &request, metadata),
+        Ok(Err(failure)) => refuse(exchange, failure),
+        Err(_) => timed_out(exchange, deadline),
     }
 }
 

@@ -122,7 +122,7 @@ impl Adapter {
     pub fn error(self, status: StatusCode, body: &Bytes) -> Bytes {
         let fault = Fault::read(body);
         // Google wraps errors in a list, of which OpenAI's SDKs make nothing.
-        let shaped = self.passes() && !body.trim_ascii_start().starts_with(b"[");
+        let shaped = self.passes() && !body.is_empty() && !body.trim_ascii_start().starts_with(b"[");
         match fault {
             _ if shaped => body.clone(),
             Some(fault) => fault.write(self.endpoint.protocol(), status).into(),

@@ -20,7 +20,7 @@ pub enum Endpoint {
     Responses,
     /// `/v1/messages`
     Messages,
-    /// `/v1/responses/compact`, for named models of that protocol alone.
+    /// `/v1/responses/compact`, for models of that protocol alone, of which none is decided on.
     Compact,
     /// `/v1/completions`, for named models alone.
     Completions,
@@ -49,6 +49,8 @@ pub struct Upstream<'a> {
     pub dialect: ModelProtocol,
     /// The provider's name for the model.
     pub model: &'a str,
+    /// Whether it can be told how much to reason.
+    pub reasons: bool,
     /// Most tokens of an answer where the request does not say and the protocol wants to know, as Anthropic's does.
     pub max_output_tokens: u64,
 }

@@ -1,13 +1,16 @@
 //! The common form: what a request, an answer and a stream say, whichever protocol says it.
 
+mod field;
 mod tools;
 
+pub(crate) use field::Field;
 pub use tools::Disguise;
 pub(crate) use tools::{Choice, Offer, Tool};
 
 use crate::dropped::Dropped;
-use crate::endpoint::Protocol;
+use crate::endpoint::{Protocol, Upstream};
 use crate::fields::{Fields, NOT_CARRIED, Refusal};
+use crate::json::quote;
 use crate::usage::Usage;
 
 /// A request for one answer.
@@ -43,20 +46,6 @@ pub(crate) struct CommonRequest {
     pub(crate) tier: Option<String>,
     /// What no other protocol has, and the answer means the same without.
     pub(crate) dropped: Dropped,
-}
-
-/// Fields that not every protocol has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Field {
-    Stop,
-    Format,
-    Verbosity,
-    Metadata,
-    Tier,
-    Effort,
-    Temperature,
-    TopP,
-    TopK,
 }
 
 /// What one side of the conversation said at one time.
@@ -220,6 +209,15 @@ impl CommonRequest {
         }
     }
 
+    /// How much this model is to reason, in OpenAI's word. For one that cannot be told, the wish is left out and said.
+    pub(crate) fn effort_of(&self, upstream: Upstream<'_>, dropped: &mut Dropped) -> Option<&str> {
+        if !upstream.reasons {
+            self.drop_given(&[(self.effort.is_some(), Field::Effort)], dropped);
+            return None;
+        }
+        self.effort.as_deref()
+    }
+
     /// What the request calls a field.
     pub(crate) fn name(&self, field: Field) -> &'static str {
         field.name(self.origin)
@@ -251,6 +249,21 @@ impl CommonRequest {
         Ok(())
     }
 
+    /// Takes which tool is to be called, once those that are offered are known.
+    ///
+    /// # Errors
+    /// If it is none of them: a model that was made to call it would have to be refused by its provider.
+    pub(crate) fn choose(&mut self, choice: Option<Choice>) -> Result<(), Refusal> {
+        if let Some(Choice::Named(name)) = &choice
+            && !self.tools.iter().any(|tool| tool.name == *name)
+        {
+            let what = "wants a tool called that is not in `tools`, or that the model's protocol has nothing like";
+            return Err(Refusal::new("tool_choice", format_args!("= {} {what}", quote(name))));
+        }
+        self.choice = choice;
+        Ok(())
+    }
+
     /// Adds to the last turn if it has this role, and begins a new one otherwise: tools that were called together, and
     /// their results, belong together.
     pub(crate) fn join(&mut self, role: Role, part: Part, place: String) {
@@ -261,18 +274,6 @@ impl CommonRequest {
         match self.turns.last_mut().filter(|turn| joins(turn)) {
             Some(turn) => turn.parts.push(part),
             None => self.turns.push(Turn::new(role, vec![part], place)),
-        }
-    }
-
-    /// Refuses a request whose last word is the assistant's: only Anthropic's models go on from there.
-    pub(crate) fn last_is_not_the_assistants(&self) -> Result<(), Refusal> {
-        match self.turns.last() {
-            Some(turn) if turn.role == Role::Assistant => {
-                let what = "is the assistant's, and the model's protocol has no way to go on from there: end with a \
-                            message of the user";
-                Err(Refusal::new(turn.place.clone(), what))
-            }
-            _ => Ok(()),
         }
     }
 }
@@ -294,6 +295,11 @@ impl Part {
         Self::Reasoning { text: text.into(), seal: None }
     }
 
+    /// What it says, if it is plain text.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
     /// A refusal of a part that cannot stand at this place.
     pub(crate) fn refuse(&self, place: &str) -> Refusal {
         let what = match self {
@@ -306,30 +312,6 @@ impl Part {
             Self::Result { .. } => "the result of a tool",
         };
         Refusal::new(place, format_args!("has {what} that {NOT_CARRIED}"))
-    }
-}
-
-// === impl Field ===
-
-impl Field {
-    fn name(self, origin: Protocol) -> &'static str {
-        match (self, origin) {
-            (Self::Stop, Protocol::Messages) => "stop_sequences",
-            (Self::Stop, _) => "stop",
-            (Self::Format, Protocol::Chat) => "response_format",
-            (Self::Format, Protocol::Responses) => "text.format",
-            (Self::Format, Protocol::Messages) => "output_config.format",
-            (Self::Verbosity, Protocol::Responses) => "text.verbosity",
-            (Self::Verbosity, _) => "verbosity",
-            (Self::Metadata, _) => "metadata",
-            (Self::Tier, _) => "service_tier",
-            (Self::Effort, Protocol::Chat) => "reasoning_effort",
-            (Self::Effort, Protocol::Responses) => "reasoning.effort",
-            (Self::Effort, Protocol::Messages) => "thinking",
-            (Self::Temperature, _) => "temperature",
-            (Self::TopP, _) => "top_p",
-            (Self::TopK, _) => "top_k",
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::endpoint::{Protocol, Upstream};
 use crate::fields::Refusal;
 use crate::form::{CommonAnswer, CommonRequest, Envelope};
 use crate::translate::{Reader, Writer};
-use crate::{chat, messages, responses};
+use crate::{carries, chat, messages, responses};
 
 /// Reads a request of this protocol into the common form.
 ///
@@ -24,13 +24,14 @@ pub(crate) fn read_request(protocol: Protocol, body: &str) -> Result<CommonReque
 /// # Errors
 /// What of it the model's protocol does not carry.
 pub(crate) fn write_request(request: &CommonRequest, upstream: Upstream<'_>) -> Result<(String, Dropped), Refusal> {
+    carries::check(request, upstream.dialect.wire())?;
     let mut dropped = request.dropped.clone();
     let write = match upstream.dialect.wire() {
         Protocol::Chat => chat::write_request,
         Protocol::Responses => responses::write_request,
         Protocol::Messages => messages::write_request,
     };
-    Ok((write(request, upstream, &mut dropped)?, dropped))
+    Ok((write(request, upstream, &mut dropped), dropped))
 }
 
 pub(crate) fn read_answer(protocol: Protocol, body: &str) -> Result<CommonAnswer, Refusal> {

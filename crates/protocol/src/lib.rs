@@ -9,6 +9,7 @@
 //! Nothing here does I/O.
 
 pub mod adapter;
+mod carries;
 mod chat;
 mod claude;
 pub mod dialect;

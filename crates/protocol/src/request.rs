@@ -1,17 +1,19 @@
 //! A request: what the gateway must know of it, and the bytes that go upstream.
 
+mod reasoning;
+
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 
 use crate::dropped::Dropped;
-use crate::endpoint::{Endpoint, Protocol, Upstream};
+use crate::endpoint::{Endpoint, ModelProtocol, Protocol, Upstream};
 use crate::fields::Refusal;
 use crate::json::{self, Edit, Object, WireError, splice};
 use crate::outline::{Outline, outline};
 use crate::print::one_line;
-use crate::{form, forms, messages, responses};
+use crate::{carries, form, forms, messages, responses};
 
 /// More answers or tokens than this nobody means; infinitely many times none would be no number, and no limit.
 const MOST: f64 = 1e9;
@@ -178,7 +180,7 @@ impl Request {
     /// # Errors
     /// Where it stands, and how to do without.
     pub fn is_self_contained(&self) -> Result<(), Refusal> {
-        if self.endpoint != Endpoint::Responses {
+        if self.endpoint.protocol() != Protocol::Responses {
             return Ok(());
         }
         let kept =
@@ -214,11 +216,22 @@ impl Request {
     /// What its protocol cannot carry.
     pub fn upstream_body(&self, upstream: Upstream<'_>) -> Result<(Vec<u8>, Dropped), Refusal> {
         if self.endpoint.passes(upstream.dialect) {
-            return Ok((self.passed_body(upstream.model), Dropped::default()));
+            return Ok(self.passed_body(upstream));
         }
+        forms::write_request(self.form()?, upstream).map(|(body, dropped)| (body.into_bytes(), dropped))
+    }
+
+    /// Whether there is a body for models that speak this. Nothing is written to find out, so that it takes little time after the first.
+    ///
+    /// # Errors
+    /// What their protocol cannot carry.
+    pub fn fits(&self, upstream: ModelProtocol) -> Result<(), Refusal> {
+        if self.endpoint.passes(upstream) { Ok(()) } else { carries::check(self.form()?, upstream.wire()) }
+    }
+
+    fn form(&self) -> Result<&form::CommonRequest, Refusal> {
         let form = self.form.get_or_init(|| forms::read_request(self.endpoint.protocol(), &self.body));
-        let form = form.as_ref().map_err(Refusal::clone)?;
-        forms::write_request(form, upstream).map(|(body, dropped)| (body.into_bytes(), dropped))
+        form.as_ref().map_err(Refusal::clone)
     }
 
     /// How long the client lets the answer be: the longest of what it says, as upstreams differ in which name they read.
@@ -239,11 +252,22 @@ impl Request {
     }
 
     /// The client's bytes with another model, and with the usage asked for if the answer is a stream: its cost is known
-    /// only from there. Reasoning that was translated from another protocol goes out again.
-    fn passed_body(&self, upstream_model: &str) -> Vec<u8> {
+    /// only from there. Reasoning that was translated from another protocol goes out again, and so does a wish for reasoning where the model
+    /// cannot be told of it.
+    fn passed_body(&self, upstream: Upstream<'_>) -> (Vec<u8>, Dropped) {
         let body = self.body.as_bytes();
-        let model = json::quote(upstream_model);
+        let model = json::quote(upstream.model);
         let mut edits = vec![("model", Edit::Set(model.as_bytes()))];
+        let mut dropped = Dropped::default();
+        let wishes = if upstream.reasons {
+            Vec::new()
+        } else {
+            reasoning::wishes(self.endpoint.protocol(), |name| self.member(name))
+        };
+        for reasoning::Wish { member, place, without } in &wishes {
+            dropped.note(place);
+            edits.push((*member, without.as_deref().map_or(Edit::Remove, Edit::Set)));
+        }
         let (options, own);
         if self.stream && self.endpoint.protocol() == Protocol::Chat {
             let given = self.object.get(body, "stream_options");
@@ -260,7 +284,7 @@ impl Request {
         edits.extend(own.as_ref().map(|own| (self.endpoint.question(), Edit::Set(own.as_bytes()))));
         let mut out = Vec::with_capacity(body.len() + model.len() + 64);
         self.object.splice(body, &edits, &mut out);
-        out
+        (out, dropped)
     }
 }
 

@@ -56,9 +56,10 @@ fn request() -> impl Strategy<Value = CommonRequest> {
         description,
         schema: Some("{\"z\":1.0,\"a\":{}}".into()),
         strict: Some(true),
+        cache: None,
         origin: None,
     });
-    let choice = prop_oneof![Just(Choice::Auto), Just(Choice::Required), "[a-z]{1,4}".prop_map(Choice::Named),];
+    let choice = prop_oneof![Just(Choice::Auto), Just(Choice::Required), Just(Choice::Named(String::new()))];
     let format = Just(Format::Schema {
         name: Some("answer".into()),
         description: None,
@@ -81,6 +82,11 @@ fn request() -> impl Strategy<Value = CommonRequest> {
                 }
             }
             say(Role::User, vec![Part::Text(last)]);
+            // Only a tool that is offered can be named.
+            let choice = choice.map(|choice| match choice {
+                Choice::Named(_) => Choice::Named(tools[0].name.clone()),
+                other => other,
+            });
             CommonRequest {
                 tools,
                 parallel: choice.as_ref().map(|_| false),

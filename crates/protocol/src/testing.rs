@@ -9,7 +9,7 @@ use crate::forms::{read_request, write_request};
 
 /// A model that its provider calls `up`.
 pub(crate) fn model(dialect: ModelProtocol) -> Upstream<'static> {
-    Upstream { dialect, model: "up", max_output_tokens: 4_096 }
+    Upstream { dialect, model: "up", reasons: true, max_output_tokens: 4_096 }
 }
 
 /// What becomes of a request.

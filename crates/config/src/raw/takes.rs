@@ -15,6 +15,7 @@ pub(crate) struct Takes {
     pub(crate) output: Option<Words>,
     pub(crate) tools: Option<bool>,
     pub(crate) schema: Option<bool>,
+    pub(crate) reasoning: Option<bool>,
     pub(crate) developer_role: Option<bool>,
     pub(crate) max_completion_tokens: Option<bool>,
 }

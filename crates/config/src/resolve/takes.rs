@@ -23,7 +23,16 @@ pub(super) fn takes(
     let input = kinds(raw.input, reads, "text, image, audio, file and video", env, problems);
     let output = kinds(raw.output, writes, "text, image and audio", env, problems);
     let dialect = Dialect { developer_role: raw.developer_role, max_completion_tokens: raw.max_completion_tokens };
-    let said = Takes { context_tokens, output_tokens, input, output, tools: raw.tools, schema: raw.schema, dialect };
+    let said = Takes {
+        context_tokens,
+        output_tokens,
+        input,
+        output,
+        tools: raw.tools,
+        schema: raw.schema,
+        reasoning: raw.reasoning,
+        dialect,
+    };
     said.or(known::takes(base_url, upstream_model))
 }
 

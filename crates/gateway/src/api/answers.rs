@@ -60,7 +60,7 @@ pub(crate) async fn responses(
 
 /// Compacts a conversation
 ///
-/// With the model named, which has to be one of this protocol: only its provider can read what comes of it.
+/// By a model of this protocol, as only its provider can read what comes of it: the one named, or for a route the conversation's own or the first that can.
 #[utoipa::path(
     post, path = "/v1/responses/compact", tag = "Passed through",
     request_body = ResponsesBody,

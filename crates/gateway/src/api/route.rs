@@ -276,7 +276,7 @@ fn outcome(app: &App, report: &Report, held: &StoredDecision) -> Result<OutcomeR
     let usage = report.usage.as_ref().map(usage).transpose()?;
     let prices = model.map(|model| model.prices.at(held.record.time));
     let price = |usage: &Usage| Some(prices?.cost(usage));
-    let estimated = || prices.filter(|_| ok).map_or(0.0, |prices| prices.list().cost(held.record.input_tokens, 0.0));
+    let estimated = || prices.filter(|_| ok).map_or(0.0, |prices| prices.estimate(held.record.input_tokens, 0.0));
     let cost = report.cost.or_else(|| usage.as_ref().and_then(price)).unwrap_or_else(estimated);
     let cost = told_usd(cost);
     within("cost", cost, CostModel::MAX_COST)?;

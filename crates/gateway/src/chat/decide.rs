@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slarouter_config::Model;
 use slarouter_core::{
-    AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, Reason, Saving, Timestamp, told_usd,
+    AnyPolicy, AuditDraw, Candidate, Context, Decision, DecisionId, ModelSpec, Reason, Saving, Timestamp, told_usd,
 };
 use slarouter_learner::Snapshot;
 use slarouter_protocol::outline::Outline;
@@ -148,13 +148,18 @@ impl Basis<'_> {
     fn routed(&self, id: DecisionId, route: &Arc<str>, input: &DecisionInput<'_>) -> Result<Chosen, ApiError> {
         let Self { app, snapshot, context, time } = self;
         let settings = app.config.routes.get(route).ok_or_else(|| unknown(input.name))?;
-        let saving = input.session.and_then(|session| {
-            let tokens = app.sessions.cached(session, context.input_tokens, Instant::now());
-            let usd = model(app, &session.model)?.prices.at(*time).saving(tokens);
-            Some(Saving { model: &session.model, usd })
-        });
-        let Choice { decision, audit, failed } = choose(app, snapshot, (route, settings), id, context, saving);
-        let router = snapshot.routes.get(route).filter(|_| !failed);
+        let router = snapshot.routes.get(route);
+        let saving = |spec: &ModelSpec| {
+            let session = input.session.filter(|session| session.model == spec.name);
+            let cached = session.map(|session| app.sessions.cached(session, context.input_tokens, Instant::now()));
+            let (prices, output) = (model(app, &spec.name)?.prices.at(*time), router?.output_tokens(&spec.name));
+            Some(prices.saving(context.input_tokens, cached.unwrap_or_default(), output))
+        };
+        let savings = settings.spec.zoo.models().iter().filter_map(|spec| Some((&*spec.name, saving(spec)?)));
+        let savings = savings.filter(|(_, usd)| *usd != 0.0).map(|(model, usd)| Saving { model, usd });
+        let savings: Vec<_> = savings.collect();
+        let Choice { decision, audit, failed } = choose(app, snapshot, (route, settings), id, context, &savings);
+        let router = router.filter(|_| !failed);
         let stays = input.session.and_then(|session| router?.stay(&decision, &session.model, context.excluded));
         Ok(Chosen { route: route.clone(), decision: stays.unwrap_or(decision), audit, failed })
     }
@@ -178,7 +183,7 @@ impl Basis<'_> {
             model: model.name.clone(),
             probability: 1.0,
             satisfaction: 0.5,
-            cost: model.prices.at(self.time).list().cost(self.context.input_tokens, 0.0),
+            cost: model.prices.at(self.time).estimate(self.context.input_tokens, 0.0),
             ..Candidate::default()
         };
         let decision = Decision { candidates: vec![candidate], chosen: 0, reason: Reason::Pinned };

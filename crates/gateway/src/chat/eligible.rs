@@ -6,12 +6,13 @@ use std::sync::Arc;
 use slarouter_config::Model;
 use slarouter_core::ModelSpec;
 use slarouter_protocol::request::Request;
-use slarouter_protocol::{Endpoint, ModelProtocol, Refusal};
+use slarouter_protocol::{Endpoint, Refusal};
 use tokio::time::Instant;
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::lookup::{Target, model};
+use crate::sessions::Session;
 use crate::upstream::Asked;
 
 /// Excluded models that are told by name; of any more only the count is.
@@ -35,6 +36,34 @@ pub(crate) enum Exclusion {
     Circuit,
 }
 
+/// Who compacts a conversation, where a route was asked: a model of it that can, the conversation's own before the others.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn compactor<'a>(
+    app: &'a App,
+    request: &Request,
+    target: Target<'a>,
+    session: Option<&Session>,
+) -> Result<Target<'a>, ApiError> {
+    if !matches!((&target, request.endpoint()), (Target::Route(_), Endpoint::Compact)) {
+        return Ok(target);
+    }
+    request.is_self_contained()?;
+    let now = Instant::now();
+    let models = zoo(app, &target).iter().filter_map(|spec| model(app, &spec.name));
+    let able = models.filter(|model| Endpoint::Compact.upstream_path(model.protocol).is_some());
+    let rank = |model: &&Model| {
+        let is_its_own = session.is_some_and(|session| session.model == model.name);
+        (!app.health.is_available(&model.name, now), !is_its_own)
+    };
+    able.min_by_key(rank).map(Target::Model).ok_or_else(|| {
+        let message = "`model` is a route without a model of the protocol `openai-responses`: no other can compact, nor read what it has \
+                       compacted. Have the client compact by itself, as it does with providers that are not OpenAI";
+        ApiError::invalid("model", "compaction_not_supported", message)
+    })
+}
+
 /// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a
 /// request that none can be asked.
 pub(super) fn incapable(app: &App, request: &Request, target: &Target<'_>) -> Result<Vec<Excluded>, ApiError> {
@@ -49,8 +78,7 @@ pub(super) fn incapable(app: &App, request: &Request, target: &Target<'_>) -> Re
             };
             return Some(Refusal::new("model", what));
         }
-        // What passes as it is need not be looked at.
-        if endpoint.passes(model.protocol) { None } else { request.upstream_body(model.upstream()).err() }
+        request.fits(model.protocol).err()
     };
     let models: Vec<&Model> = match target {
         Target::Model(model) => vec![model],
@@ -63,18 +91,12 @@ pub(super) fn incapable(app: &App, request: &Request, target: &Target<'_>) -> Re
             zoo(app, target).iter().filter_map(|spec| model(app, &spec.name)).collect()
         }
     };
-    // What can be carried depends on the protocol alone, and large requests are not to be written once per model.
-    let mut judged: Vec<(ModelProtocol, Option<Refusal>)> = Vec::new();
     let mut incapable = Vec::new();
     let mut why = None;
     for model in &models {
-        if !judged.iter().any(|(protocol, _)| *protocol == model.protocol) {
-            judged.push((model.protocol, cannot(model)));
-        }
-        let refusal = judged.iter().find(|(protocol, _)| *protocol == model.protocol);
-        if let Some((_, Some(refusal))) = refusal {
+        if let Some(refusal) = cannot(model) {
             incapable.push(Excluded { model: model.name.clone(), why: Exclusion::Unsupported(refusal.param.clone()) });
-            why.get_or_insert_with(|| refusal.clone());
+            why.get_or_insert(refusal);
         }
     }
     match why {

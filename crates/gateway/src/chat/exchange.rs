@@ -99,6 +99,11 @@ impl Exchange {
         &self.app
     }
 
+    /// The same, to be held.
+    pub(super) fn shared(&self) -> Arc<App> {
+        self.app.clone()
+    }
+
     /// What the model that answered was not told of the request.
     pub(crate) fn dropped(&self) -> &Dropped {
         &self.dropped
@@ -132,7 +137,7 @@ impl Exchange {
         self.tried.dialect
     }
 
-    pub(crate) fn route(&self) -> &str {
+    pub(crate) fn route(&self) -> &Arc<str> {
         &self.decided.route
     }
 
@@ -212,7 +217,7 @@ impl Exchange {
             trace.second_failed(failure);
         }
         if let Some(second) = self.phase.end_beside() {
-            second.ended(failure.blames());
+            self.failed(second, failure);
         }
     }
 
@@ -223,7 +228,7 @@ impl Exchange {
             trace.attempt_failed(failure);
         }
         match first_failure {
-            Some(failure) => first.ended(failure.blames()),
+            Some(failure) => self.failed(first, failure),
             None => self.dropped_calls.add(self.decided.input_tokens, &first.callee),
         }
         if let Some(trace) = &mut self.trace {
@@ -252,8 +257,15 @@ impl Exchange {
             trace.attempt_failed(failure);
         }
         if let Some(call) = self.phase.fail() {
-            call.ended(failure.blames());
+            self.failed(call, failure);
         }
+    }
+
+    fn failed(&mut self, call: UnderWay, failure: &Failure) {
+        if failure.is_billed() {
+            self.dropped_calls.add(self.decided.input_tokens, &call.callee);
+        }
+        call.ended(failure.blames());
     }
 
     /// Notes that the first bytes are here. Another model than the chosen one is logged before any byte goes out, so
@@ -273,7 +285,7 @@ impl Exchange {
         }
     }
 
-    /// USD of this answer, and of the calls that were dropped because another answered first, as far as that is known.
+    /// USD of this answer, and of the calls whose own is not used, as far as that is known.
     fn cost(&self, usage: Option<&Usage>, answered: bool) -> f64 {
         told_usd(self.tried.cost(usage, self.decided.input_tokens, answered) + self.dropped_calls.usd)
     }

@@ -25,13 +25,13 @@ pub(super) fn choose(
     (route, settings): (&str, &Route),
     id: DecisionId,
     context: &Context<'_>,
-    saving: Option<Saving<'_>>,
+    savings: &[Saving<'_>],
 ) -> Choice {
     let seed = app.config.server.seed;
     let learnt = || {
         let router = snapshot.routes.get(route).ok_or("the learner does not know the route")?;
         let mut rng = decision_rng(seed, id);
-        let decision = router.decide_with(context, saving, &mut rng).map_err(|error| error.to_string())?;
+        let decision = router.decide_with(context, savings, &mut rng).map_err(|error| error.to_string())?;
         let audit = router.draw_audit(seed, id, &decision);
         Ok::<_, String>((decision, audit))
     };

@@ -1,9 +1,11 @@
 //! The headers of an answer: the upstream's, and what the gateway says of its decision.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_core::DecisionId;
 
-use super::eligible::listed;
+use super::eligible::{Excluded, listed};
 use super::exchange::Exchange;
 use crate::app::App;
 
@@ -68,25 +70,51 @@ fn is_kept(name: &str) -> bool {
         || ids.iter().any(|end| name.ends_with(end))
 }
 
+/// What is known of an answer before any model has begun it.
+pub(super) struct Opening {
+    id: DecisionId,
+    route: Arc<str>,
+    degraded: Option<&'static str>,
+    excluded: Vec<Excluded>,
+    audited: bool,
+}
+
+impl Opening {
+    pub(super) fn of(exchange: &Exchange) -> Self {
+        Self {
+            id: exchange.id(),
+            route: exchange.route().clone(),
+            degraded: exchange.degraded(),
+            excluded: exchange.excluded().to_vec(),
+            audited: exchange.is_audited(),
+        }
+    }
+
+    /// Says it.
+    pub(super) fn describe(&self, app: &App, headers: &mut HeaderMap) {
+        if !self.route.is_empty() {
+            set(headers, ROUTE, &self.route);
+        }
+        if let Some(reason) = self.degraded {
+            set(headers, DEGRADED, reason);
+        }
+        if !self.excluded.is_empty() {
+            set(headers, EXCLUDED, &listed(&self.excluded));
+        }
+        give_token(app, self.id, headers);
+        if self.audited {
+            set(headers, AUDIT, "1");
+        }
+    }
+}
+
 /// Says what was decided, and which model answered.
 pub(super) fn describe(headers: &mut HeaderMap, exchange: &Exchange, upstream_id: Option<&str>) {
+    Opening::of(exchange).describe(exchange.app(), headers);
     set(headers, MODEL, exchange.model());
-    if !exchange.route().is_empty() {
-        set(headers, ROUTE, exchange.route());
-    }
     set(headers, DECISION, exchange.word());
-    if let Some(reason) = exchange.degraded() {
-        set(headers, DEGRADED, reason);
-    }
-    if !exchange.excluded().is_empty() {
-        set(headers, EXCLUDED, &listed(exchange.excluded()));
-    }
     if !exchange.dropped().is_empty() {
         set(headers, DROPPED, &exchange.dropped().to_string());
-    }
-    give_token(exchange.app(), exchange.id(), headers);
-    if exchange.is_audited() {
-        set(headers, AUDIT, "1");
     }
     if let Some(id) = upstream_id {
         set(headers, UPSTREAM_ID, id);

@@ -34,6 +34,7 @@ pub(super) fn timed_out(mut exchange: Exchange, deadline: Duration) -> Response 
 
 /// The answer to a call that failed, as the upstream put it where it did.
 pub(crate) fn failed(failure: &Failure, adapter: Adapter, protocol: Protocol) -> Response {
+    let bad_gateway = |code| ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).respond(protocol);
     let mut response = match failure {
         Failure::Status { status, headers, body, retry_after, .. } => {
             let mut response = (*status, adapter.error(*status, body)).into_response();
@@ -53,10 +54,9 @@ pub(crate) fn failed(failure: &Failure, adapter: Adapter, protocol: Protocol) ->
             ApiError::upstream(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", failure.to_string()).respond(protocol)
         }
         Failure::Busy => ApiError::unavailable("upstream_busy", failure.to_string()).respond(protocol),
-        Failure::Unreachable(_) | Failure::Broken(_) => {
-            let code = if matches!(failure, Failure::Broken(_)) { "upstream_broken" } else { "upstream_unreachable" };
-            ApiError::upstream(StatusCode::BAD_GATEWAY, code, failure.to_string()).respond(protocol)
-        }
+        Failure::Unreachable(_) => bad_gateway("upstream_unreachable"),
+        Failure::Broken(_) => bad_gateway("upstream_broken"),
+        Failure::TooLong(_) => bad_gateway("upstream_answer_too_long"),
     };
     // What the upstream asks to wait for has not been waited for here, so the client may. Other retries are spent, and more by the SDK
     // would only multiply them.

@@ -48,6 +48,8 @@ pub(crate) enum Failure {
     Timeout(&'static str),
     /// The connection broke, or what came is no answer.
     Broken(String),
+    /// An answer, which will have been billed, but one of more bytes than this.
+    TooLong(usize),
     /// Not called: as many calls as the model may have are under way.
     Busy,
     /// The upstream said no.
@@ -120,10 +122,15 @@ impl Upstream {
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = self.next(&mut rest, self.config.idle_timeout, "body").await? {
-            if body.len() + chunk.len() > self.config.max_response_bytes {
-                return Err(Failure::Broken(format!("the answer is over {} bytes", self.config.max_response_bytes)));
+            if body.len() + chunk.len() <= self.config.max_response_bytes {
+                body.extend_from_slice(&chunk);
+            } else if status.is_success() {
+                return Err(Failure::TooLong(self.config.max_response_bytes));
+            } else {
+                // What is so long explains no refusal.
+                body.clear();
+                break;
             }
-            body.extend_from_slice(&chunk);
         }
         let body = body.freeze();
         if status.is_success() {
@@ -163,7 +170,7 @@ impl Upstream {
                 None => return Err(Failure::Broken("the stream ended before its first event".to_owned())),
             }
             if first.len() > self.config.max_response_bytes {
-                return Err(Failure::Broken("the first event of the stream is too long".to_owned()));
+                return Err(Failure::TooLong(self.config.max_response_bytes));
             }
         }
         Ok(first.freeze())
@@ -191,6 +198,7 @@ impl Failure {
             Self::Unreachable(_) => "unreachable",
             Self::Timeout(_) => "timeout",
             Self::Broken(_) => "broken",
+            Self::TooLong(_) => "too_long",
             Self::Busy => "busy",
             Self::Status { status, .. } if status.as_u16() == 429 => "rate_limited",
             Self::Status { status, .. } if status.is_server_error() => "server_error",
@@ -203,6 +211,7 @@ impl Failure {
     pub(crate) fn blames(&self) -> Option<bool> {
         match self {
             Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) => Some(false),
+            Self::TooLong(_) => Some(true),
             Self::Busy => None,
             Self::Status { status, retry_after, .. } => match status.as_u16() {
                 // It says itself how long to leave it alone.
@@ -213,6 +222,11 @@ impl Failure {
                 _ => Some(true),
             },
         }
+    }
+
+    /// Whether the call was answered all the same, and so billed.
+    pub(crate) fn is_billed(&self) -> bool {
+        matches!(self, Self::TooLong(_))
     }
 
     /// How long the upstream asks to be left alone.
@@ -227,7 +241,7 @@ impl Failure {
     }
 
     pub(crate) fn next(&self) -> Next {
-        if matches!(self, Self::Busy) {
+        if matches!(self, Self::Busy | Self::TooLong(_)) {
             return Next::OtherModel;
         }
         // What was sent may be billed, and would be slow again.
@@ -253,6 +267,9 @@ impl std::fmt::Display for Failure {
             Self::Unreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
             Self::Timeout(what) => write!(f, "the upstream took too long: {what}"),
             Self::Broken(why) => write!(f, "the upstream broke off: {why}"),
+            Self::TooLong(most) => {
+                write!(f, "the answer has more than the {most} bytes that upstream.max_response_bytes allows")
+            }
             Self::Busy => f.write_str("the model has as many calls under way as it may have"),
             Self::Status { status, under_200: true, .. } => {
                 write!(f, "the upstream answered 200 with nothing but an error, which counts as {status}")
@@ -325,5 +342,6 @@ mod tests {
         assert_eq!(status(422, None), Next::GiveUp);
         assert_eq!(Failure::Timeout(CONNECT).next(), Next::Retry);
         assert_eq!(Failure::Timeout("first event").next(), Next::OtherModel);
+        assert_eq!(Failure::TooLong(8).next(), Next::OtherModel);
     }
 }

@@ -85,12 +85,37 @@ async fn a_compaction_passes_to_a_model_that_can_and_is_refused_in_words_elsewhe
     for (model, words) in [
         ("openai-chat/ok", "`openai-responses`"),
         ("anthropic/ok", "`openai-responses`"),
-        ("auto", "must name a model"),
+        ("auto", "a route without a model of the protocol `openai-responses`"),
     ] {
         let (status, param, message) = error(rig.send("responses/compact", &body(model)).await).await;
         assert_eq!((status, param.as_str()), (400, "model"), "{message}");
         assert!(message.contains(words), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_route_has_a_conversation_compacted_by_a_model_that_can_and_it_stays_there() {
+    let routes = "[routes.all]\nmodels = [\"anthropic/ok\", \"openai-responses/ok\", \"openai-responses/tools\"]\n\
+                  sla = { satisfaction = 0.9 }\npolicy = \"fixed:anthropic/ok\"\n";
+    let rig = Rig::start(&["ok", "tools"], routes).await;
+    let turn = |n: usize| {
+        let mut input = vec![json!({ "role": "user", "content": "one" })];
+        (0..n).for_each(|_| input.push(json!({ "role": "assistant", "content": "two" })));
+        input.push(json!({ "role": "user", "content": "three" }));
+        json!({ "model": "auto:all", "input": input })
+    };
+    let model = async |path: &str, n: usize| {
+        let reply = rig.post(path, &turn(n)).header("x-slarouter-session", "talk").send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{path}");
+        reply.headers()["x-slarouter-model"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(model("responses", 0).await, "anthropic/ok");
+    assert_eq!(model("responses/compact", 1).await, "openai-responses/ok", "the first that can");
+    assert_eq!(model("responses", 1).await, "openai-responses/ok", "only there it can be read");
+    let mut kept = turn(0);
+    kept["previous_response_id"] = "resp_1".into();
+    let (status, param, _) = error(rig.send("responses/compact", &kept).await).await;
+    assert_eq!((status, param.as_str()), (400, "previous_response_id"));
 }
 
 /// At every endpoint the same: it is mended, and everything else passes as it is.

@@ -39,6 +39,27 @@ async fn what_is_left_out_is_said_in_header_and_metadata() {
     assert_eq!(sent[2].json()["thinking"], json!({ "type": "adaptive" }), "what passes keeps all");
 }
 
+/// A provider would refuse to force a call of a tool that it does not get.
+#[tokio::test]
+async fn a_forced_tool_that_a_protocol_lacks_keeps_its_models_out() {
+    let rig = Rig::start(&["ok"], ROUTES).await;
+    let mut body = of_an_agent("auto:both");
+    body["thinking"] = json!({ "type": "disabled" });
+    body["tools"] = json!([
+        { "name": "f", "input_schema": {} }, { "type": "web_search_20250305", "name": "web_search" },
+    ]);
+    body["tool_choice"] = json!({ "type": "tool", "name": "web_search" });
+    let reply = rig.send("messages", &body).await;
+    assert_eq!((reply.status().as_u16(), told(&reply, "x-slarouter-model")), (200, Some("anthropic/ok")));
+    assert_eq!(told(&reply, "x-slarouter-excluded"), Some("openai-chat/ok: unsupported tool_choice"));
+    body["model"] = "openai-chat/ok".into();
+    let reply = rig.send("messages", &body).await;
+    assert_eq!(reply.status(), 400);
+    let error: Value = reply.json().await.unwrap();
+    assert!(error["error"]["message"].as_str().unwrap().contains("= \"web_search\" wants a tool"), "{error}");
+    assert_eq!(rig.upstream.requests().len(), 1, "nobody was asked what would be refused");
+}
+
 /// The second step of a loop with tools, in which the tool's message has a name: the conversation stays with its model.
 #[tokio::test]
 async fn a_name_on_a_tools_message_moves_no_conversation() {

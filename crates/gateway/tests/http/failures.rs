@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use slarouter_gateway::{Gateway, StartError};
 use slarouter_testkit::Script;
 
-use crate::setup::{Rig, Settings, error};
+use crate::setup::{Rig, Settings, chunk, error, question};
 
 fn busy(code: Value, stream: bool) -> Script {
     let error = json!({ "message": "all engines are busy", "type": "server_error", "param": null, "code": code });
@@ -54,6 +54,57 @@ async fn an_error_under_status_200_from_all_is_a_failure_with_the_upstreams_word
         assert_eq!((outcome.status, outcome.ok, outcome.cost), (status, false, 0.0), "{code}");
         assert!(outcome.error.as_deref().is_some_and(|error| error.contains("answered 200")), "{:?}", outcome.error);
     }
+}
+
+/// It was answered, and so paid: the same model would only be paid again.
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_not_asked_for_twice_and_its_question_is_counted() {
+    let long = "x".repeat(4_000);
+    for stream in [false, true] {
+        let whole = json!({ "choices": [{ "message": { "content": long } }] });
+        let events = || Script::event_stream().chunk(chunk(&long, None));
+        let too_long = || if stream { events() } else { Script::json(200, &whole) };
+        let rig = Rig::start(&Settings { upstream: "max_response_bytes = 2000", ..Settings::default() }).await;
+        rig.upstream.script(too_long());
+        let answer = rig.ask(stream).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-slarouter-model"]),
+            (200, &"large".parse().unwrap())
+        );
+        answer.bytes().await.unwrap();
+        let mut pinned = question(stream);
+        pinned["model"] = "small".into();
+        rig.upstream.script(too_long());
+        let answer = rig.post(&pinned).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-should-retry"]), (502, &"false".parse().unwrap()));
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(error(&body)["code"], "upstream_answer_too_long");
+        assert_eq!(rig.called(), ["a/ok", "b/ok", "a/ok"]);
+        let metrics = rig.metrics().await;
+        assert!(metrics.contains("slarouter_upstream_failures_total{model=\"small\",kind=\"too_long\"} 2"));
+        let left = rig.stop().await;
+        let [rerouted, refused] = &left.outcomes[..] else { panic!("{:?}", left.outcomes) };
+        // `small` takes a dollar for a million tokens of a question, and this one has some ten, as the gateway counts them.
+        let question = refused.cost;
+        assert!((1.0..20.0).contains(&(question * 1e6)), "{question}");
+        let large = rerouted.input_tokens.unwrap() * 1.0 / 1e6 + rerouted.output_tokens.unwrap() * 2.0 / 1e6;
+        assert!((rerouted.cost - question - large).abs() < 1e-12, "{} for {question} and {large}", rerouted.cost);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_too_long_counts_by_its_status() {
+    let rig = Rig::start(&Settings { upstream: "max_response_bytes = 2000", ..Settings::default() }).await;
+    rig.upstream.script(Script::json(401, &json!({ "error": "x".repeat(4_000) })));
+    assert_eq!(rig.ask(false).await.headers()["x-slarouter-model"], "large");
+    assert_eq!(rig.called(), ["a/ok", "b/ok"], "a broken answer would be asked for again");
+    let mut pinned = question(false);
+    pinned["model"] = "small".into();
+    rig.upstream.script(Script::json(401, &json!({ "error": "x".repeat(4_000) })));
+    let answer = rig.post(&pinned).send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+    error(&answer.json().await.unwrap());
+    rig.stop().await;
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod decisions;
 mod degraded;
 mod discretion;
 mod dropped;
+mod early;
 mod edges;
 mod encoders;
 mod explain;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use slarouter_config::utc;
-use slarouter_core::{Context, Reason, Saving, Timestamp, decision_rng};
+use slarouter_core::{Context, Reason, Timestamp, decision_rng};
 use slarouter_learner::Learning;
 use slarouter_store::Event;
 use slarouter_testkit::Script;
@@ -274,13 +274,12 @@ async fn made_again(folder: &tempfile::TempDir) -> (u32, u32) {
         let logged = &record.decision;
         learning.catch_up_to(store.as_ref(), record.state_seq).await.unwrap();
         let excluded: Vec<&str> = logged.candidates.iter().filter(|c| c.excluded).map(|c| &*c.model).collect();
-        let saving = logged.candidates.iter().find(|c| c.saving != 0.0);
-        let saving = saving.map(|c| Saving { model: &c.model, usd: c.saving });
-        savings += u32::from(saving.is_some());
+        let known = logged.savings();
+        savings += u32::from(!known.is_empty());
         exclusions += u32::from(!excluded.is_empty());
         let context = Context { features: &record.features, input_tokens: record.input_tokens, excluded: &excluded };
         let router = learning.learners()[&record.route].router();
-        let mut again = router.decide_with(&context, saving, &mut decision_rng(0, id)).unwrap();
+        let mut again = router.decide_with(&context, &known, &mut decision_rng(0, id)).unwrap();
         if logged.reason == Reason::Affinity {
             again = router.stay(&again, &logged.choice().model, &excluded).unwrap();
         }
@@ -288,6 +287,29 @@ async fn made_again(folder: &tempfile::TempDir) -> (u32, u32) {
     }
     store.close().await;
     (savings, exclusions)
+}
+
+#[tokio::test]
+async fn a_decision_knows_what_a_long_question_costs() {
+    let settings = Settings {
+        route: Some("policy = \"slarouter\""),
+        ..with_price("{ input = 0.5, output = 1, long = { above = 100, input = 5, output = 1 } }")
+    };
+    let rig = Rig::start(&settings).await;
+    // A question of a few words, and one of some 200.
+    let short = json!({ "model": "auto", "messages": [{ "role": "user", "content": "one two" }] });
+    let mut costs = Vec::new();
+    for body in [short, turn(0, 0)] {
+        let request = rig.post(&body).header("x-slarouter-metadata", "enabled");
+        let body: Value = request.send().await.unwrap().json().await.unwrap();
+        costs.push([0, 1].map(|at| body["slarouter"]["candidates"][at]["predicted_cost_usd"].as_f64().unwrap()));
+    }
+    let [[small, large], [small_long, large_long]] = costs[..] else { panic!("{costs:?}") };
+    assert!(small < large && small_long > large_long, "{costs:?}");
+    let (_upstream, gateway, folder) = rig.into_parts();
+    gateway.shutdown().await;
+    assert_eq!(made_again(&folder).await.0, 1, "the long one alone");
+    verified(&folder).await;
 }
 
 #[tokio::test]

@@ -62,9 +62,9 @@ pub struct ExplainedCandidate {
     pub satisfaction: f64,
     /// By how much that may be off: one standard deviation; `None` where the state of that moment cannot be reached or knows none.
     pub satisfaction_error: Option<f64>,
-    /// Predicted cost, with what a prompt cache saves taken off.
+    /// Predicted cost, with what it saves taken off.
     pub cost_usd: f64,
-    /// What the cache saves of it.
+    /// What a prompt cache saves of it; below 0 where a long question costs more.
     pub saving_usd: f64,
     /// What it was ranked by: less is better.
     pub score: f64,

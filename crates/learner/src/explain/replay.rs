@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 use slarouter_core::policy::Grounds;
-use slarouter_core::{
-    AnyPolicy, Certificate, Context, Decision, Reason, Router, Saving, decision_rng, told_count, told_usd,
-};
+use slarouter_core::{AnyPolicy, Certificate, Context, Decision, Reason, Router, decision_rng, told_count, told_usd};
 use slarouter_store::{DecisionRecord, Store, StoredDecision};
 
 use crate::learning::{Learning, LearningError};
@@ -121,9 +119,7 @@ fn again(router: &Router, record: &DecisionRecord, seed: u64) -> Option<Decision
     if logged.reason == Reason::Pinned {
         return router.pinned(model, &context);
     }
-    let saving = logged.candidates.iter().find(|c| c.saving != 0.0);
-    let saving = saving.map(|c| Saving { model: &c.model, usd: c.saving });
-    let decided = router.decide_with(&context, saving, &mut decision_rng(seed, record.id)).ok()?;
+    let decided = router.decide_with(&context, &logged.savings(), &mut decision_rng(seed, record.id)).ok()?;
     if logged.reason == Reason::Affinity { router.stay(&decided, model, &excluded) } else { Some(decided) }
 }
 

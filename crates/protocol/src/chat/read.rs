@@ -13,6 +13,9 @@ const MILD_PENALTY: f64 = 1.0;
 const ESSENTIAL: [&str; 7] =
     ["n", "logit_bias", "modalities", "audio", "functions", "function_call", "web_search_options"];
 
+/// A part of a message, and Anthropic's mark, raw, that a cache is to keep all up to its end.
+type Marked = (Part, Option<String>);
+
 /// Reads a request.
 pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     let mut fields = Fields::parse(body, "")?;
@@ -35,7 +38,7 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     let tools = fields.array("tools")?.into_iter();
     let tools = tools.map(|(raw, place)| tool(raw, place, &mut request.dropped)).collect::<Result<Vec<_>, _>>()?;
     request.offer(tools)?;
-    request.choice = fields.take("tool_choice").map(choice).transpose()?;
+    request.choose(fields.take("tool_choice").map(choice).transpose()?)?;
     request.parallel = fields.flag("parallel_tool_calls")?;
     let (old, new) = (fields.count("max_tokens")?, fields.count("max_completion_tokens")?);
     request.max_tokens = new.or(old);
@@ -78,9 +81,10 @@ fn message(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), 
     let role = fields.required("role")?;
     let content = fields.take("content");
     let content_place = fields.at("content");
-    let cache = mark(&mut fields, content);
+    // Up to where a cache is to keep the conversation, in the words that LiteLLM and OpenRouter have for it.
+    let cache = fields.take("cache_control").map(str::to_owned);
     let dropped = &mut request.dropped;
-    let mut parts = content.map_or(Ok(Vec::new()), |content| self::content(content, &content_place, dropped))?;
+    let mut said = content.map_or(Ok(Vec::new()), |content| self::content(content, &content_place, dropped))?;
     let role = match role.as_str() {
         "system" => Role::System,
         "developer" => Role::Developer,
@@ -88,16 +92,21 @@ fn message(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), 
         "tool" => {
             let id = fields.required("tool_call_id")?;
             fields.drop_rest(dropped);
+            let cache = cache.or_else(|| said.last_mut().and_then(|(_, mark)| mark.take()));
+            let parts = said.into_iter().map(|(part, _)| part).collect();
             request.join(Role::User, Part::Result { id, parts, failed: false }, place);
+            if let (Some(turn), Some(_)) = (request.turns.last_mut(), &cache) {
+                turn.cache = cache;
+            }
             return Ok(());
         }
         "assistant" => {
             // Reasoning is what another answer was made with; nobody but its model takes it back, and without a seal not that either.
             fields.hints(&["reasoning_content", "reasoning", "annotations", "provider_specific_fields"]);
-            parts.splice(0..0, thinking(&mut fields)?);
-            parts.extend(fields.text("refusal")?.map(Part::Refusal));
+            said.splice(0..0, thinking(&mut fields)?.into_iter().map(unmarked));
+            said.extend(fields.text("refusal")?.map(Part::Refusal).map(unmarked));
             for (raw, place) in fields.array("tool_calls")? {
-                parts.push(call(raw, place, dropped)?);
+                said.push(unmarked(call(raw, place, dropped)?));
             }
             fields.refuse(&["audio", "function_call"])?;
             Role::Assistant
@@ -108,15 +117,23 @@ fn message(raw: &str, place: String, request: &mut CommonRequest) -> Result<(), 
         }
     };
     fields.drop_rest(dropped);
-    request.turns.push(Turn { cache, ..Turn::new(role, parts, place) });
+    let mut turn = Turn::new(role, Vec::new(), place);
+    for (part, mark) in said {
+        // A turn has one mark, at its end: what comes after it is another turn of the same side.
+        if turn.cache.is_some() && role != Role::Assistant {
+            let next = Turn::new(role, Vec::new(), turn.place.clone());
+            request.turns.push(std::mem::replace(&mut turn, next));
+        }
+        turn.parts.push(part);
+        turn.cache = mark.or(turn.cache);
+    }
+    turn.cache = cache.or(turn.cache);
+    request.turns.push(turn);
     Ok(())
 }
 
-/// Up to where a cache is to keep the conversation, in the words that LiteLLM and OpenRouter have for it: said of a message or of its last part.
-fn mark(fields: &mut Fields<'_>, content: Option<&str>) -> Option<String> {
-    let last = content.and_then(|content| elements(content, "").ok()?.pop());
-    let of_part = last.and_then(|(raw, _)| Fields::parse(raw, "").ok()?.take("cache_control"));
-    fields.take("cache_control").or(of_part).map(str::to_owned)
+fn unmarked(part: Part) -> Marked {
+    (part, None)
 }
 
 /// Reasoning that a Claude has sealed, in the words that LiteLLM has for it.
@@ -132,17 +149,17 @@ fn thinking(fields: &mut Fields<'_>) -> Result<Vec<Part>, Refusal> {
 }
 
 /// Text, or an array of parts.
-fn content(raw: &str, place: &str, dropped: &mut Dropped) -> Result<Vec<Part>, Refusal> {
+fn content(raw: &str, place: &str, dropped: &mut Dropped) -> Result<Vec<Marked>, Refusal> {
     if let Some(text) = string(raw) {
-        return Ok(vec![Part::Text(text.into_owned())]);
+        return Ok(vec![unmarked(Part::Text(text.into_owned()))]);
     }
     let parts = elements(raw, place).map_err(|_| Refusal::new(place, "must be a string or an array of parts"))?;
     parts.into_iter().map(|(raw, place)| part(raw, place, dropped)).collect()
 }
 
-fn part(raw: &str, place: String, dropped: &mut Dropped) -> Result<Part, Refusal> {
+fn part(raw: &str, place: String, dropped: &mut Dropped) -> Result<Marked, Refusal> {
     let mut fields = Fields::parse(raw, place)?;
-    fields.hints(&["cache_control"]);
+    let mark = fields.take("cache_control").map(str::to_owned);
     let kind = fields.required("type")?;
     let part = match kind.as_str() {
         "text" => Part::Text(fields.required("text")?),
@@ -168,7 +185,7 @@ fn part(raw: &str, place: String, dropped: &mut Dropped) -> Result<Part, Refusal
         _ => return Err(Refusal::not_carried(fields.at("type"), &kind)),
     };
     fields.drop_rest(dropped);
-    Ok(part)
+    Ok((part, mark))
 }
 
 fn call(raw: &str, place: String, dropped: &mut Dropped) -> Result<Part, Refusal> {
@@ -189,13 +206,14 @@ fn tool(raw: &str, place: String, dropped: &mut Dropped) -> Result<Offer, Refusa
     if let Err(refusal) = function_only(&mut fields) {
         return Ok(Offer::Foreign(refusal));
     }
-    fields.hints(&["cache_control"]);
     let mut function = fields.object("function")?.ok_or_else(|| Refusal::new(fields.at("function"), "is missing"))?;
+    let (outer, inner) = (fields.take("cache_control"), function.take("cache_control"));
     let tool = Tool {
         name: function.required("name")?,
         description: function.text("description")?,
         schema: function.take("parameters").map(str::to_owned),
         strict: function.flag("strict")?,
+        cache: outer.or(inner).map(str::to_owned),
         origin: None,
     };
     function.drop_rest(dropped);

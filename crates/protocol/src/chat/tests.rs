@@ -1,3 +1,5 @@
+mod marks;
+
 use serde_json::{Value, json};
 
 use crate::endpoint::{ModelProtocol, Protocol, Upstream};
@@ -268,6 +270,10 @@ fn what_cannot_be_carried_inside_of_messages_has_a_place() {
         ),
         (json!({ "role": "tool", "content": "x" }), "messages[1].tool_call_id"),
         (
+            json!({ "role": "assistant", "content": [{ "type": "image_url", "image_url": { "url": "https://h/i" } }] }),
+            "messages[1]",
+        ),
+        (
             json!({ "role": "assistant", "tool_calls": [{ "id": "c", "type": "custom", "custom": {} }] }),
             "messages[1].tool_calls[0].type",
         ),
@@ -376,19 +382,4 @@ fn arguments_that_are_an_object_are_read() {
     let arguments = r#"{"a":[1.0,"x"]}"#.to_owned();
     assert_eq!(read.parts, [Part::Call { id: "c".into(), name: "f".into(), arguments }]);
     assert_eq!(read.stop, Stop::Tools);
-}
-
-#[test]
-fn marks_for_the_cache_reach_claude_and_no_other() {
-    let mark = json!({ "type": "ephemeral" });
-    let body = json!({ "model": "m", "messages": [
-        { "role": "system", "content": [{ "type": "text", "text": "Long." }, { "type": "text", "text": "Longer.", "cache_control": mark }] },
-        { "role": "user", "content": "Hi", "cache_control": mark },
-    ] });
-    let (written, said) = translate_for(Protocol::Chat, model(ModelProtocol::Anthropic), &body).unwrap();
-    assert_eq!((written["system"][0].get("cache_control"), &written["system"][1]["cache_control"]), (None, &mark));
-    assert_eq!(written["messages"][0]["content"][0]["cache_control"], mark);
-    assert!(said.is_empty(), "{said}");
-    let other = to(ModelProtocol::OpenaiResponses, &body).unwrap();
-    assert!(!other.to_string().contains("cache_control"), "{other}");
 }

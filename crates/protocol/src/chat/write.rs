@@ -1,27 +1,24 @@
 //! Writing chat requests and answers.
 
+use std::borrow::Cow;
+
 use super::report;
 use crate::dropped::Dropped;
 use crate::endpoint::{ModelProtocol, Upstream};
-use crate::fields::Refusal;
-use crate::form::{
-    Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Tool, Turn, failed_text,
-};
+use crate::form::{Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Tool, Turn, failed_text};
 use crate::print::{Object, list, texts};
 use crate::seal::written_by;
 
-/// Writes a request for this model.
-pub(crate) fn request(
-    request: &CommonRequest,
-    upstream: Upstream<'_>,
-    dropped: &mut Dropped,
-) -> Result<String, Refusal> {
-    request.last_is_not_the_assistants()?;
+/// What a tool's message says of images and files, which it cannot hold.
+const IN_THE_NEXT: &str = "(see the next message of the user)";
+
+/// Writes a request for this model, which [`crate::carries`] has let pass.
+pub(crate) fn request(request: &CommonRequest, upstream: Upstream<'_>, dropped: &mut Dropped) -> String {
     let gemini = upstream.dialect == ModelProtocol::GeminiOpenai;
     request.drop_given(&[(request.top_k.is_some(), Field::TopK)], dropped);
     let mut messages = Vec::new();
     for turn in &request.turns {
-        self::turn(turn, upstream.model, gemini, &mut messages)?;
+        self::turn(turn, upstream.model, gemini, dropped, &mut messages);
     }
     let mut out = Object::new().text("model", upstream.model).raw("messages", &list(&messages));
     if !request.tools.is_empty() {
@@ -51,7 +48,7 @@ pub(crate) fn request(
         out = out.raw("response_format", &self::format(format));
     }
     out = out
-        .maybe_text("reasoning_effort", request.effort.as_deref())
+        .maybe_text("reasoning_effort", request.effort_of(upstream, dropped))
         .maybe_text("verbosity", request.verbosity.as_deref())
         .maybe_text("user", request.user.as_deref())
         .maybe_raw("metadata", request.metadata.as_deref())
@@ -60,13 +57,13 @@ pub(crate) fn request(
     if request.stream {
         out = out.flag("stream", true).raw("stream_options", r#"{"include_usage":true}"#);
     }
-    Ok(out.end())
+    out.end()
 }
 
-fn turn(turn: &Turn, model: &str, gemini: bool, messages: &mut Vec<String>) -> Result<(), Refusal> {
+fn turn(turn: &Turn, model: &str, gemini: bool, dropped: &mut Dropped, messages: &mut Vec<String>) {
     if turn.role == Role::Assistant {
-        messages.extend(assistant(turn, model, gemini)?);
-        return Ok(());
+        messages.extend(assistant(turn, model, gemini));
+        return;
     }
     let role = match turn.role {
         Role::System => "system",
@@ -78,14 +75,17 @@ fn turn(turn: &Turn, model: &str, gemini: bool, messages: &mut Vec<String>) -> R
     for part in &turn.parts {
         match part {
             Part::Result { id, parts, failed } => {
-                if !rest.is_empty() {
-                    return Err(Refusal::new(turn.place.clone(), "has a tool's result after other content"));
-                }
-                let content = result(parts, *failed, &turn.place)?;
+                let shown: Vec<_> = parts.iter().filter(|part| !matches!(part, Part::Text(_))).collect();
+                let content = result(parts, *failed, !shown.is_empty());
                 let message = Object::new().text("role", "tool").text("tool_call_id", id).raw("content", &content);
                 messages.push(message.end());
+                if !shown.is_empty() {
+                    dropped.note(&format!("{}.content", turn.place));
+                    rest.push(self::text(&format!("What the tool returned for the call {id}:")));
+                    rest.extend(shown.into_iter().filter_map(self::part));
+                }
             }
-            part => rest.push(self::part(part, &turn.place)?),
+            part => rest.extend(self::part(part)),
         }
     }
     let content = match &turn.parts[..] {
@@ -95,56 +95,51 @@ fn turn(turn: &Turn, model: &str, gemini: bool, messages: &mut Vec<String>) -> R
     if !rest.is_empty() || turn.parts.is_empty() {
         messages.push(Object::new().text("role", role).raw("content", &content).end());
     }
-    Ok(())
 }
 
-fn part(part: &Part, place: &str) -> Result<String, Refusal> {
-    Ok(match part {
-        Part::Text(text) => Object::of("text").text("text", text).end(),
+fn text(text: &str) -> String {
+    Object::of("text").text("text", text).end()
+}
+
+/// A part of what the user says; `None` for what no user says.
+fn part(part: &Part) -> Option<String> {
+    match part {
+        Part::Text(text) => Some(self::text(text)),
         Part::Image(source) => {
-            Object::of("image_url").raw("image_url", &Object::new().text("url", &source.to_url()).end()).end()
+            Some(Object::of("image_url").raw("image_url", &Object::new().text("url", &source.to_url()).end()).end())
         }
-        Part::File { name, source: source @ Source::Data { .. } } => {
+        Part::File { name, source } => {
             let file = Object::new().maybe_text("filename", name.as_deref()).text("file_data", &source.to_url());
-            Object::of("file").raw("file", &file.end()).end()
+            Some(Object::of("file").raw("file", &file.end()).end())
         }
-        Part::File { source: Source::Url(_), .. } => {
-            return Err(Refusal::new(
-                place,
-                "has a file by its URL, which the model's protocol cannot carry: send its data",
-            ));
-        }
-        part => return Err(part.refuse(place)),
-    })
+        Part::Refusal(_) | Part::Reasoning { .. } | Part::Call { .. } | Part::Result { .. } => None,
+    }
 }
 
-/// The content of a tool message: text alone.
-fn result(parts: &[Part], failed: bool, place: &str) -> Result<String, Refusal> {
-    let mut said = Vec::new();
-    for part in parts {
-        let Part::Text(text) = part else {
-            let what = "has a tool's result that is not text, which the model's protocol cannot carry";
-            return Err(Refusal::new(place, what));
-        };
-        said.push(if failed && said.is_empty() { failed_text(text) } else { text.clone() });
+/// The content of a tool message, which is text alone; `more`: what else the tool returned follows in a message of the user's.
+fn result(parts: &[Part], failed: bool, more: bool) -> String {
+    let mut said: Vec<Cow<'_, str>> = parts.iter().filter_map(Part::as_text).map(Cow::Borrowed).collect();
+    if more {
+        said.push(IN_THE_NEXT.into());
     }
-    if said.is_empty() && failed {
-        said.push(failed_text(""));
+    if failed {
+        let first = failed_text(said.first().map_or("", AsRef::as_ref));
+        said.splice(..said.len().min(1), [first.into()]);
     }
-    Ok(match &said[..] {
+    match &said[..] {
         [] => "\"\"".to_owned(),
         [one] => crate::json::quote(one),
-        many => list(&many.iter().map(|text| Object::of("text").text("text", text).end()).collect::<Vec<_>>()),
-    })
+        many => list(&many.iter().map(|text| self::text(text)).collect::<Vec<_>>()),
+    }
 }
 
 /// What the assistant said; `None` if that is nothing, which some servers refuse. Beside calls, its reasoning goes back to the model that wrote it: some servers refuse calls without it.
-fn assistant(turn: &Turn, model: &str, gemini: bool) -> Result<Option<String>, Refusal> {
+fn assistant(turn: &Turn, model: &str, gemini: bool) -> Option<String> {
     let (mut said, mut refusals, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     let mut reasoning = String::new();
     for part in &turn.parts {
         match part {
-            Part::Text(text) => said.push(text.clone()),
+            Part::Text(text) => said.push(text.as_str()),
             Part::Refusal(text) => refusals.push(text.as_str()),
             Part::Reasoning { text, seal } => {
                 if seal.as_deref().and_then(written_by) == Some(model) {
@@ -152,18 +147,16 @@ fn assistant(turn: &Turn, model: &str, gemini: bool) -> Result<Option<String>, R
                 }
             }
             Part::Call { id, name, arguments } => calls.push(call(id, name, arguments, gemini)),
-            Part::Image(_) | Part::File { .. } | Part::Result { .. } => {
-                return Err(part.refuse(&turn.place));
-            }
+            Part::Image(_) | Part::File { .. } | Part::Result { .. } => {}
         }
     }
     if said.is_empty() && refusals.is_empty() && calls.is_empty() {
-        return Ok(None);
+        return None;
     }
     let content = match &said[..] {
         [] => "null".to_owned(),
         [one] => crate::json::quote(one),
-        many => list(&many.iter().map(|text| Object::of("text").text("text", text).end()).collect::<Vec<_>>()),
+        many => list(&many.iter().map(|said| text(said)).collect::<Vec<_>>()),
     };
     let mut out = Object::new().text("role", "assistant").raw("content", &content);
     if !refusals.is_empty() {
@@ -173,7 +166,7 @@ fn assistant(turn: &Turn, model: &str, gemini: bool) -> Result<Option<String>, R
         out = out.maybe_text("reasoning_content", Some(&*reasoning).filter(|text| !text.is_empty()));
         out = out.raw("tool_calls", &list(&calls));
     }
-    Ok(Some(out.end()))
+    Some(out.end())
 }
 
 fn call(id: &str, name: &str, arguments: &str, gemini: bool) -> String {
@@ -213,7 +206,7 @@ fn format(format: &Format) -> String {
 
 /// Writes an answer.
 pub(crate) fn answer(answer: &CommonAnswer, envelope: &Envelope) -> String {
-    let text = answer.joined(|part| if let Part::Text(text) = part { Some(text) } else { None });
+    let text = answer.joined(Part::as_text);
     let refusal = answer.joined(|part| if let Part::Refusal(text) = part { Some(text) } else { None });
     let reasoning = answer.joined(|part| match part {
         Part::Reasoning { text, .. } if !text.is_empty() => Some(text),

@@ -10,6 +10,8 @@ pub(crate) struct Tool {
     /// A raw JSON schema: the order of its properties is the order in which models fill them in.
     pub(crate) schema: Option<String>,
     pub(crate) strict: Option<bool>,
+    /// Anthropic's mark, raw, that its cache is to keep all up to here.
+    pub(crate) cache: Option<String>,
     /// What it was before it became a function, if it was something else.
     pub(crate) origin: Option<Disguise>,
 }

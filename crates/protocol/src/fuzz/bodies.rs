@@ -36,7 +36,10 @@ pub fn request(data: &[u8]) {
         assert!(!echoed.1.contains('\n'), "{echoed:?} would break an event");
     }
     for upstream in UPSTREAMS {
-        match request.upstream_body(model(upstream)) {
+        let fits = request.fits(upstream).map_err(|refusal| refusal.message);
+        let body = request.upstream_body(model(upstream));
+        assert_eq!(fits.as_ref().err(), body.as_ref().err().map(|refusal| &refusal.message));
+        match body {
             Ok((written, dropped)) if endpoint.passes(upstream) => {
                 assert!(dropped.is_empty(), "{dropped} was left out of what passes");
                 passed(&request, endpoint, &mended, &written);

@@ -21,5 +21,5 @@ pub fn endpoint(byte: u8) -> Endpoint {
 }
 
 pub(super) fn model(dialect: ModelProtocol) -> Upstream<'static> {
-    Upstream { dialect, model: MODEL, max_output_tokens: 4_096 }
+    Upstream { dialect, model: MODEL, reasons: true, max_output_tokens: 4_096 }
 }

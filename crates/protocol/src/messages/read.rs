@@ -172,6 +172,7 @@ fn tool(raw: &str, place: String, dropped: &mut Dropped) -> Result<Offer, Refusa
         description: fields.text("description")?,
         schema: fields.take("input_schema").map(str::to_owned),
         strict: fields.flag("strict")?,
+        cache: None,
         origin: None,
     };
     fields.drop_rest(dropped);
@@ -179,13 +180,13 @@ fn tool(raw: &str, place: String, dropped: &mut Dropped) -> Result<Offer, Refusa
 }
 
 fn choice(mut fields: Fields<'_>, request: &mut CommonRequest) -> Result<(), Refusal> {
-    request.choice = Some(match fields.required("type")?.as_str() {
+    request.choose(Some(match fields.required("type")?.as_str() {
         "auto" => Choice::Auto,
         "any" => Choice::Required,
         "none" => Choice::None,
         "tool" => Choice::Named(fields.required("name")?),
         _ => return Err(Refusal::new(fields.at("type"), "must be \"auto\", \"any\", \"tool\" or \"none\"")),
-    });
+    }))?;
     request.parallel = fields.flag("disable_parallel_tool_use")?.map(|disabled| !disabled);
     fields.drop_rest(&mut request.dropped);
     Ok(())

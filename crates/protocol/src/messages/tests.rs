@@ -99,9 +99,7 @@ fn every_field_has_its_counterpart_or_is_said_or_refused() {
         ("top_k", json!(5), Said("top_k"), Said("top_k")),
         ("stop_sequences", json!(["x"]), Carried("stop", json!(["x"])), Refused("stop_sequences")),
         ("tool_choice", json!({ "type": "auto" }), Carried("tool_choice", json!("auto")), Carried("tool_choice", json!("auto"))),
-        ("tool_choice", json!({ "type": "tool", "name": "f" }),
-            Carried("tool_choice", json!({ "type": "function", "function": { "name": "f" } })),
-            Carried("tool_choice", json!({ "type": "function", "name": "f" }))),
+        ("tool_choice", json!({ "type": "tool", "name": "f" }), Refused("tool_choice"), Refused("tool_choice")),
         ("thinking", json!({ "type": "enabled", "budget_tokens": 4000 }), Carried("reasoning_effort", json!("medium")),
             Carried("reasoning", json!({ "effort": "medium", "summary": "auto" }))),
         ("thinking", json!({ "type": "adaptive", "display": "omitted" }), Carried("reasoning_effort", json!("high")),
@@ -162,6 +160,39 @@ fn a_request_of_an_agent_reaches_models_of_every_protocol() {
     }
 }
 
+/// A tool's message is text alone, and has to stand next to its call.
+#[test]
+fn images_of_a_tool_follow_its_message_and_that_is_said() {
+    let image = |data: &str| json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": data } });
+    let result = |id: &str, content: Value| json!({ "type": "tool_result", "tool_use_id": id, "content": content });
+    let body = minimal(json!({ "messages": [
+        { "role": "user", "content": "Look" },
+        { "role": "assistant", "content": [
+            { "type": "tool_use", "id": "a", "name": "f", "input": {} }, { "type": "tool_use", "id": "b", "name": "f", "input": {} }] },
+        { "role": "user", "content": [
+            result("a", json!([{ "type": "text", "text": "1 page" }, image("QUJD")])), result("b", json!([image("REVG")])),
+            { "type": "text", "text": "So?" }] },
+    ] }));
+    let (written, said) = translate_for(Protocol::Messages, model(ModelProtocol::OpenaiChat), &body).unwrap();
+    assert_eq!(said.to_string(), "messages[2].content");
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let shown =
+        |data: &str| json!({ "type": "image_url", "image_url": { "url": format!("data:image/png;base64,{data}") } });
+    let next = "(see the next message of the user)";
+    assert_eq!(
+        written["messages"].as_array().unwrap()[2..],
+        [
+            json!({ "role": "tool", "tool_call_id": "a", "content": [text("1 page"), text(next)] }),
+            json!({ "role": "tool", "tool_call_id": "b", "content": next }),
+            json!({ "role": "user", "content": [
+                text("What the tool returned for the call a:"), shown("QUJD"),
+                text("What the tool returned for the call b:"), shown("REVG"), text("So?")] }),
+        ]
+    );
+    let whole = to(ModelProtocol::OpenaiResponses, &body).unwrap();
+    assert_eq!(whole["input"][3]["output"][1]["image_url"], "data:image/png;base64,QUJD", "{whole}");
+}
+
 #[test]
 fn what_cannot_be_carried_inside_of_messages_has_a_place() {
     let with = |blocks: Value| minimal(json!({ "messages": [{ "role": "user", "content": blocks }] }));
@@ -176,11 +207,7 @@ fn what_cannot_be_carried_inside_of_messages_has_a_place() {
             json!([{ "type": "image", "source": { "type": "file", "file_id": "f" } }]),
             "messages[0].content[0].source.type",
         ),
-        (
-            json!([{ "type": "tool_result", "tool_use_id": "c", "content": [
-                { "type": "image", "source": { "type": "url", "url": "https://h/i" } }] }]),
-            "messages[0]",
-        ),
+        (json!([{ "type": "text", "text": "x" }, { "type": "tool_result", "tool_use_id": "c" }]), "messages[0]"),
         (
             json!([{ "type": "tool_result", "tool_use_id": "c", "content": [{ "type": "tool_result" }] }]),
             "messages[0].content[0].content[0].type",

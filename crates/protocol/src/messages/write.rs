@@ -4,7 +4,6 @@ use super::report;
 use crate::claude::Claude;
 use crate::dropped::Dropped;
 use crate::endpoint::Upstream;
-use crate::fields::Refusal;
 use crate::form::{Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Tool, Turn};
 use crate::print::{Object, amend, list, texts};
 use crate::seal::{is_ours, seal};
@@ -16,13 +15,8 @@ const LEAST_THINKING: u64 = 1_024;
 const JSON_ALONE: &str =
     "Answer with a single JSON object: nothing before it, nothing after it, and no code fence around it.";
 
-/// Writes a request for this model.
-pub(crate) fn request(
-    request: &CommonRequest,
-    upstream: Upstream<'_>,
-    dropped: &mut Dropped,
-) -> Result<String, Refusal> {
-    request.last_is_not_the_assistants()?;
+/// Writes a request for this model, which [`crate::carries`] has let pass.
+pub(crate) fn request(request: &CommonRequest, upstream: Upstream<'_>, dropped: &mut Dropped) -> String {
     let tier = request.tier.as_deref().is_some_and(|tier| tier != "auto" && tier != "default");
     let given = [
         (request.verbosity.is_some(), Field::Verbosity),
@@ -31,13 +25,13 @@ pub(crate) fn request(
     ];
     request.drop_given(&given, dropped);
 
-    let (system, turns) = system(request)?;
+    let (system, turns) = system(request);
     let mut messages = Vec::new();
     for turn in turns {
-        messages.extend(self::turn(turn, dropped)?);
+        messages.extend(self::turn(turn, dropped));
     }
     let claude = Claude::named(upstream.model);
-    let thinking = thinking(request, claude, dropped);
+    let thinking = thinking(request, request.effort_of(upstream, dropped), claude, dropped);
     let limit = upstream.max_output_tokens;
     let most = request.max_tokens.unwrap_or_else(|| limit.saturating_add(thinking.as_ref().map_or(0, |it| it.tokens)));
     let mut out = Object::new().text("model", upstream.model).count("max_tokens", most);
@@ -81,7 +75,7 @@ pub(crate) fn request(
     if request.stream {
         out = out.flag("stream", true);
     }
-    Ok(out.end())
+    out.end()
 }
 
 /// The format, if the protocol has one like it. It has a name and a strictness in OpenAI's protocols only.
@@ -119,48 +113,44 @@ fn number(given: &Option<String>) -> Option<f64> {
 }
 
 /// The system prompt as blocks, and the turns after it.
-fn system(request: &CommonRequest) -> Result<(Vec<String>, &[Turn]), Refusal> {
+fn system(request: &CommonRequest) -> (Vec<String>, &[Turn]) {
     let is_not = |turn: &Turn| !matches!(turn.role, Role::System | Role::Developer);
     let until = request.turns.iter().position(is_not).unwrap_or(request.turns.len());
     let (first, rest) = request.turns.split_at(until);
     let mut blocks = Vec::new();
     for turn in first {
-        let texts = system_texts(turn)?.map(|text| Object::of("text").text("text", text).end());
+        let texts = system_texts(turn).map(|text| Object::of("text").text("text", text).end());
         blocks.extend(cached(texts.collect(), turn));
     }
     if request.format == Some(Format::Json) {
         blocks.push(Object::of("text").text("text", JSON_ALONE).end());
     }
-    Ok((blocks, rest))
+    (blocks, rest)
 }
 
 /// What a system message says.
-fn system_texts(turn: &Turn) -> Result<impl Iterator<Item = &str>, Refusal> {
-    let texts = turn.parts.iter().map(|part| match part {
-        Part::Text(text) => Ok(text.as_str()),
-        part => Err(part.refuse(&turn.place)),
-    });
-    Ok(texts.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|text| !text.is_empty()))
+fn system_texts(turn: &Turn) -> impl Iterator<Item = &str> {
+    turn.parts.iter().filter_map(Part::as_text).filter(|text| !text.is_empty())
 }
 
 /// `None` for a turn that says nothing: Anthropic takes no empty blocks. A system message among the others is the user's here, in a mark of its
 /// own.
-fn turn(turn: &Turn, dropped: &mut Dropped) -> Result<Option<String>, Refusal> {
+fn turn(turn: &Turn, dropped: &mut Dropped) -> Option<String> {
     let is_system = matches!(turn.role, Role::System | Role::Developer);
     let blocks = if is_system {
         let marked = |text| Object::of("text").text("text", &format!("<system>\n{text}\n</system>")).end();
-        system_texts(turn)?.map(marked).collect()
+        system_texts(turn).map(marked).collect()
     } else {
-        blocks(&turn.parts, &turn.place, dropped)?
+        blocks(&turn.parts, &turn.place, dropped)
     };
     let role = if turn.role == Role::Assistant { "assistant" } else { "user" };
     if blocks.is_empty() && turn.role != Role::User {
-        return Ok(None);
+        return None;
     }
     if is_system {
         dropped.note(&format!("{}.role", turn.place));
     }
-    Ok(Some(Object::new().text("role", role).raw("content", &list(&cached(blocks, turn))).end()))
+    Some(Object::new().text("role", role).raw("content", &list(&cached(blocks, turn))).end())
 }
 
 /// The blocks of a turn, with its mark on the last.
@@ -171,7 +161,7 @@ fn cached(mut blocks: Vec<String>, turn: &Turn) -> Vec<String> {
     blocks
 }
 
-fn blocks(parts: &[Part], place: &str, dropped: &mut Dropped) -> Result<Vec<String>, Refusal> {
+fn blocks(parts: &[Part], place: &str, dropped: &mut Dropped) -> Vec<String> {
     let mut blocks = Vec::new();
     for part in parts {
         blocks.push(match part {
@@ -194,7 +184,7 @@ fn blocks(parts: &[Part], place: &str, dropped: &mut Dropped) -> Result<Vec<Stri
             }
             Part::Result { id, parts, failed } => {
                 let mut out = Object::of("tool_result").text("tool_use_id", id);
-                let content = self::blocks(parts, place, dropped)?;
+                let content = self::blocks(parts, place, dropped);
                 if !content.is_empty() {
                     out = out.raw("content", &list(&content));
                 }
@@ -202,7 +192,7 @@ fn blocks(parts: &[Part], place: &str, dropped: &mut Dropped) -> Result<Vec<Stri
             }
         });
     }
-    Ok(blocks)
+    blocks
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> String {
@@ -228,12 +218,13 @@ fn source(source: &Source) -> String {
 }
 
 fn tool(tool: &Tool) -> String {
-    Object::new()
+    let printed = Object::new()
         .text("name", &tool.name)
         .maybe_text("description", tool.description.as_deref())
         .raw("input_schema", tool.schema.as_deref().unwrap_or(r#"{"type":"object","properties":{}}"#))
         .maybe_flag("strict", tool.strict.filter(|strict| *strict))
-        .end()
+        .maybe_raw("cache_control", tool.cache.as_deref());
+    printed.end()
 }
 
 fn choice(request: &CommonRequest) -> Option<String> {
@@ -260,8 +251,8 @@ struct Thinking {
 /// How much the model is to reason, if it is to. With a budget, Anthropic wants reasoning to go before each call in the last turn of tools; where
 /// that came from elsewhere, the turn is finished without. It is left out, too, beside a call that is forced, and where the answer may not be
 /// long enough.
-fn thinking(request: &CommonRequest, claude: Claude, dropped: &mut Dropped) -> Option<Thinking> {
-    let word = request.effort.as_deref()?;
+fn thinking(request: &CommonRequest, effort: Option<&str>, claude: Claude, dropped: &mut Dropped) -> Option<Thinking> {
+    let word = effort?;
     let effort = claude.effort(word)?;
     let tokens = match word {
         "minimal" => LEAST_THINKING,

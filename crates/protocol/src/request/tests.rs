@@ -1,4 +1,6 @@
 use super::*;
+use crate::endpoint::ModelProtocol;
+use crate::testing::model;
 
 fn parse(body: &str) -> Result<Request, RequestError> {
     Request::parse(Endpoint::Chat, Bytes::copy_from_slice(body.as_bytes()))
@@ -9,7 +11,7 @@ fn messages(request: &Request) -> String {
 }
 
 fn upstream(body: &str) -> String {
-    String::from_utf8(parse(body).unwrap().passed_body("gpt \"x\"")).unwrap()
+    String::from_utf8(passed(&parse(body).unwrap(), "gpt \"x\"")).unwrap()
 }
 
 #[test]
@@ -95,6 +97,66 @@ fn faults_are_named() {
     assert_eq!(error.to_string(), "the body is not JSON: bytes that are not UTF-8 at byte 10 (line 1, column 11)");
 }
 
+/// A protocol to which requests of this endpoint pass.
+fn native(endpoint: Endpoint) -> ModelProtocol {
+    match endpoint.protocol() {
+        Protocol::Chat => ModelProtocol::OpenaiChat,
+        Protocol::Responses => ModelProtocol::OpenaiResponses,
+        Protocol::Messages => ModelProtocol::Anthropic,
+    }
+}
+
+fn passed(request: &Request, name: &str) -> Vec<u8> {
+    let upstream = Upstream { model: name, ..model(native(request.endpoint())) };
+    request.upstream_body(upstream).unwrap().0
+}
+
+/// A model that cannot be told how much to reason would refuse the request.
+#[test]
+fn a_wish_for_reasoning_is_left_out_where_it_would_be_refused_and_that_is_said() {
+    use ModelProtocol::{Anthropic, OpenaiChat, OpenaiResponses};
+    let one = r#"[{"role":"user","content":"x"}]"#;
+    for (endpoint, upstream, members, left, said) in [
+        (Endpoint::Chat, OpenaiChat, r#","reasoning_effort":"none","seed":1"#, r#","seed":1"#, "reasoning_effort"),
+        (Endpoint::Chat, OpenaiChat, r#","reasoning_effort":null"#, r#","reasoning_effort":null"#, ""),
+        (
+            Endpoint::Responses,
+            OpenaiResponses,
+            r#","reasoning":{"effort":"low"},"include":["reasoning.encrypted_content"],"user":"u""#,
+            r#","user":"u""#,
+            "reasoning, include",
+        ),
+        (Endpoint::Responses, OpenaiResponses, r#","include":["a"]"#, r#","include":["a"]"#, ""),
+        (
+            Endpoint::Messages,
+            Anthropic,
+            r#","thinking":{"type":"adaptive"},"output_config":{"effort":"max","format":{}}"#,
+            r#","output_config":{"format":{}}"#,
+            "thinking, output_config.effort",
+        ),
+        (Endpoint::Messages, Anthropic, r#","output_config":{"effort":"low"}"#, "", "output_config.effort"),
+        (Endpoint::Messages, Anthropic, r#","thinking":{"type":"disabled"}"#, r#","thinking":{"type":"disabled"}"#, ""),
+    ] {
+        let question = endpoint.question();
+        let body = |members: &str| format!(r#"{{"model":"up","{question}":{one}{members}}}"#);
+        let request = Request::parse(endpoint, body(members).into()).unwrap();
+        let cannot = Upstream { reasons: false, ..model(upstream) };
+        let (sent, dropped) = request.upstream_body(cannot).unwrap();
+        assert_eq!((String::from_utf8(sent).unwrap(), dropped.to_string()), (body(left), said.to_owned()));
+        let (sent, dropped) = request.upstream_body(model(upstream)).unwrap();
+        assert_eq!((String::from_utf8(sent).unwrap(), dropped.is_empty()), (body(members), true));
+    }
+    let asks =
+        Request::parse(Endpoint::Chat, format!(r#"{{"model":"m","messages":{one},"reasoning_effort":"high"}}"#).into());
+    for upstream in [Anthropic, OpenaiResponses] {
+        let (sent, dropped) =
+            asks.as_ref().unwrap().upstream_body(Upstream { reasons: false, ..model(upstream) }).unwrap();
+        let sent = String::from_utf8(sent).unwrap();
+        assert!(!sent.contains("thinking") && !sent.contains("reasoning"), "{sent}");
+        assert_eq!(dropped.to_string(), "reasoning_effort");
+    }
+}
+
 #[test]
 fn half_a_surrogate_pair_is_mended_at_every_endpoint() {
     for endpoint in [Endpoint::Chat, Endpoint::Responses, Endpoint::Messages] {
@@ -103,7 +165,7 @@ fn half_a_surrogate_pair_is_mended_at_every_endpoint() {
         let request = Request::parse(endpoint, body.clone().into()).unwrap();
         let seen: serde_json::Value = serde_json::from_str(&request.outline().messages).unwrap();
         assert_eq!(seen[0]["content"], "cut \u{fffd}");
-        let sent = String::from_utf8(request.passed_body("m")).unwrap();
+        let sent = String::from_utf8(passed(&request, "m")).unwrap();
         assert_eq!(sent, body.replace("\\ud83d", "\\ufffd"), "nothing else changes");
     }
 }
@@ -113,7 +175,7 @@ fn a_prompt_that_the_provider_keeps_may_be_all_of_a_request() {
     let parse = |body: &str| Request::parse(Endpoint::Responses, Bytes::copy_from_slice(body.as_bytes()));
     let body = r#"{"model":"m","prompt":{"id":"pmpt_1"}}"#;
     let request = parse(body).unwrap();
-    assert_eq!(request.passed_body("m"), body.as_bytes());
+    assert_eq!(passed(&request, "m"), body.as_bytes());
     assert_eq!(request.is_self_contained().unwrap_err().param, "prompt");
     assert_eq!(parse(r#"{"model":"m","prompt":null}"#).unwrap_err(), RequestError::Missing("input"));
 }
@@ -154,7 +216,7 @@ proptest::proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
         if let Ok(request) = Request::parse(Endpoint::Chat, bytes.into()) {
-            request.passed_body("m");
+            passed(&request, "m");
         }
     }
 
@@ -162,7 +224,7 @@ proptest::proptest! {
     fn arbitrary_members_never_panic(model in "\\PC{0,9}", messages in "\\PC{0,9}", options in "\\PC{0,9}") {
         let body = format!(r#"{{"model":{model},"messages":[{messages}],"stream":true,"stream_options":{options}}}"#);
         if let Ok(request) = parse(&body) {
-            request.passed_body("m");
+            passed(&request, "m");
         }
     }
 }

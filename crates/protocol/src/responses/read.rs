@@ -47,7 +47,7 @@ pub(crate) fn request(body: &str) -> Result<CommonRequest, Refusal> {
     let tools =
         tools.map(|(raw, place)| tools::tool(raw, place, &mut request.dropped)).collect::<Result<Vec<_>, _>>()?;
     request.offer(tools)?;
-    request.choice = fields.take("tool_choice").map(choice).transpose()?;
+    request.choose(fields.take("tool_choice").map(choice).transpose()?)?;
     request.parallel = fields.flag("parallel_tool_calls")?;
     request.max_tokens = fields.count("max_output_tokens")?;
     request.temperature = fields.number("temperature")?;

@@ -48,6 +48,7 @@ fn one(kind: &str, mut fields: Fields<'_>, namespace: Option<&str>, dropped: &mu
             description: Some(description).filter(|text| !text.is_empty()),
             schema: Some(text_schema()),
             strict: None,
+            cache: None,
             origin: Some(disguise),
         }
     } else {
@@ -56,6 +57,7 @@ fn one(kind: &str, mut fields: Fields<'_>, namespace: Option<&str>, dropped: &mu
             description,
             schema: fields.take("parameters").map(str::to_owned),
             strict: fields.flag("strict")?,
+            cache: None,
             origin: disguise.namespace.is_some().then_some(disguise),
         }
     };

@@ -4,29 +4,20 @@ use super::foreign::FOREIGN_REASONING;
 use super::{report, tools};
 use crate::dropped::Dropped;
 use crate::endpoint::Upstream;
-use crate::fields::Refusal;
 use crate::form::{
     Block, Choice, CommonAnswer, CommonRequest, Envelope, Field, Format, Part, Role, Source, Stop, Tool, Turn,
     failed_text,
 };
 use crate::json::quote;
-use crate::print::{Object, list, texts};
+use crate::print::{Object, list};
 use crate::seal::seal;
 
-/// Writes a request for this model.
-pub(crate) fn request(
-    request: &CommonRequest,
-    upstream: Upstream<'_>,
-    dropped: &mut Dropped,
-) -> Result<String, Refusal> {
-    request.last_is_not_the_assistants()?;
-    if !request.stop.is_empty() {
-        return Err(Refusal::not_carried(request.name(Field::Stop), &texts(&request.stop)));
-    }
+/// Writes a request for this model, which [`crate::carries`] has let pass.
+pub(crate) fn request(request: &CommonRequest, upstream: Upstream<'_>, dropped: &mut Dropped) -> String {
     request.drop_given(&[(request.top_k.is_some(), Field::TopK)], dropped);
     let mut items = Vec::new();
     for turn in &request.turns {
-        self::turn(turn, &mut items)?;
+        self::turn(turn, &mut items);
     }
     let mut out = Object::new().text("model", upstream.model).raw("input", &list(&items));
     if !request.tools.is_empty() {
@@ -50,9 +41,10 @@ pub(crate) fn request(
             Object::new().maybe_raw("format", format.as_deref()).maybe_text("verbosity", request.verbosity.as_deref());
         out = out.raw("text", &text.end());
     }
-    if request.effort.is_some() || request.show_reasoning {
-        let summary = request.show_reasoning.then_some("auto");
-        let reasoning = Object::new().maybe_text("effort", request.effort.as_deref()).maybe_text("summary", summary);
+    let effort = request.effort_of(upstream, dropped);
+    let summary = (request.show_reasoning && upstream.reasons).then_some("auto");
+    if effort.is_some() || summary.is_some() {
+        let reasoning = Object::new().maybe_text("effort", effort).maybe_text("summary", summary);
         out = out.raw("reasoning", &reasoning.end());
     }
     out = out
@@ -65,10 +57,10 @@ pub(crate) fn request(
     if request.stream {
         out = out.flag("stream", true);
     }
-    Ok(out.end())
+    out.end()
 }
 
-fn turn(turn: &Turn, items: &mut Vec<String>) -> Result<(), Refusal> {
+fn turn(turn: &Turn, items: &mut Vec<String>) {
     let role = match turn.role {
         Role::System => "system",
         Role::Developer => "developer",
@@ -89,19 +81,18 @@ fn turn(turn: &Turn, items: &mut Vec<String>) -> Result<(), Refusal> {
             }
             Part::Result { id, parts, failed } => {
                 say(&mut said, items);
-                let output = result(parts, *failed, &turn.place)?;
+                let output = result(parts, *failed);
                 items.push(Object::of("function_call_output").text("call_id", id).raw("output", &output).end());
             }
             // Only its own model would take it back.
             Part::Reasoning { .. } => {}
-            part => said.push(self::part(part, turn.role, &turn.place)?),
+            part => said.extend(self::part(part, turn.role == Role::Assistant)),
         }
     }
     if turn.parts.is_empty() && turn.role != Role::Assistant {
         items.push(Object::new().text("role", role).text("content", "").end());
     }
     say(&mut said, items);
-    Ok(())
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> Object {
@@ -109,37 +100,34 @@ fn call(id: &str, name: &str, arguments: &str) -> Object {
     Object::of("function_call").text("call_id", id).text("name", name).text("arguments", arguments)
 }
 
-fn part(part: &Part, role: Role, place: &str) -> Result<String, Refusal> {
-    let ours = role == Role::Assistant;
-    Ok(match part {
-        Part::Text(text) => Object::of(if ours { "output_text" } else { "input_text" }).text("text", text).end(),
-        Part::Refusal(text) if ours => Object::of("refusal").text("refusal", text).end(),
-        Part::Image(source) if !ours => {
-            Object::of("input_image").text("image_url", &source.to_url()).text("detail", "auto").end()
-        }
-        Part::File { name, source } if !ours => {
+/// A part of a message, which is the assistant's (`ours`) or another's; `None` for what is an item of its own.
+fn part(part: &Part, ours: bool) -> Option<String> {
+    let printed = match part {
+        Part::Text(text) => Object::of(if ours { "output_text" } else { "input_text" }).text("text", text),
+        Part::Refusal(text) => Object::of("refusal").text("refusal", text),
+        Part::Image(source) => Object::of("input_image").text("image_url", &source.to_url()).text("detail", "auto"),
+        Part::File { name, source } => {
             let member = if matches!(source, Source::Url(_)) { "file_url" } else { "file_data" };
-            Object::of("input_file").maybe_text("filename", name.as_deref()).text(member, &source.to_url()).end()
+            Object::of("input_file").maybe_text("filename", name.as_deref()).text(member, &source.to_url())
         }
-        part => return Err(part.refuse(place)),
-    })
+        Part::Reasoning { .. } | Part::Call { .. } | Part::Result { .. } => return None,
+    };
+    Some(printed.end())
 }
 
-fn result(parts: &[Part], failed: bool, place: &str) -> Result<String, Refusal> {
+fn result(parts: &[Part], failed: bool) -> String {
     match parts {
-        [] if failed => Ok(quote(&failed_text(""))),
-        [] => Ok("\"\"".to_owned()),
-        [Part::Text(text)] if failed => Ok(quote(&failed_text(text))),
-        [Part::Text(text)] => Ok(quote(text)),
+        [] if failed => quote(&failed_text("")),
+        [] => "\"\"".to_owned(),
+        [Part::Text(text)] if failed => quote(&failed_text(text)),
+        [Part::Text(text)] => quote(text),
         many => {
             let mut printed = Vec::new();
             if failed {
                 printed.push(Object::of("input_text").text("text", &failed_text("")).end());
             }
-            for part in many {
-                printed.push(self::part(part, Role::User, place)?);
-            }
-            Ok(list(&printed))
+            printed.extend(many.iter().filter_map(|part| self::part(part, false)));
+            list(&printed)
         }
     }
 }

@@ -54,7 +54,7 @@ impl Outcome<'_> {
                 let tokens = (usage.input_tokens + usage.output_tokens) as f64 + dropped;
                 Spent::Known { tokens, usd: self.cost }
             }
-            None if self.first_byte.is_some() || (cut_short && self.attempts > 0) => Spent::Unknown,
+            None if self.first_byte.is_some() || dropped > 0.0 || (cut_short && self.attempts > 0) => Spent::Unknown,
             None => Spent::Known { tokens: 0.0, usd: 0.0 },
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct UnderWay {
     pub(super) admission: Admission,
 }
 
-/// What was spent on calls that were dropped because another answered first: at least their question, estimated.
+/// What was spent on calls whose answer is not used, as another came first or it was too long: at least their question, estimated.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DroppedCalls {
     pub(super) tokens: f64,
@@ -64,7 +64,7 @@ impl Tried {
     pub(super) fn cost(&self, usage: Option<&Usage>, estimated_input: f64, answered: bool) -> f64 {
         match usage.filter(|usage| is_plausible(usage)) {
             Some(usage) => self.prices.cost(usage),
-            None if answered => self.prices.list().cost(estimated_input, 0.0),
+            None if answered => self.prices.estimate(estimated_input, 0.0),
             None => 0.0,
         }
     }
@@ -83,6 +83,6 @@ impl DroppedCalls {
     /// Adds a call with so many input tokens, estimated.
     pub(super) fn add(&mut self, input_tokens: f64, callee: &Tried) {
         self.tokens += input_tokens;
-        self.usd += callee.prices.list().cost(input_tokens, 0.0);
+        self.usd += callee.prices.estimate(input_tokens, 0.0);
     }
 }
