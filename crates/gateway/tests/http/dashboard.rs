@@ -112,7 +112,7 @@ async fn a_revoked_key_ends_its_sessions() {
     let rig = Rig::start(&settings).await;
     let mut browser = Browser::at(&rig);
     let keys = format!("{}/admin/keys", browser.base);
-    let new = json!({ "name": "eyes", "scopes": ["view"] });
+    let new = json!({ "name": "eyes", "grants": { "scopes": ["view"] } });
     let made = browser.client.post(&keys).bearer_auth("sixteen-letters-0").json(&new).send().await.unwrap();
     let made: serde_json::Value = made.json().await.unwrap();
     assert_eq!(browser.log_in(made["key"].as_str().unwrap()).await, 303);
