@@ -50,7 +50,11 @@ fn the_example_works_and_states_the_defaults() {
         let spec = &config.routes["default"].spec;
         assert_eq!((spec.audit_rate, spec.rater_limit, spec.rater_share), (0.0, 100, 0.1));
     }
-    let params = |fallback: &str| CertifiedParams { fallback: Some(fallback.to_owned()), ..CertifiedParams::default() };
+    let params = |fallback: &str| CertifiedParams {
+        fallback: Some(fallback.to_owned()),
+        window: Window::Requests(20_000),
+        ..CertifiedParams::default()
+    };
     assert_eq!(example.routes["default"].spec.policy, PolicySpec::Certified(params("large")));
     assert_eq!(defaults.routes["default"].spec.policy, PolicySpec::Certified(params("m")));
 }

@@ -215,7 +215,7 @@ mod tests {
         rate(&mut learner, 1, 400, 1.0);
         assert!(look(&learner) > Status::Broken);
         rate(&mut learner, 400, 1_200, 0.0);
-        assert_eq!(look(&learner), Status::Unreachable);
+        assert!(look(&learner) <= Status::Broken);
         // A lower target is another promise, and these models can keep it.
         learner.reconfigure(spec(0.2)).unwrap();
         rate(&mut learner, 1_200, 3_000, 1.0);

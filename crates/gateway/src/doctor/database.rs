@@ -184,7 +184,8 @@ fn route(route: &str, settings: &Route, learner: Option<&Learner>) -> Check {
         }
         Some(Status::Broken) => {
             let upper = router.certificate().map_or(1.0, |held| held.upper);
-            let found = format!("the SLA is broken: satisfaction is below {upper:.3}, and α = {alpha}");
+            let found =
+                format!("by {labels} labels the SLA is broken: satisfaction is below {upper:.3}, and α = {alpha}");
             Check::warn(name, found, "see docs/guarantees.md: what came before counts until the window is over")
         }
         _ => Check::ok(name, format!("α = {alpha} is in reach by {labels} labels; fallback {fallback}")),

@@ -149,6 +149,6 @@ async fn the_saved_state_says_when_it_was_saved() {
     let rig = Rig::start(&Settings::default()).await;
     assert_eq!(rig.ask(false).await.status(), 200);
     let left = rig.stop().await;
-    let [saved] = &left.saved[..] else { panic!("{:?}", left.saved) };
+    let [saved, ..] = &left.saved[..] else { panic!("{:?}", left.saved) };
     assert!(saved.time >= left.outcomes[0].time, "{:?}, before the last outcome", saved.time);
 }
