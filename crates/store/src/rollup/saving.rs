@@ -22,17 +22,18 @@ pub struct Saving {
 /// The saving over consecutive blocks of time, days for instance.
 ///
 /// The charges are exact. Of the fallback's costs Σ(ĉ + 1{drawn}/p · (c − ĉ)) is doubly robust, and its error is that of the second sum. How
-/// it differs from block to block says how large that is: with *n* blocks of which it was drawn in some, it has the standard error
+/// it differs from block to block says how large that is: with *n* blocks in which it could be drawn, it has the standard error
 /// √(n/(n−1) · Σ(x − x̄)²), and Student's law with *n* − 1 degrees of freedom.
 #[must_use]
 pub fn saving(blocks: &[Totals]) -> Saving {
     let mut all = Totals::default();
     blocks.iter().for_each(|block| all += *block);
     let usd = all.baseline_usd() - all.cost_usd();
-    let checked: Vec<f64> =
-        blocks.iter().filter(|block| block.checked > 0).map(|block| block.correction_nano as f64 * 1e-9).collect();
-    let interval = (checked.len() >= FEWEST_BLOCKS).then(|| {
-        let half = student_95(checked.len() - 1) * standard_error(&checked);
+    let drawable = blocks.iter().filter(|block| block.supported > 0);
+    let corrections: Vec<f64> = drawable.map(|block| block.correction_nano as f64 * 1e-9).collect();
+    let checked = blocks.iter().filter(|block| block.checked > 0).count();
+    let interval = (checked >= FEWEST_BLOCKS).then(|| {
+        let half = student_95(corrections.len() - 1) * standard_error(&corrections);
         (usd - half, usd + half)
     });
     let free = all.requests - all.pinned;
