@@ -11,7 +11,9 @@ mod keys;
 mod print;
 mod remote_book;
 mod replay;
+mod report;
 mod serve;
+mod totals;
 mod train;
 mod verify;
 
@@ -46,6 +48,10 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make, list, rotate and revoke the keys of clients.
     Keys(keys::KeysArgs),
+    /// What the log says of a period, for the person who signs: promises, costs, savings, and how sure they are.
+    Report(report::ReportArgs),
+    /// Requests, tokens, money and ratings as CSV, by month, key, tenant and what else they are to be told apart by.
+    Totals(totals::TotalsArgs),
     /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
     Replay(replay::ReplayArgs),
     /// Learn from judged answers, for a warm start of a route.
@@ -89,8 +95,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Backup(args) => block_on(backup::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),
+        Command::Report(args) => block_on(report::run(args)),
+        Command::Totals(args) => block_on(totals::run(args)),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => block_on(train::run(args)),
         Command::Compare(args) => compare::run(args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => block_on(demo::run(args)).map(|()| ExitCode::SUCCESS),
     }

@@ -1,5 +1,7 @@
 //! `slarouter train`.
 
+mod logged;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,7 +21,8 @@ pub(crate) struct TrainArgs {
     /// The route whose models are trained; the one that `auto` means if not given.
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// Judged answers as CSV, gzipped or not: `prompt`, and `model` and `score`, or `score:<model>` for each model.
+    /// Judged answers as CSV, gzipped or not: `prompt`, and `model` and `score`, or `score:<model>` for each model. Or the database of a
+    /// gateway, for the answers that its users and auditors have rated.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Where the warm start is written, for `warm_start` of the route.
@@ -30,7 +33,7 @@ pub(crate) struct TrainArgs {
     worth: f64,
 }
 
-pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let config = match Config::load(&args.config) {
         Ok(config) => config,
         Err(errors) => return crate::check::refuse(&errors),
@@ -48,8 +51,13 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     };
     let encoder = encoder.load()?;
     let zoo = &route.spec.zoo;
-    let data = Labelled::load(&args.data, zoo, encoder.as_ref())?;
-    let knowledge = Knowledge::train(zoo, (encoder.dim(), encoder.version()), &data.examples, args.worth)?;
+    let features = (encoder.dim(), encoder.version());
+    let data = if logged::is_database(&args.data) {
+        logged::labelled(&args.data, zoo, features).await?
+    } else {
+        Labelled::load(&args.data, zoo, encoder.as_ref())?
+    };
+    let knowledge = Knowledge::train(zoo, features, &data.examples, args.worth)?;
     std::fs::write(&args.out, knowledge.to_bytes()?).with_context(|| args.out.display().to_string())?;
 
     print(|out| {

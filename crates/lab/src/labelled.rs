@@ -33,6 +33,13 @@ pub struct Labelled {
 }
 
 impl Labelled {
+    /// Judged answers that were read elsewhere.
+    #[must_use]
+    pub fn new(mut examples: Vec<Example>, prompts: usize, foreign: usize) -> Self {
+        shuffle(&mut examples, &mut ChaCha8Rng::seed_from_u64(0));
+        Self { examples, prompts, foreign }
+    }
+
     /// Reads a CSV file, gzipped or not: a column `prompt`, and either `model` and `score`, a row per answer, or `score:<model>` for
     /// each model, a row per prompt. Scores are between 0 and 1; empty ones are passed over, as are other columns.
     ///
@@ -86,8 +93,7 @@ impl Labelled {
                 "there is no score of a model of the route: name the models as the configuration does".to_owned();
             return Err(DataError::File { file: path.into(), what });
         }
-        shuffle(&mut held.examples, &mut ChaCha8Rng::seed_from_u64(0));
-        Ok(held)
+        Ok(Self::new(held.examples, held.prompts, held.foreign))
     }
 }
 

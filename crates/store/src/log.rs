@@ -155,6 +155,19 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Range`] for more than [`crate::MOST_POINTS`] points, and for minutes that are no longer kept; others if they cannot be read.
     async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError>;
 
+    /// The sums of these requests by the log up to the event `until` alone, and by the moments of the selection, which are not rounded. Reads
+    /// all of it: some hundred thousand events a second.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    async fn recount(&self, selection: Selection, until: u64, by: &[By]) -> Result<Vec<Row>, StoreError>;
+
+    /// SHA-256 of the log up to the event `until`, without prompts. Reads all of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn fingerprint(&self, until: u64) -> Result<[u8; 32], StoreError>;
+
     /// How much there is.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod command;
 mod connection;
 mod decisions;
 mod events;
+mod fingerprint;
 mod inbox;
 mod insert;
 mod keys;
@@ -20,6 +21,7 @@ mod row;
 mod tables;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,12 +32,13 @@ use tokio::sync::{Mutex, oneshot, watch};
 use crate::{
     By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
     KeyRecord, OutcomeRecord, PendingAudit, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step, Store,
-    StoreError, StoredDecision,
+    StoreError, StoredDecision, Totals,
 };
 pub(crate) use backup::backup;
 use check::check;
 use command::Command;
 pub(crate) use connection::Options;
+use fingerprint::Fingerprint;
 use inbox::Inbox;
 use lock::lock;
 pub(crate) use lock::{beside, lock_path};
@@ -126,6 +129,12 @@ impl SqliteStore {
         self.inbox.ask(command(reply))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
+}
+
+/// The events up to this one in stretches that are read in one go.
+fn stretches(until: u64) -> impl Iterator<Item = (u64, u64)> {
+    const LENGTH: usize = 65_536;
+    (0..until).step_by(LENGTH).map(move |from| (from, until.min(from + LENGTH as u64)))
 }
 
 impl Drop for SqliteStore {
@@ -245,6 +254,30 @@ impl Store for SqliteStore {
 
     async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError> {
         self.readers.read(move |connection| rollups::series(connection, &selection, step)).await
+    }
+
+    async fn recount(&self, selection: Selection, until: u64, by: &[By]) -> Result<Vec<Row>, StoreError> {
+        let (selection, by) = (Arc::new(selection), Arc::<[By]>::from(by));
+        let until = until.min(*self.committed.borrow());
+        let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
+        for range in stretches(until) {
+            let (selection, by) = (selection.clone(), by.clone());
+            let part =
+                self.readers.read(move |connection| rollups::recount(connection, range, &selection, &by)).await?;
+            for (names, totals) in part {
+                *sums.entry(names).or_default() += totals;
+            }
+        }
+        Ok(sums.into_iter().map(|(names, totals)| Row { names, totals }).collect())
+    }
+
+    async fn fingerprint(&self, until: u64) -> Result<[u8; 32], StoreError> {
+        let until = until.min(*self.committed.borrow());
+        let mut fingerprint = Fingerprint::default();
+        for (from, to) in stretches(until) {
+            fingerprint = self.readers.read(move |connection| fingerprint.take(connection, from, to)).await?;
+        }
+        self.readers.read(move |connection| fingerprint.finish(connection)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -51,9 +51,10 @@ fn arrows_point_down_only() {
         ("store", vec!["core"]),
         ("lab", vec!["core", "text"]),
         ("learner", vec!["core", "store"]),
+        ("report", vec!["core", "learner", "store"]),
         ("gateway", vec!["config", "core", "learner", "pages", "protocol", "store", "text"]),
         ("demo", vec!["config", "core", "gateway", "lab"]),
-        ("cli", vec!["config", "core", "demo", "gateway", "lab", "learner", "store"]),
+        ("cli", vec!["config", "core", "demo", "gateway", "lab", "learner", "report", "store"]),
     ]);
     assert_eq!(arrows, expected);
 }

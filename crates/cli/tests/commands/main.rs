@@ -7,6 +7,7 @@ mod encoder;
 mod errors;
 mod keys;
 mod replay;
+mod report;
 mod train;
 mod verify;
 

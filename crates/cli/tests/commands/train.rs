@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use slarouter_testkit::{Daemon, Upstream};
 
-use crate::{client, configure, run, serve, stop};
+use crate::{client, configure, rate, run, serve, stop};
 
 const EASY: &str = "Say hello to guest number 7";
 const HARD: &str = "Prove the theorem number 7";
@@ -137,4 +137,28 @@ async fn what_a_route_cannot_begin_with_is_refused() {
             assert!(error.contains(said) && error.contains(file), "{word} with {file}: {error}");
         }
     }
+}
+
+/// The log's own answers teach like those of a file, with the features that they were decided from.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_gateway_is_judged_answers_too() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let folder = folder.path();
+    configure(folder, &upstream.base_url(), "", "");
+    let daemon = serve(folder).await;
+    for (n, rating) in ["up", "down", "up"].into_iter().enumerate() {
+        let ask = json!({ "model": "small", "messages": [{ "role": "user", "content": format!("question {n}") }] });
+        let url = format!("http://{}/v1/chat/completions", daemon.addr());
+        let answer = client().post(url).json(&ask).send().await.unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        // What is said last counts.
+        rate(&daemon, &id, "down").await;
+        rate(&daemon, &id, rating).await;
+    }
+    stop(daemon).await;
+    let said = run(&["train", "--data", "log.db", "--out", "warm.bin"], folder).succeeded();
+    assert!(said.contains("3 judged answers to 3 prompts") && said.contains("  small: 3, mean 0.667"), "{said}");
+    configure(folder, &upstream.base_url(), "[features]\nencoder = \"static\"\n", "");
+    let error = run(&["train", "--data", "log.db", "--out", "other.bin"], folder).failed();
+    assert!(error.contains("its 5 ratings are of answers that were decided with another encoder"), "{error}");
 }

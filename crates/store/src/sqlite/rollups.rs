@@ -1,9 +1,10 @@
 //! Rollups as tables.
 
 mod count;
+mod group;
 mod read;
 mod write;
 
-pub(super) use count::{Tally, count};
+pub(super) use count::{Tally, count, recount};
 pub(super) use read::{calendar, series, totals};
 pub(super) use write::add;

@@ -8,7 +8,9 @@ use slarouter_core::{Decision, Reason, Timestamp};
 
 use super::super::read::last_seq;
 use super::super::row::{Columns, Zoos};
-use crate::rollup::{Calendar, RouteCertificate, Span, Totals, micro, nano};
+use super::group::Group;
+use super::read::calendar;
+use crate::rollup::{By, Calendar, RouteCertificate, Selection, Span, Totals, micro, nano};
 use crate::{Payer, StoreError};
 
 /// Events counted in one go, so that the writer is not held up for long.
@@ -28,15 +30,6 @@ const RATED: &str = "SELECT f.seq, d.time, d.route, z.key, z.tenant, coalesce((S
      AND g.receipt <> 'expired' AND g.seq < f.seq ORDER BY g.seq DESC LIMIT 1) \
      FROM feedback f JOIN decisions d ON d.id = f.decision_id LEFT JOIN zoos z ON z.number = d.zoo \
      WHERE f.seq > ?1 AND f.seq <= ?2 AND f.receipt <> 'expired'";
-
-/// Whose sums they are.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Group {
-    pub(super) route: Arc<str>,
-    pub(super) model: Arc<str>,
-    pub(super) key: Arc<str>,
-    pub(super) tenant: Arc<str>,
-}
 
 /// What is to be added to the sums, and from which event to which it was counted.
 pub(in super::super) struct Tally {
@@ -61,19 +54,49 @@ pub(in super::super) fn count(
     let to = last.min(from + MOST);
     let mut tally =
         Tally { from: from as u64, to: to as u64, calendar, sums: BTreeMap::new(), certificates, more: to < last };
-    let zoos = Zoos::new(&view);
+    each(&view, from, to, |time, group, totals| tally.add(time, group, totals))?;
+    Ok(tally)
+}
+
+/// Sums these requests by the events after `from` up to `to` alone.
+pub(in super::super) fn recount(
+    connection: &mut Connection,
+    (from, to): (u64, u64),
+    selection: &Selection,
+    by: &[By],
+) -> Result<BTreeMap<Vec<Arc<str>>, Totals>, StoreError> {
+    let view = connection.transaction()?;
+    let calendar = calendar(&view)?;
+    let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
+    each(&view, from as i64, to as i64, |time, group, totals| {
+        if (selection.from..selection.to).contains(&time) && group.is_of(selection) {
+            let names = by.iter().map(|by| group.name(*by, time, &calendar)).collect();
+            *sums.entry(names).or_default() += totals;
+        }
+    })?;
+    Ok(sums)
+}
+
+/// What each event after `from` up to `to` adds, and where.
+fn each(
+    view: &Connection,
+    from: i64,
+    to: i64,
+    mut take: impl FnMut(Timestamp, Group, Totals),
+) -> Result<(), StoreError> {
+    let zoos = Zoos::new(view);
     for (query, parse) in [(ENDED, ended as Parse), (RATED, rated)] {
         let mut statement = view.prepare_cached(query)?;
         let mut rows = statement.query([from, to])?;
         while let Some(row) = rows.next()? {
             match parse(&mut Columns::of(row, &zoos)?) {
-                Ok((time, group, totals)) => tally.add(time, group, totals),
+                Ok((time, group, totals)) => take(time, group, totals),
                 Err(StoreError::Row { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
     }
-    Ok(tally)
+    Ok(())
 }
 
 type Parse = fn(&mut Columns<'_>) -> Result<(Timestamp, Group, Totals), StoreError>;

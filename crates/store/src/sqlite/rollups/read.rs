@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Row as Found, named_params};
 use slarouter_core::{Certificate, Timestamp};
 
+use super::group::Group;
 use crate::StoreError;
 use crate::rollup::{
     By, COLUMNS, Calendar, MINUTE_MS, MINUTES_KEPT_MS, MOST_POINTS, Point, QUARTER_MS, RouteCertificate, Row,
@@ -36,10 +37,9 @@ pub(in super::super) fn totals(
     let calendar = &calendar(&view)?;
     let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
     for piece in pieces(selection.from, selection.to, minutes(&view)?, calendar) {
-        read(&view, piece, selection, |start, found, totals| {
-            let names = by.iter().map(|by| name(*by, start, found, calendar)).collect::<Result<_, _>>()?;
+        read(&view, piece, selection, |start, group, totals| {
+            let names = by.iter().map(|by| group.name(*by, start, calendar)).collect();
             *sums.entry(names).or_default() += totals;
-            Ok(())
         })?;
     }
     Ok(sums.into_iter().map(|(names, totals)| Row { names, totals }).collect())
@@ -69,10 +69,7 @@ pub(in super::super) fn series(
     let mut points: Vec<_> = starts.iter().map(point).collect();
     let place = |at: Timestamp| starts.partition_point(|start| *start <= at).saturating_sub(1);
     let piece = (span, *first, end(*starts.last().unwrap_or(first), step, calendar));
-    read(&view, piece, selection, |start, _, totals| {
-        points[place(start)].totals += totals;
-        Ok(())
-    })?;
+    read(&view, piece, selection, |start, _, totals| points[place(start)].totals += totals)?;
     if let Some(route) = &selection.route {
         for certificate in certificates(&view, piece, route)? {
             let place = place(certificate.time);
@@ -132,7 +129,7 @@ fn read(
     connection: &Connection,
     (span, from, to): (Span, Timestamp, Timestamp),
     Selection { route, model, key, tenant, .. }: &Selection,
-    mut take: impl FnMut(Timestamp, &Found<'_>, Totals) -> Result<(), StoreError>,
+    mut take: impl FnMut(Timestamp, Group, Totals),
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(&SUMS)?;
     let mut rows = statement.query(named_params! {
@@ -140,7 +137,8 @@ fn read(
         ":route": route, ":model": model, ":key": key, ":tenant": tenant,
     })?;
     while let Some(row) = rows.next()? {
-        take(Timestamp(row.get::<_, i64>(0)? as u64), row, sums(row, 5)?)?;
+        let group = Group { route: row.get(1)?, model: row.get(2)?, key: row.get(3)?, tenant: row.get(4)? };
+        take(Timestamp(row.get::<_, i64>(0)? as u64), group, sums(row, 5)?);
     }
     Ok(())
 }
@@ -152,17 +150,6 @@ pub(super) fn sums(row: &Found<'_>, first: usize) -> Result<Totals, rusqlite::Er
         *value = row.get(first + place)?;
     }
     Ok(Totals::of(values))
-}
-
-fn name(by: By, start: Timestamp, found: &Found<'_>, calendar: &Calendar) -> Result<Arc<str>, StoreError> {
-    Ok(match by {
-        By::Route => found.get(1)?,
-        By::Model => found.get(2)?,
-        By::Key => found.get(3)?,
-        By::Tenant => found.get(4)?,
-        By::Day => calendar.date(start).into(),
-        By::Month => calendar.date(start).rsplit_once('-').map_or("", |(month, _)| month).into(),
-    })
 }
 
 /// The certificates of a route, in their order.

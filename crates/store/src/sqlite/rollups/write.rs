@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock};
 use rusqlite::{Connection, params, params_from_iter};
 use slarouter_core::Timestamp;
 
-use super::count::{Group, Tally};
+use super::count::Tally;
+use super::group::Group;
 use super::read::{certificates, sums};
 use crate::rollup::{COLUMNS, Calendar, MINUTES_KEPT_MS, RouteCertificate, Span, Totals};
 
