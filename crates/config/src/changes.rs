@@ -14,13 +14,26 @@ impl Config {
     /// What `new` says otherwise, a phrase each, in the order of the file; of keys that are read at the start only, nothing.
     #[must_use]
     pub fn changes(&self, new: &Self) -> Vec<String> {
-        let Self { server, store, upstream, browser, keys, tenants, models, routes, default_route, .. } = self;
+        let Self {
+            server,
+            store,
+            upstream,
+            rater_per_minute,
+            browser,
+            keys,
+            tenants,
+            models,
+            routes,
+            default_route,
+            ..
+        } = self;
         let mut told = section("server", &server_keys(server, &new.server));
         told.extend(section("store", &store_keys(store, &new.store)));
         told.extend(section("upstream", &upstream_keys(upstream, &new.upstream)));
         told.extend(section("feedback", &browser_keys(browser, &new.browser)));
         let same = self.alerts.len() == new.alerts.len() && self.alerts.iter().zip(&new.alerts).all(|(a, b)| a.is(b));
         told.extend(marked(&[("alerts", !same)]));
+        told.extend(section("feedback", &[("rater_per_minute", *rater_per_minute != new.rater_per_minute)]));
         let key = |key: &ClientKey| (key.name.to_string(), key.clone());
         told.extend(entries("key", keys.iter().map(key), new.keys.iter().map(key), key_changes));
         let tenant = |(name, limits): (&String, &crate::Limits)| (name.clone(), *limits);

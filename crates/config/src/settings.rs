@@ -28,6 +28,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// How long after a decision its feedback is learnt from.
     pub feedback_window_ms: u64,
+    /// Ratings that one named rater may send per minute; 0 for no limit.
+    pub rater_per_minute: u64,
     /// Feedback from browsers.
     pub browser: BrowserFeedback,
     /// What makes features of the requests.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::admission::auth::Auth;
 use crate::admission::keys::{KeyBook, KeyError};
+use crate::admission::limits::Raters;
 use crate::admission::logins::Logins;
 use crate::admission::room::Room;
 use crate::admission::token::Signer;
@@ -59,6 +60,8 @@ pub(crate) struct App {
     pub(crate) health: Health,
     /// What is wrong, and who is told.
     pub(crate) alerts: Arc<Alerts>,
+    /// Who has rated lately.
+    pub(crate) raters: Arc<Raters>,
     /// Which model each conversation is with.
     pub(crate) sessions: Arc<Sessions>,
     /// The learner cannot read the log, or has stopped.

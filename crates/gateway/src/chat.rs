@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::admission::auth::Caller;
 use crate::admission::limits;
+use crate::apart::apart;
 use crate::app::App;
 use crate::clock::prefixed_id;
 use crate::error::ApiError;
@@ -98,13 +99,14 @@ async fn serve(
 ) -> Result<Response, ApiError> {
     let arrived = Instant::now();
     let (body, owner) = recall::whole(app, endpoint, headers, body)?;
-    let request = Request::parse(endpoint, body)
+    let request = apart(body.len(), || Request::parse(endpoint, body))
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = resolve(app, caller, request.model())?;
-    let outline = request.outline();
+    let _working = app.room.take(request.working_bytes(eligible::translates(app, endpoint, &target)))?;
+    let outline = apart(request.size(), || request.outline());
     let (session_id, session) = session(app, &target, &request, &outline, headers, arrived);
     let target = eligible::compactor(app, &request, target, session.as_ref())?;
-    let incapable = eligible::incapable(app, &request, &target)?;
+    let incapable = apart(request.size(), || eligible::incapable(app, &request, &target))?;
     let unfit = eligible::unfit(app, &Asked::of(&request), &target, &incapable);
     let input = DecisionInput {
         name: request.model(),

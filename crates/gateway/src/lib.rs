@@ -6,6 +6,7 @@
 
 mod admission;
 mod alerts;
+mod apart;
 mod api;
 mod app;
 mod chat;

@@ -202,9 +202,10 @@ fn opening(messages: &str) -> Option<Opening<'_>> {
         #[serde(borrow)]
         content: Option<&'a RawValue>,
     }
-    let messages: Vec<&RawValue> = serde_json::from_str(messages).ok()?;
     let mut opening = Vec::new();
-    let mut rest = messages.into_iter().filter_map(|raw| serde_json::from_str::<Message<'_>>(raw.get()).ok());
+    // A conversation may have hundreds of kilobytes, of which the beginning is looked at.
+    let mut rest =
+        json::elements(messages.as_bytes()).filter_map(|raw| serde_json::from_slice::<Message<'_>>(raw).ok());
     loop {
         let Message { role, content } = rest.next()?;
         let asked = role == "user";
@@ -222,8 +223,11 @@ fn texts(content: &str) -> Vec<Cow<'_, str>> {
         #[serde(borrow)]
         text: Cow<'a, str>,
     }
-    if let Some(text) = json::text(content.as_bytes()) {
-        return vec![text.into()];
+    // Of which one may have megabytes: it is not copied.
+    #[derive(Deserialize)]
+    struct Whole<'a>(#[serde(borrow)] Cow<'a, str>);
+    if let Ok(Whole(text)) = serde_json::from_str(content) {
+        return vec![text];
     }
     let parts: Vec<&RawValue> = serde_json::from_str(content).unwrap_or_default();
     let text = |part: &str| serde_json::from_str::<Part<'_>>(part).ok().map(|part| part.text.into_owned());

@@ -1,6 +1,7 @@
 //! The learner task: reads the durable log in order, learns, publishes snapshots to decide from.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use arc_swap::ArcSwap;
 use slarouter_core::Timestamp;
 use slarouter_store::{Calendar, Store};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 use crate::learning::{Learning, LearningError};
 use crate::rollups::Rollups;
@@ -122,8 +124,13 @@ impl LearnerTask {
         publisher.publish(Arc::new(snapshot));
     }
 
-    async fn save(&self, now: Timestamp) {
-        let result = match self.learning.states() {
+    async fn save(&mut self, now: Timestamp) {
+        // To write all of it down takes milliseconds, for which the requests in the queue of this thread are not to wait.
+        let learning = std::mem::replace(&mut self.learning, Learning::empty());
+        let written = spawn_blocking(move || (learning.states(), learning)).await;
+        let (states, learning) = written.unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
+        self.learning = learning;
+        let result = match states {
             Ok(states) => {
                 self.store.save_snapshots(self.learning.seq(), now, states).await.map_err(LearningError::from)
             }

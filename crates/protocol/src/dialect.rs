@@ -32,49 +32,72 @@ impl Dialect {
             max_completion_tokens: self.max_completion_tokens.or(other.max_completion_tokens),
         }
     }
+}
 
-    /// A chat request in these words, asking for at most `longest` tokens where it says how many; all else stays byte for byte.
-    #[must_use]
-    pub fn put(self, body: Vec<u8>, longest: Option<u64>) -> Vec<u8> {
-        let renames = self.max_completion_tokens.is_some() || longest.is_some();
-        let has_limit = renames && find(&body, b"_tokens\"").is_some();
-        let has_role = self.developer_role == Some(false) && find(&body, b"developer").is_some();
-        if !has_limit && !has_role {
-            return body;
-        }
-        let Ok(object) = Object::scan(&body) else { return body };
-        let mut edits: Vec<(&str, Edit<'_>)> = Vec::new();
-        let limit = LIMITS.into_iter().find_map(|name| Some((name, object.get_some(&body, name)?)));
-        let (capped, messages);
+/// In which words a chat request goes out, and how long an answer it may ask for; all else of it stays byte for byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wording {
+    /// The words that its server knows.
+    pub dialect: Dialect,
+    /// The most tokens that may be asked for.
+    pub longest: Option<u64>,
+}
+
+/// What becomes of members: raw JSON, or that they are taken out.
+pub(crate) type Changes<'a> = Vec<(&'static str, Option<Cow<'a, [u8]>>)>;
+
+impl Wording {
+    /// What must change in a request for it to be in these words.
+    pub(crate) fn changes<'a>(self, object: &Object, body: &'a [u8]) -> Changes<'a> {
+        let mut changes = Changes::new();
+        let limit = LIMITS.into_iter().find_map(|name| Some((name, object.get_some(body, name)?)));
         if let Some((name, written)) = limit {
-            let name_here = match self.max_completion_tokens {
+            let name_here = match self.dialect.max_completion_tokens {
                 Some(true) => LIMITS[0],
                 Some(false) => LIMITS[1],
                 None => name,
             };
-            capped =
-                longest.filter(|most| count(written).is_some_and(|asked| asked > *most)).map(|most| most.to_string());
-            let value = capped.as_ref().map_or(written, |capped| capped.as_bytes());
+            let capped = self.longest.filter(|most| count(written).is_some_and(|asked| asked > *most));
+            let capped = capped.map(|most| most.to_string());
             if name_here != name || capped.is_some() {
                 let other = LIMITS.into_iter().find(|other| *other != name_here);
-                edits.extend(other.map(|other| (other, Edit::Remove)));
-                edits.push((name_here, Edit::Set(value)));
+                changes.extend(other.map(|other| (other, None)));
+                let value = capped.map_or(Cow::Borrowed(written), |capped| capped.into_bytes().into());
+                changes.push((name_here, Some(value)));
             }
         }
-        if has_role {
-            messages = object.get(&body, "messages").and_then(as_system);
-            edits.extend(messages.as_ref().map(|messages| ("messages", Edit::Set(messages.as_bytes()))));
+        if self.dialect.developer_role == Some(false) {
+            let messages = object.get(body, "messages").filter(|messages| find(messages, b"developer").is_some());
+            let renamed = messages.and_then(as_system);
+            changes.extend(renamed.map(|messages| ("messages", Some(messages.into_bytes().into()))));
         }
-        if edits.is_empty() {
+        changes
+    }
+
+    /// A chat request in these words.
+    #[must_use]
+    pub fn put(self, body: Vec<u8>) -> Vec<u8> {
+        if self == Self::default() {
+            return body;
+        }
+        let Ok(object) = Object::scan(&body) else { return body };
+        let changes = self.changes(&object, &body);
+        if changes.is_empty() {
             return body;
         }
         let mut out = Vec::with_capacity(body.len() + 64);
-        object.splice(&body, &edits, &mut out);
+        object.splice(&body, &edits(&changes), &mut out);
         out
     }
 }
 
-/// The messages with `system` in the place of `developer`; `None` if they cannot be read.
+/// The changes, to be spliced.
+pub(crate) fn edits<'a>(changes: &'a Changes<'_>) -> Vec<(&'static str, Edit<'a>)> {
+    let edit = |value: &'a Option<Cow<'_, [u8]>>| value.as_deref().map_or(Edit::Remove, Edit::Set);
+    changes.iter().map(|(name, value)| (*name, edit(value))).collect()
+}
+
+/// The messages with `system` in the place of `developer`; `None` if there is none of these, or they cannot be read.
 fn as_system(messages: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Message<'a> {
@@ -87,7 +110,9 @@ fn as_system(messages: &[u8]) -> Option<String> {
         let edited = is_developer.then(|| splice(raw.get().as_bytes(), &[("role", Edit::Set(b"\"system\""))]).ok());
         edited.flatten().and_then(|edited| String::from_utf8(edited).ok()).map_or(Cow::Borrowed(raw.get()), Cow::Owned)
     });
-    Some(format!("[{}]", renamed.collect::<Vec<_>>().join(",")))
+    let renamed: Vec<_> = renamed.collect();
+    let any = renamed.iter().any(|message| matches!(message, Cow::Owned(_)));
+    any.then(|| format!("[{}]", renamed.join(",")))
 }
 
 #[cfg(test)]
@@ -95,7 +120,7 @@ mod tests {
     use super::*;
 
     fn put(dialect: Dialect, longest: Option<u64>, body: &str) -> String {
-        String::from_utf8(dialect.put(body.as_bytes().to_vec(), longest)).unwrap()
+        String::from_utf8(Wording { dialect, longest }.put(body.as_bytes().to_vec())).unwrap()
     }
 
     #[test]

@@ -3,11 +3,16 @@
 //! The scanner accepts what RFC 8259 calls JSON, up to 128 containers deep, with two liberties that leave more bytes
 //! as they are: strings may hold bytes that are not UTF-8, and `\u` escapes need not form pairs.
 
+mod pieces;
 mod scanner;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use bytes::Bytes;
 use memchr::memchr;
+use pieces::Splicing;
+pub use pieces::{Pieces, Sink};
 pub use scanner::WireError;
 use scanner::{MAX_DEPTH, Scanner};
 
@@ -28,6 +33,7 @@ pub struct Object {
     /// Where the inside of the object starts: just after its opening brace.
     start: usize,
     members: Vec<Member>,
+    values: usize,
 }
 
 /// One member of an object.
@@ -47,9 +53,35 @@ impl Object {
     /// # Errors
     /// If it is no JSON, or no object.
     pub fn scan(json: &[u8]) -> Result<Self, WireError> {
-        let mut members = Vec::with_capacity(8);
-        let start = each_member(json, |member| members.push(member))?;
-        Ok(Self { start, members })
+        Self::scan_up_to(json, usize::MAX)
+    }
+
+    /// As [`Self::scan`], of an object with at most so many members: each that is held takes more memory than it may have bytes.
+    ///
+    /// # Errors
+    /// Also if it has more.
+    pub fn scan_up_to(json: &[u8], most: usize) -> Result<Self, WireError> {
+        let (mut members, mut count) = (Vec::with_capacity(8), 0);
+        let Inside { start, values } = each_member(json, |member| {
+            count += 1;
+            if count <= most {
+                members.push(member);
+            }
+        })?;
+        if count > most { Err(WireError::TooMany { most }) } else { Ok(Self { start, members, values }) }
+    }
+
+    /// Strings, numbers, words, objects and arrays in it, names and itself left out.
+    pub fn values(&self) -> usize {
+        self.values
+    }
+
+    /// A name that two of its members have, whatever the case of its letters: which of them counts differs from reader to reader. Takes time
+    /// with the square of their number.
+    pub fn ambiguous(&self, json: &[u8]) -> Option<String> {
+        let names: Vec<_> = self.members.iter().map(|member| folded(member.key(json))).collect();
+        let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+        twice.map(|(at, _)| text(self.members[at].key(json)).unwrap_or_default())
     }
 
     /// The value of the last member of this name, the one that counts.
@@ -67,9 +99,17 @@ impl Object {
         self.members.iter().rev().find(|member| member.is(json, name)).map(|member| member.value.clone())
     }
 
+    /// The edited text in pieces, which share the long runs of `json`; see [`Self::splice`].
+    #[must_use]
+    pub fn splice_shared(&self, json: &Bytes, edits: &[(&str, Edit<'_>)]) -> Pieces {
+        let mut splicing = Splicing::of(json);
+        self.splice(json, edits, &mut splicing);
+        splicing.end()
+    }
+
     /// Appends the edited text to `out`. Members not named keep every byte, and the order stays; new members come last.
     /// The names are distinct.
-    pub fn splice(&self, json: &[u8], edits: &[(&str, Edit<'_>)], out: &mut Vec<u8>) {
+    pub fn splice(&self, json: &[u8], edits: &[(&str, Edit<'_>)], out: &mut impl Sink) {
         // Everything before `copied` is in `out`, or is to be left out.
         let mut copied = 0;
         let mut last = self.start;
@@ -81,34 +121,34 @@ impl Object {
             }
             match edits.iter().find(|(name, _)| member.is(json, name)) {
                 Some((_, Edit::Set(value))) => {
-                    out.extend_from_slice(&json[copied..member.value.start]);
-                    out.extend_from_slice(value);
+                    out.keep(json, copied..member.value.start);
+                    out.add(value);
                     copied = member.value.end;
                     kept = true;
                 }
                 Some((_, Edit::Remove)) => {
                     let until = if kept { last } else { member.key.start };
-                    out.extend_from_slice(&json[copied..until]);
+                    out.keep(json, copied..until);
                     copied = member.value.end;
                 }
                 Some((_, Edit::Default(_))) | None => kept = true,
             }
             last = member.value.end;
         }
-        out.extend_from_slice(&json[copied..last]);
+        out.keep(json, copied..last);
         for (name, edit) in edits {
             let (Edit::Set(value) | Edit::Default(value)) = edit else { continue };
             if self.find(json, name).is_none() {
                 if kept {
-                    out.push(b',');
+                    out.add(b",");
                 }
                 kept = true;
-                out.extend_from_slice(quote(name).as_bytes());
-                out.push(b':');
-                out.extend_from_slice(value);
+                out.add(quote(name).as_bytes());
+                out.add(b":");
+                out.add(value);
             }
         }
-        out.extend_from_slice(&json[last..]);
+        out.keep(json, last..json.len());
     }
 }
 
@@ -126,6 +166,20 @@ impl Member {
         match memchr(b'\\', inner) {
             None => inner == name.as_bytes(),
             Some(_) => text(&json[self.key.clone()]).is_some_and(|decoded| decoded == name),
+        }
+    }
+}
+
+/// A member's name as the least particular of readers compare names.
+fn folded(key: &[u8]) -> Cow<'_, str> {
+    let plain = std::str::from_utf8(key)
+        .ok()
+        .filter(|key| key.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'"')));
+    match plain {
+        Some(key) => key.trim_matches('"').into(),
+        None => {
+            let name = text(key).unwrap_or_else(|| String::from_utf8_lossy(key).into_owned());
+            name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>().into()
         }
     }
 }
@@ -148,9 +202,17 @@ impl Edit<'_> {
     }
 }
 
-/// Calls `f` with each member of an object and returns where the inside of the object starts. All of the text is checked,
-/// but members before a fault have been seen by then.
-pub fn each_member(json: &[u8], mut f: impl FnMut(Member)) -> Result<usize, WireError> {
+/// What is known of an object whose members have been gone through.
+#[derive(Clone, Copy, Debug)]
+pub struct Inside {
+    /// Where it starts: just after the opening brace.
+    pub start: usize,
+    /// Values in it, those inside of others included.
+    pub values: usize,
+}
+
+/// Calls `f` with each member of an object. All of the text is checked, but members before a fault have been seen by then.
+pub fn each_member(json: &[u8], mut f: impl FnMut(Member)) -> Result<Inside, WireError> {
     let mut scanner = Scanner::new(json);
     scanner.space();
     if scanner.peek() != Some(b'{') {
@@ -178,7 +240,7 @@ pub fn each_member(json: &[u8], mut f: impl FnMut(Member)) -> Result<usize, Wire
         }
     }
     scanner.end()?;
-    Ok(start)
+    Ok(Inside { start, values: scanner.values })
 }
 
 /// Calls `f` with each element of an array; see [`each_member`]. Anything else has none.
@@ -206,6 +268,25 @@ pub fn each_element<'a>(json: &'a [u8], mut f: impl FnMut(&'a [u8])) -> Result<(
         scanner.space();
     }
     scanner.end()
+}
+
+/// The elements of an array, read no further than they are asked for. A fault ends them, and anything else has none.
+pub fn elements(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut scanner = Scanner::new(json);
+    scanner.space();
+    let mut more = scanner.peek() == Some(b'[');
+    std::iter::from_fn(move || {
+        if !std::mem::take(&mut more) {
+            return None;
+        }
+        // The bracket or a comma.
+        scanner.at += 1;
+        scanner.space();
+        let element = scanner.value(MAX_DEPTH - 1).ok()?;
+        scanner.space();
+        more = scanner.peek() == Some(b',');
+        Some(&json[element])
+    })
 }
 
 /// The text of a JSON string; `None` for anything else.

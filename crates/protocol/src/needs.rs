@@ -70,8 +70,7 @@ impl Request {
         let mut needs = Vec::new();
         let question = self.member(self.endpoint().question()).unwrap_or_default();
         // Most requests have no such part, and need not be read for it.
-        if ["\"image", "\"input_", "\"audio", "\"file", "\"document", "\"video"].iter().any(|mark| has(question, mark))
-        {
+        if may_have_parts(question) {
             parts(question, DEEPEST, &mut needs);
         }
         if self.member("tools").is_some_and(|tools| tools.contains('{')) {
@@ -97,6 +96,14 @@ impl Request {
 
 fn has(text: &str, word: &str) -> bool {
     find(text.as_bytes(), word.as_bytes()).is_some()
+}
+
+/// Whether there may be a part of another kind than text: a string that begins as their kinds do.
+fn may_have_parts(question: &str) -> bool {
+    const KINDS: [&str; 6] = ["image", "input_", "audio", "file", "document", "video"];
+    let mut quotes = memchr::memchr_iter(b'"', question.as_bytes());
+    // A quote is a byte of its own, so that the text can be cut after it.
+    quotes.any(|at| KINDS.iter().any(|kind| question[at + 1..].starts_with(kind)))
 }
 
 /// Adds what the parts of a list ask for, and those within them.

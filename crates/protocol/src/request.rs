@@ -3,26 +3,31 @@
 mod reasoning;
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::dialect::{self, Wording};
 use crate::dropped::Dropped;
 use crate::endpoint::{Endpoint, ModelProtocol, Protocol, Upstream};
 use crate::fields::Refusal;
-use crate::json::{self, Edit, Object, WireError, splice};
+use crate::json::{self, Edit, Object, Pieces, WireError, splice};
 use crate::outline::{Outline, outline};
 use crate::print::one_line;
 use crate::{carries, form, forms, messages, responses};
 
 /// More answers or tokens than this nobody means; infinitely many times none would be no number, and no limit.
 const MOST: f64 = 1e9;
+/// Members of a request: providers know a few dozen, and each takes more memory here than it may have bytes.
+const MOST_MEMBERS: usize = 256;
+/// Memory that one value of a request takes at most beside its text, while it is looked at.
+const BYTES_PER_VALUE: usize = 128;
 
 /// A request that can be routed. Whatever else is in it is the upstream's to judge.
 #[derive(Debug)]
 pub struct Request {
     endpoint: Endpoint,
-    body: String,
+    body: Arc<String>,
     object: Object,
     model: String,
     stream: bool,
@@ -66,6 +71,12 @@ pub enum RequestError {
     /// JSON, but for example an array.
     #[error("the body must be a JSON object")]
     NotAnObject,
+    /// It has very many members.
+    #[error("the body has more than {MOST_MEMBERS} members")]
+    TooManyMembers,
+    /// Who reads the first and who reads the last of two would not read the same request.
+    #[error("{0:?} stands twice in the body, and which one counts differs from server to server: send it once")]
+    Ambiguous(String),
     /// A member is missing.
     #[error("`{0}` is missing")]
     Missing(&'static str),
@@ -94,11 +105,15 @@ impl Request {
             RequestError::syntax(error.as_bytes(), offset, "bytes that are not UTF-8")
         })?;
         let bytes = body.as_bytes();
-        let object = Object::scan(bytes).map_err(|error| match error {
+        let object = Object::scan_up_to(bytes, MOST_MEMBERS).map_err(|error| match error {
             WireError::Syntax { offset, what } => RequestError::syntax(bytes, offset, what),
             WireError::TooDeep { offset } => RequestError::syntax(bytes, offset, "nested too deep"),
             WireError::NotAnObject => RequestError::NotAnObject,
+            WireError::TooMany { .. } => RequestError::TooManyMembers,
         })?;
+        if let Some(name) = object.ambiguous(bytes) {
+            return Err(RequestError::Ambiguous(name));
+        }
 
         let model = object.get(bytes, "model").ok_or(RequestError::Missing("model"))?;
         let model = json::text(model).ok_or(RequestError::WrongType { param: "model", expected: "a string" })?;
@@ -126,7 +141,8 @@ impl Request {
             _ => false,
         };
         let tools = object.find(bytes, "tools").filter(|tools| &bytes[tools.clone()] != b"null");
-        Ok(Self { endpoint, model, stream, include_usage, question, tools, object, body, form: OnceLock::new() })
+        let (body, form) = (Arc::new(body), OnceLock::new());
+        Ok(Self { endpoint, model, stream, include_usage, question, tools, object, body, form })
     }
 
     /// The model or route asked for.
@@ -147,6 +163,14 @@ impl Request {
     /// Bytes of its body.
     pub fn size(&self) -> usize {
         self.body.len()
+    }
+
+    /// Memory in bytes that it may take beside its body while it is answered, by models of other protocols too if it is `translated`.
+    #[must_use]
+    pub fn working_bytes(&self, translated: bool) -> usize {
+        // The outline is made in two; a common form is one, and what is written from that another. None of the former outlives the decision.
+        let copies = if translated || self.endpoint != Endpoint::Chat { 2 } else { 0 };
+        working_bytes(&self.object, self.body.len(), copies)
     }
 
     /// Whether it leaves the length of the answer to the model.
@@ -214,11 +238,23 @@ impl Request {
     ///
     /// # Errors
     /// What its protocol cannot carry.
-    pub fn upstream_body(&self, upstream: Upstream<'_>) -> Result<(Vec<u8>, Dropped), Refusal> {
+    pub fn upstream_body(&self, upstream: Upstream<'_>) -> Result<(Pieces, Dropped), Refusal> {
+        self.worded_body(upstream, Wording::default())
+    }
+
+    /// [`Self::upstream_body`] for a server of chats, in the words that it knows.
+    ///
+    /// # Errors
+    /// What its protocol cannot carry.
+    pub fn worded_body(&self, upstream: Upstream<'_>, wording: Wording) -> Result<(Pieces, Dropped), Refusal> {
+        let is_chat = self.endpoint.routes() && upstream.dialect.wire() == Protocol::Chat;
+        let wording = if is_chat { wording } else { Wording::default() };
         if self.endpoint.passes(upstream.dialect) {
-            return Ok(self.passed_body(upstream));
+            return Ok(self.passed_body(upstream, wording));
         }
-        forms::write_request(self.form()?, upstream).map(|(body, dropped)| (body.into_bytes(), dropped))
+        let (body, dropped) = forms::write_request(self.form()?, upstream)?;
+        let body = body.into_bytes();
+        Ok((if is_chat { wording.put(body) } else { body }.into(), dropped))
     }
 
     /// Whether there is a body for models that speak this. Nothing is written to find out, so that it takes little time after the first.
@@ -254,7 +290,7 @@ impl Request {
     /// The client's bytes with another model, and with the usage asked for if the answer is a stream: its cost is known
     /// only from there. Reasoning that was translated from another protocol goes out again, and so does a wish for reasoning where the model
     /// cannot be told of it.
-    fn passed_body(&self, upstream: Upstream<'_>) -> (Vec<u8>, Dropped) {
+    fn passed_body(&self, upstream: Upstream<'_>, wording: Wording) -> (Pieces, Dropped) {
         let body = self.body.as_bytes();
         let model = json::quote(upstream.model);
         let mut edits = vec![("model", Edit::Set(model.as_bytes()))];
@@ -282,10 +318,26 @@ impl Request {
             Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => None,
         };
         edits.extend(own.as_ref().map(|own| (self.endpoint.question(), Edit::Set(own.as_bytes()))));
-        let mut out = Vec::with_capacity(body.len() + model.len() + 64);
-        self.object.splice(body, &edits, &mut out);
-        (out, dropped)
+        let changes = wording.changes(&self.object, body);
+        edits.extend(dialect::edits(&changes));
+        (self.object.splice_shared(&Bytes::from_owner(Shared(self.body.clone())), &edits), dropped)
     }
+}
+
+/// The text of a request, which is given back when the last one who reads it is done.
+struct Shared(Arc<String>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// Memory in bytes that is taken beside a body of this length, with this object in it, for so many copies of it and while its values are
+/// looked at one by one.
+#[must_use]
+pub fn working_bytes(object: &Object, length: usize, copies: usize) -> usize {
+    copies * length + object.values() * BYTES_PER_VALUE
 }
 
 /// A boolean that may be left out or null.
@@ -310,7 +362,7 @@ impl RequestError {
     /// The member at fault, as OpenAI's `param`; empty if it is the body.
     pub fn param(&self) -> &'static str {
         match self {
-            Self::NotJson { .. } | Self::NotAnObject => "",
+            Self::NotJson { .. } | Self::NotAnObject | Self::TooManyMembers | Self::Ambiguous(_) => "",
             Self::Missing(param) | Self::Empty(param) | Self::WrongType { param, .. } => param,
         }
     }
@@ -320,6 +372,8 @@ impl RequestError {
         match self {
             Self::NotJson { .. } => "invalid_json",
             Self::NotAnObject | Self::WrongType { .. } => "invalid_type",
+            Self::TooManyMembers => "too_many_members",
+            Self::Ambiguous(_) => "duplicate_member",
             Self::Missing(_) => "missing_required_parameter",
             Self::Empty(_) => "empty_array",
         }

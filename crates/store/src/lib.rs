@@ -24,8 +24,8 @@ pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
 pub use open::{backup, beside, open, open_to_read, open_with_queue};
 pub use records::{
-    Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, Payer, PendingAudit, Rated,
-    Snapshot, StoredDecision,
+    Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, Payer, PendingAudit,
+    PendingAudits, Rated, Snapshot, StoredDecision,
 };
 pub use rollup::{
     By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Point, RouteCertificate, Row, Saving, Selection, Step, Totals, saving,

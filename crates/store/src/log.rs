@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
-    KeyRecord, OutcomeRecord, PendingAudit, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step,
+    KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step,
     StoreError, StoredDecision,
 };
 
@@ -100,6 +100,7 @@ pub trait Store: Send + Sync {
 
     /// Decisions made at `since` or later that were drawn for audit, have ended, and have no audit in force: those that come
     /// in the log after the decision `after`, oldest first, at most `limit`. With a `tenant`, those of its own routes (`route/tenant`) alone.
+    /// Rows that cannot be read are named in their place.
     ///
     /// # Errors
     /// [`StoreError::UnknownDecision`] if `after` is not in the log, or none of the tenant's; others if the log cannot be read.
@@ -109,7 +110,7 @@ pub trait Store: Send + Sync {
         since: Timestamp,
         tenant: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<PendingAudit>, StoreError>;
+    ) -> Result<PendingAudits, StoreError>;
 
     /// All keys that there ever were, oldest first.
     ///

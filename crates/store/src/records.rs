@@ -242,6 +242,15 @@ pub struct StoredDecision {
     pub rerouted: Option<Arc<str>>,
 }
 
+/// Answers that wait for an auditor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PendingAudits {
+    /// Oldest first.
+    pub found: Vec<PendingAudit>,
+    /// Numbers of decisions among them that cannot be read; of very many the first.
+    pub unreadable: Vec<u64>,
+}
+
 /// An answer that waits for an auditor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingAudit {

@@ -31,7 +31,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
     By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
-    KeyRecord, OutcomeRecord, PendingAudit, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step, Store,
+    KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step, Store,
     StoreError, StoredDecision, Totals,
 };
 pub(crate) use backup::backup;
@@ -218,7 +218,7 @@ impl Store for SqliteStore {
         since: Timestamp,
         tenant: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<PendingAudit>, StoreError> {
+    ) -> Result<PendingAudits, StoreError> {
         let suffix = tenant.map(|tenant| format!("/{tenant}"));
         self.readers.read(move |connection| audits::pending(connection, after, since, suffix.as_deref(), limit)).await
     }

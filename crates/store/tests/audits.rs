@@ -35,7 +35,7 @@ fn audit(id: u128, value: Option<f64>, time: u64) -> FeedbackRecord {
 
 async fn waiting(store: &dyn Store, after: Option<u128>, limit: usize) -> Vec<u128> {
     let pending = store.pending_audits(after.map(DecisionId), Timestamp(0), None, limit).await.unwrap();
-    pending.iter().map(|pending| pending.decision.0).collect()
+    pending.found.iter().map(|pending| pending.decision.0).collect()
 }
 
 #[tokio::test]
@@ -57,10 +57,10 @@ async fn drawn_answers_wait_from_their_end_until_they_are_audited() {
     assert_eq!(waiting(store.as_ref(), Some(3), 9).await, [4, 5], "after any decision");
     let unknown = store.pending_audits(Some(DecisionId(99)), Timestamp(0), None, 1).await;
     assert!(matches!(unknown, Err(StoreError::UnknownDecision)));
-    let recent = store.pending_audits(None, Timestamp(4), None, usize::MAX).await.unwrap();
+    let recent = store.pending_audits(None, Timestamp(4), None, usize::MAX).await.unwrap().found;
     assert_eq!(recent.len(), 2, "older ones could not be learnt from");
     assert_eq!((recent[0].time, recent[0].rate, recent[0].prompt.as_deref()), (Timestamp(4), 0.25, Some("[4]")));
-    let failed = &store.pending_audits(None, Timestamp(2), None, 1).await.unwrap()[0];
+    let failed = &store.pending_audits(None, Timestamp(2), None, 1).await.unwrap().found[0];
     assert_eq!((failed.status, failed.ok, &*failed.model, &*failed.route), (502, false, "m", "r"));
 
     // A user's rating is no audit; an audit taken back leaves the answer waiting again.
@@ -73,6 +73,28 @@ async fn drawn_answers_wait_from_their_end_until_they_are_audited() {
     assert_eq!(waiting(store.as_ref(), None, 10).await, [1, 2, 4, 5]);
     assert_eq!(store.rate(audit(4, Some(1.0), 11), WINDOW).await.unwrap(), Receipt::Recorded);
     assert_eq!(waiting(store.as_ref(), None, 10).await, [1, 2, 5]);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_passed_over_and_named() {
+    let folder = TempDir::new().unwrap();
+    let store = reopen(&folder).await;
+    for id in 1..=4 {
+        store.log(made(id, 1, true)).unwrap();
+        store.log(Entry::Outcome(outcome(id, 5, 200))).unwrap();
+    }
+    store.flush().await.unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
+    for damage in [
+        "UPDATE decisions SET prompt = CAST(x'ff' AS TEXT) WHERE prompt = '[2]'",
+        "UPDATE outcomes SET status = 70000 WHERE decision_id = (SELECT id FROM decisions WHERE prompt = '[3]')",
+    ] {
+        other.execute(damage, ()).unwrap();
+    }
+    let pending = store.pending_audits(None, Timestamp(0), None, 2).await.unwrap();
+    let found: Vec<_> = pending.found.iter().map(|pending| pending.decision.0).collect();
+    assert_eq!((found, pending.unreadable), (vec![1, 4], vec![3, 5]), "a page is full all the same");
+    store.close().await;
 }
 
 #[tokio::test]

@@ -350,7 +350,7 @@ async fn a_database_of_release_0_1_opens_and_reads() {
     // A dump ends a text at its first NUL.
     assert_eq!(*ended, OutcomeRecord { error: Some("gone".to_owned()), ..outcome(7) });
     assert!(matches!(&events[4], Event::Rated { rated, .. } if rated.source == Source::User));
-    assert_eq!(store.pending_audits(None, Timestamp(0), None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.pending_audits(None, Timestamp(0), None, 10).await.unwrap().found.len(), 1);
     assert_eq!(store.keys().await.unwrap(), [key()]);
     assert_eq!(store.spending(0).await.unwrap(), [spent()]);
 }

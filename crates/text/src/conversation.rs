@@ -1,8 +1,10 @@
 //! The text of an OpenAI chat request.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::tokens::estimate_tokens;
@@ -67,11 +69,42 @@ struct Message<'a> {
     tool_calls: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Content<'a> {
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Parts(#[serde(borrow)] Vec<Part<'a>>),
+    Text(Cow<'a, str>),
+    Parts(Vec<Part<'a>>),
+}
+
+// By hand: derived, it would read all of a content into a tree first, and copy each text, of which one may have megabytes.
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Content<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of parts")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Content<'de>, E> {
+                Ok(Content::Text(text.into()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Content<'de>, E> {
+                Ok(Content::Text(text.to_owned().into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut listed: A) -> Result<Content<'de>, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = listed.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Content::Parts(parts))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
 }
 
 #[derive(Deserialize)]
@@ -109,7 +142,7 @@ impl Conversation {
     pub fn from_messages(messages: &str, tools: Option<&str>) -> Result<Self, TextError> {
         let messages: Vec<&RawValue> = serde_json::from_str(messages).map_err(TextError::Messages)?;
         let mut conversation = Self { turns: messages.len() as u32, ..Self::default() };
-        let mut last_user = String::new();
+        let mut last_user = Cow::Borrowed("");
         let mut other_bytes = 0;
         for (index, raw) in messages.iter().enumerate() {
             let message: Message<'_> =
@@ -125,7 +158,7 @@ impl Conversation {
             }
             other_bytes += text.len() + calls.len();
             if role == "user" {
-                last_user = text.into_owned();
+                last_user = text;
             }
         }
         if let Some(tools) = tools.filter(|tools| !matches!(*tools, "null" | "[]")) {
@@ -140,7 +173,7 @@ impl Conversation {
         }
         conversation.prompt_bytes = last_user.len();
         conversation.other_bytes = other_bytes - last_user.len();
-        conversation.prompt = shorten(last_user);
+        conversation.prompt = shorten(&last_user);
         Ok(conversation)
     }
 
@@ -151,7 +184,7 @@ impl Conversation {
             prompt_bytes: prompt.len(),
             turns: 1,
             tokens: MESSAGE_TOKENS + estimate_tokens(prompt),
-            prompt: shorten(prompt.to_owned()),
+            prompt: shorten(prompt),
             ..Self::default()
         }
     }
@@ -210,21 +243,18 @@ impl Conversation {
     }
 }
 
-/// Cuts the middle out of a very long text, at character boundaries.
-fn shorten(mut text: String) -> String {
-    if text.len() <= HEAD + TAIL {
-        return text;
-    }
-    let characters = text.char_indices();
-    let starts: Option<(usize, usize)> = {
-        let head = characters.clone().nth(HEAD).map(|(at, _)| at);
-        let tail = characters.rev().nth(TAIL - 1).map(|(at, _)| at);
-        head.zip(tail).filter(|(head, tail)| head < tail)
+/// The text, without its middle if it is very long; cut at character boundaries.
+fn shorten(text: &str) -> String {
+    let ends = || {
+        let mut characters = text.char_indices();
+        let (head, _) = characters.nth(HEAD)?;
+        let (tail, _) = characters.rev().nth(TAIL - 1)?;
+        Some((head, tail))
     };
-    if let Some((head, tail)) = starts {
-        text.replace_range(head..tail, "\n");
+    match if text.len() > HEAD + TAIL { ends() } else { None } {
+        Some((head, tail)) => format!("{}\n{}", &text[..head], &text[tail..]),
+        None => text.to_owned(),
     }
-    text
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use slarouter_core::{DecisionId, Example, Rater, Receipt, Source, Zoo};
 use slarouter_lab::Labelled;
-use slarouter_store::{Event, Rated, Store};
+use slarouter_store::{Event, Rated};
 
 /// Events read at a time.
 const BATCH: usize = 512;

@@ -44,7 +44,7 @@ impl Scale {
     }
 }
 
-fn config(folder: &Path, upstream: &str, connections: usize) -> String {
+pub(crate) fn config(folder: &Path, upstream: &str, connections: usize) -> String {
     let model = |name: &str, price: f64| {
         format!(
             "[[models]]\nname = \"{name}\"\nbase_url = \"{upstream}\"\nprice = {{ input = {price}, output = {price} }}\n"
@@ -59,15 +59,12 @@ fn config(folder: &Path, upstream: &str, connections: usize) -> String {
     )
 }
 
-/// Answers at once.
-fn answer() -> Script {
+/// What the upstream says.
+pub(crate) fn answer() -> Value {
     let choice =
         json!({ "index": 0, "message": { "role": "assistant", "content": "a few words" }, "finish_reason": "stop" });
     let usage = json!({ "prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12 });
-    Script::json(
-        200,
-        &json!({ "id": "up", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage }),
-    )
+    json!({ "id": "up", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage })
 }
 
 /// One honest request, which is answered; the id of the answer.
@@ -106,7 +103,7 @@ fn p99(times: &mut [Duration]) -> f64 {
 
 pub(crate) async fn soak(scale: Scale) {
     let folder = tempfile::tempdir().unwrap();
-    let upstream = Upstream::answering(|_| answer()).await;
+    let upstream = Upstream::answering(|_| Script::json(200, &answer())).await;
     let path = folder.path().join("slarouter.toml");
     let connections = 2 * (scale.numbers.idle + 500);
     std::fs::write(&path, config(folder.path(), &upstream.base_url(), connections)).unwrap();

@@ -14,6 +14,7 @@ mod beside;
 mod clients;
 mod faults;
 mod hostile;
+mod memory;
 mod process;
 
 use std::collections::HashMap;

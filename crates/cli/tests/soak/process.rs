@@ -12,8 +12,17 @@ impl Process {
 
     /// Resident memory in KiB.
     pub(crate) fn memory(&self) -> u64 {
+        self.kib("VmRSS:")
+    }
+
+    /// The most that it has been.
+    pub(crate) fn peak(&self) -> u64 {
+        self.kib("VmHWM:")
+    }
+
+    fn kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(self.0.join("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 

@@ -11,6 +11,8 @@ const DAY_MS: f64 = 86_400_000.0;
 const RATER_LIMIT: u64 = 100;
 /// How much of the ratings of a model one named rater may be.
 const RATER_SHARE: f64 = 0.1;
+/// Ratings per minute of one named rater: more than anybody reads answers in it.
+const RATER_PER_MINUTE: u64 = 60;
 /// A day: as long as a page stays open.
 const TOKEN_LIFETIME_S: f64 = 86_400.0;
 /// Least length of the secret of feedback tokens, that of the digest that it keys: a shorter one could be tried out on one token.
@@ -37,6 +39,11 @@ pub(super) fn terms(raw: &raw::Feedback, problems: &mut Problems<'_>) -> Terms {
         rater_share: number(raw.rater_share.clone(), RATER_SHARE, share, "from 0 to 1", problems),
         failures_count: raw.failures_count,
     }
+}
+
+/// Ratings that one named rater may send per minute; 0 for no limit.
+pub(super) fn rater_per_minute(raw: &raw::Feedback) -> u64 {
+    raw.rater_per_minute.unwrap_or(RATER_PER_MINUTE)
 }
 
 pub(super) fn browser(raw: &raw::Feedback, env: Env<'_>, problems: &mut Problems<'_>) -> BrowserFeedback {

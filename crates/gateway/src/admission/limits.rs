@@ -7,6 +7,8 @@ mod bucket;
 mod budget;
 mod hold;
 mod meter;
+mod raters;
 
 pub(crate) use hold::{Hold, Spent, admit, describe};
 pub(crate) use meter::{Estimate, Meter, Meters};
+pub(crate) use raters::Raters;

@@ -146,7 +146,7 @@ fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, ApiE
             ApiError::invalid("", "invalid_content_type", message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
         );
     }
-    fields::read(body)
+    fields::read(fields::short(body)?)
 }
 
 fn check_models(app: &App, new: &NewKey) -> Result<(), ApiError> {

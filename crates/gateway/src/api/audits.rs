@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use http::StatusCode;
 use serde_json::{Value, json};
 use slarouter_core::{DecisionId, Timestamp};
-use slarouter_store::{PendingAudit, StoreError};
+use slarouter_store::{PendingAudit, PendingAudits, StoreError};
 
 use crate::admission::auth::Caller;
 use crate::api::fields;
@@ -55,7 +55,7 @@ async fn pending(app: &App, caller: &Caller, query: &str) -> Result<Response, Ap
     // What is older could not be learnt from any more.
     let since = Timestamp(app.clock.now().0.saturating_sub(app.config.feedback_window_ms));
     // What has ended by now is in the list, although outcomes are written some milliseconds later.
-    let found = match app.store.flush().await {
+    let pending = match app.store.flush().await {
         // One more than asked for tells whether there are more.
         Ok(()) => {
             let tenant = caller.tenant.as_deref();
@@ -63,7 +63,7 @@ async fn pending(app: &App, caller: &Caller, query: &str) -> Result<Response, Ap
         }
         Err(error) => Err(error),
     };
-    let found = found.map_err(|error| match error {
+    let PendingAudits { found, unreadable } = pending.map_err(|error| match error {
         StoreError::UnknownDecision => {
             let message = "no decision of that id is known here: `after` must be an `id` of this list";
             ApiError::invalid("after", "decision_not_found", message).with_status(StatusCode::NOT_FOUND)
@@ -73,8 +73,12 @@ async fn pending(app: &App, caller: &Caller, query: &str) -> Result<Response, Ap
             ApiError::unavailable("store_unavailable", "the log could not be read: ask again")
         }
     })?;
+    if !unreadable.is_empty() {
+        tracing::error!(decisions = ?unreadable, "rows of the log cannot be read: the list of audits goes on without them");
+    }
     let data: Vec<Value> = found.iter().take(page.limit).map(entry).collect();
-    Ok(Json(json!({ "object": "list", "data": data, "has_more": found.len() > page.limit })).into_response())
+    let more = found.len() > page.limit;
+    Ok(Json(json!({ "object": "list", "data": data, "has_more": more, "unreadable": unreadable })).into_response())
 }
 
 fn entry(pending: &PendingAudit) -> Value {

@@ -1,7 +1,6 @@
 //! Bodies of requests: how much, how long, and how much of them at once.
 
 use axum::body::{Body, Bytes};
-use bytes::BytesMut;
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
@@ -12,8 +11,10 @@ use crate::admission::room::{Room, Share, full};
 use crate::app::App;
 use crate::error::ApiError;
 
-/// Memory that is set aside on the word of a client about the length of its body.
+/// Memory that is set aside on the word of a client about the length of its body, before any of it is here.
 const BELIEVED: usize = 1 << 20;
+/// The same in units of what is here. To grow step by step leaves holes behind that are as large as the body.
+const STEP: usize = 8;
 
 /// Reads a body whole and decodes it, within the limits of the configuration. Its room is held for as long as the share is.
 ///
@@ -41,7 +42,7 @@ async fn collect(room: &Room, most: usize, body: Body) -> Result<(Bytes, Share),
     }
     // Better now than when half of it is here; but only what is here takes room.
     let mut refused = said.is_some_and(|length| !room.has(length));
-    let (mut share, mut whole) = (Share::default(), BytesMut::new());
+    let (mut share, mut whole) = (Share::default(), Vec::new());
     let (mut first, mut read) = (None::<Bytes>, 0);
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
@@ -64,10 +65,11 @@ async fn collect(room: &Room, most: usize, body: Body) -> Result<(Bytes, Share),
             // What comes in one piece is not copied.
             None if whole.is_empty() => first = Some(piece),
             begun => {
-                if let Some(begun) = begun {
-                    whole.reserve(said.unwrap_or(length).clamp(length, BELIEVED.max(length)));
-                    whole.extend_from_slice(&begun);
+                if whole.capacity() < length {
+                    let believed = BELIEVED.max(STEP * length);
+                    whole.reserve_exact(said.unwrap_or(2 * length).clamp(length, believed) - whole.len());
                 }
+                whole.extend_from_slice(&begun.unwrap_or_default());
                 whole.extend_from_slice(&piece);
             }
         }
@@ -75,7 +77,7 @@ async fn collect(room: &Room, most: usize, body: Body) -> Result<(Bytes, Share),
     if refused {
         return Err(full());
     }
-    Ok((first.unwrap_or_else(|| whole.freeze()), share))
+    Ok((first.unwrap_or_else(|| whole.into()), share))
 }
 
 #[cfg(test)]

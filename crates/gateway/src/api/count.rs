@@ -68,6 +68,7 @@ async fn count(app: &Arc<App>, caller: &Caller, headers: &HeaderMap, body: Bytes
     let request = Request::parse(Endpoint::Messages, body)
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = resolve(app, caller, request.model())?;
+    let _working = app.room.take(request.working_bytes(false))?;
     // It counts as a request and spends nothing.
     drop(limits::admit(&app.journal, app.clock.now(), &caller.meters, &Estimate::default())?);
     let models: Vec<&Model> = match target {

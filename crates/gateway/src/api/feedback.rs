@@ -75,6 +75,9 @@ async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<Response, Api
         }
     }
     let decision = given.decision;
+    if given.source == Source::User {
+        app.raters.admit(caller.tenant.as_deref(), given.rater, app.config.rater_per_minute, app.clock.now())?;
+    }
     if !is_reached(app, caller, decision).await.map_err(|error| refusal(decision, error))? {
         return Err(refusal(decision, StoreError::UnknownDecision));
     }
@@ -139,7 +142,7 @@ pub(crate) struct Given {
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<Given, ApiError> {
-    let object: Map<String, Value> = serde_json::from_slice(body)
+    let object: Map<String, Value> = serde_json::from_slice(fields::short(body)?)
         .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body is no JSON object: {error}")))?;
     if let Some(name) = object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         return Err(fields::unknown(name, &FIELDS));

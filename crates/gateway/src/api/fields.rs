@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use slarouter_config::{refused_name, suggestion};
 
+use super::coding::too_large;
+use crate::admission::room::SMALL;
 use crate::error::ApiError;
 
 /// Characters of an unknown name that a message repeats.
@@ -27,6 +29,14 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
             None => ApiError::invalid("", "invalid_json", format!("the body cannot be read: {message}")),
         }
     })
+}
+
+/// A body of ours, all of which is short: as a tree a body takes many times its bytes.
+///
+/// # Errors
+/// 413 for one that no client of ours sends.
+pub(super) fn short(body: &[u8]) -> Result<&[u8], ApiError> {
+    if body.len() > SMALL { Err(too_large(SMALL)) } else { Ok(body) }
 }
 
 /// Refuses a field that is none of `known`: taken without a word it would do nothing, and its sender would not know.

@@ -165,6 +165,8 @@ pub(crate) struct AuditList {
     object: String,
     data: Vec<PendingAnswer>,
     has_more: bool,
+    /// Numbers of rows of the log that belong here and cannot be read.
+    unreadable: Vec<u64>,
 }
 
 /// What is predicted of a model.

@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use slarouter_config::Model;
 use slarouter_core::{CostModel, Receipt, told_usd};
-use slarouter_protocol::json::mend_surrogates;
+use slarouter_protocol::json::{Object, mend_surrogates};
 use slarouter_protocol::outline::outline;
-use slarouter_protocol::request::AnswerLength;
+use slarouter_protocol::request::{AnswerLength, working_bytes};
 use slarouter_protocol::{Endpoint, Refusal, Usage, messages, responses};
 use slarouter_store::{OutcomeRecord, StoreError, StoredDecision};
 use utoipa::ToSchema;
@@ -32,6 +32,8 @@ use crate::words::{KEPT, cut};
 
 /// What ids of these decisions begin with.
 const PREFIX: &str = "route-";
+/// How often the text of a question stands in memory beside the body while it is decided on.
+const COPIES: usize = 4;
 
 /// A request as any of the three protocols has it; what plays no part in the decision is passed over.
 #[derive(Deserialize, ToSchema)]
@@ -132,6 +134,8 @@ pub(crate) async fn route(
 async fn decide(app: &Arc<App>, caller: &Caller, body: Bytes) -> Result<RouteResponse, ApiError> {
     let mut body = Vec::from(body);
     mend_surrogates(&mut body);
+    let object = Object::scan(&body);
+    let _working = app.room.take(object.map_or(0, |object| working_bytes(&object, body.len(), COPIES)))?;
     let request: RouteRequest = fields::read(&body)?;
     let raw = |value: Option<Box<RawValue>>| value.map(|raw| raw.get().to_owned()).filter(|raw| raw != "null");
     let (system, instructions, tools) = (raw(request.system), raw(request.instructions), raw(request.tools));
@@ -213,7 +217,7 @@ pub(crate) async fn outcomes(
 }
 
 async fn record(app: &App, caller: &Caller, body: &[u8]) -> Result<ReportReceipt, ApiError> {
-    let report: Report = fields::read(body)?;
+    let report: Report = fields::read(fields::short(body)?)?;
     let decision = parse_id(&report.id).ok_or_else(|| {
         ApiError::invalid(
             "id",

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_config::Model;
 use slarouter_protocol::adapter::Adapter;
+use slarouter_protocol::dialect::Wording;
 use slarouter_protocol::pass::{Scanned, first_error};
 use slarouter_protocol::request::Request;
-use slarouter_protocol::{Dropped, Endpoint, Protocol};
+use slarouter_protocol::{Dropped, Endpoint};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -81,10 +82,9 @@ async fn send(
         return Err(Failure::Broken("the provider has nothing like this".to_owned()));
     };
     // Such a model is not asked in the first place.
-    let body = request.upstream_body(model.upstream());
+    let wording = Wording { dialect: health.dialect(), longest: model.takes.output_tokens };
+    let body = request.worded_body(model.upstream(), wording);
     let (body, dropped) = body.map_err(|refusal| Failure::Broken(refusal.to_string()))?;
-    let is_chat = endpoint.routes() && model.protocol.wire() == Protocol::Chat;
-    let body = if is_chat { health.dialect().put(body, model.takes.output_tokens) } else { body };
     let mut forwarded = forwarded(headers, endpoint, model);
     forwarded.extend(context.clone());
     let answer = app.upstream.call(model, path, forwarded, body).await?;

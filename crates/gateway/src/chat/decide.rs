@@ -18,6 +18,7 @@ use super::estimate::estimate;
 use super::fallible::{Choice, choose};
 use crate::admission::auth::Caller;
 use crate::admission::limits::{self, Hold};
+use crate::apart::apart;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::lookup::{Target, model, unknown};
@@ -86,7 +87,8 @@ pub(crate) async fn decide(
     id: DecisionId,
     input: DecisionInput<'_>,
 ) -> Result<Decided, ApiError> {
-    let conversation = Conversation::from_messages(&input.outline.messages, input.outline.tools)
+    let Outline { messages, tools } = &input.outline;
+    let conversation = apart(messages.len(), || Conversation::from_messages(messages, *tools))
         .map_err(|error| ApiError::invalid("messages", "invalid_messages", error.to_string()))?;
     let input_tokens = f64::from(conversation.input_tokens());
     let hold = match &*caller.meters {

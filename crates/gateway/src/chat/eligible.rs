@@ -64,6 +64,13 @@ pub(super) fn compactor<'a>(
     })
 }
 
+/// Whether a request of this endpoint is translated for any model of the target.
+pub(super) fn translates(app: &App, endpoint: Endpoint, target: &Target<'_>) -> bool {
+    let models = zoo(app, target).iter().filter_map(|spec| model(app, &spec.name));
+    let named = if let Target::Model(model) = target { Some(*model) } else { None };
+    models.chain(named).any(|model| !endpoint.passes(model.protocol))
+}
+
 /// The models of the target that cannot be asked this, as their protocol lacks something that is in the request. Refuses a
 /// request that none can be asked.
 pub(super) fn incapable(app: &App, request: &Request, target: &Target<'_>) -> Result<Vec<Excluded>, ApiError> {

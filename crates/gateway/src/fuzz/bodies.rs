@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use slarouter_protocol::dialect::Dialect;
+use slarouter_protocol::dialect::{Dialect, Wording};
 use slarouter_protocol::objection::Objection;
 
 use crate::admission::room::{Room, Share};
@@ -36,8 +36,9 @@ pub(super) fn refusal(data: &[u8]) {
     }
     let flag = |bit: u8| (first & (1 << bit) != 0).then_some(first & (1 << (bit + 1)) != 0);
     let dialect = Dialect { developer_role: flag(3), max_completion_tokens: flag(5) };
-    let once = dialect.put(body.to_vec(), Some(7));
-    assert_eq!(dialect.put(once.clone(), Some(7)), once, "what is in the server's words stays as it is");
+    let wording = Wording { dialect, longest: Some(7) };
+    let once = wording.put(body.to_vec());
+    assert_eq!(wording.put(once.clone()), once, "what is in the server's words stays as it is");
     if serde_json::from_slice::<serde_json::Value>(body).is_ok() {
         assert!(serde_json::from_slice::<serde_json::Value>(&once).is_ok());
     }

@@ -179,6 +179,7 @@ impl Gateway {
             metrics: metrics.clone(),
             health: Health::new(&config.models, &config.upstream),
             alerts: Arc::default(),
+            raters: Arc::default(),
             sessions: Arc::default(),
             stuck: Arc::new(AtomicBool::new(false)),
             draining: Arc::default(),

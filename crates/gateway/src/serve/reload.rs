@@ -205,6 +205,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         metrics: old.metrics.clone(),
         health: old.health.reconfigured(&config.models, &config.upstream),
         alerts: old.alerts.clone(),
+        raters: old.raters.clone(),
         sessions: old.sessions.clone(),
         stuck: old.stuck.clone(),
         draining: old.draining.clone(),

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
 use slarouter_config::{HealthCheck, Model, UpstreamConfig};
 use slarouter_protocol::ModelProtocol;
+use slarouter_protocol::json::Pieces;
 use slarouter_protocol::messages;
 use slarouter_protocol::objection::Objection;
 use tokio::time::{Instant, timeout};
@@ -104,11 +105,11 @@ impl Upstream {
         model: &Model,
         path: &'static str,
         mut headers: HeaderMap,
-        body: Vec<u8>,
+        body: Pieces,
     ) -> Result<UpstreamResponse, Failure> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         sign(&mut headers, model).map_err(Failure::Broken)?;
-        let post = self.transport.post(&model.base_url, path, headers, body.into());
+        let post = self.transport.post(&model.base_url, path, headers, body);
         let Answer { status, headers, body: mut rest } = match timeout(self.config.response_timeout, post).await {
             Err(_) => return Err(Failure::Timeout("response headers")),
             Ok(Err(Unanswered::Late)) => return Err(Failure::Timeout(CONNECT)),

@@ -22,6 +22,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use reqwest::Url;
+use slarouter_protocol::json::Pieces;
 use tokio::time::timeout;
 use tokio_rustls::rustls::Error as RustlsError;
 use tower::Service;
@@ -64,7 +65,7 @@ pub(super) enum Unanswered {
 /// A client of upstreams.
 #[derive(Clone)]
 pub(super) struct Transport {
-    direct: Client<Patient<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+    direct: Client<Patient<HttpsConnector<HttpConnector>>, Full<Pieces>>,
     proxied: reqwest::Client,
     proxies: Arc<Matcher>,
     /// By path and base, so that each URL is parsed once. There are as many as models and paths.
@@ -118,11 +119,11 @@ impl Transport {
         base: &str,
         path: &'static str,
         mut headers: HeaderMap,
-        body: Bytes,
+        body: Pieces,
     ) -> Result<Answer, Unanswered> {
         let uri = match self.place(base, path)? {
             Place::Direct(uri) => uri,
-            Place::Proxied(url) => return self.through_proxy(url, headers, body).await,
+            Place::Proxied(url) => return self.through_proxy(url, headers, body.into_bytes()).await,
         };
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));

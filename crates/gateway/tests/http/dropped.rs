@@ -98,7 +98,7 @@ async fn a_model_that_a_request_excludes_is_told_and_counted() {
 async fn hostile_names_cannot_break_the_header() {
     let rig = Rig::start(&["ok"], "").await;
     let mut body = of_an_agent("openai-chat/ok");
-    for n in 0..1_000 {
+    for n in 0..200 {
         body[format!("{n}\r\nset-cookie: \u{e9}{}", "x".repeat(200))] = 1.into();
     }
     let reply = rig.send("messages", &body).await;

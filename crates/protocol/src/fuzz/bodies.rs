@@ -42,12 +42,12 @@ pub fn request(data: &[u8]) {
         match body {
             Ok((written, dropped)) if endpoint.passes(upstream) => {
                 assert!(dropped.is_empty(), "{dropped} was left out of what passes");
-                passed(&request, endpoint, &mended, &written);
+                passed(&request, endpoint, &mended, &written.into_bytes());
             }
             Ok((written, dropped)) => {
                 let told = dropped.to_string();
                 assert!(told.len() < 1_000 && told.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{told}");
-                translated(upstream, &written);
+                translated(upstream, &written.into_bytes());
             }
             Err(refusal) => {
                 assert!(!endpoint.passes(upstream), "what passes is not ours to judge: {refusal}");

@@ -25,19 +25,27 @@ pub enum WireError {
         /// Bytes before the bracket too many.
         offset: usize,
     },
+    /// An object with more members than are read.
+    #[error("an object with more than {most} members")]
+    TooMany {
+        /// As many as it may have.
+        most: usize,
+    },
 }
 
 /// A place in a JSON text, with what may be passed over from there.
 pub(super) struct Scanner<'a> {
     json: &'a [u8],
     pub(super) at: usize,
+    /// Values passed over, those inside of others included.
+    pub(super) values: usize,
 }
 
 // === impl Scanner ===
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(json: &'a [u8]) -> Self {
-        Self { json, at: 0 }
+        Self { json, at: 0, values: 0 }
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -84,6 +92,7 @@ impl<'a> Scanner<'a> {
         // The open containers, innermost in the lowest bit: 1 for an object.
         let (mut open, mut depth) = (0_u128, 0);
         'value: loop {
+            self.values += 1;
             match self.peek() {
                 Some(bracket @ (b'{' | b'[')) => {
                     if depth == limit {

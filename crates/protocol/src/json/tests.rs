@@ -96,6 +96,18 @@ fn elements_are_listed() {
 }
 
 #[test]
+fn elements_are_read_one_by_one() {
+    let list =
+        |json: &'static str| elements(json.as_bytes()).map(|raw| std::str::from_utf8(raw).unwrap()).collect::<Vec<_>>();
+    assert_eq!(list(r#" [ 1 ,{"a":[2]}, "]" ] "#), ["1", r#"{"a":[2]}"#, r#""]""#]);
+    for none in ["[ ]", "7", "", "{}", "[", "[}"] {
+        assert!(list(none).is_empty(), "{none}");
+    }
+    assert_eq!(list("[1,2,}"), ["1", "2"], "what comes before a fault has been read");
+    assert_eq!(elements(b"[1,2,}").take(2).count(), 2);
+}
+
+#[test]
 fn counts_are_lenient() {
     assert_eq!(count(b"12"), Some(12));
     assert_eq!(count(b"12.0"), Some(12));

@@ -1,3 +1,5 @@
+use bytes::Buf;
+
 use super::*;
 use crate::endpoint::ModelProtocol;
 use crate::testing::model;
@@ -11,7 +13,7 @@ fn messages(request: &Request) -> String {
 }
 
 fn upstream(body: &str) -> String {
-    String::from_utf8(passed(&parse(body).unwrap(), "gpt \"x\"")).unwrap()
+    passed(&parse(body).unwrap(), "gpt \"x\"")
 }
 
 #[test]
@@ -57,11 +59,61 @@ fn asks_streams_for_their_usage() {
 }
 
 #[test]
-fn the_last_of_two_counts_and_both_are_replaced() {
-    let body = r#"{"model":"a","messages":[],"model":"b","messages":[2]}"#;
-    assert_eq!(parse(body).unwrap().model(), "b");
-    assert_eq!(messages(&parse(body).unwrap()), "[2]");
-    assert_eq!(upstream(body).matches("gpt").count(), 2);
+fn what_one_server_reads_otherwise_than_another_is_refused() {
+    for (twice, name) in [
+        (r#""model":"a""#, "model"),
+        (r#""m\u006fdel":"a""#, "model"),
+        (r#""Model":"a""#, "Model"),
+        (r#""messages":[2]"#, "messages"),
+        (r#""me\u017f\u017fages":[2]"#, "me\u{17f}\u{17f}ages"),
+        (r#""max_tokens":1,"max_tokens":100000"#, "max_tokens"),
+        (r#""max_to\u212aens":100000,"max_tokens":1"#, "max_tokens"),
+        (r#""x":1,"x":1"#, "x"),
+    ] {
+        let error = parse(&format!(r#"{{"model":"m","messages":[1],{twice}}}"#)).unwrap_err();
+        assert_eq!(error, RequestError::Ambiguous(name.to_owned()), "{twice}");
+        assert_eq!(error.code(), "duplicate_member");
+    }
+    assert!(parse(r#"{"model":"m","messages":[{"a":1,"a":1}],"max_tokens":1,"max_tokens_":1,"M":1,"n":1}"#).is_ok());
+}
+
+#[test]
+fn members_are_few() {
+    let body = |count: usize| {
+        let more: String = (0..count).map(|n| format!(",\"x{n}\":1")).collect();
+        format!(r#"{{"model":"m","messages":[1]{more}}}"#)
+    };
+    assert!(parse(&body(MOST_MEMBERS - 2)).is_ok());
+    let error = parse(&body(MOST_MEMBERS - 1)).unwrap_err();
+    assert_eq!((error.code(), error.to_string().as_str()), ("too_many_members", "the body has more than 256 members"));
+}
+
+#[test]
+fn what_is_looked_at_takes_room_by_its_values_and_by_who_is_asked() {
+    let body = format!(r#"{{"model":"m","messages":[{}1]}}"#, "{},".repeat(1_000));
+    let bytes = |endpoint, translated| Request::parse(endpoint, body.clone().into()).unwrap().working_bytes(translated);
+    let values = 1_003 * BYTES_PER_VALUE;
+    assert_eq!(bytes(Endpoint::Chat, false), values);
+    assert_eq!(bytes(Endpoint::Chat, true), 2 * body.len() + values);
+    assert_eq!(bytes(Endpoint::Messages, false), 2 * body.len() + values);
+}
+
+#[test]
+fn a_long_body_is_not_copied() {
+    let body = format!(r#"{{"model":"a","messages":["{}"],"stream":true}}"#, "x".repeat(1 << 20));
+    let request = parse(&body).unwrap();
+    let mut sent = request.upstream_body(Upstream { model: "m", ..model(ModelProtocol::OpenaiChat) }).unwrap().0;
+    let mut shared = 0;
+    while sent.has_remaining() {
+        let piece = sent.chunk();
+        shared += if request.body.as_bytes().as_ptr_range().contains(&piece.as_ptr()) { piece.len() } else { 0 };
+        sent.advance(piece.len());
+    }
+    assert!((body.len() - 100..body.len()).contains(&shared), "{shared} of {}", body.len());
+    assert_eq!(
+        passed(&request, "m"),
+        body.replace("\"a\"", "\"m\"").replace("true}", "true,\"stream_options\":{\"include_usage\":true}}")
+    );
 }
 
 #[test]
@@ -106,9 +158,13 @@ fn native(endpoint: Endpoint) -> ModelProtocol {
     }
 }
 
-fn passed(request: &Request, name: &str) -> Vec<u8> {
+fn passed(request: &Request, name: &str) -> String {
     let upstream = Upstream { model: name, ..model(native(request.endpoint())) };
-    request.upstream_body(upstream).unwrap().0
+    text(request.upstream_body(upstream).unwrap().0)
+}
+
+fn text(body: Pieces) -> String {
+    String::from_utf8(body.into_bytes().into()).unwrap()
 }
 
 /// A model that cannot be told how much to reason would refuse the request.
@@ -142,16 +198,16 @@ fn a_wish_for_reasoning_is_left_out_where_it_would_be_refused_and_that_is_said()
         let request = Request::parse(endpoint, body(members).into()).unwrap();
         let cannot = Upstream { reasons: false, ..model(upstream) };
         let (sent, dropped) = request.upstream_body(cannot).unwrap();
-        assert_eq!((String::from_utf8(sent).unwrap(), dropped.to_string()), (body(left), said.to_owned()));
+        assert_eq!((text(sent), dropped.to_string()), (body(left), said.to_owned()));
         let (sent, dropped) = request.upstream_body(model(upstream)).unwrap();
-        assert_eq!((String::from_utf8(sent).unwrap(), dropped.is_empty()), (body(members), true));
+        assert_eq!((text(sent), dropped.is_empty()), (body(members), true));
     }
     let asks =
         Request::parse(Endpoint::Chat, format!(r#"{{"model":"m","messages":{one},"reasoning_effort":"high"}}"#).into());
     for upstream in [Anthropic, OpenaiResponses] {
         let (sent, dropped) =
             asks.as_ref().unwrap().upstream_body(Upstream { reasons: false, ..model(upstream) }).unwrap();
-        let sent = String::from_utf8(sent).unwrap();
+        let sent = text(sent);
         assert!(!sent.contains("thinking") && !sent.contains("reasoning"), "{sent}");
         assert_eq!(dropped.to_string(), "reasoning_effort");
     }
@@ -165,7 +221,7 @@ fn half_a_surrogate_pair_is_mended_at_every_endpoint() {
         let request = Request::parse(endpoint, body.clone().into()).unwrap();
         let seen: serde_json::Value = serde_json::from_str(&request.outline().messages).unwrap();
         assert_eq!(seen[0]["content"], "cut \u{fffd}");
-        let sent = String::from_utf8(passed(&request, "m")).unwrap();
+        let sent = passed(&request, "m");
         assert_eq!(sent, body.replace("\\ud83d", "\\ufffd"), "nothing else changes");
     }
 }
@@ -175,7 +231,7 @@ fn a_prompt_that_the_provider_keeps_may_be_all_of_a_request() {
     let parse = |body: &str| Request::parse(Endpoint::Responses, Bytes::copy_from_slice(body.as_bytes()));
     let body = r#"{"model":"m","prompt":{"id":"pmpt_1"}}"#;
     let request = parse(body).unwrap();
-    assert_eq!(passed(&request, "m"), body.as_bytes());
+    assert_eq!(passed(&request, "m"), body);
     assert_eq!(request.is_self_contained().unwrap_err().param, "prompt");
     assert_eq!(parse(r#"{"model":"m","prompt":null}"#).unwrap_err(), RequestError::Missing("input"));
 }

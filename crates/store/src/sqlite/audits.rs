@@ -5,16 +5,20 @@ use slarouter_core::{DecisionId, Timestamp};
 
 use super::read::seq_of;
 use super::row::{Columns, Zoos};
-use crate::{PendingAudit, StoreError};
+use crate::{PendingAudit, PendingAudits, StoreError};
+
+/// Of so many unreadable rows it is told which they are.
+const NAMED: usize = 100;
 
 /// Drawn decisions since `since` that are finished and have no audit in force, oldest first; if `suffix` is given, of the routes that end so.
+/// A row that cannot be read is passed over, and named.
 pub(super) fn pending(
     connection: &Connection,
     after: Option<DecisionId>,
     since: Timestamp,
     suffix: Option<&str>,
     limit: usize,
-) -> Result<Vec<PendingAudit>, StoreError> {
+) -> Result<PendingAudits, StoreError> {
     let after = match after {
         Some(id) => seq_of(connection, id, suffix)?.ok_or(StoreError::UnknownDecision)?,
         None => 0,
@@ -23,20 +27,25 @@ pub(super) fn pending(
         "SELECT d.seq, d.id, d.time, d.route, d.audit_rate, o.model, o.status, o.ok, d.prompt \
          FROM decisions d JOIN outcomes o ON o.decision_id = d.id \
          WHERE d.audit_drawn = 1 AND d.seq > ?1 AND d.time >= ?2 \
-         AND (?4 IS NULL OR substr(d.route, -length(?4)) = ?4) AND NOT EXISTS (\
+         AND (?3 IS NULL OR substr(d.route, -length(?3)) = ?3) AND NOT EXISTS (\
          SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.source = 'audit' AND f.rating IS NOT NULL \
          AND f.seq = (SELECT MAX(g.seq) FROM feedback g \
          WHERE g.decision_id = f.decision_id AND g.rater = f.rater AND g.source = 'audit')) \
-         ORDER BY d.seq LIMIT ?3",
+         ORDER BY d.seq",
     )?;
     let since = since.0.min(i64::MAX as u64) as i64;
-    let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let (mut rows, zoos) = (statement.query(params![after, since, most, suffix])?, Zoos::new(connection));
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(pending_audit(&mut Columns::of(row, &zoos)?)?);
+    let (mut rows, zoos) = (statement.query(params![after, since, suffix])?, Zoos::new(connection));
+    let mut pending = PendingAudits::default();
+    while pending.found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        match pending_audit(&mut Columns::of(row, &zoos)?) {
+            Err(StoreError::Row { seq, .. }) if pending.unreadable.len() < NAMED => pending.unreadable.push(seq),
+            Err(StoreError::Row { .. }) => {}
+            audit => pending.found.push(audit?),
+        }
     }
-    Ok(found)
+    Ok(pending)
 }
 
 fn pending_audit(row: &mut Columns<'_>) -> Result<PendingAudit, StoreError> {

@@ -11,6 +11,9 @@ const BATCH: usize = 512;
 /// How long log entries, for which nobody waits, are collected into one transaction: each commit is a wait for the disk, however
 /// little is in it.
 const GATHERING: Duration = Duration::from_millis(5);
+/// Bytes of prompts that may wait for the disk. Entries are counted by number, and one prompt may have as many bytes as thousands of others:
+/// a decision beyond this is logged without its own.
+const PROMPTS: usize = 64 << 20;
 
 pub(super) struct Inbox {
     waiting: Mutex<Waiting>,
@@ -23,6 +26,8 @@ pub(super) struct Inbox {
 #[derive(Default)]
 struct Waiting {
     commands: Vec<Command>,
+    /// Bytes of the prompts in them.
+    prompts: usize,
     /// Somebody waits for the answer to one of them.
     urgent: bool,
     closed: bool,
@@ -33,7 +38,7 @@ impl Inbox {
         Self { waiting: Mutex::default(), changed: Condvar::new(), room: room.max(1) }
     }
 
-    pub(super) fn log(&self, entry: Entry) -> Result<(), StoreError> {
+    pub(super) fn log(&self, mut entry: Entry) -> Result<(), StoreError> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(StoreError::Closed);
@@ -41,6 +46,7 @@ impl Inbox {
         if waiting.commands.len() >= self.room {
             return Err(StoreError::Full);
         }
+        waiting.prompts = shed(&mut entry, waiting.prompts);
         waiting.commands.push(Command::Log(entry));
         let length = waiting.commands.len();
         drop(waiting);
@@ -100,6 +106,8 @@ impl Inbox {
         let most = waiting.commands.len().min(BATCH);
         let rest = waiting.commands.split_off(most);
         waiting.urgent = rest.iter().any(|command| !matches!(command, Command::Log(_)));
+        waiting.prompts =
+            rest.iter().map(|command| if let Command::Log(entry) = command { prompt(entry) } else { 0 }).sum();
         Some(std::mem::replace(&mut waiting.commands, rest))
     }
 
@@ -115,12 +123,31 @@ impl Inbox {
     }
 }
 
+/// Bytes of the prompt in an entry.
+fn prompt(entry: &Entry) -> usize {
+    if let Entry::Decision(record) = entry { record.prompt.as_ref().map_or(0, String::len) } else { 0 }
+}
+
+/// Takes the prompt out of an entry if those before it leave no room for it; the bytes that wait with this one.
+pub(super) fn shed(entry: &mut Entry, before: usize) -> usize {
+    let waiting = before + prompt(entry);
+    if waiting <= PROMPTS {
+        return waiting;
+    }
+    if let Entry::Decision(record) = entry {
+        tracing::warn!(bytes = waiting - before, "a prompt is not kept: too much waits for the disk");
+        record.prompt = None;
+    }
+    before
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::Spending;
+    use crate::sqlite::tests::records::decision;
 
     fn entry() -> Entry {
         Entry::Spend(Spending { account: "a".into(), day: 1, nano_usd: 1 })
@@ -140,6 +167,23 @@ mod tests {
         assert_eq!([taken(), taken()], [Some(1), None]);
         assert!(matches!(inbox.log(entry()), Err(StoreError::Closed)));
         assert_eq!(Inbox::new(1).take(Some(Duration::ZERO)).map(|batch| batch.len()), Some(0), "patience ends");
+    }
+
+    #[test]
+    fn prompts_that_wait_are_bounded_and_their_decisions_are_not() {
+        let inbox = Inbox::new(2 * BATCH);
+        let size = PROMPTS / 4;
+        let log = |id| inbox.log(decision(id, Some("x".repeat(size)))).unwrap();
+        (1..=6).for_each(log);
+        assert_eq!(inbox.lock().prompts, 4 * size);
+        let kept = |batch: Vec<Command>| {
+            let entries =
+                batch.into_iter().map(|command| if let Command::Log(entry) = command { prompt(&entry) } else { 0 });
+            entries.filter(|bytes| *bytes == size).count()
+        };
+        inbox.close();
+        assert_eq!(inbox.take(None).map(|batch| (batch.len(), kept(batch))), Some((6, 4)));
+        assert_eq!(inbox.lock().prompts, 0, "what is taken leaves room");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::apply::apply;
 use super::command::{Answer, Command};
 use super::connection::{Options, close};
-use super::inbox::Inbox;
+use super::inbox::{Inbox, shed};
 use super::insert::insert;
 use super::read::last_seq;
 use crate::Entry;
@@ -122,6 +122,7 @@ impl Writer {
                     answer.refuse(&error.to_string());
                 }
                 self.backlog = entries;
+                self.backlog.iter_mut().fold(0, |waiting, entry| shed(entry, waiting));
                 if self.backlog.len() > BACKLOG {
                     self.drop_entries(self.backlog.len() - BACKLOG);
                 }

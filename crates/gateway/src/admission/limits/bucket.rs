@@ -1,6 +1,6 @@
 //! A token bucket: a minute's allowance at most, refilled evenly.
 
-const MINUTE_MS: f64 = 60_000.0;
+pub(super) const MINUTE_MS: f64 = 60_000.0;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {

@@ -219,7 +219,8 @@ impl Meter {
     }
 }
 
-fn refuse(code: &'static str, message: String, wait_ms: Option<f64>) -> ApiError {
+/// 429, and when to come again where that is known.
+pub(super) fn refuse(code: &'static str, message: String, wait_ms: Option<f64>) -> ApiError {
     ApiError::limited(code, message, wait_ms.map(|ms| ((ms / 1_000.0).ceil() as u64).max(1)))
 }
 
