@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo static chart test test-agents soak explore lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
+.PHONY: demo static chart test test-agents test-clients soak explore lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
 
 # In a profile of its own, which is compiled in a fraction of the time of a release.
 demo:
@@ -27,6 +27,11 @@ test: setup-test
 test-agents: setup-test
 	cargo build --workspace --locked --bins
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream scripts/test-agents
+
+# aider, and libraries that docs/clients.md names, from PyPI and npm (1.7 GB): for changes of what clients see.
+test-clients: setup-test
+	cargo build --workspace --locked --bins
+	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run clients
 
 # SOAK_REQUESTS (200000), SOAK_SEED (1) and SOAK_IDLE (10000 connections, for which `ulimit -n` must have room) change the two runs; some minutes.
 soak:

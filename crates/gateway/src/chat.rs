@@ -12,6 +12,7 @@ mod exchange;
 mod fallible;
 mod headers;
 mod hedge;
+mod recall;
 mod refusal;
 
 use std::sync::Arc;
@@ -96,6 +97,7 @@ async fn serve(
     trace: &mut Option<Box<RequestTrace>>,
 ) -> Result<Response, ApiError> {
     let arrived = Instant::now();
+    let (body, owner) = recall::whole(app, endpoint, headers, body)?;
     let request = Request::parse(endpoint, body)
         .map_err(|error| ApiError::invalid(error.param(), error.code(), error.to_string()))?;
     let target = resolve(app, caller, request.model())?;
@@ -130,6 +132,9 @@ async fn serve(
     let mut exchange = Exchange::new(app.clone(), id, decided, &request, arrived, trace);
     if let Some(id) = session_id {
         exchange.follow(SessionTurn { id, before: session, arrived });
+    }
+    if let Some(owner) = owner.filter(|_| request.member("store") != Some("false")) {
+        exchange.remember_for(owner);
     }
     exchange.reserved().await;
     let (streams, opening) = (request.stream(), Opening::of(&exchange));

@@ -1,6 +1,7 @@
 //! Which model a conversation is with, so that its next turn finds the provider's prompt cache and its own reasoning there.
 
 mod cached;
+mod items;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use slarouter_protocol::json;
 use tokio::time::{Duration, Instant};
 
 use cached::CachedShares;
+pub(crate) use items::{Items, Owner};
 
 const SESSION: HeaderName = HeaderName::from_static("x-slarouter-session");
 /// Where coding agents name their sessions: Claude Code, and Codex by its newer and its older name.
@@ -30,6 +32,8 @@ pub(crate) struct Sessions {
     hasher: RandomState,
     held: Mutex<Generations>,
     shares: CachedShares,
+    /// What was said in them, for those who refer to it.
+    pub(crate) items: Items,
 }
 
 /// What is known of a conversation.

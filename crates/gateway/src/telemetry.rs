@@ -4,11 +4,13 @@
 //! does not take, is counted and gone: a collector that is slow or down holds up no request. Neither prompts nor answers nor keys
 //! are in a span.
 
+mod context;
 mod export;
 mod said;
 mod trace;
 mod tracer;
 
-pub(crate) use trace::{Call, DecisionFacts, Ending, RequestTrace, forward};
+pub(crate) use context::forward;
+pub(crate) use trace::{Call, DecisionFacts, Ending, RequestTrace};
 pub(crate) use tracer::Telemetry;
 pub use tracer::TelemetryError;

@@ -1,6 +1,7 @@
 //! OpenAI responses.
 
 mod foreign;
+mod items;
 mod read;
 mod report;
 mod stream;
@@ -8,6 +9,7 @@ mod tools;
 mod write;
 
 pub(crate) use foreign::{without_foreign_reasoning, without_references};
+pub use items::{TooLarge, items, last_items, put_in};
 pub(crate) use read::{answer as read_answer, request as read_request};
 pub use report::tokens;
 pub(crate) use stream::{Reader, Writer};

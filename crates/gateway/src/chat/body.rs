@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 use slarouter_protocol::Usage;
 use slarouter_protocol::relay::{End, Finish, Relay};
+use slarouter_protocol::responses;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Exchange;
@@ -127,12 +128,14 @@ impl ResponseBody {
                     if out.is_empty() {
                         continue;
                     }
+                    self.exchange.remember(|| responses::last_items(&out));
                     return Some(out.into());
                 }
                 Ok(None) => End::Eof,
                 Err(error) => End::Error(error),
             };
             let summary = self.relay.take()?.finish(end, &closing, &mut out);
+            self.exchange.remember(|| responses::last_items(&out));
             tracing::debug!(
                 request_id = self.exchange.public_id(),
                 upstream_id = summary.upstream_id,

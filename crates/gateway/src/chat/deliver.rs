@@ -8,6 +8,7 @@ use slarouter_protocol::Envelope;
 use slarouter_protocol::adapter::{Adapter, AnswerOptions};
 use slarouter_protocol::pass::first_id;
 use slarouter_protocol::request::Request;
+use slarouter_protocol::responses;
 
 use super::body::ResponseBody;
 use super::exchange::Exchange;
@@ -47,6 +48,7 @@ pub(super) fn deliver(
             });
             match written {
                 Ok(written) => {
+                    exchange.remember(|| responses::items(&written.body));
                     let mut response = (status, written.body).into_response();
                     // Ours and the usual ones of an upstream: growing step by step costs more than all that goes in.
                     response.headers_mut().reserve(24);

@@ -20,7 +20,7 @@ use super::estimate::is_plausible;
 use crate::app::App;
 use crate::clock::prefixed_id;
 use crate::error::CLIENT_CLOSED;
-use crate::sessions::{Report, SessionTurn};
+use crate::sessions::{Owner, Report, SessionTurn};
 use crate::telemetry::{self, Call, RequestTrace};
 use crate::upstream::{Admission, Failure};
 use outcome::Outcome;
@@ -47,6 +47,8 @@ pub(crate) struct Exchange {
     dropped_calls: DroppedCalls,
     /// What the model that answered was not told of the request.
     dropped: Dropped,
+    /// Who may refer to the items of the answer.
+    owner: Option<Owner>,
 }
 
 /// What is known of an exchange at its end.
@@ -82,6 +84,19 @@ impl Exchange {
             tried,
             dropped_calls: DroppedCalls::default(),
             dropped: Dropped::default(),
+            owner: None,
+        }
+    }
+
+    /// The items of the answer are to be known to this caller for a while.
+    pub(super) fn remember_for(&mut self, owner: Owner) {
+        self.owner = Some(owner);
+    }
+
+    /// Keeps items of the answer, which `find` finds in what goes to the client.
+    pub(super) fn remember(&self, find: impl FnOnce() -> Vec<(String, String)>) {
+        if let Some(owner) = self.owner {
+            self.app.sessions.items.keep(owner, find(), Instant::now());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The spans of one request, by the semantic conventions for HTTP and for generative AI.
 
-use http::{HeaderMap, HeaderName, StatusCode};
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use http::{HeaderMap, StatusCode};
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -11,13 +11,11 @@ use slarouter_core::Decision;
 use slarouter_protocol::{Endpoint, ModelProtocol, Usage};
 use tokio::time::Instant;
 
+use super::context::{Headers, HeadersMut};
 use super::said::Said;
 use super::tracer::Telemetry;
 use crate::error::CLIENT_CLOSED;
 use crate::upstream::Failure;
-
-/// W3C's trace context.
-const CONTEXT: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 
 /// The spans of a request, from its arrival on. Dropping it ends them.
 pub(crate) struct RequestTrace {
@@ -78,36 +76,6 @@ pub(crate) struct Ending<'a> {
     pub(crate) usage: Option<&'a Usage>,
     /// USD; `None` where the price is unknown.
     pub(crate) cost: Option<f64>,
-}
-
-struct Headers<'a>(&'a HeaderMap);
-struct HeadersMut<'a>(&'a mut HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
-}
-
-impl Injector for HeadersMut<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), value.parse()) {
-            self.0.insert(name, value);
-        }
-    }
-}
-
-/// Passes the caller's trace context on as it is, where no traces are made here.
-pub(crate) fn forward(from: &HeaderMap, to: &mut HeaderMap) {
-    for name in CONTEXT {
-        for value in from.get_all(&name) {
-            to.append(name.clone(), value.clone());
-        }
-    }
 }
 
 impl Telemetry {

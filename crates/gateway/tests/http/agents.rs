@@ -73,6 +73,37 @@ async fn what_one_provider_keeps_passes_to_it_and_is_refused_on_a_route() {
     assert_eq!(rig.upstream.requests().len(), before, "nothing was asked");
 }
 
+/// Clients that take the provider to keep what it has said send ids in the next turn, some of which the gateway has made up.
+#[tokio::test]
+async fn items_of_an_answer_are_known_again_to_the_caller_who_got_it() {
+    let rig = Rig::start(&["ok"], ROUTES).await;
+    let user = json!({ "role": "user", "content": "one two" });
+    for (model, stream) in [("anthropic/ok", false), ("anthropic/ok", true), ("openai-responses/ok", true)] {
+        let asked = json!({ "model": model, "input": [user], "stream": stream });
+        let ask = async |body: &Value, key: &str| rig.post("responses", body).bearer_auth(key).send().await.unwrap();
+        let said = ask(&asked, "a").await.text().await.unwrap();
+        let last = said.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap_or(&said);
+        let answer: Value = serde_json::from_str(last).unwrap();
+        let item = answer.get("response").unwrap_or(&answer)["output"][0].clone();
+        let turn =
+            |id: &Value| json!({ "model": "auto:both", "input": [user, { "type": "item_reference", "id": id }, user] });
+        let before = rig.upstream.requests().len();
+        assert_eq!(ask(&turn(&item["id"]), "a").await.status(), 200, "{item}");
+        let sent = rig.upstream.requests()[before].json();
+        assert!(sent.to_string().contains("You said: one two"), "{sent}");
+        for (id, key) in [(&item["id"], "b"), (&json!("msg_of_nobody"), "a")] {
+            let (status, param, _) = error(ask(&turn(id), key).await).await;
+            assert_eq!((status, param.as_str()), (400, "input[1]"), "{id} for {key}");
+        }
+    }
+    // Who wants nothing kept has nothing kept.
+    let asked = json!({ "model": "anthropic/ok", "input": [user], "store": false });
+    let answer = rig.json("responses", &asked).await;
+    let turn =
+        json!({ "model": "auto:both", "input": [{ "type": "item_reference", "id": answer["output"][0]["id"] }, user] });
+    assert_eq!(rig.send("responses", &turn).await.status(), 400);
+}
+
 #[tokio::test]
 async fn a_compaction_passes_to_a_model_that_can_and_is_refused_in_words_elsewhere() {
     let rig = Rig::start(&["ok"], ROUTES).await;

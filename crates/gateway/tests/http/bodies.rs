@@ -35,6 +35,29 @@ async fn a_body_that_does_not_come_gets_a_408_of_its_protocol() {
     assert!(rig.stop().await.outcomes.is_empty());
 }
 
+#[tokio::test]
+async fn a_body_in_broken_chunks_gets_an_error_of_its_protocol() {
+    let rig = Rig::start(&Settings::default()).await;
+    for (path, word) in [
+        ("/v1/chat/completions", "\"code\":\"body_broken\""),
+        ("/v1/responses", "\"code\":\"body_broken\""),
+        ("/v1/messages", "\"type\":\"error\""),
+        ("/v1/feedback", "\"code\":\"body_broken\""),
+    ] {
+        // No size, more than the size says, and a size that no number holds.
+        for chunks in ["xyz\r\n", "2\r\n{\"model\":\r\n0\r\n\r\n", "fffffffffffffffff\r\n{"] {
+            let mut stream = TcpStream::connect(rig.gateway.addr()).await.unwrap();
+            let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");
+            stream.write_all((head + chunks).as_bytes()).await.unwrap();
+            let mut read = Vec::new();
+            let _ = stream.read_to_end(&mut read).await;
+            let text = String::from_utf8_lossy(&read).replace(": ", ":");
+            assert!(text.starts_with("HTTP/1.1 400 ") && text.contains(word), "{path} {chunks:?}: {text}");
+        }
+    }
+    assert!(rig.stop().await.outcomes.is_empty());
+}
+
 /// A question of some 900 KiB.
 fn long(model: &str, stream: bool) -> Value {
     json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "word ".repeat(180 << 10) }] })

@@ -30,6 +30,7 @@ mod keyless;
 mod keys;
 mod limits;
 mod metrics;
+mod mixed;
 mod prices;
 mod protocols;
 mod reload;

@@ -43,7 +43,7 @@ pub(crate) fn without_references(input: &str) -> Result<(), Refusal> {
 
 /// The refusal of a reference to an item.
 pub(super) fn reference(place: String) -> Refusal {
-    let what = "refers to an item by its id, which is kept by one provider only: send the items themselves. For the AI SDK, \
-                set `store: false` in the provider options `openai`, or use `.chat()`";
+    let what = "refers to an item that is not known here, or not any more: send the items themselves. For the AI SDK, set `store: false` \
+                in the provider options `openai`, or use `.chat()`";
     Refusal::new(place, what)
 }
