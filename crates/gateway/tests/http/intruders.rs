@@ -53,7 +53,7 @@ async fn what_takes_more_memory_than_bytes_has_to_find_room() {
     assert_eq!(post(&rig, "/v1/chat/completions", body).await.1["code"], "too_many_members");
     // As trees these would take sixteen times their bytes.
     let tree = format!(r#"{{"id":"x","usage":[{}1]}}"#, "1,".repeat(40_000));
-    for path in ["/v1/feedback", "/v1/route/outcomes"] {
+    for path in ["/v1/feedback", "/v1/outcomes"] {
         let (status, error) = post(&rig, path, tree.clone()).await;
         assert_eq!((status, &error["code"]), (413, &json!("request_too_large")), "{path}");
     }
