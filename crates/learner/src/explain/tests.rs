@@ -84,7 +84,8 @@ async fn every_decision_of_a_log_is_made_again_and_its_ranking_read_back() {
             assert!((score - best.score).abs() < 1e-9, "{n}");
         }
     }
-    assert!(ranked > 10, "{ranked}");
+    // The others went to the fallback by the safeguard, which ranks nothing.
+    assert!(ranked > 2, "{ranked}");
     store.close().await;
 }
 
