@@ -5,6 +5,7 @@
 mod explain;
 mod learning;
 mod logged_route;
+mod publisher;
 mod rollups;
 mod sla;
 mod snapshot;
@@ -15,8 +16,9 @@ mod warm;
 pub use explain::{ExplainedCandidate, ExplainedOutcome, Explanation, Replay, Then, Word, WouldWin, explain};
 pub use learning::{Learning, LearningError, SavedStates};
 pub use logged_route::{LogRouteError, LoggedRoute};
+pub use publisher::Publisher;
 pub use sla::SlaWatch;
 pub use snapshot::Snapshot;
-pub use task::{LearnerTask, Publisher, watched};
+pub use task::{LearnerTask, watched};
 pub use unreadable::{Unreadable, UnreadableRow};
 pub use warm::{FeaturesId, WarmStart, WarmStartError, first_belief};

@@ -8,7 +8,7 @@ use slarouter_core::{Certificate, Timestamp};
 use slarouter_store::{Calendar, RouteCertificate, Store};
 use tokio::sync::watch;
 
-use crate::task::Publisher;
+use crate::publisher::Publisher;
 
 /// Between two additions, for as long as nothing waits.
 const PACE: Duration = Duration::from_secs(1);

@@ -6,52 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use slarouter_core::Timestamp;
 use slarouter_store::{Calendar, Store};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::learning::{Learning, LearningError};
+use crate::publisher::Publisher;
 use crate::rollups::Rollups;
 use crate::sla::SlaWatch;
-use crate::snapshot::Snapshot;
 
 /// Least time between two snapshots: batches the reading when much is going on.
 const PACE: Duration = Duration::from_millis(20);
 /// Pause after the log could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Where snapshots go. One per configuration, so that the requests of each see only states that fit it: during a reload those of
-/// the old one go on from their last snapshot.
-pub struct Publisher {
-    /// The last one published.
-    pub published: Arc<ArcSwap<Snapshot>>,
-    /// The routes of the configuration.
-    routes: Vec<Arc<str>>,
-    /// The number of the last event that has gone into what was published.
-    seq: watch::Sender<u64>,
-}
-
-impl Publisher {
-    /// Publishes into `published`, for the routes of a configuration.
-    #[must_use]
-    pub fn new(published: Arc<ArcSwap<Snapshot>>, routes: Vec<Arc<str>>) -> Arc<Self> {
-        Arc::new(Self { published, routes, seq: watch::Sender::new(0) })
-    }
-
-    fn publish(&self, snapshot: Arc<Snapshot>) {
-        let seq = snapshot.seq;
-        self.published.store(snapshot);
-        self.seq.send_replace(seq);
-    }
-
-    /// Waits until the learner has published what it knew at event `seq` or later.
-    pub async fn reached(&self, seq: u64) {
-        // The sender is `self`'s own, so it does not go away.
-        let _ = self.seq.subscribe().wait_for(|published| *published >= seq).await;
-    }
-}
 
 /// The task that learns, with all that it needs.
 pub struct LearnerTask {

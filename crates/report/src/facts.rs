@@ -9,8 +9,8 @@ use serde::Serialize;
 use slarouter_core::Timestamp;
 use slarouter_store::{By, Calendar, Row, Selection, Store, Totals, saving};
 
-use crate::ReportError;
 use crate::changes::Incident;
+use crate::error::ReportError;
 use crate::judge::Judge;
 use crate::promise::{Promise, Verdict};
 use crate::verify::Terms;
@@ -27,6 +27,8 @@ pub struct Report {
     pub months: Vec<Month>,
     /// What changed, broke or was decided without learning.
     pub incidents: Vec<Incident>,
+    /// Events that cannot be read or make no sense: they are in no bounds.
+    pub refused: u64,
 }
 
 /// A calendar month, or the part of one that is in the period.
@@ -107,7 +109,13 @@ pub struct Day {
     pub cost_usd: f64,
 }
 
-pub(crate) async fn gather(store: &dyn Store, period: Range<Timestamp>, until: u64) -> Result<Report, ReportError> {
+/// The report of what was decided in this period, by the log up to the event `until`: ratings that came later are not in it.
+///
+/// Reads the log up to there twice; as long as `slarouter verify` takes.
+///
+/// # Errors
+/// [`ReportError`]
+pub async fn report(store: &dyn Store, period: Range<Timestamp>, until: u64) -> Result<Report, ReportError> {
     let calendar = store.calendar().await?;
     let months = months(&period, &calendar);
     let judge = Judge::hear(store, &calendar, &months, until).await?;
@@ -116,6 +124,7 @@ pub(crate) async fn gather(store: &dyn Store, period: Range<Timestamp>, until: u
         log_sha256: HEXLOWER.encode(&store.fingerprint(until).await?),
         months: Vec::new(),
         incidents: judge.incidents.clone(),
+        refused: judge.refused,
     };
     let selection = Selection { from: period.start, to: period.end, ..Selection::default() };
     let rows = store.recount(selection, until, &[By::Month, By::Route, By::Key, By::Tenant, By::Day]).await?;

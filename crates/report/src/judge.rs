@@ -10,8 +10,8 @@ use slarouter_core::{Feedback, Learner, PolicySpec, Reason, RouteSpec, Timestamp
 use slarouter_learner::{LearningError, LoggedRoute};
 use slarouter_store::{Calendar, Event, Rated, Store};
 
-use crate::ReportError;
 use crate::changes::{Incident, changes};
+use crate::error::ReportError;
 use crate::promise::Promise;
 
 /// Events read at a time.
@@ -28,6 +28,8 @@ pub(crate) struct Judge<'a> {
     routes: BTreeMap<Arc<str>, LoggedRoute>,
     learners: BTreeMap<(usize, Arc<str>), Learner>,
     pub(crate) incidents: Vec<Incident>,
+    /// Events that cannot be read or make no sense. One of them does not keep the others from being heard.
+    pub(crate) refused: u64,
 }
 
 impl<'a> Judge<'a> {
@@ -38,8 +40,14 @@ impl<'a> Judge<'a> {
         months: &'a [Range<Timestamp>],
         until: u64,
     ) -> Result<Self, ReportError> {
-        let mut judge =
-            Self { calendar, months, routes: BTreeMap::new(), learners: BTreeMap::new(), incidents: Vec::new() };
+        let mut judge = Self {
+            calendar,
+            months,
+            routes: BTreeMap::new(),
+            learners: BTreeMap::new(),
+            incidents: Vec::new(),
+            refused: 0,
+        };
         let mut seq = 0;
         loop {
             let events = store.events_after(seq, BATCH).await?;
@@ -47,7 +55,9 @@ impl<'a> Judge<'a> {
                 if event.seq() > until {
                     return Ok(judge);
                 }
-                judge.take(event)?;
+                if matches!(event, Event::Unreadable { .. }) || judge.take(event).is_err() {
+                    judge.refused += 1;
+                }
                 seq = event.seq();
             }
             if events.len() < BATCH {

@@ -5,9 +5,20 @@ use std::fmt::Write;
 use askama::Template;
 
 use crate::changes::Incident;
+use crate::error::ReportError;
 use crate::facts::{Bill, Day, Report, Route};
 use crate::promise::{Promise, Verdict};
-use crate::{Format, ReportError};
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One file without scripts, for screen and paper.
+    Html,
+    /// CommonMark with tables.
+    Markdown,
+    /// All its facts.
+    Json,
+}
 
 #[derive(Template)]
 #[template(path = "report.html")]
