@@ -111,7 +111,7 @@ pub struct Day {
 
 /// The report of what was decided in this period, by the log up to the event `until`: ratings that came later are not in it.
 ///
-/// Reads the log up to there twice; as long as `slarouter verify` takes.
+/// Reads the log up to there three times.
 ///
 /// # Errors
 /// [`ReportError`]

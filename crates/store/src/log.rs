@@ -157,7 +157,7 @@ pub trait Store: Send + Sync {
     async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError>;
 
     /// The sums of these requests by the log up to the event `until` alone, and by the moments of the selection, which are not rounded. Reads
-    /// all of it: some hundred thousand events a second.
+    /// all of it.
     ///
     /// # Errors
     /// [`StoreError`] if the log cannot be read.
