@@ -64,7 +64,7 @@ def test_every_view_fits_and_axe_finds_nothing(look, demo, view, width, scheme):
 def test_pages_are_small_come_from_one_place_and_need_no_script(look, demo, view):
     page = look()
     answers = []
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))
     page.goto(demo + path_of(demo, view))
     page.wait_for_load_state("load")
     # The stream of figures has no end.
