@@ -84,6 +84,15 @@ impl Object {
         twice.map(|(at, _)| text(self.members[at].key(json)).unwrap_or_default())
     }
 
+    /// One of its names that is one of `names` but for the case of letters, and that one.
+    pub fn miscased<'n>(&self, json: &[u8], names: &[&'n str]) -> Option<(String, &'n str)> {
+        let own = self.members.iter().filter_map(|member| text(member.key(json)));
+        own.filter_map(|own| {
+            names.iter().find(|name| own.eq_ignore_ascii_case(name) && own != **name).map(|name| (own, *name))
+        })
+        .next()
+    }
+
     /// The value of the last member of this name, the one that counts.
     pub fn get<'a>(&self, json: &'a [u8], name: &str) -> Option<&'a [u8]> {
         self.find(json, name).map(|value| &json[value])

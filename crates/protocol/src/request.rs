@@ -53,6 +53,10 @@ pub enum AnswerLength {
     },
 }
 
+/// Members by which the gateway routes, counts and bills.
+const READ: [&str; 8] =
+    ["model", "stream", "stream_options", "tools", "n", "max_tokens", "max_completion_tokens", "max_output_tokens"];
+
 /// Why a request cannot be routed. The text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -77,6 +81,14 @@ pub enum RequestError {
     /// Who reads the first and who reads the last of two would not read the same request.
     #[error("{0:?} stands twice in the body, and which one counts differs from server to server: send it once")]
     Ambiguous(String),
+    /// Some servers read a member in any case of letters, and the gateway would not see what they see.
+    #[error("{sent:?} has to be written {meant:?}: some servers read it in any case of letters, and others do not")]
+    Miscased {
+        /// As it stands in the body.
+        sent: String,
+        /// The member that it is but for its case.
+        meant: &'static str,
+    },
     /// A member is missing.
     #[error("`{0}` is missing")]
     Missing(&'static str),
@@ -113,6 +125,11 @@ impl Request {
         })?;
         if let Some(name) = object.ambiguous(bytes) {
             return Err(RequestError::Ambiguous(name));
+        }
+        if let Some((sent, meant)) =
+            object.miscased(bytes, &READ).or_else(|| object.miscased(bytes, &[endpoint.question()]))
+        {
+            return Err(RequestError::Miscased { sent, meant });
         }
 
         let model = object.get(bytes, "model").ok_or(RequestError::Missing("model"))?;
@@ -363,6 +380,7 @@ impl RequestError {
     pub fn param(&self) -> &'static str {
         match self {
             Self::NotJson { .. } | Self::NotAnObject | Self::TooManyMembers | Self::Ambiguous(_) => "",
+            Self::Miscased { meant, .. } => meant,
             Self::Missing(param) | Self::Empty(param) | Self::WrongType { param, .. } => param,
         }
     }
@@ -374,6 +392,7 @@ impl RequestError {
             Self::NotAnObject | Self::WrongType { .. } => "invalid_type",
             Self::TooManyMembers => "too_many_members",
             Self::Ambiguous(_) => "duplicate_member",
+            Self::Miscased { .. } => "miscased_member",
             Self::Missing(_) => "missing_required_parameter",
             Self::Empty(_) => "empty_array",
         }
