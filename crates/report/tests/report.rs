@@ -179,7 +179,8 @@ async fn a_page_needs_nothing_else_and_names_are_text() {
     let folder = TempDir::new().unwrap();
     let mut log = Log::new(&folder).await;
     log.configure(moment("2026-01"), 0.8, 1.0).await;
-    log.serve(moment("2026-02"), "<script>alert(1)</script>|", Some(1.0)).await;
+    // Unrated: a single answer that is rated is all that there is to know.
+    log.serve(moment("2026-02"), "<script>alert(1)</script>|", None).await;
     let report = log.report("2026-02", "2026-03").await;
     let html = report.write(Format::Html).unwrap();
     assert!(html.contains("&#60;script&#62;") || html.contains("&lt;script&gt;"), "{html}");

@@ -53,7 +53,7 @@ async fn each_damage_is_told_of_the_rows_that_it_hits() {
         ),
         ("UPDATE decisions SET zoo = 99 WHERE seq = 2", &all, "zoo: there is no such zoo"),
         (
-            "INSERT INTO zoos VALUES (99, CAST(x'ff' AS TEXT)); UPDATE decisions SET zoo = 99 WHERE seq = 2",
+            "INSERT INTO zoos VALUES (99, CAST(x'ff' AS TEXT), -1, '', ''); UPDATE decisions SET zoo = 99 WHERE seq = 2",
             &all,
             "zoo: there is no such zoo",
         ),

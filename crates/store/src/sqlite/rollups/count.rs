@@ -32,18 +32,18 @@ const RATED: &str = "SELECT f.seq, d.time, d.route, z.key, z.tenant, coalesce((S
      WHERE f.seq > ?1 AND f.seq <= ?2 AND f.receipt <> 'expired'";
 
 /// What is to be added to the sums, and from which event to which it was counted.
-pub(in super::super) struct Tally {
+pub(crate) struct Tally {
     pub(super) from: u64,
     pub(super) to: u64,
     pub(super) calendar: Calendar,
     pub(super) sums: BTreeMap<(Group, Span, Timestamp), Totals>,
     pub(super) certificates: Vec<RouteCertificate>,
     /// There is more to count.
-    pub(in super::super) more: bool,
+    pub(crate) more: bool,
 }
 
 /// Counts what comes after what is counted. A row that cannot be read is left out, as the learner leaves it out and tells of it.
-pub(in super::super) fn count(
+pub(crate) fn count(
     connection: &mut Connection,
     calendar: Calendar,
     certificates: Vec<RouteCertificate>,
@@ -59,7 +59,7 @@ pub(in super::super) fn count(
 }
 
 /// Sums these requests by the events after `from` up to `to` alone.
-pub(in super::super) fn recount(
+pub(crate) fn recount(
     connection: &mut Connection,
     (from, to): (u64, u64),
     selection: &Selection,

@@ -28,11 +28,7 @@ const CERTIFICATES: &str = "SELECT start, alpha, requests, labels, lower, estima
      WHERE span = ?1 AND route = ?2 AND start >= ?3 AND start < ?4 ORDER BY start";
 
 /// See [`crate::Store::totals`].
-pub(in super::super) fn totals(
-    connection: &mut Connection,
-    selection: &Selection,
-    by: &[By],
-) -> Result<Vec<Row>, StoreError> {
+pub(crate) fn totals(connection: &mut Connection, selection: &Selection, by: &[By]) -> Result<Vec<Row>, StoreError> {
     let view = connection.transaction()?;
     let calendar = &calendar(&view)?;
     let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
@@ -46,11 +42,7 @@ pub(in super::super) fn totals(
 }
 
 /// See [`crate::Store::series`].
-pub(in super::super) fn series(
-    connection: &mut Connection,
-    selection: &Selection,
-    step: Step,
-) -> Result<Vec<Point>, StoreError> {
+pub(crate) fn series(connection: &mut Connection, selection: &Selection, step: Step) -> Result<Vec<Point>, StoreError> {
     let view = connection.transaction()?;
     let calendar = &calendar(&view)?;
     let span = match step {
@@ -109,7 +101,7 @@ fn end(at: Timestamp, step: Step, calendar: &Calendar) -> Timestamp {
 }
 
 /// The calendar whose days are summed.
-pub(in super::super) fn calendar(connection: &Connection) -> Result<Calendar, StoreError> {
+pub(crate) fn calendar(connection: &Connection) -> Result<Calendar, StoreError> {
     let zone: String = connection.query_row("SELECT zone FROM rolled", [], |row| row.get(0))?;
     if zone.is_empty() {
         return Ok(Calendar::default());

@@ -26,7 +26,7 @@ const CERTIFY: &str = "INSERT OR REPLACE INTO certificates (span, route, start, 
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 /// Adds what was counted, unless it was counted from another event than the next: then it is there already.
-pub(in super::super) fn add(connection: &Connection, tally: &Tally) -> Result<(), rusqlite::Error> {
+pub(crate) fn add(connection: &Connection, tally: &Tally) -> Result<(), rusqlite::Error> {
     let (seq, zone, newest): (i64, String, i64) =
         connection
             .query_row("SELECT seq, zone, newest FROM rolled", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
