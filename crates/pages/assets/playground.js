@@ -36,10 +36,9 @@ const entry = (kind, who, text) => {
 };
 
 const thumbs = (id) => {
-  const buttons = [["Good answer", "👍", "up"], ["Bad answer", "👎", "down"]].map(([label, mark, rating]) => {
-    const button = element("button", "", mark);
+  const buttons = [["Good answer", "up"], ["Bad answer", "down"]].map(([label, rating]) => {
+    const button = element("button", "", label);
     button.type = "button";
-    button.ariaLabel = label;
     button.ariaPressed = "false";
     button.addEventListener("click", async () => {
       const withdrawn = button.ariaPressed === "true";
