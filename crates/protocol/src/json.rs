@@ -86,11 +86,10 @@ impl Object {
 
     /// One of its names that is one of `names` but for the case of letters, and that one.
     pub fn miscased<'n>(&self, json: &[u8], names: &[&'n str]) -> Option<(String, &'n str)> {
-        let own = self.members.iter().filter_map(|member| text(member.key(json)));
-        own.filter_map(|own| {
-            names.iter().find(|name| own.eq_ignore_ascii_case(name) && own != **name).map(|name| (own, *name))
+        self.members.iter().map(|member| member.key(json)).find_map(|key| {
+            let meant = names.iter().find(|name| folded(key) == **name)?;
+            text(key).filter(|sent| sent != meant).map(|sent| (sent, *meant))
         })
-        .next()
     }
 
     /// The value of the last member of this name, the one that counts.

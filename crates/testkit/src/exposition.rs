@@ -56,7 +56,7 @@ pub fn exposition(text: &str) -> BTreeMap<String, Metric> {
 
 /// The metrics that a table of the documentation lists, with type and labels: rows of names in backticks, type, labels, meaning.
 pub fn documented(markdown: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
-    let rows = markdown.lines().filter(|line| line.starts_with("| `"));
+    let rows = markdown.lines().filter(|line| line.starts_with("| `slarouter_"));
     rows.flat_map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let labels: BTreeSet<String> =

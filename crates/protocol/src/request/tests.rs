@@ -79,9 +79,13 @@ fn what_one_server_reads_otherwise_than_another_is_refused() {
 
 #[test]
 fn a_member_that_counts_is_read_in_one_case_only() {
-    for (sent, meant) in
-        [("Stream", "stream"), ("stream_Options", "stream_options"), ("MAX_TOKENS", "max_tokens"), ("Input", "input")]
-    {
+    for (sent, meant) in [
+        ("Stream", "stream"),
+        ("stream_Options", "stream_options"),
+        ("MAX_TOKENS", "max_tokens"),
+        ("max_to\u{212a}ens", "max_tokens"),
+        ("Input", "input"),
+    ] {
         let body = format!(r#"{{"model":"m","{meant}x":1,"input":"q","messages":[{{}}],"{sent}":null}}"#);
         let endpoint = if meant == "input" { Endpoint::Embeddings } else { Endpoint::Chat };
         let body = if meant == "input" { body.replace(r#""input":"q","#, "") } else { body };
