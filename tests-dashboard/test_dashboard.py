@@ -51,7 +51,7 @@ def test_every_view_fits_and_axe_finds_nothing(look, demo, view, width, scheme):
     page = look(width, scheme)
     answer = page.goto(demo + path_of(demo, view))
     if view == "route":
-        page.wait_for_function("document.querySelectorAll('.uplot canvas').length === 3")
+        page.locator(".uplot canvas").nth(2).wait_for()
     page.screenshot(path=SCREENSHOTS / f"{view}-{width}-{scheme}.png", full_page=True)
     assert fits(page)
     assert findings(page) == []
