@@ -62,6 +62,12 @@ const axis = (values, size) => ({
   values,
 });
 
+// A value without a neighbour has no line: it is drawn as a point.
+const alone = (plot, line) => {
+  const values = plot.data[line];
+  return [...values.keys()].filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
+};
+
 class SeriesChart extends HTMLElement {
   connectedCallback() {
     this.theme = matchMedia("(prefers-color-scheme: dark)");
@@ -117,10 +123,10 @@ class SeriesChart extends HTMLElement {
       legend: { show: false },
       // As the tables have it.
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      scales: { y: { range: (_, low, high) => this.range(low, high, band, lines) } },
+      scales: { y: { range: (_, low, high) => this.range(low, high, lines) } },
       axes: [axis((_, ticks) => ticks.map(moment), 28), axis((_, ticks) => ticks.map((tick) => (band ? `${Math.round(tick * 1000) / 10} %` : told(tick))), 62)],
       series: [{}, ...lines.map(({ stroke, width, dash, fill }) => ({
-        stroke: colour(stroke), width, dash, fill: fill && colour(fill), points: { show: false }, spanGaps: false,
+        stroke: colour(stroke), width, dash, fill: fill && colour(fill), points: { show: true, size: 7, filter: alone }, spanGaps: false,
       }))],
       bands: band ? [{ series: [1, 2], fill: colour("--band") }] : [],
       hooks: { setCursor: [(plot) => this.tell(data, plot.cursor.idx)] },
@@ -130,8 +136,8 @@ class SeriesChart extends HTMLElement {
     this.plot.root.setAttribute("aria-hidden", "true");
   }
 
-  range(low, high, band, lines) {
-    if (low == null) return band ? [0, 1] : [0, 1];
+  range(low, high, lines) {
+    if (low == null) return [0, 1];
     if (lines[0].zero) return [0, high > 0 ? high * 1.1 : 1];
     const room = Math.max((high - low) * 0.1, 0.005);
     return [Math.max(0, low - room), Math.min(1.002, high + room)];
