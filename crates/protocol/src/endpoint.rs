@@ -98,6 +98,11 @@ impl Endpoint {
         matches!(self, Self::Chat | Self::Responses | Self::Messages)
     }
 
+    /// Whether its answers may come as streams.
+    pub fn streams(self) -> bool {
+        !matches!(self, Self::Compact | Self::Embeddings)
+    }
+
     /// The member of a request that has the question.
     pub fn question(self) -> &'static str {
         match self {

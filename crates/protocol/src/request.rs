@@ -148,7 +148,7 @@ impl Request {
             Some(inside) if inside.trim_ascii_start() == b"]" => return Err(RequestError::Empty(name)),
             _ => {}
         }
-        let stream = flag(object.get(bytes, "stream"), "stream")?;
+        let stream = flag(object.get(bytes, "stream"), "stream")? && endpoint.streams();
         let include_usage = match object.get_some(bytes, "stream_options") {
             Some(options) if stream && endpoint.protocol() == Protocol::Chat => {
                 let wrong = RequestError::WrongType { param: "stream_options", expected: "an object" };

@@ -64,7 +64,8 @@ pub(super) async fn ask(
         reply => reply,
     };
     let Reply { answer, dropped } = reply?;
-    let answer = sound(&app.upstream, answer, Adapter { endpoint, upstream: model.protocol })?;
+    let adapter = Adapter { endpoint, upstream: model.protocol };
+    let answer = sound(&app.upstream, answer, adapter, inbound.request.stream())?;
     if app.config.upstream.hedge.is_some() {
         health.took(inbound.request.stream(), began.elapsed());
     }
@@ -104,8 +105,13 @@ pub(crate) fn forwarded(headers: &HeaderMap, endpoint: Endpoint, model: &Model) 
     forwarded
 }
 
-/// Refuses a 200 that is no answer. What comes later in a stream is judged as it passes.
-fn sound(upstream: &Upstream, answer: UpstreamResponse, adapter: Adapter) -> Result<UpstreamResponse, Failure> {
+/// Refuses a 200 that is no answer to a request which is `streamed` or not. What comes later in a stream is judged as it passes.
+fn sound(
+    upstream: &Upstream,
+    answer: UpstreamResponse,
+    adapter: Adapter,
+    streamed: bool,
+) -> Result<UpstreamResponse, Failure> {
     let (headers, error) = match &answer {
         UpstreamResponse::Plain { headers, body, .. } => {
             let scanned = Scanned::of(body).ok();
@@ -113,14 +119,26 @@ fn sound(upstream: &Upstream, answer: UpstreamResponse, adapter: Adapter) -> Res
             if error.is_none()
                 && let Some(fault) = adapter.fault(body, scanned.is_some())
             {
-                return Err(Failure::Broken(fault));
+                // Pages of proxies and bodies that were cut may be gone with the next call; a model's own words are paid for.
+                return Err(if scanned.is_some() { Failure::Unreadable(fault) } else { Failure::Broken(fault) });
             }
             (headers, error)
         }
         UpstreamResponse::Stream { headers, first, .. } => (headers, first_error(first)),
     };
-    let Some((status, body)) = error else { return Ok(answer) };
+    let Some((status, body)) = error else { return asked_for(answer, streamed) };
     let mut headers = headers.clone();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Err(upstream.refusal(status, headers, body, true))
+}
+
+/// Refuses a stream where the answer was to come whole, and the reverse: who reads the one finds nothing in the other, and takes that for
+/// an answer without a word.
+fn asked_for(answer: UpstreamResponse, streamed: bool) -> Result<UpstreamResponse, Failure> {
+    let why = match (&answer, streamed) {
+        (UpstreamResponse::Plain { .. }, true) => "it came whole, and a stream was asked for",
+        (UpstreamResponse::Stream { .. }, false) => "it came as a stream, and was asked for whole",
+        _ => return Ok(answer),
+    };
+    Err(Failure::Unreadable(why.to_owned()))
 }

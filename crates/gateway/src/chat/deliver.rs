@@ -63,7 +63,7 @@ pub(super) fn deliver(
                     exchange.finish(status, true, written.usage, None);
                     response
                 }
-                Err(error) => refuse(exchange, Failure::Broken(error)),
+                Err(error) => refuse(exchange, Failure::Unreadable(error)),
             }
         }
         UpstreamResponse::Stream { status, headers, first, rest } => {

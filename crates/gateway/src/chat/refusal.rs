@@ -57,6 +57,7 @@ pub(crate) fn failed(failure: &Failure, adapter: Adapter, protocol: Protocol) ->
         Failure::Unreachable(_) => bad_gateway("upstream_unreachable"),
         Failure::Broken(_) => bad_gateway("upstream_broken"),
         Failure::TooLong(_) => bad_gateway("upstream_answer_too_long"),
+        Failure::Unreadable(_) => bad_gateway("upstream_answer_unreadable"),
     };
     // What the upstream asks to wait for has not been waited for here, so the client may. Other retries are spent, and more by the SDK
     // would only multiply them.

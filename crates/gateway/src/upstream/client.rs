@@ -51,6 +51,8 @@ pub(crate) enum Failure {
     Broken(String),
     /// An answer, which will have been billed, but one of more bytes than this.
     TooLong(usize),
+    /// An answer, which will have been billed, but not one to what was asked.
+    Unreadable(String),
     /// Not called: as many calls as the model may have are under way.
     Busy,
     /// The upstream said no.
@@ -200,6 +202,7 @@ impl Failure {
             Self::Timeout(_) => "timeout",
             Self::Broken(_) => "broken",
             Self::TooLong(_) => "too_long",
+            Self::Unreadable(_) => "unreadable",
             Self::Busy => "busy",
             Self::Status { status, .. } if status.as_u16() == 429 => "rate_limited",
             Self::Status { status, .. } if status.is_server_error() => "server_error",
@@ -211,7 +214,7 @@ impl Failure {
     /// fault, `None` if nothing.
     pub(crate) fn blames(&self) -> Option<bool> {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) => Some(false),
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) | Self::Unreadable(_) => Some(false),
             Self::TooLong(_) => Some(true),
             Self::Busy => None,
             Self::Status { status, retry_after, .. } => match status.as_u16() {
@@ -227,7 +230,7 @@ impl Failure {
 
     /// Whether the call was answered all the same, and so billed.
     pub(crate) fn is_billed(&self) -> bool {
-        matches!(self, Self::TooLong(_))
+        matches!(self, Self::TooLong(_) | Self::Unreadable(_))
     }
 
     /// How long the upstream asks to be left alone.
@@ -242,7 +245,8 @@ impl Failure {
     }
 
     pub(crate) fn next(&self) -> Next {
-        if matches!(self, Self::Busy | Self::TooLong(_)) {
+        // What was answered is billed, and would be answered in the same way again.
+        if self.is_billed() || matches!(self, Self::Busy) {
             return Next::OtherModel;
         }
         // What was sent may be billed, and would be slow again.
@@ -271,6 +275,7 @@ impl std::fmt::Display for Failure {
             Self::TooLong(most) => {
                 write!(f, "the answer has more than the {most} bytes that upstream.max_response_bytes allows")
             }
+            Self::Unreadable(why) => write!(f, "the upstream's answer cannot be used: {why}"),
             Self::Busy => f.write_str("the model has as many calls under way as it may have"),
             Self::Status { status, under_200: true, .. } => {
                 write!(f, "the upstream answered 200 with nothing but an error, which counts as {status}")
@@ -344,5 +349,6 @@ mod tests {
         assert_eq!(Failure::Timeout(CONNECT).next(), Next::Retry);
         assert_eq!(Failure::Timeout("first event").next(), Next::OtherModel);
         assert_eq!(Failure::TooLong(8).next(), Next::OtherModel);
+        assert_eq!(Failure::Unreadable("no choices".to_owned()).next(), Next::OtherModel);
     }
 }

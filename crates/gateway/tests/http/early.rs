@@ -10,6 +10,8 @@ use crate::setup::{Rig, Settings, chunk, error, question};
 
 const PING: &str = ": ping\n\n";
 
+const REFUSAL: &str = r#"{"error":{"message":"not for you","type":"invalid_request_error","code":"no"}}"#;
+
 /// Reads until there have been two pings.
 async fn pinged(answer: &mut reqwest::Response, ping: &str) -> String {
     let mut text = String::new();
@@ -31,8 +33,7 @@ fn late_stream(gate: &Arc<Semaphore>) -> Script {
 }
 
 fn late_error(gate: &Arc<Semaphore>, status: u16) -> Script {
-    let words = json!({ "error": { "message": "not for you", "type": "invalid_request_error", "code": "no" } });
-    late(gate, status, "application/json", &words.to_string())
+    late(gate, status, "application/json", REFUSAL)
 }
 
 #[tokio::test]
@@ -68,17 +69,20 @@ async fn a_client_hears_of_an_answer_whose_head_has_not_come() {
 
 #[tokio::test]
 async fn another_model_answers_in_a_stream_that_has_begun() {
-    let rig = Rig::start(&Settings { server: "ping_interval_s = 0.05", ..Settings::default() }).await;
-    let gate = Arc::new(Semaphore::new(0));
-    rig.upstream.script(late_error(&gate, 401));
-    let mut answer = rig.post(&question(true)).header("x-slarouter-metadata", "enabled").send().await.unwrap();
-    let mut text = pinged(&mut answer, PING).await;
-    gate.add_permits(1);
-    text.push_str(&answer.text().await.unwrap());
-    assert!(text.contains("\"model\":\"large\"") && text.contains("[DONE]"), "{text}");
-    assert_eq!(rig.called(), ["a/ok", "b/ok"]);
-    let left = rig.stop().await;
-    assert_eq!((left.outcomes[0].ok, &*left.outcomes[0].model, left.outcomes[0].attempts), (true, "large", 2));
+    let whole = json!({ "id": "up", "object": "chat.completion", "choices": [] }).to_string();
+    for (status, words) in [(401, REFUSAL), (200, whole.as_str())] {
+        let rig = Rig::start(&Settings { server: "ping_interval_s = 0.05", ..Settings::default() }).await;
+        let gate = Arc::new(Semaphore::new(0));
+        rig.upstream.script(late(&gate, status, "application/json", words));
+        let mut answer = rig.post(&question(true)).header("x-slarouter-metadata", "enabled").send().await.unwrap();
+        let mut text = pinged(&mut answer, PING).await;
+        gate.add_permits(1);
+        text.push_str(&answer.text().await.unwrap());
+        assert!(text.contains("\"model\":\"large\"") && text.contains("[DONE]"), "{text}");
+        assert_eq!(rig.called(), ["a/ok", "b/ok"]);
+        let left = rig.stop().await;
+        assert_eq!((left.outcomes[0].ok, &*left.outcomes[0].model, left.outcomes[0].attempts), (true, "large", 2));
+    }
 }
 
 #[tokio::test]

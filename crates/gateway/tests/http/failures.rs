@@ -93,6 +93,52 @@ async fn an_answer_that_is_too_long_is_not_asked_for_twice_and_its_question_is_c
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_used_is_asked_of_another_model_and_its_question_is_counted() {
+    let message = json!({ "role": "assistant", "content": "lost" });
+    let whole = json!({ "id": "up", "object": "chat.completion", "choices": [{ "index": 0, "message": message }] });
+    let events = || Script::event_stream().chunk(chunk("lost", Some("stop"))).chunk("data: [DONE]\n\n").end();
+    let no_answer = json!({ "object": "list", "data": [] });
+    for (path, stream, script) in [
+        ("chat/completions", true, Script::json(200, &whole)),
+        ("messages", true, Script::json(200, &whole)),
+        ("chat/completions", false, events()),
+        ("messages", false, events()),
+        ("messages", false, Script::json(200, &no_answer)),
+    ] {
+        let case = format!("{path}, stream: {stream}");
+        let rig = Rig::start(&Settings::default()).await;
+        let body =
+            json!({ "model": "auto", "stream": stream, "max_tokens": 9, "messages": question(stream)["messages"] });
+        let ask = |model: &str| {
+            let mut body = body.clone();
+            body["model"] = model.into();
+            rig.client.post(rig.url(&format!("/v1/{path}"))).json(&body)
+        };
+        rig.upstream.script(script.clone());
+        let answer = ask("auto").send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-slarouter-model"]),
+            (200, &"large".parse().unwrap())
+        );
+        let is_stream = answer.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream");
+        assert_eq!(is_stream, stream, "{case}");
+        assert!(!answer.text().await.unwrap().contains("lost"), "{case}");
+        rig.upstream.script(script);
+        let answer = ask("small").send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-should-retry"]), (502, &"false".parse().unwrap()));
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("the upstream's answer cannot be used: "), "{case}: {text}");
+        assert_eq!(rig.called(), ["a/ok", "b/ok", "a/ok"], "{case}");
+        let metrics = rig.metrics().await;
+        assert!(metrics.contains("slarouter_upstream_failures_total{model=\"small\",kind=\"unreadable\"} 2"), "{case}");
+        let left = rig.stop().await;
+        let [rerouted, refused] = &left.outcomes[..] else { panic!("{:?}", left.outcomes) };
+        assert_eq!((rerouted.ok, refused.ok, refused.status), (true, false, 502), "{case}");
+        assert!(refused.cost > 0.0 && rerouted.cost > refused.cost, "{case}: {} and {}", rerouted.cost, refused.cost);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_that_is_too_long_counts_by_its_status() {
     let rig = Rig::start(&Settings { upstream: "max_response_bytes = 2000", ..Settings::default() }).await;
     rig.upstream.script(Script::json(401, &json!({ "error": "x".repeat(4_000) })));
