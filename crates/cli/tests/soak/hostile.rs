@@ -13,7 +13,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-/// Not the address of the honest ones.
+/// Addresses of those that hold connections, none of which is that of the honest ones: one address has not ports enough for all that are
+/// open or were a minute ago.
+const HOMES: u8 = 16;
+/// The address of the others.
 const FROM: [u8; 4] = [127, 0, 0, 2];
 /// Between two bytes of a slow body, and between two bombs.
 const PACE: Duration = Duration::from_millis(50);
@@ -49,11 +52,11 @@ impl Hostiles {
         let (mut holders, mut bombs, mut rater) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         for number in 0..numbers.idle {
             // All are there before the first honest client asks.
-            let stream = connect(addr).await;
-            holders.spawn(hold(addr, stream, idle(number), stop.clone()));
+            let stream = connect(home(number), addr).await;
+            holders.spawn(hold(addr, stream, number, stop.clone()));
         }
-        for _ in 0..numbers.slow {
-            holders.spawn(drip(addr, stop.clone()));
+        for number in 0..numbers.slow {
+            holders.spawn(drip(addr, number, stop.clone()));
         }
         bombs.spawn(throw(addr, stop.clone()));
         let shares = answers.len().div_ceil(TONGUES).max(1);
@@ -88,11 +91,15 @@ fn add(all: &mut Statuses, more: Statuses) {
     more.into_iter().for_each(|(status, count)| *all.entry(status).or_default() += count);
 }
 
-async fn connect(addr: SocketAddr) -> TcpStream {
+fn home(number: usize) -> [u8; 4] {
+    [127, 0, 1, (number % usize::from(HOMES)) as u8]
+}
+
+async fn connect(from: [u8; 4], addr: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     // Ports of connections that have ended are taken again.
     socket.set_reuseaddr(true).unwrap();
-    socket.bind((FROM, 0).into()).unwrap();
+    socket.bind((from, 0).into()).unwrap();
     socket.connect(addr).await.unwrap()
 }
 
@@ -103,8 +110,9 @@ fn idle(number: usize) -> &'static [u8] {
 }
 
 /// Holds a connection, and another one whenever it is closed.
-async fn hold(addr: SocketAddr, mut stream: TcpStream, says: &'static [u8], stop: Arc<AtomicBool>) {
+async fn hold(addr: SocketAddr, mut stream: TcpStream, number: usize, stop: Arc<AtomicBool>) {
     let mut read = [0; 1024];
+    let says = idle(number);
     loop {
         // Who has been closed already cannot send, and sees it when it reads.
         let _ = stream.write_all(says).await;
@@ -112,15 +120,15 @@ async fn hold(addr: SocketAddr, mut stream: TcpStream, says: &'static [u8], stop
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        stream = connect(addr).await;
+        stream = connect(home(number), addr).await;
     }
 }
 
 /// Sends a body byte by byte, and another one whenever it is refused.
-async fn drip(addr: SocketAddr, stop: Arc<AtomicBool>) {
+async fn drip(addr: SocketAddr, number: usize, stop: Arc<AtomicBool>) {
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n";
     while !stop.load(Ordering::Relaxed) {
-        let mut stream = connect(addr).await;
+        let mut stream = connect(home(number), addr).await;
         let _ = stream.write_all(head.as_bytes()).await;
         while stream.write_all(b" ").await.is_ok() {
             sleep(PACE).await;

@@ -151,9 +151,9 @@ impl Gateway {
         clock: Arc<Clock>,
         steps: Option<watch::Receiver<u64>>,
     ) -> Result<Self, StartError> {
-        let public = bind(config.server.listen).await?;
+        let public = bind(config.server.listen)?;
         let operator = match config.server.admin_listen {
-            Some(addr) => Some(bind(addr).await?),
+            Some(addr) => Some(bind(addr)?),
             None => None,
         };
         let features = Features::start(&config.features)?;
@@ -398,8 +398,8 @@ async fn learn(
     Ok((learning, LoggedRoutes::new(logged)))
 }
 
-async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })
+fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    server::bind(addr).map_err(|source| StartError::Listen { addr, source })
 }
 
 fn local_addr(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {

@@ -2,7 +2,8 @@
 //!
 //! Our own rather than `axum::serve`, which at 0.8 has no time limit of any kind: a client that says nothing would hold its place for ever.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -27,6 +28,9 @@ use super::streams::Streams;
 use crate::admission::auth::Peer;
 use crate::api::paths;
 
+/// Connections that may wait to be accepted, of which Linux takes no more than `net.core.somaxconn`, 4,096 as it comes. Of those beyond,
+/// the first packet is dropped and sent again a second later: with the usual 128 a burst of others would make a client wait for seconds.
+const BACKLOG: u32 = 4_096;
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Between two questions whether a silent client is still there, and for its answer.
@@ -51,6 +55,18 @@ pub(crate) struct Listener {
     /// How connections are encrypted from now on, if they are.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) limits: ConnectionLimits,
+}
+
+/// Listens at an address.
+///
+/// # Errors
+/// If that is not possible, as where the port is taken.
+pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart does not wait for connections that have ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop` says so, then lets open requests finish for as long as the grace period lasts.
@@ -177,4 +193,24 @@ fn builder(limits: &ConnectionLimits) -> Builder<Streams> {
     http2.timer(TokioTimer::new()).max_header_list_size(header_bytes.try_into().unwrap_or(u32::MAX));
     http2.keep_alive_interval(PING).keep_alive_timeout(PING);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Without a place in the queue the first packet of a connection is dropped, and sent again in vain.
+    #[tokio::test]
+    async fn a_burst_of_connections_waits_to_be_accepted() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let connect = || timeout(Duration::from_secs(60), TcpStream::connect(addr));
+        let mut waiting = Vec::new();
+        while waiting.len() < 500 {
+            waiting.push(connect().await.unwrap().unwrap());
+        }
+        assert_eq!(listener.accept().await.unwrap().1, waiting[0].local_addr().unwrap());
+    }
 }
