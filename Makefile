@@ -22,7 +22,8 @@ test: setup-test
 	cargo test --workspace --locked
 	cargo test -p slarouter-text --features bert --locked --lib --test bert
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run
-	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-dashboard/run
+	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream FILL_BIN=target/debug/examples/fill \
+		tests-dashboard/run
 
 # Claude Code and Codex CLI from npm (650 MB) against the gateway and the scripted upstream; some minutes.
 test-agents: setup-test

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -141,22 +142,28 @@ def demo():
     os.close(main)
 
 
-@pytest.fixture(scope="session")
-def gateway(tmp_path_factory):
-    """Public and operator's address of a gateway with keys, and the ids of its answers."""
-    upstream = subprocess.Popen([os.environ["TESTKIT_UPSTREAM_BIN"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    base_url = json.loads(upstream.stdout.readline())["base_url"]
-    folder = tmp_path_factory.mktemp("gateway")
-    config = folder / "slarouter.toml"
-    config.write_text(CONFIG.replace("@DIR@", str(folder)).replace("@UPSTREAM@", base_url))
+@contextmanager
+def serving(folder, config):
+    """Public and operator's address of a gateway of this configuration."""
+    file = folder / "slarouter.toml"
+    file.write_text(config.replace("@DIR@", str(folder)))
     log = folder / "log"
     with open(log, "w") as out:
         process = subprocess.Popen(
-            [os.environ["SLAROUTER_BIN"], "serve", "--config", str(config)], stdout=subprocess.PIPE, stderr=out, text=True
+            [os.environ["SLAROUTER_BIN"], "serve", "--config", str(file)], stdout=subprocess.PIPE, stderr=out, text=True
         )
     said = json.loads(process.stdout.readline())
     yield f"http://{said['listening']}", f"http://{said['admin']}"
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0, Path(log).read_text()
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory):
+    """Public and operator's address of a gateway with keys."""
+    upstream = subprocess.Popen([os.environ["TESTKIT_UPSTREAM_BIN"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    base_url = json.loads(upstream.stdout.readline())["base_url"]
+    with serving(tmp_path_factory.mktemp("gateway"), CONFIG.replace("@UPSTREAM@", base_url)) as addresses:
+        yield addresses
     upstream.stdin.close()
     upstream.wait(PATIENCE)

@@ -89,6 +89,32 @@ def test_figures_go_on_by_themselves(look, demo):
     until(lambda: requests.inner_text() != before, "another number of requests")
 
 
+def test_what_is_loaded_and_what_cannot_be_is_said(look, demo):
+    page, held = look(), []
+    page.route("**/series?*", held.append)
+    page.goto(demo + path_of(demo, "route"))
+    chart = page.locator("series-chart").first
+    chart.get_by_text("The chart is being loaded").wait_for()
+    page.screenshot(path=SCREENSHOTS / "route-loading.png", full_page=True)
+    assert findings(page) == []
+    # All three charts ask once.
+    [asked] = held
+    asked.continue_()
+    page.locator(".uplot canvas").nth(2).wait_for()
+    assert page.get_by_text("The chart is being loaded").count() == 0
+
+    broken = look()
+    broken.route("**/series?*", lambda route: route.fulfill(status=503))
+    broken.route("**/admin/stream", lambda route: route.abort())
+    broken.goto(demo + path_of(demo, "route"))
+    broken.get_by_text("The chart could not be loaded").first.wait_for()
+    broken.get_by_role("alert").get_by_text("no longer up to date").wait_for()
+    assert broken.locator("table").first.locator("tbody tr").count() > 0, "the figures are there all the same"
+    broken.screenshot(path=SCREENSHOTS / "route-broken.png", full_page=True)
+    assert fits(broken) and findings(broken) == []
+    look.complaints.clear()
+
+
 def test_the_keyboard_reaches_everything(look, demo):
     page = look()
     page.goto(f"{demo}/dashboard")

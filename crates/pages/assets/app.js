@@ -18,9 +18,19 @@ const state = (scope, { word, tone, glyph }) => {
   place.lastChild.textContent = word;
 };
 
+// For so long figures may go without news before they are called old, in milliseconds.
+const PATIENCE = 5000;
+
 class LiveFigures extends HTMLElement {
   connectedCallback() {
+    this.note = document.createElement("p");
+    this.note.className = "alert warn";
+    this.note.setAttribute("role", "alert");
+    this.note.textContent = "The gateway does not answer: these figures are no longer up to date.";
     this.source = new EventSource(this.getAttribute("src"));
+    this.source.addEventListener("open", () => this.lost(false));
+    // A stream ends after a minute and is opened again: only one that stays away is told of.
+    this.source.addEventListener("error", () => { this.waiting ??= setTimeout(() => this.lost(true), PATIENCE); });
     this.source.addEventListener("routes", (event) => {
       const routes = JSON.parse(event.data);
       for (const scope of this.querySelectorAll("[data-route]")) {
@@ -33,7 +43,14 @@ class LiveFigures extends HTMLElement {
   }
 
   disconnectedCallback() {
+    clearTimeout(this.waiting);
     this.source.close();
+  }
+
+  lost(isLost) {
+    clearTimeout(this.waiting);
+    this.waiting = undefined;
+    if (isLost) this.prepend(this.note); else this.note.remove();
   }
 }
 

@@ -70,6 +70,7 @@ const alone = (plot, line) => {
 
 class SeriesChart extends HTMLElement {
   connectedCallback() {
+    this.textContent = "The chart is being loaded …";
     this.theme = matchMedia("(prefers-color-scheme: dark)");
     this.again = () => this.draw();
     this.theme.addEventListener("change", this.again);
