@@ -96,7 +96,7 @@ async fn client(base: String, seed: u64, ledger: Ledger, acknowledged: Arc<Atomi
 async fn ratings_in_force(url: &str) -> (HashMap<DecisionId, f64>, u64) {
     let store = slarouter_store::open(url).await.unwrap();
     // What was not added before the kill is added at the next start.
-    while store.roll_up(&Calendar::default(), Vec::new()).await.unwrap() {}
+    while store.roll_up(&Calendar::default(), Vec::new()).await.unwrap().more {}
     let ever = Selection { to: Timestamp(u64::MAX), ..Selection::default() };
     let summed = store.totals(ever, &[]).await.unwrap().first().map_or_else(Totals::default, |row| row.totals);
     let mut outcomes = 0;

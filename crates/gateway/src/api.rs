@@ -29,9 +29,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use slarouter_config::Scope;
-use slarouter_core::Timestamp;
-use slarouter_store::{By, Selection};
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::Instant;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,10 +40,6 @@ use crate::metrics::LogState;
 use browser::Leave;
 use guard::{ADMIN, RATING, VIEWING, guarded, neighbours};
 use openapi::Description;
-
-const HOUR_MS: u64 = 3_600_000;
-/// For sums that the metrics show beside what is in memory.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The paths to ask at.
 fn inference() -> OpenApiRouter<Arc<App>> {
@@ -208,10 +202,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     let snapshot = app.published.load();
     let committed = *app.store.committed().borrow();
     let now = app.clock.now();
-    let last_hour = Selection { from: Timestamp(now.0.saturating_sub(HOUR_MS)), to: now, ..Selection::default() };
-    // A log that cannot be read is told of by other metrics, which must not wait for it.
-    let recent = timeout(PATIENCE, app.store.totals(last_hour, &[By::Route, By::Model])).await;
-    app.metrics.rated_of_late(&recent.ok().and_then(Result::ok).unwrap_or_default());
+    app.metrics.rated_of_late(&app.last_hour.rows(now));
     let log = LogState { now, committed, dropped: app.store.dropped(), stale: app.is_stale(&snapshot) };
     let text = app.metrics.render(
         &snapshot,

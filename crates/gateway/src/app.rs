@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use slarouter_config::Config;
 use slarouter_core::{DecisionId, Timestamp};
-use slarouter_learner::Snapshot;
+use slarouter_learner::{LastHour, Snapshot};
 use slarouter_store::{Store, StoreError, StoredDecision};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -70,6 +70,8 @@ pub(crate) struct App {
     pub(crate) reloads: Reloads,
     /// Held while a decision is made again from the log.
     pub(crate) replaying: Arc<Mutex<()>>,
+    /// What the metrics tell of the last hour.
+    pub(crate) last_hour: Arc<LastHour>,
     /// The figures of the dashboard and when they were made last.
     pub(crate) figures: Arc<std::sync::Mutex<Option<Figures>>>,
 }

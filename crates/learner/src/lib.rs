@@ -3,6 +3,7 @@
 //! No HTTP here: `slarouter verify` learns with it as the gateway does.
 
 mod explain;
+mod last_hour;
 mod learning;
 mod logged_route;
 mod publisher;
@@ -14,6 +15,7 @@ mod unreadable;
 mod warm;
 
 pub use explain::{ExplainedCandidate, ExplainedOutcome, Explanation, Replay, Then, Word, WouldWin, explain};
+pub use last_hour::LastHour;
 pub use learning::{Learning, LearningError, SavedStates};
 pub use logged_route::{LogRouteError, LoggedRoute};
 pub use publisher::Publisher;

@@ -8,6 +8,7 @@ use slarouter_core::{Certificate, Timestamp};
 use slarouter_store::{Calendar, RouteCertificate, Store};
 use tokio::sync::watch;
 
+use crate::last_hour::LastHour;
 use crate::publisher::Publisher;
 
 /// Between two additions, for as long as nothing waits.
@@ -22,6 +23,8 @@ pub(crate) struct Rollups {
     pub(crate) publisher: watch::Receiver<Arc<Publisher>>,
     /// Whose days are summed.
     pub(crate) calendar: Calendar,
+    /// What it adds, kept for an hour.
+    pub(crate) last_hour: Arc<LastHour>,
     /// What was said of each route last, and in which minute.
     pub(crate) told: BTreeMap<Arc<str>, (u64, Certificate)>,
 }
@@ -30,6 +33,9 @@ impl Rollups {
     /// Runs until `stop` says so, and then adds what is there. What is not added at the end is at the next start.
     pub(crate) async fn run(mut self, now: &(impl Fn() -> Timestamp + Sync), mut stop: watch::Receiver<bool>) {
         let mut committed = self.store.committed();
+        if let Err(error) = self.last_hour.load(self.store.as_ref(), now()).await {
+            tracing::error!(%error, "the sums of the last hour cannot be read: what was summed before the start is not in them");
+        }
         loop {
             let (stopping, seen) = (*stop.borrow(), *committed.borrow_and_update());
             self.add(now(), &stop).await;
@@ -48,13 +54,16 @@ impl Rollups {
     async fn add(&mut self, now: Timestamp, stop: &watch::Receiver<bool>) {
         let mut certificates = self.certificates(now);
         loop {
-            match self.store.roll_up(&self.calendar, std::mem::take(&mut certificates)).await {
-                Ok(true) if !*stop.borrow() => {}
-                Ok(_) => return,
+            let added = match self.store.roll_up(&self.calendar, std::mem::take(&mut certificates)).await {
+                Ok(added) => added,
                 Err(error) => {
                     tracing::error!(%error, "the sums of the log cannot be kept: they will be made up for");
                     return;
                 }
+            };
+            self.last_hour.add(added.minutes, now);
+            if !added.more || *stop.borrow() {
+                return;
             }
         }
     }

@@ -11,6 +11,7 @@ use slarouter_store::{Calendar, Store};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use crate::last_hour::LastHour;
 use crate::learning::{Learning, LearningError};
 use crate::publisher::Publisher;
 use crate::rollups::Rollups;
@@ -39,6 +40,8 @@ pub struct LearnerTask {
     pub sla: SlaWatch,
     /// Whose days are summed.
     pub calendar: Calendar,
+    /// The sums of the last hour, which it keeps.
+    pub last_hour: Arc<LastHour>,
 }
 
 impl LearnerTask {
@@ -48,6 +51,7 @@ impl LearnerTask {
             store: self.store.clone(),
             publisher: self.publisher.clone(),
             calendar: self.calendar.clone(),
+            last_hour: self.last_hour.clone(),
             told: BTreeMap::new(),
         };
         tokio::join!(self.learn(&now, stop.clone()), rollups.run(&now, stop));

@@ -102,7 +102,7 @@ impl Log {
 
     async fn report(&self, from: &str, to: &str) -> Report {
         self.store.flush().await.unwrap();
-        while self.store.roll_up(&berlin(), vec![]).await.unwrap() {}
+        while self.store.roll_up(&berlin(), vec![]).await.unwrap().more {}
         let until = *self.store.committed().borrow();
         report(self.store.as_ref(), moment(from)..moment(to), until).await.unwrap()
     }

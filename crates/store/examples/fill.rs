@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         add(&store, requests.collect()).await?;
     }
     let calendar = store.calendar().await?;
-    while store.roll_up(&calendar, Vec::new()).await? {}
+    while store.roll_up(&calendar, Vec::new()).await?.more {}
     let held = store.counts().await?;
     store.close().await;
     writeln!(std::io::stdout(), "{} decisions, {} ratings", held.decisions, held.feedback)?;

@@ -28,5 +28,6 @@ pub use records::{
     PendingAudits, Rated, Snapshot, StoredDecision,
 };
 pub use rollup::{
-    By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Point, RouteCertificate, Row, Saving, Selection, Step, Totals, saving,
+    Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Point, RouteCertificate, Row, Saving, Selection, Step,
+    Totals, saving,
 };

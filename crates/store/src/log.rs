@@ -7,7 +7,7 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
+    Added, By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
     KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step,
     StoreError, StoredDecision,
 };
@@ -131,11 +131,11 @@ pub trait Store: Send + Sync {
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError>;
 
     /// Adds to the sums what the log holds after what is in them, some thousand events at most, in the days of this calendar, and these
-    /// certificates as of now. Each event is counted once, whatever comes between. Whether there is more to count.
+    /// certificates as of now. Each event is counted once, whatever comes between.
     ///
     /// # Errors
     /// [`StoreError`] if the log cannot be read, or the sums cannot be written.
-    async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<bool, StoreError>;
+    async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<Added, StoreError>;
 
     /// The calendar whose days are summed: that of the last [`Store::roll_up`].
     ///

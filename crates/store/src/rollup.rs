@@ -63,6 +63,28 @@ pub struct Row {
     pub totals: Totals,
 }
 
+/// What [`crate::Store::roll_up`] has added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// By the minute, of all payers.
+    pub minutes: Vec<Minute>,
+    /// There is more to count.
+    pub more: bool,
+}
+
+/// Sums of a minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minute {
+    /// Where it begins.
+    pub start: Timestamp,
+    /// The route that decided; empty where a model in no route was named.
+    pub route: Arc<str>,
+    /// The model that answered, or the last one tried.
+    pub model: Arc<str>,
+    /// The sums.
+    pub totals: Totals,
+}
+
 /// How far apart the points of a series are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -30,7 +30,7 @@ use slarouter_core::{DecisionId, Receipt, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
-    By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
+    Added, By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
     KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step, Store,
     StoreError, StoredDecision, Totals,
 };
@@ -235,12 +235,12 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| keys::spending(connection, since)).await
     }
 
-    async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<bool, StoreError> {
+    async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<Added, StoreError> {
         let calendar = calendar.clone();
         let tally = self.readers.read(move |connection| rollups::count(connection, calendar, certificates)).await?;
-        let more = tally.more;
+        let added = tally.added();
         self.ask(|reply| Command::RollUp { tally: Box::new(tally), reply }).await?;
-        Ok(more)
+        Ok(added)
     }
 
     async fn calendar(&self) -> Result<Calendar, StoreError> {

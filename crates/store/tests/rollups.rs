@@ -128,7 +128,7 @@ impl Log {
 
     async fn roll_up(&self, calendar: &Calendar) {
         self.store.flush().await.unwrap();
-        while self.store.roll_up(calendar, Vec::new()).await.unwrap() {}
+        while self.store.roll_up(calendar, Vec::new()).await.unwrap().more {}
     }
 
     async fn totals(&self, from: u64, to: u64, by: &[By]) -> Vec<Row> {

@@ -186,6 +186,7 @@ impl Gateway {
             reloads,
             replaying: Arc::default(),
             figures: Arc::default(),
+            last_hour: Arc::default(),
             journal: Arc::new(Journal::new(store.clone(), metrics)),
             store,
             published: Arc::new(ArcSwap::from_pointee(learning.snapshot())),
@@ -223,6 +224,7 @@ impl Gateway {
             snapshot_every: app.config.store.snapshot_every,
             sla: SlaWatch::new(app.config.routes.keys()),
             calendar: Calendar::new(app.config.server.time_zone.clone()),
+            last_hour: app.last_hour.clone(),
         };
         let clock = app.clock.clone();
         let learner = tokio::spawn(watched(learner.run(move || clock.now(), learning_stops), app.stuck.clone()));

@@ -10,7 +10,7 @@ use super::super::read::last_seq;
 use super::super::row::{Columns, Zoos};
 use super::group::Group;
 use super::read::calendar;
-use crate::rollup::{By, Calendar, RouteCertificate, Selection, Span, Totals, micro, nano};
+use crate::rollup::{Added, By, Calendar, Minute, RouteCertificate, Selection, Span, Totals, micro, nano};
 use crate::{Payer, StoreError};
 
 /// Events counted in one go, so that the writer is not held up for long.
@@ -39,7 +39,7 @@ pub(crate) struct Tally {
     pub(super) sums: BTreeMap<(Group, Span, Timestamp), Totals>,
     pub(super) certificates: Vec<RouteCertificate>,
     /// There is more to count.
-    pub(crate) more: bool,
+    more: bool,
 }
 
 /// Counts what comes after what is counted. A row that cannot be read is left out, as the learner leaves it out and tells of it.
@@ -107,6 +107,18 @@ impl Tally {
             let start = span.start(time, &self.calendar);
             *self.sums.entry((group.clone(), span, start)).or_default() += totals;
         }
+    }
+
+    /// What is to be added, for who keeps sums of late beside the database.
+    pub(crate) fn added(&self) -> Added {
+        let minutes = self.sums.iter().filter(|((_, span, _), _)| *span == Span::Minute);
+        let minute = |((group, _, start), totals): (&(Group, Span, Timestamp), &Totals)| Minute {
+            start: *start,
+            route: group.route.clone(),
+            model: group.model.clone(),
+            totals: *totals,
+        };
+        Added { minutes: minutes.map(minute).collect(), more: self.more }
     }
 
     /// The start of the latest minute of a decision.
