@@ -8,10 +8,11 @@ use anyhow::{Context, bail};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde_json::json;
-use slarouter_config::{Config, utc};
+use slarouter_config::Config;
 use slarouter_core::{Timestamp, told_money, told_percent};
 use slarouter_gateway::{parse_id, public_id};
 use slarouter_learner::{Explanation, Replay, explain};
+use slarouter_store::Calendar;
 
 use crate::print::print;
 
@@ -50,14 +51,14 @@ pub(crate) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
             value["id"] = public_id(id).into();
             return writeln!(out, "{value:#}");
         }
-        tell(out, &explanation)
+        tell(out, &explanation, &Calendar::new(config.server.time_zone))
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(out: &mut impl Write, explained: &Explanation) -> io::Result<()> {
+fn tell(out: &mut impl Write, explained: &Explanation, calendar: &Calendar) -> io::Result<()> {
     let route = if explained.route.is_empty() { "no route" } else { &*explained.route };
-    writeln!(out, "{}  {}  {route}", public_id(explained.id), utc(Timestamp(explained.time_ms)))?;
+    writeln!(out, "{}  {}  {route}", public_id(explained.id), calendar.moment(Timestamp(explained.time_ms)))?;
     writeln!(out, "{}\n\n{}\n", explained.sentence, candidates(explained).trim_fmt())?;
     if let Some(then) = &explained.then {
         writeln!(
@@ -76,7 +77,13 @@ fn tell(out: &mut impl Write, explained: &Explanation) -> io::Result<()> {
     for word in &explained.feedback {
         let rating = word.rating.map_or("withdrawn".to_owned(), |rating| rating.to_string());
         let comment = word.comment.as_deref().map(|comment| format!(": {comment:?}")).unwrap_or_default();
-        writeln!(out, "{}  {} {rating}, {}{comment}", utc(Timestamp(word.time_ms)), word.source, word.receipt)?;
+        writeln!(
+            out,
+            "{}  {} {rating}, {}{comment}",
+            calendar.moment(Timestamp(word.time_ms)),
+            word.source,
+            word.receipt
+        )?;
     }
     match &explained.replay {
         Replay::Same => writeln!(out, "replay: made again from the log, it is the same to the last bit"),
@@ -169,7 +176,7 @@ mod tests {
             }],
         };
         let mut text = Vec::new();
-        tell(&mut text, &explained).unwrap();
+        tell(&mut text, &explained, &Calendar::default()).unwrap();
         let expected = "\
 chatcmpl-01985a5d-ac96-774b-bcce-b302099a8057  2026-01-01T00:00:00Z  default
 small had the best balance.

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::Value;
-use slarouter_config::{ConfigErrors, Grants, KeyPlace, Limits, Scope, Server, utc};
+use slarouter_config::{ConfigErrors, Grants, KeyPlace, Limits, Scope, Server};
 use slarouter_core::Timestamp;
 use slarouter_gateway::keys::{KeyBook, NewKey, SecretString, first_secret};
-use slarouter_store::StoreError;
+use slarouter_store::{Calendar, StoreError};
 
 use crate::print::print;
 use crate::remote_book::RemoteBook;
@@ -78,10 +78,10 @@ struct CreateArgs {
     /// Tokens per minute, of questions and answers.
     #[arg(long, value_name = "N")]
     tokens_per_minute: Option<u64>,
-    /// USD per day (UTC).
+    /// USD per day.
     #[arg(long, value_name = "USD")]
     usd_per_day: Option<f64>,
-    /// USD per calendar month (UTC).
+    /// USD per calendar month.
     #[arg(long, value_name = "USD")]
     usd_per_month: Option<f64>,
 }
@@ -107,6 +107,8 @@ pub(crate) async fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
             };
         }
     };
+    // With --url the file may be on another machine.
+    let calendar = KeyPlace::load(&args.config).map(|place| Calendar::new(place.time_zone)).unwrap_or_default();
     let mut as_table = false;
     let done = match args.command {
         Command::Create(create) => book.create(create.into()).await,
@@ -121,18 +123,18 @@ pub(crate) async fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
         store.close().await;
     }
     let done = done?;
-    print(|out| if as_table { writeln!(out, "{}", table(&done)) } else { writeln!(out, "{done:#}") })?;
+    print(|out| if as_table { writeln!(out, "{}", table(&done, &calendar)) } else { writeln!(out, "{done:#}") })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The list of keys for people.
-fn table(keys: &Value) -> Table {
+fn table(keys: &Value, calendar: &Calendar) -> Table {
     let words = |value: &Value| match value {
         Value::String(word) => word.clone(),
         Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
         _ => String::new(),
     };
-    let date = |value: &Value| value.as_u64().map(|time| utc(Timestamp(time))).unwrap_or_default();
+    let date = |value: &Value| value.as_u64().map(|time| calendar.moment(Timestamp(time))).unwrap_or_default();
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([

@@ -36,10 +36,10 @@ pub struct Limits {
     /// Tokens per minute, of questions and answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u64>,
-    /// USD per day (UTC).
+    /// USD per day of `server.time_zone`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_day: Option<f64>,
-    /// USD per calendar month (UTC).
+    /// USD per calendar month of `server.time_zone`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_month: Option<f64>,
 }

@@ -165,6 +165,8 @@ pub struct KeyPlace {
     pub url: String,
     /// Names that `[[keys]]` has given away.
     pub taken: Vec<Arc<str>>,
+    /// `server.time_zone`
+    pub time_zone: TimeZone,
 }
 
 /// `[upstream]`

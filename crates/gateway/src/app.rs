@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use slarouter_config::Config;
 use slarouter_core::{DecisionId, Timestamp};
 use slarouter_learner::{LastHour, Snapshot};
-use slarouter_store::{Store, StoreError, StoredDecision};
+use slarouter_store::{Calendar, Store, StoreError, StoredDecision};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -80,6 +80,11 @@ pub(crate) struct App {
 pub(crate) type Figures = (Instant, Arc<str>);
 
 impl App {
+    /// Whose days and months count, and whose time people are shown.
+    pub(crate) fn calendar(&self) -> Calendar {
+        Calendar::new(self.config.server.time_zone.clone())
+    }
+
     /// What is wrong with the learning, for requests to say that they were decided all the same.
     pub(crate) fn trouble(&self) -> Option<&'static str> {
         let stuck = self.stuck.load(Ordering::Relaxed).then_some("learner");

@@ -47,10 +47,14 @@ const KINDS = {
   },
 };
 
-// The time of the day, and at midnight the day.
-const moment = (seconds) => {
-  const told = new Date(seconds * 1000).toUTCString();
-  return seconds % 86400 === 0 ? told.slice(5, 11) : told.slice(17, 22);
+// The time of the day in this zone, and at midnight the day.
+const moments = (zone) => {
+  const day = new Intl.DateTimeFormat("en-GB", { timeZone: zone, day: "numeric", month: "short" });
+  const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return (seconds) => {
+    const told = clock.format(seconds * 1000);
+    return told === "00:00" ? day.format(seconds * 1000) : told;
+  };
 };
 
 const axis = (values, size) => ({
@@ -117,15 +121,16 @@ class SeriesChart extends HTMLElement {
     this.replaceChildren();
     const { told, lines, band } = KINDS[this.getAttribute("kind")];
     const { columns } = this.columns;
+    const zone = this.getAttribute("zone");
     const data = [columns.time_ms.map((ms) => ms / 1000), ...lines.map(({ column }) => columns[column])];
     const options = {
       ...this.room(),
       cursor: { sync: { key: "route" }, points: { size: 6 }, y: false },
       legend: { show: false },
       // As the tables have it.
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
       scales: { y: { range: (_, low, high) => this.range(low, high, lines) } },
-      axes: [axis((_, ticks) => ticks.map(moment), 28), axis((_, ticks) => ticks.map((tick) => (band ? `${Math.round(tick * 1000) / 10} %` : told(tick))), 62)],
+      axes: [axis((_, ticks) => ticks.map(moments(zone)), 28), axis((_, ticks) => ticks.map((tick) => (band ? `${Math.round(tick * 1000) / 10} %` : told(tick))), 62)],
       series: [{}, ...lines.map(({ stroke, width, dash, fill }) => ({
         stroke: colour(stroke), width, dash, fill: fill && colour(fill), points: { show: true, size: 7, filter: alone }, spanGaps: false,
       }))],

@@ -15,6 +15,8 @@ pub struct Frame<'a> {
     pub inside: bool,
     /// Whether there is a session to end.
     pub logged_in: bool,
+    /// The time zone whose times are shown.
+    pub zone: &'a str,
     /// Whether whoever looks may ask models.
     pub may_ask: bool,
 }

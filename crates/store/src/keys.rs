@@ -50,7 +50,7 @@ pub enum KeyChange {
 pub struct Spending {
     /// The account.
     pub account: Arc<str>,
-    /// Days since 1970 (UTC).
+    /// Days from 1 January 1970 to the date, by the calendar of who spends ([`crate::Calendar::day_number`]).
     pub day: u64,
     /// 10⁻⁹ USD; negative where a reservation is given back.
     pub nano_usd: i64,

@@ -124,7 +124,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if they could not be written.
     async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError>;
 
-    /// What each account has spent per day, from the day `since` (days since 1970, UTC).
+    /// What each account has spent per day, from the day `since` on ([`Spending::day`]).
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.

@@ -88,12 +88,14 @@ pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>
         max_connections_per_address,
         cors_origins: origins(&raw.cors_origins, env, problems),
         seed: raw.seed.unwrap_or(0),
-        time_zone: raw.time_zone.as_ref().map_or(TimeZone::UTC, |zone| time_zone(zone, env, problems)),
+        time_zone: time_zone(raw.time_zone.as_ref(), env, problems),
         log_format,
     }
 }
 
-fn time_zone(name: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> TimeZone {
+/// UTC if none is named.
+pub(crate) fn time_zone(name: Option<&Text>, env: Env<'_>, problems: &mut Problems<'_>) -> TimeZone {
+    let Some(name) = name else { return TimeZone::UTC };
     let found = text(name, env, problems).map(|name| TimeZone::get(&name));
     found.and_then(Result::ok).unwrap_or_else(|| {
         problems.add(Some(name.span()), "time_zone must be a name of the IANA's, as in \"Europe/Berlin\" or \"UTC\"");

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use secrecy::ExposeSecret;
 use slarouter_config::{Config, Grants, Limits, Scope};
 use slarouter_core::{DecisionId, Timestamp};
-use slarouter_store::{KeyRecord, Payer};
+use slarouter_store::{Calendar, KeyRecord, Payer};
 
 use crate::admission::keys::{FirstSecret, digest};
 use crate::admission::limits::{Meter, Meters};
@@ -58,7 +58,7 @@ pub(crate) struct Auth {
 
 impl Auth {
     pub(crate) fn new(config: &Config, stored: &[KeyRecord], now: Timestamp) -> Self {
-        let meters = Meters::default();
+        let meters = Meters::new(Calendar::new(config.server.time_zone.clone()));
         let ring = Ring::new(config, stored, &meters, now);
         Self { ring: ArcSwap::from_pointee(ring), meters, first: Mutex::default() }
     }

@@ -21,7 +21,6 @@ use super::reprice::{self, LoggedRoutes};
 use super::{alerting, listener, server};
 use crate::admission::auth::Auth;
 use crate::admission::keys::{FirstSecret, KeyBook};
-use crate::admission::limits::Meters;
 use crate::admission::room::Room;
 use crate::admission::token::Signer;
 use crate::app::App;
@@ -223,7 +222,7 @@ impl Gateway {
             stuck: app.stuck.clone(),
             snapshot_every: app.config.store.snapshot_every,
             sla: SlaWatch::new(app.config.routes.keys()),
-            calendar: Calendar::new(app.config.server.time_zone.clone()),
+            calendar: app.calendar(),
             last_hour: app.last_hour.clone(),
         };
         let clock = app.clock.clone();
@@ -357,7 +356,7 @@ async fn keys(
     let taken = config.keys.iter().map(|key| key.name.clone()).collect();
     let book = KeyBook::with_clock(store.clone(), taken, clock.clone());
     let auth = Auth::new(config, &store.keys().await?, started);
-    auth.meters.restore(store.spending(Meters::since(started)).await?, started);
+    auth.meters.restore(store.spending(auth.meters.since(started)).await?, started);
     let server = &config.server;
     if auth.is_open() && !server.listen.ip().is_loopback() && !server.allow_unauthenticated {
         store.close().await;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use slarouter_core::Timestamp;
@@ -40,6 +41,25 @@ impl Calendar {
             ..self.first_moment(date.last_of_month().tomorrow().unwrap_or(Date::MAX))
     }
 
+    /// Days from 1 January 1970 to the date of this moment, both of this zone; 0 before.
+    #[must_use]
+    pub fn day_number(&self, at: Timestamp) -> u64 {
+        let since = self.civil(at).duration_since(Date::constant(1970, 1, 1));
+        u64::try_from(since.as_hours() / 24).unwrap_or(0)
+    }
+
+    /// A moment as RFC 3339 has it, to the second: `2026-11-29T14:03:20+01:00`, and in UTC `2026-11-29T13:03:20Z`.
+    #[must_use]
+    pub fn moment(&self, at: Timestamp) -> String {
+        self.zoned(at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string().replace("+00:00", "Z")
+    }
+
+    /// The same for people who are told whose time it is: `2026-11-29 14:03:20`.
+    #[must_use]
+    pub fn told(&self, at: Timestamp) -> String {
+        self.zoned(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
     /// The date of a moment, as in `2026-11-29`.
     #[must_use]
     pub fn date(&self, at: Timestamp) -> String {
@@ -53,10 +73,14 @@ impl Calendar {
         (date.year() >= 1970).then(|| self.first_moment(date))
     }
 
-    /// Of what comes after the year 9999, its end.
     fn civil(&self, at: Timestamp) -> Date {
+        self.zoned(at).date()
+    }
+
+    /// Of what comes after the year 9999, its end.
+    fn zoned(&self, at: Timestamp) -> Zoned {
         let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
-        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_zoned(self.zone.clone()).date()
+        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_zoned(self.zone.clone())
     }
 
     fn first_moment(&self, date: Date) -> Timestamp {
@@ -113,6 +137,28 @@ mod tests {
             month = next;
         }
         assert_eq!(calendar.date(month.start), "2027-11-01");
+    }
+
+    #[test]
+    fn moments_are_told_in_the_time_of_the_place() {
+        // An hour before and at the moment when the clocks of Berlin go back, and the same in UTC.
+        let (before, after) = (Timestamp(1_792_886_400_000), Timestamp(1_792_890_000_000));
+        assert_eq!(of("Europe/Berlin").moment(before), "2026-10-25T02:00:00+02:00");
+        assert_eq!(of("Europe/Berlin").moment(after), "2026-10-25T02:00:00+01:00");
+        assert_eq!(of("Europe/Berlin").told(after), "2026-10-25 02:00:00");
+        assert_eq!(of("UTC").moment(after), "2026-10-25T01:00:00Z");
+        assert_eq!(of("Asia/Kathmandu").moment(after), "2026-10-25T06:45:00+05:45");
+    }
+
+    #[test]
+    fn days_are_counted_by_the_dates_of_the_place() {
+        let last_of_the_year = Timestamp(1_798_758_000_000);
+        assert_eq!(of("UTC").moment(last_of_the_year), "2026-12-31T23:00:00Z");
+        // From `date -u -d 2026-12-31 +%s` / 86400.
+        assert_eq!(of("UTC").day_number(last_of_the_year), 20_818);
+        assert_eq!(of("Europe/Berlin").day_number(last_of_the_year), 20_819);
+        assert_eq!(of("Europe/Berlin").day_number(Timestamp(last_of_the_year.0 - 1)), 20_818);
+        assert_eq!(of("America/New_York").day_number(Timestamp(0)), 0);
     }
 
     #[test]

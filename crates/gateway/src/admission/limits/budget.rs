@@ -1,13 +1,6 @@
-//! What has been spent today and this month, in whole 10⁻⁹ USD.
+//! What has been spent today and this month, in whole 10⁻⁹ USD. Days are numbers of dates, counted from 1 January 1970.
 
 use time::{Date, Duration, OffsetDateTime};
-
-const DAY_MS: u64 = 86_400_000;
-
-/// Days since 1970 (UTC).
-pub(super) fn day(now_ms: u64) -> u64 {
-    now_ms / DAY_MS
-}
 
 /// 10⁻⁹ USD, rounded up: what is spent is never less than counted.
 pub(super) fn nano(usd: f64) -> i64 {
@@ -31,7 +24,7 @@ impl Budget {
         if day <= self.today {
             return;
         }
-        let first = month(day).0;
+        let first = first_of_month(day);
         if first != self.first {
             self.spent_month = 0;
         }
@@ -54,18 +47,11 @@ impl Budget {
     }
 }
 
-/// The first days of the month that this day is in, and of the next one. After the year 9999 the calendar stands still.
-pub(super) fn month(day: u64) -> (u64, u64) {
+/// The first day of the month that this day is in. After the year 9999 the calendar stands still.
+pub(super) fn first_of_month(day: u64) -> u64 {
     let since_1970 = i32::try_from(day).map_or(Duration::MAX, |day| Duration::days(day.into()));
     let date = OffsetDateTime::UNIX_EPOCH.date().checked_add(since_1970).unwrap_or(Date::MAX);
-    let first = day - u64::from(date.day() - 1);
-    (first, first + u64::from(date.month().length(date.year())))
-}
-
-/// Milliseconds until the day, or the month, is over.
-pub(super) fn until_next(now_ms: u64, month_too: bool) -> u64 {
-    let next = if month_too { month(day(now_ms)).1 } else { day(now_ms) + 1 };
-    next * DAY_MS - now_ms
+    day - u64::from(date.day() - 1)
 }
 
 #[cfg(test)]
@@ -75,23 +61,10 @@ mod tests {
     #[test]
     fn months_of_the_calendar() {
         // From `date -u -d … +%s` / 86400.
-        for (day, first, next) in [
-            (0, 0, 31),
-            (30, 0, 31),
-            (31, 31, 59),
-            (11_016, 10_988, 11_017),
-            (19_782, 19_754, 19_783),
-            (20_781, 20_758, 20_788),
-        ] {
-            assert_eq!(month(day), (first, next), "{day}");
-        }
-        // Every month begins where the one before ends.
-        let mut first = 0;
-        for _ in 0..12 * 500 {
-            let (begin, next) = month(first);
-            assert_eq!((begin, month(next - 1).0), (first, first));
-            assert!((28..=31).contains(&(next - begin)));
-            first = next;
+        for (day, first) in
+            [(0, 0), (30, 0), (31, 31), (11_016, 10_988), (11_017, 11_017), (19_782, 19_754), (20_781, 20_758)]
+        {
+            assert_eq!(first_of_month(day), first, "{day}");
         }
     }
 

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slarouter_config::Limits;
 use slarouter_core::Timestamp;
-use slarouter_store::Spending;
+use slarouter_store::{Calendar, Spending};
 
 use super::bucket::Bucket;
-use super::budget::{Budget, day, month, nano, until_next};
+use super::budget::{Budget, first_of_month, nano};
 use crate::error::ApiError;
 
 /// What a request may use at most.
@@ -33,6 +33,8 @@ impl Estimate {
 pub(crate) struct Meter {
     /// The name of the account, as the store knows it.
     pub(super) account: Arc<str>,
+    /// Whose days and months its budgets have.
+    calendar: Calendar,
     /// Held for some additions, never across a wait.
     state: Mutex<State>,
 }
@@ -62,11 +64,12 @@ pub(super) struct Standing {
 }
 
 impl Meter {
-    fn new(account: Arc<str>, now: Timestamp) -> Self {
+    fn new(account: Arc<str>, calendar: Calendar, now: Timestamp) -> Self {
         let limits = Limits::default();
         let bucket = Bucket::full(0, now.0);
         Self {
             account,
+            calendar,
             state: Mutex::new(State { limits, requests: bucket, tokens: bucket, budget: Budget::default() }),
         }
     }
@@ -90,7 +93,7 @@ impl Meter {
     /// Takes what the request may use, or says why it may not.
     pub(super) fn take(&self, estimate: &Estimate, now: Timestamp) -> Result<Taken, ApiError> {
         let mut state = self.state();
-        let today = day(now.0);
+        let today = self.calendar.day_number(now);
         state.budget.turn(today);
         self.check_requests(&mut state, now)?;
         let tokens = self.check_tokens(&mut state, estimate, now)?;
@@ -165,7 +168,7 @@ impl Meter {
                 // What stands in the way are requests that have not ended yet.
                 Some(1_000.0)
             } else {
-                Some(until_next(now.0, period == "month") as f64)
+                Some((self.end_of(period, now).0 - now.0) as f64)
             };
             return Err(refuse("budget_exceeded", message, wait));
         }
@@ -211,6 +214,12 @@ impl Meter {
         }
     }
 
+    /// When the day or the month is over.
+    fn end_of(&self, period: &str, now: Timestamp) -> Timestamp {
+        let period = if period == "month" { self.calendar.month(now) } else { self.calendar.day(now) };
+        period.end
+    }
+
     fn whose(&self) -> String {
         match self.account.split_once(':') {
             Some((kind, name)) => format!("the {kind} {name:?}"),
@@ -225,13 +234,20 @@ pub(super) fn refuse(code: &'static str, message: String, wait_ms: Option<f64>) 
 }
 
 /// All meters, by account. They outlive the keys they count for, so that a change of keys forgets nothing.
-#[derive(Default)]
-pub(crate) struct Meters(Mutex<HashMap<Arc<str>, Arc<Meter>>>);
+pub(crate) struct Meters {
+    calendar: Calendar,
+    meters: Mutex<HashMap<Arc<str>, Arc<Meter>>>,
+}
 
 impl Meters {
+    /// Their budgets are of the days and months of this calendar.
+    pub(crate) fn new(calendar: Calendar) -> Self {
+        Self { calendar, meters: Mutex::default() }
+    }
+
     /// The first day whose spending still matters.
-    pub(crate) fn since(now: Timestamp) -> u64 {
-        month(day(now.0)).0
+    pub(crate) fn since(&self, now: Timestamp) -> u64 {
+        first_of_month(self.calendar.day_number(now))
     }
 
     /// The meter of an account, with these limits from now on.
@@ -242,14 +258,49 @@ impl Meters {
     }
 
     fn get(&self, account: Arc<str>, now: Timestamp) -> Arc<Meter> {
-        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        meters.entry(account.clone()).or_insert_with(|| Arc::new(Meter::new(account, now))).clone()
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = || Arc::new(Meter::new(account.clone(), self.calendar.clone(), now));
+        meters.entry(account.clone()).or_insert_with(meter).clone()
     }
 
     /// Takes over what the store remembers, days in order.
     pub(crate) fn restore(&self, spending: Vec<Spending>, now: Timestamp) {
         for Spending { account, day, nano_usd } in spending {
             self.get(account, now).state().budget.spend(day, nano_usd);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slarouter_config::Config;
+
+    use super::*;
+
+    #[test]
+    fn budgets_begin_anew_with_the_days_and_months_of_the_configured_place() {
+        let text = "[server]\ntime_zone = \"Europe/Berlin\"\n[[models]]\nname = \"m\"\nbase_url = \"http://h/v1\"\n\
+            price = { input = 1, output = 1 }\n[routes.default]\nmodels = [\"m\"]\nsla = { satisfaction = 0.9 }\n";
+        let meters = Meters::new(Calendar::new(Config::parse(text, &|_| None).unwrap().server.time_zone));
+        // 31 January 2026 ends in Berlin at 23:00 UTC.
+        let (before, after) = (Timestamp(1_769_900_310_000), Timestamp(1_769_900_400_000));
+        assert_eq!((meters.since(before), meters.since(after)), (20_454, 20_485), "1 January and 1 February");
+        let estimate = Estimate { usd: 0.75, ..Estimate::default() };
+        for (limits, next) in [
+            (Limits { usd_per_day: Some(1.0), ..Limits::default() }, 24 * 3_600),
+            (Limits { usd_per_month: Some(1.0), ..Limits::default() }, 28 * 24 * 3_600),
+        ] {
+            let meter = meters.of(format!("key:{next}"), limits, before);
+            let spend = |now| {
+                let taken = meter.take(&estimate, now)?;
+                meter.settle(&taken, 0.0, taken.nano);
+                Ok::<_, ApiError>(())
+            };
+            let refused = |now| spend(now).unwrap_err().retry_after;
+            spend(before).unwrap();
+            assert_eq!(refused(before), Some(90));
+            spend(after).unwrap();
+            assert_eq!(refused(after), Some(next));
         }
     }
 }

@@ -1,22 +1,20 @@
 //! The charts of a route: what each says in a sentence, and the table that holds its figures.
 
-use slarouter_core::{Timestamp, told_count, told_money, told_percent};
+use slarouter_core::{told_count, told_money, told_percent};
 use slarouter_pages::Chart;
-use slarouter_store::{Point, Totals};
-
-use super::page::shown;
+use slarouter_store::{Calendar, Point, Totals};
 
 /// Lines of the tables.
 pub(super) const LINES: usize = 24;
 
 /// The charts, and their tables from these points.
-pub(super) fn charts(points: &[Point]) -> Vec<Chart> {
+pub(super) fn charts(points: &[Point], calendar: &Calendar) -> Vec<Chart> {
     let mut all = Totals::default();
     points.iter().for_each(|point| all += point.totals);
-    vec![satisfaction(points), requests(points, &all), cost(points, &all)]
+    vec![satisfaction(points, calendar), requests(points, &all, calendar), cost(points, &all, calendar)]
 }
 
-fn satisfaction(points: &[Point]) -> Chart {
+fn satisfaction(points: &[Point], calendar: &Calendar) -> Chart {
     let held = || points.iter().filter_map(|point| point.certificate.as_ref());
     let sentence = match held().next().zip(held().next_back()) {
         Some((first, last)) => format!(
@@ -30,7 +28,7 @@ fn satisfaction(points: &[Point]) -> Chart {
         let held = point.certificate.as_ref();
         let share = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), told_percent);
         vec![
-            shown_at(point),
+            calendar.told(point.start),
             share(held.map(|held| held.certificate.lower)),
             share(held.map(|held| held.certificate.estimate)),
             share(held.map(|held| held.certificate.upper)),
@@ -46,10 +44,10 @@ fn satisfaction(points: &[Point]) -> Chart {
     }
 }
 
-fn requests(points: &[Point], all: &Totals) -> Chart {
+fn requests(points: &[Point], all: &Totals, calendar: &Calendar) -> Chart {
     let row = |point: &Point| {
         let Totals { requests, ratings, up, errors, .. } = point.totals;
-        vec![shown_at(point), counted(requests), counted(ratings), counted(up), counted(errors)]
+        vec![calendar.told(point.start), counted(requests), counted(ratings), counted(up), counted(errors)]
     };
     Chart {
         name: "Requests and ratings",
@@ -66,10 +64,10 @@ fn requests(points: &[Point], all: &Totals) -> Chart {
     }
 }
 
-fn cost(points: &[Point], all: &Totals) -> Chart {
+fn cost(points: &[Point], all: &Totals, calendar: &Calendar) -> Chart {
     let row = |point: &Point| {
         let (cost, baseline) = (point.totals.cost_usd(), point.totals.baseline_usd());
-        vec![shown_at(point), told_money(cost), told_money(baseline), told_money(baseline - cost)]
+        vec![calendar.told(point.start), told_money(cost), told_money(baseline), told_money(baseline - cost)]
     };
     Chart {
         name: "Cost",
@@ -86,9 +84,4 @@ fn cost(points: &[Point], all: &Totals) -> Chart {
 
 fn counted(count: i64) -> String {
     told_count(count.max(0).cast_unsigned())
-}
-
-fn shown_at(point: &Point) -> String {
-    let Timestamp(start) = point.start;
-    shown(start)
 }

@@ -6,14 +6,13 @@ use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
-use slarouter_config::utc;
-use slarouter_core::{Reason, told_count, told_money, told_percent};
+use slarouter_core::{Reason, Timestamp, told_count, told_money, told_percent};
 use slarouter_learner::{ExplainedCandidate, ExplainedOutcome, Explanation, Replay, Then, Word};
 use slarouter_pages::{CandidateRow, DecisionList, DecisionRow, DecisionView, FactGroup, WordRow};
-use slarouter_store::{DecisionLine, DecisionPage, DecisionQuery};
+use slarouter_store::{Calendar, DecisionLine, DecisionPage, DecisionQuery};
 
 use super::href;
-use super::page::{Visitor, frame, page, problem, shown};
+use super::page::{Visitor, frame, page, problem};
 use crate::api::decisions::{explained, parse, unreadable};
 use crate::app::App;
 use crate::clock::public_id;
@@ -34,19 +33,12 @@ pub(super) async fn list(
         Ok::<_, ApiError>((query, found))
     };
     match listed.await {
-        Ok((query, found)) => {
-            page(StatusCode::OK, &listing(&app, &query, &found, frame(&visitor, "decisions", "Decisions")))
-        }
+        Ok((query, found)) => page(StatusCode::OK, &listing(&app, &query, &found, &visitor)),
         Err(error) => problem(&visitor, &error),
     }
 }
 
-fn listing<'a>(
-    app: &App,
-    query: &DecisionQuery,
-    found: &DecisionPage,
-    frame: slarouter_pages::Frame<'a>,
-) -> DecisionList<'a> {
+fn listing<'a>(app: &App, query: &DecisionQuery, found: &DecisionPage, visitor: &'a Visitor) -> DecisionList<'a> {
     let choices = |names: &mut dyn Iterator<Item = &str>, chosen: Option<&str>| -> Vec<(String, bool)> {
         names.map(|name| (name.to_owned(), Some(name) == chosen)).collect()
     };
@@ -59,22 +51,22 @@ fn listing<'a>(
     });
     let reasons = [Reason::Exploit, Reason::Explore, Reason::Fallback, Reason::Pinned, Reason::Affinity];
     DecisionList {
-        frame,
+        frame: frame(visitor, "decisions", "Decisions"),
         routes: choices(&mut app.config.routes.keys().map(|name| &**name), route),
         models: choices(&mut app.config.models.iter().map(|model| &*model.name), model),
         reasons: choices(&mut reasons.into_iter().map(Reason::as_str), reason),
-        lines: found.lines.iter().map(row).collect(),
+        lines: found.lines.iter().map(|line| row(line, &visitor.calendar)).collect(),
         newest: query.before.map(|_| href::decisions(&filters)),
         older,
     }
 }
 
-fn row(line: &DecisionLine) -> DecisionRow {
+fn row(line: &DecisionLine, calendar: &Calendar) -> DecisionRow {
     let known = |value: Option<String>| value.unwrap_or_else(|| UNKNOWN.to_owned());
     DecisionRow {
         href: format!("/dashboard/decisions/{}", public_id(line.id)),
-        time: utc(line.time),
-        shown: shown(line.time.0),
+        time: calendar.moment(line.time),
+        shown: calendar.told(line.time),
         route: if line.route.is_empty() { UNKNOWN.to_owned() } else { line.route.to_string() },
         model: line.model.to_string(),
         instead_of: (line.model != line.chosen).then(|| line.chosen.to_string()),
@@ -104,8 +96,8 @@ pub(super) async fn one(
         chosen: &explanation.chosen,
         sentence: &explanation.sentence,
         candidates: explanation.candidates.iter().map(|candidate| self::candidate(candidate, &explanation)).collect(),
-        groups: groups(&explanation),
-        words: explanation.feedback.iter().map(word).collect(),
+        groups: groups(&explanation, &visitor.calendar),
+        words: explanation.feedback.iter().map(|given| word(given, &visitor.calendar)).collect(),
     };
     page(StatusCode::OK, &view)
 }
@@ -122,9 +114,9 @@ fn candidate(candidate: &ExplainedCandidate, explanation: &Explanation) -> Candi
     }
 }
 
-fn groups(explanation: &Explanation) -> Vec<FactGroup> {
+fn groups(explanation: &Explanation, calendar: &Calendar) -> Vec<FactGroup> {
     let mut groups =
-        vec![FactGroup { name: "Decision", facts: decision(explanation), note: replay(&explanation.replay) }];
+        vec![FactGroup { name: "Decision", facts: decision(explanation, calendar), note: replay(&explanation.replay) }];
     if let Some(then) = &explanation.then {
         groups.push(FactGroup {
             name: "What the route knew then",
@@ -138,10 +130,10 @@ fn groups(explanation: &Explanation) -> Vec<FactGroup> {
     groups
 }
 
-fn decision(explanation: &Explanation) -> Vec<(&'static str, String)> {
+fn decision(explanation: &Explanation, calendar: &Calendar) -> Vec<(&'static str, String)> {
     let route = if explanation.route.is_empty() { "none" } else { &*explanation.route };
     let mut facts = vec![
-        ("Time", shown(explanation.time_ms)),
+        ("Time", calendar.told(Timestamp(explanation.time_ms))),
         ("Route", route.to_owned()),
         ("Reason", explanation.reason.to_string()),
         ("Probability of the choice", told_percent(explanation.propensity)),
@@ -195,9 +187,9 @@ fn answer(outcome: &ExplainedOutcome, explanation: &Explanation) -> Vec<(&'stati
     facts
 }
 
-fn word(word: &Word) -> WordRow {
+fn word(word: &Word, calendar: &Calendar) -> WordRow {
     WordRow {
-        time: shown(word.time_ms),
+        time: calendar.told(Timestamp(word.time_ms)),
         source: word.source,
         rating: word.rating.map_or_else(|| "withdrawn".to_owned(), |rating| rating.to_string()),
         receipt: word.receipt,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use slarouter_config::{Scope, utc};
-use slarouter_core::Timestamp;
+use slarouter_config::Scope;
 use slarouter_pages::{Frame, Problem, Template};
+use slarouter_store::Calendar;
 
 use crate::admission::auth::Caller;
 use crate::error::ApiError;
@@ -17,6 +17,8 @@ pub(super) struct Visitor {
     pub(super) caller: Arc<Caller>,
     /// Whether there is a session to end.
     pub(super) logged_in: bool,
+    /// Whose time is shown.
+    pub(super) calendar: Calendar,
 }
 
 /// A page.
@@ -34,17 +36,14 @@ pub(super) fn page(status: StatusCode, page: &impl Template) -> Response {
 }
 
 /// What surrounds a page for those who may look.
-pub(super) fn frame<'a>(visitor: &Visitor, place: &'static str, title: &'a str) -> Frame<'a> {
-    Frame { title, place, inside: true, logged_in: visitor.logged_in, may_ask: visitor.caller.has(Scope::Inference) }
+pub(super) fn frame<'a>(visitor: &'a Visitor, place: &'static str, title: &'a str) -> Frame<'a> {
+    let Visitor { caller, logged_in, calendar } = visitor;
+    let (logged_in, may_ask, zone) = (*logged_in, caller.has(Scope::Inference), calendar.name());
+    Frame { title, place, zone, inside: true, logged_in, may_ask }
 }
 
 /// What is wrong, as a page.
 pub(super) fn problem(visitor: &Visitor, error: &ApiError) -> Response {
     let what = if error.status == StatusCode::NOT_FOUND { "There is nothing here" } else { "This cannot be shown" };
     page(error.status, &Problem { frame: frame(visitor, "", what), what, mend: &error.message })
-}
-
-/// A time for people, in UTC.
-pub(super) fn shown(time_ms: u64) -> String {
-    utc(Timestamp(time_ms)).replace('T', " ").replace('Z', "")
 }

@@ -16,7 +16,7 @@ use slarouter_pages::{Badge, Claim, Gauge, ModelRow, Overview, RouteCard, RouteV
 use slarouter_store::{Point, Step};
 use tokio::time::Instant;
 
-use super::page::{Visitor, frame, page, problem, shown};
+use super::page::{Visitor, frame, page, problem};
 use super::{charts, href};
 use crate::alerts::AlertLine;
 use crate::api::series::{self, RANGES};
@@ -190,7 +190,7 @@ pub(super) async fn route(
             .map(|(range, _)| (range, format!("{}?range={range}", href::route(&name)), range == asked))
             .into(),
         series_href: href::series(&name, asked),
-        charts: charts::charts(&points),
+        charts: charts::charts(&points, &visitor.calendar),
         models: models(&app, &name, &standing),
         signals: signals(&app, &snapshot, &name, &standing),
         decisions_href: href::decisions(&[("route", &name)]),
@@ -336,9 +336,10 @@ fn models(app: &App, route: &str, standing: &Standing<'_>) -> Vec<ModelRow> {
 /// The alerts of a route that are pending or fire.
 fn alerts(app: &App, route: &str) -> Vec<Signal> {
     let own = app.alerts.lines(app.clock.now()).into_iter().filter(|alert| alert.route.as_deref() == Some(route));
+    let calendar = app.calendar();
     let signal = |alert: AlertLine| Signal {
         name: alert.name,
-        now: format!("{} (since {})", alert.summary, shown(alert.since.0)),
+        now: format!("{} (since {})", alert.summary, calendar.told(alert.since)),
         badge: match (alert.fires, alert.severity) {
             (false, _) => Badge::calm("pending"),
             (true, "critical") => Badge::bad("fires"),

@@ -35,7 +35,7 @@ pub(super) fn caller(app: &App, request: &Request, scopes: &[Scope]) -> Result<(
 
 fn visitor(app: &App, request: &Request) -> Result<Visitor, ApiError> {
     let (caller, logged_in) = caller(app, request, VIEWING)?;
-    Ok(Visitor { caller, logged_in })
+    Ok(Visitor { caller, logged_in, calendar: app.calendar() })
 }
 
 /// Lets those in who may look, and sends the others to the login.
