@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use slarouter_config::KeyPlace;
+use slarouter_core::told_text;
 use slarouter_store::{By, Selection, Totals};
 
 use crate::print::print;
@@ -65,7 +66,7 @@ pub(crate) async fn run(args: TotalsArgs) -> anyhow::Result<ExitCode> {
         let columns = Totals::default();
         csv.write_record(names.chain(["cost_usd".to_owned()]).chain(columns.named().map(|(name, _)| name.to_owned())))?;
         for row in rows {
-            let names = row.names.iter().map(ToString::to_string);
+            let names = row.names.iter().map(|name| told_text(name).into_owned());
             let cost = format!("{:.9}", row.totals.cost_usd());
             csv.write_record(names.chain([cost]).chain(row.totals.named().map(|(_, value)| value.to_string())))?;
         }

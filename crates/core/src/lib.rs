@@ -57,5 +57,5 @@ pub use router::Router;
 pub use state::STATE_VERSION;
 pub use status::{Evidence, Status};
 pub use thrift::{Costs, Obstacle, Thrift};
-pub use told::{told_count, told_money, told_percent};
+pub use told::{told_count, told_money, told_percent, told_text};
 pub use zoo::{Alpha, ModelSpec, Price, Zoo};

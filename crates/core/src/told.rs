@@ -1,4 +1,6 @@
-//! Numbers as they are told to people, in one way everywhere.
+//! Numbers, and words of others, as they are told to people, in one way everywhere.
+
+use std::borrow::Cow;
 
 /// A share in percent with one decimal: `93.1 %`.
 #[must_use]
@@ -23,6 +25,14 @@ pub fn told_money(usd: f64) -> String {
     let rounded: f64 = format!("{amount:.1e}").parse().unwrap_or(amount);
     let digits = (1.0 - libm::log10(rounded).floor()).clamp(2.0, 12.0) as usize;
     format!("{sign}${rounded:.digits$}")
+}
+
+/// Words of others for a table that a spreadsheet may open. It would take what begins with `=`, `+`, `-`, `@`, a tab or a return for a
+/// formula and run it, so such words get an apostrophe before them, which says that they are text.
+#[must_use]
+pub fn told_text(words: &str) -> Cow<'_, str> {
+    let is_formula = words.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { format!("'{words}").into() } else { words.into() }
 }
 
 /// A whole number with commas: `12,345`.
@@ -66,6 +76,21 @@ mod tests {
         assert_eq!((told_percent(0.9314), told_percent(1.0)), ("93.1 %".to_owned(), "100.0 %".to_owned()));
         for (count, told) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(told_count(count), told);
+        }
+    }
+
+    #[test]
+    fn no_word_is_a_formula() {
+        for (words, told) in [
+            ("=HYPERLINK(\"http://h\")", "'=HYPERLINK(\"http://h\")"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("gpt-4=x", "gpt-4=x"),
+            ("", ""),
+        ] {
+            assert_eq!(told_text(words), told);
         }
     }
 }

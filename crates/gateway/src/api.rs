@@ -18,6 +18,7 @@ mod openapi;
 pub(crate) mod paths;
 pub(crate) mod route;
 pub(crate) mod series;
+mod table;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};

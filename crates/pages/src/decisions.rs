@@ -18,6 +18,8 @@ pub struct DecisionList<'a> {
     pub reasons: Vec<(String, bool)>,
     /// Newest first.
     pub lines: Vec<DecisionRow>,
+    /// The same as CSV, from the newest one on.
+    pub csv: String,
     /// The first page, if this is another one.
     pub newest: Option<String>,
     /// The next page.

@@ -30,6 +30,8 @@ pub struct RouteView<'a> {
     pub models: Vec<ModelRow>,
     /// What is watched.
     pub signals: Vec<Signal>,
+    /// Where its tables are as CSV: `models.csv` and `signals.csv`.
+    pub tables_href: String,
     /// The list of its decisions.
     pub decisions_href: String,
 }

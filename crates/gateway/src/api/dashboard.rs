@@ -7,6 +7,7 @@ mod live;
 mod page;
 mod playground;
 mod routes;
+mod tables;
 mod visit;
 
 use std::sync::Arc;
@@ -39,9 +40,14 @@ pub(super) fn paths(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/dashboard/decisions/{id}", get(decisions::one))
         .route("/dashboard/playground", get(playground::playground))
         .layer(from_fn_with_state(app.clone(), visit::admit));
-    let stream = Router::new().route("/admin/stream", get(live::stream));
+    let shown = Router::new()
+        .route("/admin/stream", get(live::stream))
+        .route("/admin/routes/{route}/models.csv", get(tables::of_models))
+        .route("/admin/routes/{route}/signals.csv", get(tables::of_signals))
+        .route("/admin/decisions/{id}/candidates.csv", get(tables::of_candidates))
+        .route("/admin/decisions/{id}/feedback.csv", get(tables::of_feedback));
     inside
-        .merge(stream.layer(from_fn_with_state(app.clone(), onlookers)))
+        .merge(shown.layer(from_fn_with_state(app.clone(), onlookers)))
         .route("/dashboard/login", get(visit::login_page).post(visit::login))
         .route("/dashboard/logout", post(visit::logout))
         .route("/dashboard/assets/{*file}", get(asset))

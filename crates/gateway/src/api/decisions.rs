@@ -1,48 +1,125 @@
-//! `GET /admin/decisions`: what was decided, page by page; and one decision explained.
+//! `GET /admin/decisions`: what was decided, page by page or as one table; and one decision explained.
 
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use http::{StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use slarouter_core::{Reason, told_usd};
+use slarouter_core::{Reason, told_text, told_usd};
 use slarouter_learner::{Explanation, LearningError};
-use slarouter_store::{DecisionLine, DecisionQuery, StoreError};
+use slarouter_store::{Calendar, DecisionLine, DecisionQuery, StoreError};
 
-use crate::api::fields;
+use crate::api::{fields, table};
 use crate::app::App;
 use crate::clock::{parse_id, public_id};
 use crate::error::ApiError;
 
 const LIMIT: usize = 50;
 const MOST: usize = 500;
-const NAMES: [&str; 5] = ["before", "limit", "route", "model", "reason"];
+/// Lines of a table.
+const MOST_LINES: usize = 100_000;
+const NAMES: [&str; 6] = ["before", "limit", "route", "model", "reason", "format"];
+const COLUMNS: [&str; 13] = [
+    "id",
+    "seq",
+    "time",
+    "route",
+    "reason",
+    "chosen",
+    "model",
+    "predicted_satisfaction",
+    "predicted_cost_usd",
+    "status",
+    "cost_usd",
+    "latency_ms",
+    "rating",
+];
 /// Events that are replayed for the state of a decision's moment: about a second of a core.
 const MOST_EVENTS: u64 = 20_000;
 
+/// Which decisions are listed, and in which form.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) query: DecisionQuery,
+    csv: bool,
+}
+
 /// Lists decisions, newest first
+///
+/// With `format=csv` they are one table, which is made while it is sent.
 #[utoipa::path(
     get, path = "/admin/decisions", tag = "Administration",
     params(
         ("before" = Option<u64>, Query, description = "`next` of the page before"),
-        ("limit" = Option<usize>, Query, description = "At most so many, 50 if left out, 500 at most"),
+        ("limit" = Option<usize>, Query, description = "At most so many, 50 if left out, 500 at most; of a table 100000, and so if left out"),
         ("route" = Option<String>, Query, description = "Those of this route alone"),
         ("model" = Option<String>, Query, description = "Those that this model answered, or was to"),
         ("reason" = Option<String>, Query, description = "`exploit`, `explore`, `fallback`, `pinned` or `affinity`"),
+        ("format" = Option<String>, Query, description = "`json` or `csv`"),
     ),
     responses((status = 200, body = Object), (status = "4XX", body = crate::api::openapi::ErrorBody)),
 )]
 pub(crate) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
     let listed = async {
-        let query = parse(query.as_deref().unwrap_or_default())?;
+        let Asked { query, csv } = parse(query.as_deref().unwrap_or_default())?;
+        if csv {
+            return Ok(listing(app, query));
+        }
         let page = app.store.decisions(query).await.map_err(unreadable)?;
         let data: Vec<Value> = page.lines.iter().map(line).collect();
-        Ok::<_, ApiError>(json!({ "object": "list", "data": data, "next": page.next }))
+        Ok::<_, ApiError>(respond(Ok(json!({ "object": "list", "data": data, "next": page.next }))))
     };
-    respond(listed.await)
+    listed.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// The list as a table. No page of it is read before the one before has gone out, so a long one takes no more room than a short one.
+fn listing(app: Arc<App>, query: DecisionQuery) -> Response {
+    let head = stream::once(std::future::ready(Ok(table::head(COLUMNS))));
+    let pages = stream::try_unfold(Some(query), move |query| piece(app.clone(), query));
+    table::answer(Body::from_stream(head.chain(pages)))
+}
+
+/// What is left of a list to be sent.
+type Rest = Option<DecisionQuery>;
+
+/// The next lines of the list, if there are any, and what is left after them.
+async fn piece(app: Arc<App>, mut rest: Rest) -> Result<Option<(Vec<u8>, Rest)>, StoreError> {
+    let calendar = app.calendar();
+    while let Some(query) = rest.take() {
+        let page = app.store.decisions(DecisionQuery { limit: query.limit.min(MOST), ..query.clone() }).await;
+        let page = page.inspect_err(|error| tracing::error!(%error, "a table of decisions ends early"))?;
+        let limit = query.limit - page.lines.len();
+        let before = page.next.filter(|_| limit > 0);
+        rest = before.map(|before| DecisionQuery { before: Some(before), limit, ..query });
+        if !page.lines.is_empty() {
+            return Ok(Some((table::lines(page.lines.iter().map(|line| cells(line, &calendar))), rest)));
+        }
+    }
+    Ok(None)
+}
+
+fn cells(line: &DecisionLine, calendar: &Calendar) -> [String; COLUMNS.len()] {
+    let text = |words: &str| told_text(words).into_owned();
+    [
+        public_id(line.id),
+        line.seq.to_string(),
+        calendar.moment(line.time),
+        text(&line.route),
+        line.reason.as_str().to_owned(),
+        text(&line.chosen),
+        text(&line.model),
+        line.satisfaction.to_string(),
+        told_usd(line.predicted_cost).to_string(),
+        table::known(line.status),
+        table::known(line.cost.map(told_usd)),
+        table::known(line.latency_ms),
+        table::known(line.rating),
+    ]
 }
 
 /// Explains one decision
@@ -96,8 +173,8 @@ fn line(line: &DecisionLine) -> Value {
 }
 
 /// Reads the parameters of the list.
-pub(crate) fn parse(query: &str) -> Result<DecisionQuery, ApiError> {
-    let mut read = DecisionQuery { limit: LIMIT, ..DecisionQuery::default() };
+pub(crate) fn parse(query: &str) -> Result<Asked, ApiError> {
+    let (mut read, mut csv, mut limit) = (DecisionQuery::default(), false, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -112,19 +189,27 @@ pub(crate) fn parse(query: &str) -> Result<DecisionQuery, ApiError> {
                 let before = value.parse().map_err(|_| refuse("`before` must be a `next` of this list".to_owned()))?;
                 read.before = Some(before);
             }
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-                read.limit = limit.ok_or_else(|| refuse(format!("`limit` must be a number from 1 to {MOST}")))?;
-            }
+            "limit" => limit = Some(value.parse().unwrap_or(0)),
             "route" => read.route = Some(value.into()),
             "model" => read.model = Some(value.into()),
+            "format" => match &*value {
+                "csv" => csv = true,
+                "json" => csv = false,
+                _ => return Err(refuse("`format` must be `json` or `csv`".to_owned())),
+            },
             _ => {
                 let words = "`exploit`, `explore`, `fallback`, `pinned` or `affinity`";
                 read.reason = Some(Reason::parse(&value).ok_or_else(|| refuse(format!("`reason` must be {words}")))?);
             }
         }
     }
-    Ok(read)
+    let (usual, most) = if csv { (MOST_LINES, MOST_LINES) } else { (LIMIT, MOST) };
+    read.limit = limit.unwrap_or(usual);
+    if !(1..=most).contains(&read.limit) {
+        let message = format!("`limit` must be a number from 1 to {most}");
+        return Err(ApiError::invalid("limit", "invalid_parameter", message));
+    }
+    Ok(Asked { query: read, csv })
 }
 
 pub(crate) fn unreadable(error: StoreError) -> ApiError {
@@ -145,6 +230,7 @@ mod tests {
 
     #[test]
     fn parameters_are_read_and_mistakes_named() {
+        let asked = |query: DecisionQuery| Asked { query, csv: false };
         let read = parse("route=a%2Fb&model=gpt+4&reason=explore&limit=7&before=9").unwrap();
         let expected = DecisionQuery {
             before: Some(9),
@@ -153,12 +239,18 @@ mod tests {
             reason: Some(Reason::Explore),
             limit: 7,
         };
-        assert_eq!(read, expected);
+        assert_eq!(read, asked(expected));
         let empty = DecisionQuery { limit: LIMIT, ..DecisionQuery::default() };
-        assert_eq!(parse("route=&model=&reason=&before=").unwrap(), empty, "as a form sends it");
+        assert_eq!(parse("route=&model=&reason=&before=").unwrap(), asked(empty), "as a form sends it");
+        let whole = DecisionQuery { limit: MOST_LINES, ..DecisionQuery::default() };
+        assert_eq!(parse("format=csv").unwrap(), Asked { query: whole, csv: true });
+        assert_eq!(parse("limit=501&format=csv").unwrap().query.limit, 501);
         for (query, param) in [
             ("limit=0", "limit"),
             ("limit=501", "limit"),
+            ("limit=x", "limit"),
+            ("limit=100001&format=csv", "limit"),
+            ("format=xml", "format"),
             ("before=-1", "before"),
             ("before=chatcmpl-1", "before"),
             ("reason=best", "reason"),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use slarouter_core::{Timestamp, told_usd};
 use slarouter_store::{Point, Selection, Step, StoreError};
 
-use crate::api::fields;
+use crate::api::{fields, table};
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -70,14 +70,12 @@ async fn told(app: &App, route: &str, query: &str) -> Result<Response, ApiError>
     let step = asked.step.map_or_else(|| Step::at_most(POINTS, asked.from, asked.to), Step::Minutes);
     let points = points(app, route, (asked.from, asked.to), step).await?;
     let columns = columns(&points);
-    let kept = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if asked.csv {
-        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-        return Ok(([kept, kind], csv(&columns)).into_response());
+        return Ok(table::answer(csv(&columns)));
     }
     let named: Map<String, Value> =
         columns.into_iter().map(|(name, values)| (name.to_owned(), json!(values))).collect();
-    Ok(([kept], Json(json!({ "route": route, "columns": named }))).into_response())
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(json!({ "route": route, "columns": named }))).into_response())
 }
 
 /// What became of a route in this stretch of time.
@@ -165,15 +163,11 @@ pub(crate) fn columns(points: &[Point]) -> Vec<(&'static str, Vec<Option<f64>>)>
     ]
 }
 
-fn csv(columns: &[(&str, Vec<Option<f64>>)]) -> String {
-    let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
-    let mut text = names.join(",") + "\n";
-    for row in 0..columns.first().map_or(0, |(_, values)| values.len()) {
-        let cells: Vec<_> =
-            columns.iter().map(|(_, values)| values[row].map(|value| value.to_string()).unwrap_or_default()).collect();
-        text += &(cells.join(",") + "\n");
-    }
-    text
+fn csv(columns: &[(&str, Vec<Option<f64>>)]) -> Vec<u8> {
+    let names = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let row = |row: usize| columns.iter().map(|(_, values)| table::known(values[row])).collect();
+    let count = columns.first().map_or(0, |(_, values)| values.len());
+    table::lines(std::iter::once::<Vec<String>>(names).chain((0..count).map(row)))
 }
 
 #[cfg(test)]
@@ -203,6 +197,6 @@ mod tests {
     #[test]
     fn a_table_has_a_line_for_each_step_and_nothing_where_nothing_is_known() {
         let columns = vec![("time_ms", vec![Some(60_000.0), Some(120_000.0)]), ("lower", vec![None, Some(0.875)])];
-        assert_eq!(csv(&columns), "time_ms,lower\n60000,\n120000,0.875\n");
+        assert_eq!(csv(&columns), b"time_ms,lower\n60000,\n120000,0.875\n");
     }
 }

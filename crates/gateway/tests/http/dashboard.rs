@@ -124,6 +124,35 @@ async fn a_revoked_key_ends_its_sessions() {
 }
 
 #[tokio::test]
+async fn each_table_of_a_page_is_there_as_csv() {
+    let rig = Rig::start(&Settings { server: "admin_listen = \"127.0.0.1:0\"", ..Settings::default() }).await;
+    let browser = Browser::at(&rig);
+    let answer: serde_json::Value = rig.ask(false).await.json().await.unwrap();
+    let id = answer["id"].as_str().unwrap();
+    let rating = json!({ "id": id, "rating": "down", "comment": "=1+1, \"or so\"" });
+    assert_eq!(rig.client.post(rig.url("/v1/feedback")).json(&rating).send().await.unwrap().status(), 202);
+    let (route, decision) = ("/dashboard/routes/default".to_owned(), format!("/dashboard/decisions/{id}"));
+    let own = |table: &str| format!("/admin/decisions/{id}/{table}");
+    for (page, table, head, line) in [
+        (&route, "/admin/routes/default/models.csv".to_owned(), "model,requests,ratings,", "small,"),
+        (&route, "/admin/routes/default/signals.csv".to_owned(), "what,now,state", "Learner,"),
+        (&decision, own("candidates.csv"), "model,chosen,excluded,probability,", "small,true,false,1,"),
+        (&decision, own("feedback.csv"), "time,source,rating,receipt,comment", "20"),
+    ] {
+        let html = browser.get(page).await.text().await.unwrap();
+        assert!(html.contains(&format!("href=\"{table}\"")), "{table} is not in {html}");
+        let csv = browser.get(&table).await.text().await.unwrap();
+        assert!(csv.starts_with(head) && csv.lines().skip(1).any(|found| found.starts_with(line)), "{csv}");
+    }
+    let words = browser.get(&own("feedback.csv")).await.text().await.unwrap();
+    assert!(words.ends_with(",user,0,recorded,\"'=1+1, \"\"or so\"\"\"\n"), "no formula, and one cell: {words}");
+    for path in ["/admin/routes/none/models.csv", "/admin/routes/none/signals.csv", "/admin/decisions/x/feedback.csv"] {
+        assert_eq!(browser.get(path).await.status(), 404, "{path}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn while_there_is_no_key_the_machine_itself_may_look_and_nobody_else() {
     let rig = Rig::start(&Settings { server: "admin_listen = \"127.0.0.1:0\"", ..Settings::default() }).await;
     let browser = Browser::at(&rig);

@@ -1,8 +1,14 @@
 //! The list of decisions, and one decision explained.
 
 use serde_json::{Value, json};
+use slarouter_store::{DecisionRecord, Entry};
+use slarouter_testkit::Upstream;
+use tempfile::TempDir;
 
-use crate::setup::{Rig, Settings, question};
+use crate::setup::{Rig, Settings, question, url};
+
+#[path = "../../../store/tests/common/records.rs"]
+mod records;
 
 async fn get(rig: &Rig, path: &str) -> (u16, Value) {
     let reply = rig.client.get(rig.url(path)).send().await.unwrap();
@@ -57,6 +63,44 @@ async fn what_was_decided_is_listed_and_explained_as_the_client_saw_it() {
     assert_eq!((&first["data"][0]["rating"], &rest["next"]), (&json!(0.0), &Value::Null));
     let (_, none) = get(&rig, "/admin/decisions?route=other").await;
     assert_eq!(none["data"], json!([]));
+    rig.stop().await;
+}
+
+/// A table of more lines than are read at a time: it has them all, in their order, and ends where it is told to.
+#[tokio::test]
+async fn a_long_list_is_one_table() {
+    let folder = TempDir::new().unwrap();
+    let store = slarouter_store::open(&url(&folder)).await.unwrap();
+    for id in 1..=1_203 {
+        let Entry::Decision(record) = records::decision(id, None) else { panic!("no decision") };
+        let route = if id == 2 { "=1+1" } else { "r" };
+        store.log(Entry::Decision(DecisionRecord { route: route.into(), ..record })).unwrap();
+    }
+    store.rate(records::rating(2, 1, Some(1.0), 5), 9).await.unwrap();
+    store.close().await;
+    let settings = Settings { server: "time_zone = \"Asia/Kathmandu\"", ..Settings::default() };
+    let rig = Rig::resume(&settings, Upstream::start().await, folder).await;
+    let table = async |query: &str| {
+        let answer = rig.client.get(rig.url(&format!("/admin/decisions?format=csv{query}"))).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
+        answer.text().await.unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let whole = table("").await;
+    assert_eq!(
+        whole[0],
+        "id,seq,time,route,reason,chosen,model,predicted_satisfaction,predicted_cost_usd,status,cost_usd,latency_ms,rating"
+    );
+    let seqs = |lines: &[String]| -> Vec<u64> {
+        lines[1..].iter().map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
+    };
+    assert_eq!(seqs(&whole), (1..=1_203).rev().collect::<Vec<_>>());
+    assert_eq!(
+        whole[1_202],
+        "chatcmpl-00000000-0000-0000-0000-000000000002,2,1970-01-01T05:30:00+05:30,'=1+1,exploit,m,m,0.5,0,,,,1"
+    );
+    assert_eq!(seqs(&table("&limit=700").await), (504..=1_203).rev().collect::<Vec<_>>());
+    assert_eq!(seqs(&table("&route=%3D1%2B1").await), [2]);
+    assert_eq!(table("&model=none").await, whole[..1], "an empty table has its head");
     rig.stop().await;
 }
 

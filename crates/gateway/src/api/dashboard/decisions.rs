@@ -13,7 +13,7 @@ use slarouter_store::{Calendar, DecisionLine, DecisionPage, DecisionQuery};
 
 use super::href;
 use super::page::{Visitor, frame, page, problem};
-use crate::api::decisions::{explained, parse, unreadable};
+use crate::api::decisions::{Asked, explained, parse, unreadable};
 use crate::app::App;
 use crate::clock::public_id;
 use crate::error::ApiError;
@@ -28,7 +28,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Response {
     let listed = async {
-        let query = parse(query.as_deref().unwrap_or_default())?;
+        let Asked { query, .. } = parse(query.as_deref().unwrap_or_default())?;
         let found = app.store.decisions(query.clone()).await.map_err(unreadable)?;
         Ok::<_, ApiError>((query, found))
     };
@@ -56,6 +56,7 @@ fn listing<'a>(app: &App, query: &DecisionQuery, found: &DecisionPage, visitor: 
         models: choices(&mut app.config.models.iter().map(|model| &*model.name), model),
         reasons: choices(&mut reasons.into_iter().map(Reason::as_str), reason),
         lines: found.lines.iter().map(|line| row(line, &visitor.calendar)).collect(),
+        csv: href::decisions_as_csv(&filters),
         newest: query.before.map(|_| href::decisions(&filters)),
         older,
     }

@@ -14,13 +14,23 @@ pub(super) fn series(route: &str, range: &str) -> String {
     format!("/admin/routes/{}/series?range={range}", utf8_percent_encode(route, NAME))
 }
 
+/// Where the tables of a route are as CSV, each under its name.
+pub(super) fn tables(route: &str) -> String {
+    format!("/admin/routes/{}", utf8_percent_encode(route, NAME))
+}
+
 /// The list of decisions with these filters, of which empty ones are left out.
 pub(super) fn decisions(filters: &[(&str, &str)]) -> String {
-    let filters = filters.iter().filter(|(_, value)| !value.is_empty());
-    let pairs: Vec<_> = filters.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NAME))).collect();
-    if pairs.is_empty() {
-        "/dashboard/decisions".to_owned()
-    } else {
-        format!("/dashboard/decisions?{}", pairs.join("&"))
-    }
+    query("/dashboard/decisions", filters)
+}
+
+/// The same as CSV.
+pub(super) fn decisions_as_csv(filters: &[(&str, &str)]) -> String {
+    query("/admin/decisions", &[&[("format", "csv")], filters].concat())
+}
+
+fn query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
+    let pairs: Vec<_> = pairs.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NAME))).collect();
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
 }

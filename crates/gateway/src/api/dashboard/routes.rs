@@ -193,6 +193,7 @@ pub(super) async fn route(
         charts: charts::charts(&points, &visitor.calendar),
         models: models(&app, &name, &standing),
         signals: signals(&app, &snapshot, &name, &standing),
+        tables_href: href::tables(&name),
         decisions_href: href::decisions(&[("route", &name)]),
     };
     page(StatusCode::OK, &view)
@@ -210,7 +211,7 @@ async fn points(app: &App, route: &str, range: &str) -> Result<Vec<Point>, ApiEr
     series::points(app, route, (from, to), Step::at_most(charts::LINES, from, to)).await
 }
 
-fn no_such_route() -> ApiError {
+pub(super) fn no_such_route() -> ApiError {
     let message = "No route of that name is configured. The overview lists those that are.";
     ApiError::invalid("", "route_not_found", message).with_status(StatusCode::NOT_FOUND)
 }
@@ -354,7 +355,7 @@ fn alerts(app: &App, route: &str) -> Vec<Signal> {
     signals
 }
 
-fn signals(app: &App, snapshot: &Snapshot, route: &str, standing: &Standing<'_>) -> Vec<Signal> {
+pub(super) fn signals(app: &App, snapshot: &Snapshot, route: &str, standing: &Standing<'_>) -> Vec<Signal> {
     let mut signals = alerts(app, route);
     let behind = app.store.committed().borrow().saturating_sub(snapshot.seq);
     signals.extend([
