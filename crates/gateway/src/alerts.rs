@@ -3,6 +3,7 @@
 //! `docs/alerts.md` is the runbook; the names and the times are those of `deploy/prometheus/slarouter.rules.yml`.
 
 mod book;
+mod memory;
 mod outbox;
 mod payload;
 mod rules;
@@ -10,24 +11,35 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use slarouter_config::Webhook;
 use slarouter_core::Timestamp;
+use slarouter_store::StoreError;
 
 use crate::clock::Clock;
 pub(crate) use book::AlertLine;
 use book::{Book, Held};
+use memory::{Heard, Memory};
 use outbox::{Delivery, Outbox, locked};
 use payload::Notice;
 pub(crate) use rules::View;
 
-/// What is wrong now, and the webhooks that are told. Outlives configurations.
+/// What its file's name ends in, after the database's.
+const ENDING: &str = ".alerts";
+
+/// What is wrong now, and the webhooks that are told. Outlives configurations, and with a file also restarts.
 #[derive(Default)]
 pub(crate) struct Alerts {
     book: Mutex<Book>,
     outboxes: Mutex<Vec<Outbox>>,
+    /// What webhooks had heard before the start that are not told anything yet.
+    heard: Mutex<BTreeMap<String, Vec<Heard>>>,
+    /// Where all this is remembered, and as what.
+    file: Option<(PathBuf, Mutex<String>)>,
 }
 
 /// For who asks: every alert that is pending or fires, and every webhook.
@@ -38,6 +50,39 @@ pub(crate) struct AlertsView {
 }
 
 impl Alerts {
+    /// Goes on with what an earlier process has left beside the database with this URL.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`]
+    pub(crate) fn beside(url: &str) -> Result<Self, StoreError> {
+        Ok(Self::remembering(slarouter_store::beside(url, ENDING)?))
+    }
+
+    fn remembering(path: PathBuf) -> Self {
+        let memory = Memory::load(&path);
+        let file = Some((path, Mutex::new(text(&memory))));
+        let book = Mutex::new(Book::after(memory.since));
+        Self { book, heard: Mutex::new(memory.heard), file, ..Self::default() }
+    }
+
+    /// Writes to the file what has changed since the last time. Waits for the disk.
+    pub(crate) fn remember(&self) {
+        let Some((path, written)) = &self.file else { return };
+        let heard =
+            locked(&self.outboxes).iter().map(|outbox| (outbox::key(outbox.webhook()), outbox.heard())).collect();
+        let now = text(&Memory { since: locked(&self.book).since(), heard });
+        let mut written = locked(written);
+        if *written == now {
+            return;
+        }
+        match memory::write(path, &now) {
+            Ok(()) => *written = now,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "what webhooks have heard cannot be written: a restart forgets it");
+            }
+        }
+    }
+
     /// Tells these webhooks from now on. Those that stay know what they have been told; a new one hears of all that fires.
     pub(crate) fn tell(&self, webhooks: &[Webhook], clock: &Arc<Clock>) {
         let mut outboxes = locked(&self.outboxes);
@@ -45,7 +90,10 @@ impl Alerts {
         for webhook in webhooks {
             let place = held.iter().position(|outbox| outbox.webhook().is(webhook));
             let kept = place.map(|place| held.swap_remove(place));
-            outboxes.push(kept.unwrap_or_else(|| Outbox::start(webhook.clone(), clock.clone())));
+            outboxes.push(kept.unwrap_or_else(|| {
+                let heard = locked(&self.heard).remove(&outbox::key(webhook)).unwrap_or_default();
+                Outbox::start(webhook.clone(), clock.clone(), heard)
+            }));
         }
     }
 
@@ -72,6 +120,11 @@ impl Alerts {
             webhooks: locked(&self.outboxes).iter().map(Outbox::delivery).collect(),
         }
     }
+}
+
+fn text(memory: &Memory) -> String {
+    // Names, numbers and times can always be written.
+    serde_json::to_string(memory).unwrap_or_default()
 }
 
 /// Sends an alert that fires and is over to each webhook, without trying again. Returns its host, its shape and how it went.

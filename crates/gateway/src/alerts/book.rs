@@ -12,6 +12,8 @@ use super::rules::Condition;
 #[derive(Default)]
 pub(super) struct Book {
     held: BTreeMap<String, (Condition, Timestamp)>,
+    /// Since when each held before this process began; until the first look.
+    before: BTreeMap<String, Timestamp>,
 }
 
 /// One of them, for who asks.
@@ -37,12 +39,25 @@ pub(crate) struct AlertLine {
 }
 
 impl Book {
+    /// One that goes on with what held before.
+    pub(super) fn after(before: BTreeMap<String, Timestamp>) -> Self {
+        Self { before, ..Self::default() }
+    }
+
+    /// Since when each condition has held.
+    pub(super) fn since(&self) -> BTreeMap<String, Timestamp> {
+        self.held.iter().map(|(fingerprint, (_, since))| (fingerprint.clone(), *since)).collect()
+    }
+
     /// Takes over what holds at `now`; what does not any more is forgotten, and begins anew when it comes back.
     pub(super) fn look(&mut self, conditions: Vec<Condition>, now: Timestamp) {
-        let mut before = std::mem::take(&mut self.held);
+        let mut before = std::mem::take(&mut self.before);
+        before.append(&mut self.since());
+        self.held.clear();
         for condition in conditions {
             let fingerprint = fingerprint(condition.rule.name, &condition.labels);
-            let since = before.remove(&fingerprint).map_or(now, |(_, since)| since);
+            // The clock may have been put back between two processes.
+            let since = before.remove(&fingerprint).map_or(now, |since| since.min(now));
             self.held.insert(fingerprint, (condition, since));
         }
     }

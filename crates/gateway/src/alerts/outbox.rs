@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::memory::Heard;
 use super::payload::{Notice, body};
 use super::signature::signature;
 use crate::clock::Clock;
@@ -69,15 +70,29 @@ pub(super) struct Delivery {
     last: Last,
 }
 
+/// What a webhook is known by across restarts, without its address, which is a secret.
+pub(super) fn key(webhook: &Webhook) -> String {
+    let hash = Sha256::new().chain_update(webhook.shape.as_str()).chain_update(webhook.url.expose_secret());
+    HEXLOWER.encode(&hash.finalize()[..16])
+}
+
 impl Outbox {
-    pub(super) fn start(webhook: Webhook, clock: Arc<Clock>) -> Self {
-        let told = Arc::new(Told { alerts: Mutex::default(), wake: Notify::new(), last: Mutex::default() });
+    /// Begins to tell a webhook that has heard of these.
+    pub(super) fn start(webhook: Webhook, clock: Arc<Clock>, heard: Vec<Heard>) -> Self {
+        let entry = |(notice, waiting): (Notice, bool)| (notice.fingerprint.clone(), Entry { notice, waiting });
+        let alerts = Mutex::new(heard.into_iter().filter_map(Heard::notice).map(entry).collect());
+        let told = Arc::new(Told { alerts, wake: Notify::new(), last: Mutex::default() });
         let task = tokio::spawn(told.clone().run(webhook.clone(), clock));
         Self { webhook, told, task }
     }
 
     pub(super) fn webhook(&self) -> &Webhook {
         &self.webhook
+    }
+
+    /// What it has heard of and is to hear of, to be remembered.
+    pub(super) fn heard(&self) -> Vec<Heard> {
+        locked(&self.told.alerts).values().map(|entry| Heard::of(&entry.notice, entry.waiting)).collect()
     }
 
     /// Takes over all that fires at `now`: what is new, what has gone on for long enough to be told again, and, of what it has heard of,

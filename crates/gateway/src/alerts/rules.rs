@@ -24,6 +24,9 @@ pub(super) struct Rule {
     pub(super) minutes: u64,
 }
 
+/// The labels that alerts have.
+pub(super) const NAMES_OF_LABELS: [&str; 3] = ["model", "reason", "route"];
+
 /// A rule that holds now.
 #[derive(Clone, Debug)]
 pub(super) struct Condition {

@@ -98,6 +98,68 @@ async fn an_alert_is_told_once_it_has_lasted_and_again_and_when_it_is_over() {
 }
 
 #[tokio::test]
+async fn a_restart_forgets_neither_what_was_told_nor_what_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.db.alerts");
+    let (receiver, clock) = (Upstream::start().await, Arc::new(Clock::simulated(Timestamp(0))));
+    let begin = || {
+        let alerts = Alerts::remembering(file.clone());
+        alerts.tell(&[webhook(&receiver)], &clock);
+        alerts
+    };
+    let alerts = begin();
+    alerts.remember();
+    assert!(!file.exists(), "nothing was to be remembered");
+    look(&alerts, Status::Broken, 0);
+    alerts.remember();
+
+    // It goes on as if there had been no restart: nine minutes before it and one after it are ten. This message is not taken.
+    let alerts = begin();
+    receiver.script(Script::json(500, &Value::Null));
+    look(&alerts, Status::Broken, 10);
+    receiver.arrived(1).await;
+    alerts.remember();
+    drop(alerts);
+
+    receiver.script(Script::json(200, &Value::Null));
+    let alerts = begin();
+    let messages = receiver.arrived(2).await;
+    assert_eq!(told(&messages[1]), pair("SLABroken", "firing"));
+    assert_eq!(messages[0].header("webhook-id"), messages[1].header("webhook-id"), "so that a receiver can tell");
+    taken(&alerts).await;
+    look(&alerts, Status::Broken, 11);
+    alerts.remember();
+
+    // Over while no process ran: it is told all the same.
+    receiver.script(Script::json(200, &Value::Null));
+    let alerts = begin();
+    look(&alerts, Status::Holds, 20);
+    let messages = receiver.arrived(3).await;
+    assert_eq!(told(&messages[2]), pair("SLABroken", "resolved"));
+    assert_eq!(messages[2].json()["alerts"][0]["starts_at"], "1970-01-01T00:00:00Z");
+    taken(&alerts).await;
+    alerts.remember();
+    look(&begin(), Status::Holds, 21);
+    assert_eq!(receiver.requests().len(), 3, "and once");
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_of_ours_forgets_and_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.db.alerts");
+    std::fs::write(&file, "{\"since\":3}").unwrap();
+    let alerts = Alerts::remembering(file.clone());
+    look(&alerts, Status::Broken, 5);
+    alerts.remember();
+    let alerts = Alerts::remembering(file);
+    // The clock was put back meanwhile.
+    look(&alerts, Status::Broken, 4);
+    look(&alerts, Status::Broken, 13);
+    assert_eq!(shown(&alerts, 13)["alerts"][0]["state"], "pending");
+    assert_eq!(shown(&alerts, 14)["alerts"][0]["state"], "firing");
+}
+
+#[tokio::test]
 async fn a_message_is_signed_and_a_webhook_that_refuses_is_said_to() {
     let receiver = Upstream::start().await;
     receiver.script(Script::json(200, &Value::Null));

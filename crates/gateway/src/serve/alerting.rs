@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::alerts::View;
@@ -16,15 +17,26 @@ const EVERY: Duration = Duration::from_secs(15);
 pub(crate) async fn keep_looking(live: Arc<ArcSwap<App>>, mut stop: watch::Receiver<bool>) {
     loop {
         look(&live.load());
-        tokio::select! {
-            _ = stop.changed() => return,
-            () = sleep(EVERY) => {}
+        let stopping = tokio::select! {
+            _ = stop.changed() => true,
+            () = sleep(EVERY) => false,
+        };
+        let alerts = live.load().alerts.clone();
+        // A panic of it is told of where it happens.
+        let _ = spawn_blocking(move || alerts.remember()).await;
+        if stopping {
+            return;
         }
     }
 }
 
 fn look(app: &App) {
     let snapshot = app.published.load();
+    // At a start the learner may not have looked at the SLAs yet: what fired before would seem to be over.
+    let unseen = |route: &Arc<str>| !snapshot.standings.contains_key(route) && snapshot.status(route).is_some();
+    if app.config.routes.keys().any(unseen) {
+        return;
+    }
     app.alerts.tell(&app.config.alerts, &app.clock);
     app.alerts.look(&View {
         now: app.clock.now(),

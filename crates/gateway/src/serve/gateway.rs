@@ -10,7 +10,7 @@ use slarouter_core::{Account, Certificate, Policy, Timestamp};
 use slarouter_learner::{
     FeaturesId, LearnerTask, Learning, LearningError, LogRouteError, Publisher, SlaWatch, WarmStartError, watched,
 };
-use slarouter_store::{Calendar, Store, StoreError};
+use slarouter_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -23,6 +23,7 @@ use crate::admission::auth::Auth;
 use crate::admission::keys::{FirstSecret, KeyBook};
 use crate::admission::room::Room;
 use crate::admission::token::Signer;
+use crate::alerts::Alerts;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::features::{EncoderError, Features};
@@ -177,7 +178,7 @@ impl Gateway {
             room: Arc::new(Room::new(config.server.max_body_bytes_at_once)),
             metrics: metrics.clone(),
             health: Health::new(&config.models, &config.upstream),
-            alerts: Arc::default(),
+            alerts: Arc::new(Alerts::beside(&config.store.url)?),
             raters: Arc::default(),
             sessions: Arc::default(),
             stuck: Arc::new(AtomicBool::new(false)),
