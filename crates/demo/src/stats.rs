@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 use slarouter_core::{Account, Certificate, told_usd};
 use slarouter_gateway::RouteView;
+use slarouter_lab::Mixture;
 
 /// Requests that "now" means.
 const WINDOW: usize = 500;
@@ -18,7 +19,16 @@ pub(crate) struct Seen {
     pub(crate) explored: bool,
     pub(crate) satisfies: bool,
     pub(crate) cost: f64,
-    pub(crate) most_expensive_cost: f64,
+    /// What each model would have done, in the order of the world's models, the most expensive one last.
+    pub(crate) each: Vec<Alternative>,
+}
+
+/// What a model would have made of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alternative {
+    pub(crate) satisfies: bool,
+    /// USD.
+    pub(crate) cost: f64,
 }
 
 pub(crate) struct Stats {
@@ -34,6 +44,8 @@ pub(crate) struct Stats {
     /// USD that the most expensive model would have cost.
     pub(crate) most_expensive_cost: f64,
     counts: BTreeMap<String, u64>,
+    /// How many answers of each model would have satisfied, and what they would have cost in USD.
+    each: Vec<(u64, f64)>,
     window: VecDeque<Seen>,
     /// Satisfaction and cost against always-most-expensive of the window, over time.
     pub(crate) curve: Vec<(f64, f64)>,
@@ -89,7 +101,6 @@ pub struct Summary {
 impl Stats {
     pub(crate) fn new(models: Vec<String>) -> Self {
         Self {
-            models,
             requests: 0,
             failures: 0,
             rated: 0,
@@ -99,8 +110,10 @@ impl Stats {
             cost: 0.0,
             most_expensive_cost: 0.0,
             counts: BTreeMap::new(),
+            each: vec![(0, 0.0); models.len()],
             window: VecDeque::new(),
             curve: Vec::new(),
+            models,
         }
     }
 
@@ -109,7 +122,11 @@ impl Stats {
         self.satisfied += u64::from(seen.satisfies);
         self.explored += u64::from(seen.explored);
         self.cost += seen.cost;
-        self.most_expensive_cost += seen.most_expensive_cost;
+        self.most_expensive_cost += seen.most_expensive_cost();
+        for ((satisfied, cost), other) in self.each.iter_mut().zip(&seen.each) {
+            *satisfied += u64::from(other.satisfies);
+            *cost += other.cost;
+        }
         *self.counts.entry(seen.model.clone()).or_default() += 1;
         self.window.push_back(seen);
         if self.window.len() > WINDOW {
@@ -131,6 +148,14 @@ impl Stats {
         self.lasted as f64 / 1e3
     }
 
+    /// The cheapest fixed mixture of the models that would have kept α on the requests so far: what only a simulated world knows, and
+    /// only afterwards. `None` before the first request.
+    pub(crate) fn mixture(&self, alpha: f64) -> Option<Mixture> {
+        let n = self.requests as f64;
+        let means: Vec<_> = self.each.iter().map(|(satisfied, cost)| (*satisfied as f64 / n, cost / n)).collect();
+        (self.requests > 0).then(|| Mixture::cheapest(&means, alpha))
+    }
+
     /// USD.
     pub(crate) fn saved(&self) -> f64 {
         self.most_expensive_cost - self.cost
@@ -145,7 +170,7 @@ impl Stats {
         Figures {
             satisfaction: mean(&|seen| flag(seen.satisfies)),
             cost: mean(&|seen| seen.cost),
-            most_expensive_cost: mean(&|seen| seen.most_expensive_cost),
+            most_expensive_cost: mean(&Seen::most_expensive_cost),
             explored: mean(&|seen| flag(seen.explored)),
             share: self.models.iter().map(share).collect(),
         }
@@ -185,6 +210,13 @@ impl Stats {
             share: total.share,
             seconds: self.seconds(),
         }
+    }
+}
+
+impl Seen {
+    /// USD that the most expensive model would have cost.
+    fn most_expensive_cost(&self) -> f64 {
+        self.each.last().map_or(0.0, |other| other.cost)
     }
 }
 

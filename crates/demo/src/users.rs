@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::DemoOptions;
-use crate::stats::{Seen, Stats};
+use crate::stats::{Alternative, Seen, Stats};
 use crate::zoo::Called;
 
 /// Requests under way at once; more wait.
@@ -165,10 +165,11 @@ async fn ask(client: &reqwest::Client, base: &str, world: &World, n: u64) -> any
     let (id, content, usage) = if n % 2 == 1 { read_stream(&text)? } else { read_plain(&text)? };
     let cost = usage["cost"].as_f64().context("no usage.cost")?;
     let input = usage["prompt_tokens"].as_f64().context("no usage")?;
-    let most_expensive = world.models().len() - 1;
-    let tokens = f64::from(world.answer(n, most_expensive).output_tokens);
-    let most_expensive_cost = world.models()[most_expensive].price.cost(input, tokens);
-    Ok((id, Seen { model, explored, satisfies: content.contains("good"), cost, most_expensive_cost }))
+    let each = world.models().iter().enumerate().map(|(place, model)| {
+        let answer = world.answer(n, place);
+        Alternative { satisfies: answer.satisfies, cost: model.price.cost(input, f64::from(answer.output_tokens)) }
+    });
+    Ok((id, Seen { model, explored, satisfies: content.contains("good"), cost, each: each.collect() }))
 }
 
 fn read_plain(text: &str) -> anyhow::Result<(String, String, Value)> {

@@ -86,39 +86,11 @@ fn frame(
     certificate: Option<Certificate>,
     stats: &Stats,
 ) -> Vec<String> {
-    let (now, total) = (stats.now(), stats.total());
-    let held = now.satisfaction >= alpha - 0.02;
-    let satisfaction = format!("{:5.1} %", now.satisfaction * 100.0);
-    let satisfaction = if held { satisfaction.green().bold() } else { satisfaction.red().bold() };
-    let curve = |value: &dyn Fn(&(f64, f64)) -> f64, low: f64, high: f64| -> String {
-        columns(&stats.curve, value).map(|mean| bar(mean, low, high)).collect()
-    };
-    let mut lines = vec![
-        format!("{}  simulated models and users around a real gateway", "SLARouter demo".bold()),
-        String::new(),
-        format!(
-            "satisfaction {satisfaction}   target α = {:.0} %   since the start {:.1} %",
-            alpha * 100.0,
-            total.satisfaction * 100.0
-        ),
-        format!("  certified  {}", certified(certificate, alpha)),
-        format!("  70–100 %   {}", curve(&|point| point.0, 0.7, 1.0).green()),
-        String::new(),
-        format!(
-            "cost         ${:.2} per 1,000 requests   most expensive ${:.2}   saving {}",
-            now.cost * 1e3,
-            now.most_expensive_cost * 1e3,
-            format!("{:.0} %", now.saving() * 100.0).green().bold()
-        ),
-        format!("  of that    {}", curve(&|point| point.1, 0.0, 1.0).yellow()),
-        format!("  so far     {} saved of {}", told_money(stats.saved()), told_money(stats.most_expensive_cost)),
-        String::new(),
-    ];
-    for name in &stats.models {
-        let share = now.share.get(name).copied().unwrap_or_default();
-        let length = (share * WIDTH as f64).round() as usize;
-        lines.push(format!("{name:>12} {:5.1} %  {}", share * 100.0, "█".repeat(length).blue()));
-    }
+    let title = format!("{}  simulated models and users around a real gateway", "SLARouter demo".bold());
+    let mut lines = vec![title, String::new()];
+    lines.extend(satisfaction(alpha, certificate, stats));
+    lines.extend(cost(alpha, stats));
+    lines.extend(shares(stats));
     lines.extend([
         String::new(),
         format!(
@@ -127,7 +99,7 @@ fn frame(
             stats.requests as f64 / stats.seconds().max(0.001),
             stats.failures,
             100.0 * labels as f64 / stats.requests.max(1) as f64,
-            total.explored * 100.0
+            stats.total().explored * 100.0
         ),
         "all other figures: the last 500 requests, unless they say otherwise".to_owned(),
         String::new(),
@@ -135,6 +107,80 @@ fn frame(
         format!("{}   q stops", addresses[1]).dim().to_string(),
     ]);
     lines
+}
+
+fn satisfaction(alpha: f64, certificate: Option<Certificate>, stats: &Stats) -> [String; 4] {
+    let now = stats.now().satisfaction;
+    let told = format!("{:5.1} %", now * 100.0);
+    let told = if now >= alpha - 0.02 { told.green().bold() } else { told.red().bold() };
+    let (alpha_told, total) = (alpha * 100.0, stats.total().satisfaction * 100.0);
+    [
+        format!("satisfaction {told}   target α = {alpha_told:.0} %   since the start {total:.1} %"),
+        format!("  certified  {}", certified(certificate, alpha)),
+        format!("  70–100 %   {}", curve(stats, &|point| point.0, 0.7, 1.0).green()),
+        String::new(),
+    ]
+}
+
+fn cost(alpha: f64, stats: &Stats) -> [String; 6] {
+    let now = stats.now();
+    let saving = format!("{:.0} %", now.saving() * 100.0).green().bold();
+    let (each, most) = (now.cost * 1e3, now.most_expensive_cost * 1e3);
+    let (saved, of) = (told_money(stats.saved()), told_money(stats.most_expensive_cost));
+    [
+        format!("cost         ${each:.2} per 1,000 requests   most expensive ${most:.2}   saving {saving}"),
+        format!("  of that    {}", curve(stats, &|point| point.1, 0.0, 1.0).yellow()),
+        format!("  time       {}", axis(stats.curve.len().min(WIDTH), stats.seconds()).dim()),
+        format!("  best mix   {}", mixture(alpha, stats)),
+        format!("  so far     {saved} saved of {of}"),
+        String::new(),
+    ]
+}
+
+/// With what the cost is to be compared by those who know that a fixed mix of models saves as well.
+fn mixture(alpha: f64, stats: &Stats) -> String {
+    match stats.mixture(alpha) {
+        None => "not known yet".to_owned(),
+        Some(mixture) if mixture.feasible => {
+            let share = mixture.cost * stats.requests as f64 / stats.most_expensive_cost;
+            let (each, share) = (mixture.cost * 1e3, share * 100.0);
+            format!("${each:.2} so far, {share:.0} %: no fixed mix of the models keeps α for less")
+        }
+        Some(_) => "no fixed mix of the models would have kept α so far".to_owned(),
+    }
+}
+
+fn shares(stats: &Stats) -> impl Iterator<Item = String> {
+    let now = stats.now();
+    stats.models.iter().map(move |name| {
+        let share = now.share.get(name).copied().unwrap_or_default();
+        let length = (share * WIDTH as f64).round() as usize;
+        format!("{name:>12} {:5.1} %  {}", share * 100.0, "█".repeat(length).blue())
+    })
+}
+
+fn curve(stats: &Stats, value: &dyn Fn(&(f64, f64)) -> f64, low: f64, high: f64) -> String {
+    columns(&stats.curve, value).map(|mean| bar(mean, low, high)).collect()
+}
+
+/// The simulated time under the start, the middle and the end of curves of so many columns, as far as there is room.
+fn axis(columns: usize, seconds: f64) -> String {
+    const START: &str = "0:00";
+    let (middle, end) = (clock(seconds / 2.0), clock(seconds));
+    let half = columns / 2;
+    if half > START.len() && columns - half > middle.len() + end.len() {
+        let rest = columns - half - end.len();
+        return format!("{START:<half$}{middle:<rest$}{end}");
+    }
+    let room = columns.saturating_sub(START.len());
+    if room > end.len() { format!("{START}{end:>room$}") } else { START.to_owned() }
+}
+
+/// As `4:10`, and from an hour on as `1:04:10`.
+fn clock(seconds: f64) -> String {
+    let seconds = seconds as u64;
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 /// What can be promised of the satisfaction since the start, against α.
@@ -166,7 +212,7 @@ fn bar(value: f64, low: f64, high: f64) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Seen;
+    use crate::stats::{Alternative, Seen};
 
     /// What is left of a line without its colours.
     fn visible(line: &str) -> String {
@@ -181,13 +227,10 @@ mod tests {
         let mut stats = Stats::new(names.iter().map(|&name| name.to_owned()).collect());
         for n in 0..20_000 {
             let model = names[if n % 4 == 0 { 3 } else { 0 }].to_owned();
-            stats.add(Seen {
-                model,
-                explored: n % 50 == 0,
-                satisfies: n % 10 != 0,
-                cost: 0.004,
-                most_expensive_cost: 0.016,
-            });
+            // Alone they satisfy 0.7, 0.8, 0.9 and 1.0: at 0.9 the third is cheaper than any two mixed.
+            let each = [(7, 0.001), (8, 0.002), (9, 0.008), (10, 0.016)];
+            let each = each.map(|(good, cost)| Alternative { satisfies: n % 10 < good, cost }).to_vec();
+            stats.add(Seen { model, explored: n % 50 == 0, satisfies: n % 10 != 0, cost: 0.004, each });
         }
         stats.lasted(250_000);
         let certificate = Certificate { requests: 20_000, labels: 2_000, estimate: 0.9, lower: 0.881, upper: 0.923 };
@@ -204,6 +247,7 @@ mod tests {
             "α = 90 %",
             "from 88.1 % to 92.3 %: not yet decided",
             "so far     $240.00 saved of $320.00",
+            "best mix   $8.00 so far, 50 %: no fixed mix of the models keeps α for less",
             "dashboard",
             "$4.00",
             "$16.00",
@@ -215,6 +259,24 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(lines.iter().any(|line| line.ends_with(&"▆".repeat(WIDTH))), "{text}");
+        let time = lines.iter().position(|line| line.starts_with("  time")).unwrap();
+        assert_eq!(lines[time].chars().count(), lines[time - 1].chars().count(), "as wide as the curve above it");
+        assert!(lines[time].contains("0:00 ") && lines[time].contains(" 2:05 ") && lines[time].ends_with(" 4:10"));
+        assert!((stats.mixture(1.0).unwrap().cost - 0.016).abs() < 1e-9);
+        assert!(mixture(0.9, &Stats::new(vec![])).contains("not known yet"));
+    }
+
+    #[test]
+    fn the_axis_says_what_there_is_room_for() {
+        for (columns, seconds, line) in [
+            (0, 0.0, "0:00"),
+            (8, 61.0, "0:00"),
+            (9, 61.0, "0:00 1:01"),
+            (20, 150.0, "0:00      1:15  2:30"),
+            (30, 7_325.0, "0:00           1:01:02 2:02:05"),
+        ] {
+            assert_eq!(axis(columns, seconds), line, "{columns} {seconds}");
+        }
     }
 
     #[test]
