@@ -58,7 +58,9 @@ pub(crate) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
 
 fn tell(out: &mut impl Write, explained: &Explanation, calendar: &Calendar) -> io::Result<()> {
     let route = if explained.route.is_empty() { "no route" } else { &*explained.route };
-    writeln!(out, "{}  {}  {route}", public_id(explained.id), calendar.moment(Timestamp(explained.time_ms)))?;
+    let trace = explained.trace_id.as_ref().map(|trace| format!("  trace_id {trace}")).unwrap_or_default();
+    let time = calendar.moment(Timestamp(explained.time_ms));
+    writeln!(out, "{}  {time}  {route}{trace}", public_id(explained.id))?;
     writeln!(out, "{}\n\n{}\n", explained.sentence, candidates(explained).trim_fmt())?;
     if let Some(then) = &explained.then {
         writeln!(
@@ -144,6 +146,7 @@ mod tests {
             time_ms: 1_767_225_600_000,
             route: "default".into(),
             alpha: Some(0.9),
+            trace_id: Some("run-7".to_owned()),
             reason: Reason::Exploit,
             chosen: "small".into(),
             answered: "small".into(),
@@ -178,7 +181,7 @@ mod tests {
         let mut text = Vec::new();
         tell(&mut text, &explained, &Calendar::default()).unwrap();
         let expected = "\
-chatcmpl-01985a5d-ac96-774b-bcce-b302099a8057  2026-01-01T00:00:00Z  default
+chatcmpl-01985a5d-ac96-774b-bcce-b302099a8057  2026-01-01T00:00:00Z  default  trace_id run-7
 small had the best balance.
 
           probability  satisfaction      cost  would have been best

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use slarouter_config::Config;
 use slarouter_core::{DecisionId, Timestamp};
 use slarouter_learner::{LastHour, Snapshot};
-use slarouter_store::{Calendar, Store, StoreError, StoredDecision};
+use slarouter_store::{Calendar, Store, StoreError, StoredDecision, TraceQuery};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -107,6 +107,12 @@ impl App {
             found => found,
         };
         if matches!(found, Err(StoreError::Row { .. })) { Ok(None) } else { found }
+    }
+
+    /// A decision by an id of the application's own. One that was made a moment ago is waited for, as it may be the last with that id.
+    pub(crate) async fn traced(&self, query: TraceQuery) -> Result<Option<DecisionId>, StoreError> {
+        self.store.flush().await?;
+        self.store.traced(query).await
     }
 
     /// Takes changed keys into force.

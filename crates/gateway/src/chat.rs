@@ -14,6 +14,7 @@ mod headers;
 mod hedge;
 mod recall;
 mod refusal;
+mod trace_id;
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ pub(crate) use eligible::{excluded, listed};
 pub(crate) use estimate::is_plausible;
 pub(crate) use headers::{DEGRADED, MODEL, REQUEST_ID, keep, set};
 pub(crate) use refusal::failed;
+pub(crate) use trace_id::trace_id;
 
 /// A request before its body is read.
 struct Arrival<'a> {
@@ -116,6 +118,7 @@ async fn serve(
         routes: endpoint.routes(),
         answer: request.answer_length(),
         session: session.as_ref(),
+        trace: trace_id(headers, request.member("metadata")),
     };
     let decided = decide(app, caller, id, input).await?;
     // From here on an outcome follows, whatever happens.

@@ -57,6 +57,7 @@ fn explained(history: DecisionHistory, configured: Option<&LoggedRoute>, remade:
         time_ms: record.time.0,
         route: record.route.clone(),
         alpha: configured.map(|route| route.spec.alpha.get()),
+        trace_id: record.trace.as_ref().map(ToString::to_string),
         reason: decision.reason,
         chosen: choice.model.clone(),
         answered: stored.rerouted.clone().unwrap_or_else(|| choice.model.clone()),

@@ -71,6 +71,7 @@ impl Log {
             audit: AuditDraw { rate: 1.0, drawn: true },
             payer: Payer { key: Some(key.into()), tenant: None },
             fallback: Some(1),
+            trace: None,
         };
         self.store.log(Entry::Decision(record)).unwrap();
         let outcome = OutcomeRecord {

@@ -59,6 +59,7 @@ impl Log {
                 audit: AuditDraw::default(),
                 payer: Payer::default(),
                 fallback: None,
+                trace: None,
             });
             self.store.log(entry).unwrap();
         }

@@ -161,6 +161,7 @@ fn decision(
         audit: AuditDraw::default(),
         payer: Payer { key: Some(format!("team-{}", draws.place(5)).into()), tenant: None },
         fallback: (reason != Reason::Pinned).then(|| spec.fallback()),
+        trace: None,
     }
 }
 

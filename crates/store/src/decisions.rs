@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slarouter_core::{DecisionId, Rater, Reason, Receipt, Source, Timestamp};
 
-use crate::{OutcomeRecord, StoredDecision};
+use crate::{OutcomeRecord, StoredDecision, TraceId};
 
 /// Which decisions are listed, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct DecisionLine {
     pub latency_ms: Option<f64>,
     /// Mean of its users' ratings in force.
     pub rating: Option<f64>,
+    /// The id that the application has given the answer.
+    pub trace: Option<TraceId>,
 }
 
 /// A decision and what came of it.

@@ -65,6 +65,9 @@ pub enum StoreError {
     /// The rated decision is not in the log. The client is at fault, or the decision was lost in a crash.
     #[error("the decision is not in the log")]
     UnknownDecision,
+    /// Decisions of several tenants have the id of the application's own. The client is at fault: any of them might be meant.
+    #[error("decisions of several tenants have this id")]
+    Ambiguous,
     /// An audit of a decision that was not drawn for audit. The client is at fault: counted, it would bias the sample.
     #[error("the decision was not drawn for audit")]
     NotDrawn,

@@ -12,6 +12,7 @@ mod open;
 mod records;
 mod rollup;
 mod sqlite;
+mod trace;
 
 // The tests outside and inside share helpers, which name the crate as the outside does.
 #[cfg(test)]
@@ -31,3 +32,4 @@ pub use rollup::{
     Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Point, RouteCertificate, Row, Saving, Selection, Step,
     Totals, saving,
 };
+pub use trace::{TraceId, TraceQuery};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     Added, By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
     KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step,
-    StoreError, StoredDecision,
+    StoreError, StoredDecision, TraceQuery,
 };
 
 /// A durable log.
@@ -85,6 +85,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if it cannot be read.
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError>;
+
+    /// The decision that feedback with an id of the application's own is about: the last answer with it that a route chose and that did not
+    /// fail, or else the last one. Sees what is durable; only the newest 64 with the id count.
+    ///
+    /// # Errors
+    /// [`StoreError::Ambiguous`] if several tenants have one; others if the log cannot be read.
+    async fn traced(&self, query: TraceQuery) -> Result<Option<DecisionId>, StoreError>;
 
     /// One page of the list of decisions, newest first. Rows that cannot be read are left out.
     ///

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::keys::Spending;
+use crate::trace::TraceId;
 use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 
 /// By whose key a request was made, and for which tenant: who is billed for it.
@@ -42,6 +43,8 @@ pub struct DecisionRecord {
     /// Place among the candidates of the model that serves where nothing may be chosen, with which savings are compared; `None` where
     /// the client named the model, and in rows of before it was logged.
     pub fallback: Option<usize>,
+    /// The id that the application has given the answer.
+    pub trace: Option<TraceId>,
 }
 
 /// How a request ended.

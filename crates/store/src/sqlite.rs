@@ -19,6 +19,7 @@ mod readers;
 mod rollups;
 mod row;
 mod tables;
+mod traces;
 mod write;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use crate::{
     Added, By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
     KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step, Store,
-    StoreError, StoredDecision, Totals,
+    StoreError, StoredDecision, Totals, TraceQuery,
 };
 pub(crate) use backup::backup;
 use check::check;
@@ -202,6 +203,10 @@ impl Store for SqliteStore {
 
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
         self.readers.read(move |connection| read::decision(connection, id)).await
+    }
+
+    async fn traced(&self, query: TraceQuery) -> Result<Option<DecisionId>, StoreError> {
+        self.readers.read(move |connection| traces::find(connection, &query)).await
     }
 
     async fn decisions(&self, query: DecisionQuery) -> Result<DecisionPage, StoreError> {

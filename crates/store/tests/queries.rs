@@ -91,6 +91,7 @@ async fn log(store: &dyn Store, number: usize, case: &Case) {
         audit: AuditDraw::default(),
         payer: Payer { key: case.key.map(Into::into), tenant: case.tenant.map(Into::into) },
         fallback: (case.reason != Reason::Pinned).then_some(1),
+        trace: None,
     };
     let chosen = record.decision.choice().model.clone();
     store.log(Entry::Decision(record)).unwrap();

@@ -88,6 +88,7 @@ impl Log {
                 tenant: [None, Some("acme".into())][self.below(2)].clone(),
             },
             fallback: (reason != Reason::Pinned).then_some(2),
+            trace: None,
         };
         self.store.log(Entry::Decision(record)).unwrap();
         // One in ten is under way, or was when the process was killed.
@@ -365,6 +366,7 @@ async fn savings_are_counted_against_the_fallback() {
             audit: AuditDraw::default(),
             payer: Payer::default(),
             fallback: None,
+            trace: None,
         };
         log.store.log(Entry::Decision(record)).unwrap();
         let model = MODELS[2 * chosen].into();

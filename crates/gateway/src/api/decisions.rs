@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use slarouter_core::{Reason, told_text, told_usd};
 use slarouter_learner::{Explanation, LearningError};
-use slarouter_store::{Calendar, DecisionLine, DecisionQuery, StoreError};
+use slarouter_store::{Calendar, DecisionLine, DecisionQuery, StoreError, TraceId};
 
 use crate::api::{fields, table};
 use crate::app::App;
@@ -24,7 +24,7 @@ const MOST: usize = 500;
 /// Lines of a table.
 const MOST_LINES: usize = 100_000;
 const NAMES: [&str; 6] = ["before", "limit", "route", "model", "reason", "format"];
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "id",
     "seq",
     "time",
@@ -38,6 +38,7 @@ const COLUMNS: [&str; 13] = [
     "cost_usd",
     "latency_ms",
     "rating",
+    "trace_id",
 ];
 /// Events that are replayed for the state of a decision's moment: about a second of a core.
 const MOST_EVENTS: u64 = 20_000;
@@ -119,6 +120,7 @@ fn cells(line: &DecisionLine, calendar: &Calendar) -> [String; COLUMNS.len()] {
         table::known(line.cost.map(told_usd)),
         table::known(line.latency_ms),
         table::known(line.rating),
+        line.trace.as_ref().map(|trace| text(trace.as_str())).unwrap_or_default(),
     ]
 }
 
@@ -169,6 +171,7 @@ fn line(line: &DecisionLine) -> Value {
         "reason": line.reason.as_str(), "chosen": &*line.chosen, "model": &*line.model,
         "predicted_satisfaction": line.satisfaction, "predicted_cost_usd": told_usd(line.predicted_cost),
         "status": line.status, "cost_usd": line.cost.map(told_usd), "latency_ms": line.latency_ms, "rating": line.rating,
+        "trace_id": line.trace.as_ref().map(TraceId::as_str),
     })
 }
 

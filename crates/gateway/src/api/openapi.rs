@@ -77,8 +77,10 @@ pub(crate) struct EmbeddingsBody {
 #[expect(dead_code, reason = "describes a body that is read by hand, with aliases")]
 pub(crate) struct FeedbackBody {
     /// The `id` of the answer; `inference_id` is taken too.
-    id: String,
-    /// `up`, `down`, a boolean, a number from 0 to 1, or null to withdraw; `value` is taken too.
+    id: Option<String>,
+    /// In the place of `id`: the id that the application gave the answer.
+    trace_id: Option<String>,
+    /// `up`, `down`, a boolean, a number from 0 to 1, -1, or null to withdraw; `value` and `score` are taken too.
     rating: Value,
     /// Who rates: one rating per answer and rater.
     rater: Option<String>,
@@ -91,8 +93,10 @@ pub(crate) struct FeedbackBody {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body that is written by hand")]
 pub(crate) struct FeedbackReceipt {
-    /// As it was given.
+    /// As it was given; that of the answer that was found by a `trace_id`.
     id: String,
+    /// As it was given.
+    trace_id: Option<String>,
     /// `recorded`, `duplicate`, `replaced`, `withdrawn` or `expired`.
     status: String,
 }

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -54,6 +54,9 @@ pub(crate) struct RouteRequest {
     instructions: Option<Box<RawValue>>,
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Box<RawValue>>,
+    /// Its `trace_id` is the id of the application's own, where no header `x-slarouter-trace-id` names one.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Box<RawValue>>,
 }
 
 /// A decision that the caller carries out.
@@ -73,6 +76,8 @@ pub(crate) struct RouteResponse {
     decision: &'static str,
     /// The probability with which this model was chosen.
     propensity: f64,
+    /// The id of the application's own that is kept with it.
+    trace_id: Option<String>,
     /// Whether it was drawn for audit.
     audit: bool,
     /// The share of answers that must satisfy.
@@ -123,15 +128,16 @@ pub(crate) struct ReportReceipt {
 pub(crate) async fn route(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match decide(&app, &caller, body).await {
+    match decide(&app, &caller, &headers, body).await {
         Ok(response) => Json(response).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-async fn decide(app: &Arc<App>, caller: &Caller, body: Bytes) -> Result<RouteResponse, ApiError> {
+async fn decide(app: &Arc<App>, caller: &Caller, headers: &HeaderMap, body: Bytes) -> Result<RouteResponse, ApiError> {
     let mut body = Vec::from(body);
     mend_surrogates(&mut body);
     let object = Object::scan(&body);
@@ -165,6 +171,7 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: Bytes) -> Result<RouteRes
         routes: true,
         answer: AnswerLength::None,
         session: None,
+        trace: chat::trace_id(headers, request.metadata.as_deref().map(RawValue::get)),
     };
     let mut decided = chat::decide(app, caller, id, input).await?;
     // It counts as a request; what the caller spends elsewhere is not the gateway's to limit.
@@ -187,6 +194,7 @@ async fn decide(app: &Arc<App>, caller: &Caller, body: Bytes) -> Result<RouteRes
         upstream_model: upstream_model.map(|model| model.upstream_model.clone()).unwrap_or_default(),
         decision: decision.reason.as_str(),
         propensity: decision.propensity(),
+        trace_id: decided.trace.as_ref().map(ToString::to_string),
         audit: decided.audited,
         alpha: app.config.routes.get(&decided.route).map(|route| route.spec.alpha.get()),
         candidates: candidates(&decided),

@@ -9,7 +9,7 @@ use slarouter_core::{
 use slarouter_learner::Snapshot;
 use slarouter_protocol::outline::Outline;
 use slarouter_protocol::request::AnswerLength;
-use slarouter_store::{DecisionRecord, Entry, Payer};
+use slarouter_store::{DecisionRecord, Entry, Payer, TraceId};
 use slarouter_text::Conversation;
 use tokio::time::Instant;
 
@@ -39,6 +39,8 @@ pub(crate) struct DecisionInput<'a> {
     pub(crate) answer: AnswerLength,
     /// The conversation that the request goes on with.
     pub(crate) session: Option<&'a Session>,
+    /// The id that the application gives the answer.
+    pub(crate) trace: Option<TraceId>,
 }
 
 /// A decision that has been logged.
@@ -59,6 +61,8 @@ pub(crate) struct Decided {
     pub(crate) degraded: Option<&'static str>,
     /// Models of the route that were not to be chosen.
     pub(crate) excluded: Vec<Excluded>,
+    /// The id of the application's own that is kept with it.
+    pub(crate) trace: Option<TraceId>,
     /// What the caller's limits hold for it until its outcome is known.
     pub(crate) hold: Option<Hold>,
 }
@@ -149,10 +153,23 @@ pub(crate) async fn decide(
         payer: payer.clone(),
         // Where the client named the model there was nothing to save.
         fallback: fallback.filter(|_| decision.reason != Reason::Pinned),
+        trace: input.trace.clone(),
     };
     app.journal.log(Entry::Decision(record));
-    let (audited, excluded) = (audit.drawn, input.excluded);
-    Ok(Decided { time, route, payer, decision, input_tokens, audited, satisfaction_price, degraded, excluded, hold })
+    let (audited, excluded, trace) = (audit.drawn, input.excluded, input.trace);
+    Ok(Decided {
+        time,
+        route,
+        payer,
+        decision,
+        input_tokens,
+        audited,
+        satisfaction_price,
+        degraded,
+        excluded,
+        trace,
+        hold,
+    })
 }
 
 impl Basis<'_> {

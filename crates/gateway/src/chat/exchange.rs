@@ -11,7 +11,7 @@ use slarouter_config::Model;
 use slarouter_core::{Decision, DecisionId, told_usd};
 use slarouter_protocol::request::Request;
 use slarouter_protocol::{Dropped, Endpoint, ModelProtocol, Usage};
-use slarouter_store::Entry;
+use slarouter_store::{Entry, TraceId};
 use tokio::time::Instant;
 
 use super::decide::{Decided, candidates, word};
@@ -127,6 +127,11 @@ impl Exchange {
     /// Models of the route that were not to be chosen.
     pub(crate) fn excluded(&self) -> &[Excluded] {
         &self.decided.excluded
+    }
+
+    /// The id of the application's own that is kept with the decision.
+    pub(super) fn trace_id(&self) -> Option<&TraceId> {
+        self.decided.trace.as_ref()
     }
 
     /// Whether the decision was drawn for audit.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_core::DecisionId;
+use slarouter_store::TraceId;
 
 use super::eligible::{Excluded, listed};
 use super::exchange::Exchange;
+use super::trace_id::TRACE_ID;
 use crate::app::App;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -76,6 +78,7 @@ pub(super) struct Opening {
     route: Arc<str>,
     degraded: Option<&'static str>,
     excluded: Vec<Excluded>,
+    trace: Option<TraceId>,
     audited: bool,
 }
 
@@ -86,6 +89,7 @@ impl Opening {
             route: exchange.route().clone(),
             degraded: exchange.degraded(),
             excluded: exchange.excluded().to_vec(),
+            trace: exchange.trace_id().cloned(),
             audited: exchange.is_audited(),
         }
     }
@@ -100,6 +104,9 @@ impl Opening {
         }
         if !self.excluded.is_empty() {
             set(headers, EXCLUDED, &listed(&self.excluded));
+        }
+        if let Some(trace) = &self.trace {
+            set(headers, TRACE_ID, trace.as_str());
         }
         give_token(app, self.id, headers);
         if self.audited {

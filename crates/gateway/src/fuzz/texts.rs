@@ -8,12 +8,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use slarouter_config::{Config, Scope};
 use slarouter_core::{DecisionId, Rating, Timestamp};
 use slarouter_protocol::request::Request;
+use slarouter_store::TraceId;
 
 use crate::admission::auth::{self, Auth};
 use crate::admission::local;
 use crate::admission::token::Signer;
 use crate::api::{feedback as feedback_api, head, route};
-use crate::chat::is_plausible;
+use crate::chat::{is_plausible, trace_id};
 use crate::clock::{parse_id, public_id};
 use crate::sessions::Sessions;
 
@@ -21,13 +22,16 @@ const KEY: &str = "sk-0123456789abcdef";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// What finds the session of a request: the first byte is the endpoint, the rest the body.
+/// What finds the session and the application's own id of a request: the first byte is the endpoint, the rest the body.
 pub(super) fn session(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
     if let Ok(request) = Request::parse(slarouter_protocol::fuzz::endpoint(*first), Bytes::copy_from_slice(body)) {
         let outline = request.outline();
         let (metadata, cache) = (request.member("metadata"), request.member("prompt_cache_key"));
-        Sessions::default().of("default", &HeaderMap::new(), &outline.messages, metadata, cache);
+        let headers = HeaderMap::new();
+        Sessions::default().of("default", &headers, &outline.messages, metadata, cache);
+        let trace = trace_id(&headers, metadata);
+        assert!(trace.is_none_or(|trace| (1..=TraceId::MOST).contains(&trace.as_str().len())));
     }
 }
 
@@ -36,7 +40,10 @@ pub(super) fn feedback(data: &[u8]) {
     match feedback_api::parse(data) {
         Ok(given) => {
             assert!(given.rating.is_none_or(|rating| (0.0..=1.0).contains(&Rating::get(rating))));
-            assert_eq!(parse_id(&public_id(given.decision)), Some(given.decision));
+            match given.about {
+                feedback_api::About::Decision(id, written) => assert_eq!(parse_id(&written), Some(id)),
+                feedback_api::About::Trace(trace) => assert!(trace.as_str().len() <= TraceId::MOST),
+            }
         }
         Err(error) => assert!(error.status.is_client_error() && !error.message.is_empty()),
     }

@@ -88,7 +88,8 @@ async fn a_long_list_is_one_table() {
     let whole = table("").await;
     assert_eq!(
         whole[0],
-        "id,seq,time,route,reason,chosen,model,predicted_satisfaction,predicted_cost_usd,status,cost_usd,latency_ms,rating"
+        "id,seq,time,route,reason,chosen,model,predicted_satisfaction,predicted_cost_usd,status,cost_usd,latency_ms,rating,\
+         trace_id"
     );
     let seqs = |lines: &[String]| -> Vec<u64> {
         lines[1..].iter().map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
@@ -96,7 +97,7 @@ async fn a_long_list_is_one_table() {
     assert_eq!(seqs(&whole), (1..=1_203).rev().collect::<Vec<_>>());
     assert_eq!(
         whole[1_202],
-        "chatcmpl-00000000-0000-0000-0000-000000000002,2,1970-01-01T05:30:00+05:30,'=1+1,exploit,m,m,0.5,0,,,,1"
+        "chatcmpl-00000000-0000-0000-0000-000000000002,2,1970-01-01T05:30:00+05:30,'=1+1,exploit,m,m,0.5,0,,,,1,"
     );
     assert_eq!(seqs(&table("&limit=700").await), (504..=1_203).rev().collect::<Vec<_>>());
     assert_eq!(seqs(&table("&route=%3D1%2B1").await), [2]);

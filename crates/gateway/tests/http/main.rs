@@ -46,3 +46,4 @@ mod telemetry;
 mod timeouts;
 mod tls;
 mod tokens;
+mod traces;

@@ -23,6 +23,8 @@ pub struct Explanation {
     pub route: Arc<str>,
     /// The satisfaction target then; `None` for a decision of no route.
     pub alpha: Option<f64>,
+    /// The id that the application has given the answer.
+    pub trace_id: Option<String>,
     /// Why the model was chosen.
     pub reason: Reason,
     /// The model chosen.

@@ -46,6 +46,7 @@ async fn log_of(folder: &TempDir, decisions: u64) -> Arc<dyn Store> {
             audit: AuditDraw::default(),
             payer: slarouter_store::Payer::default(),
             fallback: None,
+            trace: None,
         };
         store.log(Entry::Decision(record)).unwrap();
         let feedback = FeedbackRecord {
@@ -163,6 +164,7 @@ fn each_reason_has_its_sentence() {
             audit: AuditDraw::default(),
             payer: slarouter_store::Payer::default(),
             fallback: None,
+            trace: None,
         };
         let decision = slarouter_store::StoredDecision { seq: 1, record, rerouted: None };
         let history = DecisionHistory { decision, configuration: None, outcome: None, feedback: vec![] };

@@ -13,7 +13,7 @@ const LOOKED_THROUGH: i64 = 100_000;
 
 /// What analysts see of a decision is what people see.
 const PAGE: &str = "SELECT d.seq, d.id, d.time, d.route, d.reason, r.chosen, r.model, r.predicted_satisfaction, \
-     r.predicted_cost_usd, r.status, r.cost_usd, r.latency_ms, r.rating \
+     r.predicted_cost_usd, r.status, r.cost_usd, r.latency_ms, r.rating, r.trace_id \
      FROM decisions d JOIN decisions_readable r ON r.seq = d.seq \
      WHERE d.seq < ?1 AND d.seq >= ?2 AND (?3 IS NULL OR d.route = ?3) AND (?4 IS NULL OR d.reason = ?4) \
      AND (?5 IS NULL OR r.model = ?5) ORDER BY d.seq DESC LIMIT ?6";
@@ -57,6 +57,7 @@ fn line(row: &mut Columns<'_>) -> Result<DecisionLine, StoreError> {
         cost: row.next()?,
         latency_ms: row.next()?,
         rating: row.next()?,
+        trace: row.trace()?,
     })
 }
 

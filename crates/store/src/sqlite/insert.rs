@@ -22,6 +22,8 @@ const OUTCOME: &str = "INSERT INTO outcomes (seq, decision_id, time, model, stat
 
 const REROUTE: &str = "INSERT INTO reroutes (seq, decision_id, model) VALUES (?1, ?2, ?3)";
 
+const TRACE: &str = "INSERT INTO traces (seq, tenant, trace_id) VALUES (?1, ?2, ?3)";
+
 /// Statements that are ready, and room for what is written out for them.
 struct Inserts<'a> {
     connection: &'a Connection,
@@ -74,7 +76,7 @@ impl Inserts<'_> {
         self.features.clear();
         pack_features(&record.features, &mut self.features);
         let chosen = record.decision.choice();
-        self.decision.execute(params![
+        let inserted = self.decision.execute(params![
             seq,
             blob(record.id),
             record.time.0 as i64,
@@ -95,6 +97,11 @@ impl Inserts<'_> {
             chosen.cost,
             record.decision.most_expensive_cost(),
         ])?;
+        // One whose id is there already is not in the log.
+        if let Some(trace) = record.trace.as_ref().filter(|_| inserted == 1) {
+            let tenant = record.payer.tenant.as_deref().unwrap_or_default();
+            self.connection.prepare_cached(TRACE)?.execute(params![seq, tenant, trace.as_str()])?;
+        }
         Ok(())
     }
 

@@ -41,6 +41,7 @@ pub(crate) fn snapshots(connection: &Connection, until: u64) -> Result<Vec<Snaps
 pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, time, route, reason, zoo, candidates, decision, zoo, features, feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn, z.key, z.tenant, z.fallback, \
+         (SELECT t.trace_id FROM traces t WHERE t.seq = d.seq), \
          (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq DESC LIMIT 1) \
          FROM decisions d LEFT JOIN zoos z ON z.number = d.zoo WHERE d.id = ?1",
     )?;
@@ -61,6 +62,7 @@ pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option
         audit: AuditDraw { rate: row.next()?, drawn: row.next()? },
         payer: row.payer()?,
         fallback: row.place()?,
+        trace: row.trace()?,
     };
     let rerouted: Option<String> = row.next()?;
     Ok(Some(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into) }))

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use slarouter_core::{Decision, DecisionId, Reason, Timestamp};
 
 use super::packed::{unpack_decision, unpack_features, whole};
-use crate::{Payer, StoreError};
+use crate::{Payer, StoreError, TraceId};
 
 /// The models of decisions, each zoo looked up once.
 pub(super) struct Zoos<'a> {
@@ -104,6 +104,12 @@ impl<'a> Columns<'a> {
     /// The column `fallback`: below 0 where there is none, and NULL in rows of release 0.1.
     pub(super) fn place(&mut self) -> Result<Option<usize>, StoreError> {
         Ok(self.next::<Option<i64>>()?.and_then(|place| place.try_into().ok()))
+    }
+
+    /// The column `trace_id`.
+    pub(super) fn trace(&mut self) -> Result<Option<TraceId>, StoreError> {
+        let Some(text) = self.next::<Option<String>>()? else { return Ok(None) };
+        TraceId::new(&text).map(Some).ok_or_else(|| self.damaged("no id of an application"))
     }
 
     /// The columns `reason`, `zoo`, `candidates` and `decision`, of which a row has the last two in turn.

@@ -15,6 +15,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/sqlite/0003_feedback_by_decision.sql")),
     M::up(include_str!("../../migrations/sqlite/0004_payers.sql")),
     M::up(include_str!("../../migrations/sqlite/0005_rollups.sql")),
+    M::up(include_str!("../../migrations/sqlite/0006_traces.sql")),
 ];
 
 /// The newest version of the tables.

@@ -19,6 +19,7 @@ pub(crate) fn decision(id: u128, prompt: Option<String>) -> Entry {
         audit: AuditDraw::default(),
         payer: Payer::default(),
         fallback: None,
+        trace: None,
     })
 }
 

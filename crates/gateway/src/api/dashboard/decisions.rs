@@ -140,6 +140,7 @@ fn decision(explanation: &Explanation, calendar: &Calendar) -> Vec<(&'static str
         ("Probability of the choice", told_percent(explanation.propensity)),
         ("Estimated input", format!("{} tokens", told_count(explanation.input_tokens as u64))),
     ];
+    facts.extend(explanation.trace_id.clone().map(|trace| ("The application's own id", trace)));
     facts.extend(explanation.alpha.map(|alpha| ("Promised then", told_percent(alpha))));
     if let Some(price) = explanation.satisfaction_price_usd {
         facts.push(("A satisfied answer was worth", told_money(price)));
