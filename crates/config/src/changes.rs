@@ -19,6 +19,7 @@ impl Config {
             store,
             upstream,
             rater_per_minute,
+            score_names,
             browser,
             keys,
             tenants,
@@ -33,7 +34,11 @@ impl Config {
         told.extend(section("feedback", &browser_keys(browser, &new.browser)));
         let same = self.alerts.len() == new.alerts.len() && self.alerts.iter().zip(&new.alerts).all(|(a, b)| a.is(b));
         told.extend(marked(&[("alerts", !same)]));
-        told.extend(section("feedback", &[("rater_per_minute", *rater_per_minute != new.rater_per_minute)]));
+        let words = [
+            ("rater_per_minute", *rater_per_minute != new.rater_per_minute),
+            ("score_names", *score_names != new.score_names),
+        ];
+        told.extend(section("feedback", &words));
         let key = |key: &ClientKey| (key.name.to_string(), key.clone());
         told.extend(entries("key", keys.iter().map(key), new.keys.iter().map(key), key_changes));
         let tenant = |(name, limits): (&String, &crate::Limits)| (name.clone(), *limits);

@@ -142,6 +142,7 @@ pub(crate) struct Feedback {
     pub(crate) rater_limit: Option<u64>,
     pub(crate) rater_share: Option<Number>,
     pub(crate) rater_per_minute: Option<u64>,
+    pub(crate) score_names: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) failures_count: bool,
     pub(crate) token_secret: Option<Text>,

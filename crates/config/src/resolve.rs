@@ -37,6 +37,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let alerts = webhook::webhooks(raw.alerts, env, problems);
     let zoo = model::models(raw.models, env, problems);
     let (feedback_window_ms, rater_per_minute) = (terms.window_ms, feedback::rater_per_minute(&raw.feedback));
+    let score_names = feedback::score_names(&raw.feedback);
     let common = Common { specs: &zoo.specs, unpriced: &zoo.unpriced, terms };
     let (routes, default_route) = route::routes(raw.routes, &common, env, problems);
     let keys = keys::keys(raw.keys, &zoo.models, &routes, &server, env, problems);
@@ -47,6 +48,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         upstream,
         feedback_window_ms,
         rater_per_minute,
+        score_names,
         browser,
         features,
         telemetry,

@@ -30,6 +30,8 @@ pub struct Config {
     pub feedback_window_ms: u64,
     /// Ratings that one named rater may send per minute; 0 for no limit.
     pub rater_per_minute: u64,
+    /// Names under which other products' scores are users' ratings; others mean something else.
+    pub score_names: Vec<String>,
     /// Feedback from browsers.
     pub browser: BrowserFeedback,
     /// What makes features of the requests.

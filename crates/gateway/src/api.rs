@@ -25,7 +25,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
@@ -39,6 +39,7 @@ use crate::app::App;
 use crate::chat::DEGRADED;
 use crate::metrics::LogState;
 use browser::Leave;
+use feedback::products;
 use guard::{ADMIN, RATING, VIEWING, guarded, neighbours};
 use openapi::Description;
 
@@ -63,6 +64,11 @@ fn listing() -> OpenApiRouter<Arc<App>> {
 
 fn rating() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(feedback::feedback))
+}
+
+/// Ratings in the forms of other products.
+fn relaying() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(products::whole)).routes(routes!(products::mirrored))
 }
 
 fn auditing() -> OpenApiRouter<Arc<App>> {
@@ -104,7 +110,8 @@ fn open() -> OpenApiRouter<Arc<App>> {
 
 /// The description of all paths, made from the router's own parts.
 fn description() -> utoipa::openapi::OpenApi {
-    let parts = [inference(), rating(), auditing(), listing(), open(), viewing(), looking(), administration()];
+    let parts =
+        [inference(), rating(), relaying(), auditing(), listing(), open(), viewing(), looking(), administration()];
     let whole = OpenApiRouter::with_openapi(Description::openapi());
     let mut whole = parts.into_iter().fold(whole, OpenApiRouter::merge).into_openapi();
     // The router's mark for a name that may hold slashes is none of OpenAPI's.
@@ -123,6 +130,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
     let parts = [
         leave(guarded(&app, inference(), &[Scope::Inference]), |config| &config.server.cors_origins),
         leave(guarded(&app, rating(), RATING), |config| &config.browser.origins),
+        guarded(&app, relaying(), RATING).layer(from_fn(products::with_basic)),
         guarded(&app, auditing(), &[Scope::Audit]),
         leave(guarded(&app, listing(), &[]), |config| &config.server.cors_origins),
     ];

@@ -13,6 +13,8 @@ const RATER_LIMIT: u64 = 100;
 const RATER_SHARE: f64 = 0.1;
 /// Ratings per minute of one named rater: more than anybody reads answers in it.
 const RATER_PER_MINUTE: u64 = 60;
+/// What Langfuse, LangSmith and LibreChat call their users' thumbs, by themselves or in their documents.
+const SCORE_NAMES: [&str; 4] = ["user-feedback", "user_feedback", "user-score", "user_score"];
 /// A day: as long as a page stays open.
 const TOKEN_LIFETIME_S: f64 = 86_400.0;
 /// Least length of the secret of feedback tokens, that of the digest that it keys: a shorter one could be tried out on one token.
@@ -44,6 +46,11 @@ pub(super) fn terms(raw: &raw::Feedback, problems: &mut Problems<'_>) -> Terms {
 /// Ratings that one named rater may send per minute; 0 for no limit.
 pub(super) fn rater_per_minute(raw: &raw::Feedback) -> u64 {
     raw.rater_per_minute.unwrap_or(RATER_PER_MINUTE)
+}
+
+/// Names under which other products' scores are users' ratings.
+pub(super) fn score_names(raw: &raw::Feedback) -> Vec<String> {
+    raw.score_names.clone().unwrap_or_else(|| SCORE_NAMES.map(str::to_owned).to_vec())
 }
 
 pub(super) fn browser(raw: &raw::Feedback, env: Env<'_>, problems: &mut Problems<'_>) -> BrowserFeedback {

@@ -1,6 +1,7 @@
 //! `POST /v1/feedback`.
 
 mod given;
+pub(crate) mod products;
 mod rating;
 
 use std::sync::Arc;
@@ -52,8 +53,7 @@ pub(crate) async fn feedback(
 }
 
 async fn answer(app: &App, caller: &Caller, body: &[u8]) -> Result<Value, ApiError> {
-    // A rating counts as a request of its key.
-    drop(limits::admit(&app.journal, app.clock.now(), &caller.meters, &Estimate::default())?);
+    count(app, caller)?;
     let given = parse(body)?;
     let about = given.about.clone();
     let Recorded { decision, receipt } = record(app, caller, given).await?;
@@ -64,6 +64,11 @@ async fn answer(app: &App, caller: &Caller, body: &[u8]) -> Result<Value, ApiErr
             json!({ "id": public_id(decision), "trace_id": trace.as_str(), "status": status })
         }
     })
+}
+
+/// A rating counts as a request of its key.
+fn count(app: &App, caller: &Caller) -> Result<(), ApiError> {
+    limits::admit(&app.journal, app.clock.now(), &caller.meters, &Estimate::default()).map(drop)
 }
 
 /// Enters a word of a caller whose limits have been looked at.

@@ -35,6 +35,7 @@ mod limits;
 mod metrics;
 mod mixed;
 mod prices;
+mod products;
 mod protocols;
 mod reload;
 mod scopes;
