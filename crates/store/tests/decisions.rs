@@ -66,7 +66,7 @@ async fn pages_go_back_to_the_beginning_and_filters_leave_the_rest_out() {
     store.close().await;
 }
 
-/// A page looks through 100,000 events at most: one without what it looks for says where the next one begins.
+/// A page looks through two million events at most: one without what it looks for says where the next one begins.
 #[tokio::test]
 async fn a_page_looks_no_further_than_it_may() {
     let folder = TempDir::new().unwrap();
@@ -76,12 +76,12 @@ async fn a_page_looks_no_further_than_it_may() {
     store.close().await;
     // As if so many other events had followed.
     let connection = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
-    connection.execute("INSERT INTO reroutes VALUES (150000, x'00', 'm')", []).unwrap();
+    connection.execute("INSERT INTO reroutes VALUES (3000000, x'00', 'm')", []).unwrap();
     drop(connection);
     let store = open(&url(&folder)).await.unwrap();
     let rare = |before| DecisionQuery { route: Some("rare".into()), ..page(before, 10) };
-    assert_eq!(ids(store.as_ref(), rare(None)).await, (vec![], Some(50_001)));
-    assert_eq!(ids(store.as_ref(), rare(Some(50_001))).await, (vec![1], None));
+    assert_eq!(ids(store.as_ref(), rare(None)).await, (vec![], Some(1_000_001)));
+    assert_eq!(ids(store.as_ref(), rare(Some(1_000_001))).await, (vec![1], None));
     store.close().await;
 }
 

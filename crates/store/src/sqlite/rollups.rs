@@ -6,5 +6,7 @@ mod read;
 mod write;
 
 pub(super) use count::{Tally, count, recount};
+#[cfg(test)]
+pub(super) use read::{CERTIFICATES, SUMS};
 pub(super) use read::{calendar, series, totals};
 pub(super) use write::add;

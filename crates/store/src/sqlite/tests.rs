@@ -172,3 +172,23 @@ async fn one_decision_takes_so_many_words_and_no_more() {
     assert_eq!(store.rate(rating(2, 1_001, Some(1.0), 1), 9).await.unwrap(), Receipt::Recorded, "others have theirs");
     store.close().await;
 }
+
+/// A view must not take longer with every decision: what it shows is found by keys. Of the tables that are read through there is a row for
+/// each combination of names alone.
+#[tokio::test]
+async fn no_view_reads_through_a_table_that_grows_with_the_log() {
+    let folder = TempDir::new().unwrap();
+    SqliteStore::with(options(&folder), 8).await.unwrap().close().await;
+    let connection = options(&folder).reader().unwrap();
+    for (query, small) in
+        [(decisions::PAGE, ""), (events::OUTCOME, ""), (rollups::SUMS.as_str(), "g"), (rollups::CERTIFICATES, "")]
+    {
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let (mut steps, mut told) = (plan.raw_query(), Vec::new());
+        while let Some(step) = steps.next().unwrap() {
+            told.push(step.get::<_, String>(3).unwrap());
+        }
+        let read_through: Vec<_> = told.iter().filter_map(|step| step.strip_prefix("SCAN ")).collect();
+        assert!(!told.is_empty() && read_through.iter().all(|table| *table == small), "{query}: {told:#?}");
+    }
+}

@@ -14,7 +14,7 @@ use crate::rollup::{
     Selection, Span, Step, Totals, pieces,
 };
 
-static SUMS: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static SUMS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT r.start, g.route, g.model, g.key, g.tenant, {} FROM rollup_groups g \
          JOIN rollups r ON r.span = :span AND r.grp = g.number AND r.start >= :from AND r.start < :to \
@@ -24,7 +24,7 @@ static SUMS: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-const CERTIFICATES: &str = "SELECT start, alpha, requests, labels, lower, estimate, upper FROM certificates \
+pub(crate) const CERTIFICATES: &str = "SELECT start, alpha, requests, labels, lower, estimate, upper FROM certificates \
      WHERE span = ?1 AND route = ?2 AND start >= ?3 AND start < ?4 ORDER BY start";
 
 /// See [`crate::Store::totals`].
