@@ -67,14 +67,7 @@ pub(crate) async fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
 
 /// The days that two options name.
 pub(crate) fn period(calendar: &Calendar, from: &str, to: Option<&str>) -> anyhow::Result<Range<Timestamp>> {
-    let moment = |date: &str, key: &str| {
-        let form = "must be a day from 1970 on, as in 2026-11-01, or a month, as in 2026-11";
-        calendar.parse(date).with_context(|| format!("--{key} {date:?} {form}"))
-    };
-    let from = moment(from, "from")?;
-    let to = to.map_or_else(|| Ok(calendar.month(from).end), |to| moment(to, "to"))?;
-    anyhow::ensure!(from < to, "--to must be after --from: it is the first day that is no longer in the report");
-    Ok(from..to)
+    slarouter_report::period(calendar, from, to).map_err(|error| anyhow::anyhow!("--{error}"))
 }
 
 async fn verify(store: &dyn Store, file: &Path) -> anyhow::Result<ExitCode> {

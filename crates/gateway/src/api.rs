@@ -16,6 +16,7 @@ pub(crate) mod head;
 mod models;
 mod openapi;
 pub(crate) mod paths;
+mod report;
 pub(crate) mod route;
 pub(crate) mod series;
 mod table;
@@ -101,6 +102,7 @@ fn looking() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(decisions::list))
         .routes(routes!(decisions::explain))
         .routes(routes!(series::series))
+        .routes(routes!(report::get))
 }
 
 /// The paths for all.

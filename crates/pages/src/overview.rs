@@ -16,6 +16,8 @@ pub struct Overview<'a> {
     pub summary: String,
     /// Worst state first.
     pub routes: Vec<RouteCard>,
+    /// The report of this month.
+    pub report_href: String,
 }
 
 /// A route among the others.

@@ -8,6 +8,7 @@ mod error;
 mod facts;
 mod judge;
 mod pages;
+mod period;
 mod promise;
 mod verify;
 
@@ -15,5 +16,6 @@ pub use changes::Incident;
 pub use error::ReportError;
 pub use facts::{Bill, Day, Month, Report, Route, report};
 pub use pages::Format;
+pub use period::{PeriodError, period};
 pub use promise::{Promise, Verdict};
 pub use verify::Terms;

@@ -52,7 +52,7 @@ fn arrows_point_down_only() {
         ("lab", vec!["core", "text"]),
         ("learner", vec!["core", "store"]),
         ("report", vec!["core", "learner", "store"]),
-        ("gateway", vec!["config", "core", "learner", "pages", "protocol", "store", "text"]),
+        ("gateway", vec!["config", "core", "learner", "pages", "protocol", "report", "store", "text"]),
         ("demo", vec!["config", "core", "gateway", "lab"]),
         ("cli", vec!["config", "core", "demo", "gateway", "lab", "learner", "report", "store"]),
     ]);

@@ -49,5 +49,5 @@ async fn a_report_is_made_again_to_the_byte_whatever_came_later() {
     let error = run(&["report", "--from", "November"], folder).failed();
     assert!(error.contains("--from \"November\" must be a day from 1970 on"), "{error}");
     let error = run(&["report", "--from", "2026-11", "--to", "2026-11-01"], folder).failed();
-    assert!(error.contains("--to must be after --from"), "{error}");
+    assert!(error.contains("--to must be after from"), "{error}");
 }

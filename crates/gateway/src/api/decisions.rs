@@ -8,7 +8,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use http::{StatusCode, header};
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use slarouter_core::{Reason, told_text, told_usd};
 use slarouter_learner::{Explanation, LearningError};
@@ -178,14 +177,7 @@ fn line(line: &DecisionLine) -> Value {
 /// Reads the parameters of the list.
 pub(crate) fn parse(query: &str) -> Result<Asked, ApiError> {
     let (mut read, mut csv, mut limit) = (DecisionQuery::default(), false, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
-        // A form sends the fields that were left empty too.
-        let name = NAMES.into_iter().find(|known| *known == name).ok_or_else(|| fields::unknown(name, &NAMES))?;
-        if value.is_empty() {
-            continue;
-        }
+    for (name, value) in fields::parameters(query, &NAMES)? {
         let refuse = |message: String| ApiError::invalid(name, "invalid_parameter", message);
         match name {
             "before" => {

@@ -1,5 +1,6 @@
 //! Bodies of our own, whose every field is known: what is wrong with one is told by its name.
 
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use slarouter_config::{refused_name, suggestion};
 
@@ -37,6 +38,23 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// 413 for one that no client of ours sends.
 pub(super) fn short(body: &[u8]) -> Result<&[u8], ApiError> {
     if body.len() > SMALL { Err(too_large(SMALL)) } else { Ok(body) }
+}
+
+/// The parameters of a query by their names, of which there are these. Those left empty are left out: a form sends them too.
+///
+/// # Errors
+/// 400 for a name that is none of them.
+pub(super) fn parameters(query: &str, names: &[&'static str]) -> Result<Vec<(&'static str, String)>, ApiError> {
+    let mut found = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = names.iter().find(|known| **known == name).ok_or_else(|| unknown(name, names))?;
+        let value = percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
+        if !value.is_empty() {
+            found.push((*name, value));
+        }
+    }
+    Ok(found)
 }
 
 /// Refuses a field that is none of `known`: taken without a word it would do nothing, and its sender would not know.

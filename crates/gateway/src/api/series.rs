@@ -104,21 +104,19 @@ pub(crate) fn range(name: &str, now: Timestamp) -> Option<(Timestamp, Timestamp)
 fn parse(query: &str, now: Timestamp) -> Result<Asked, ApiError> {
     let (from, to) = range(USUAL, now).unwrap_or((Timestamp(0), now));
     let mut asked = Asked { from, to, step: None, csv: false };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = NAMES.into_iter().find(|known| *known == name).ok_or_else(|| fields::unknown(name, &NAMES))?;
+    for (name, value) in fields::parameters(query, &NAMES)? {
         let refuse = |what: &str| ApiError::invalid(name, "invalid_parameter", format!("`{name}` must be {what}"));
         let number = || value.parse::<u64>().ok().filter(|value| *value > 0);
         match name {
             "range" => {
                 let words = "`1h`, `6h`, `1d`, `7d`, `30d` or `90d`";
-                (asked.from, asked.to) = range(value, now).ok_or_else(|| refuse(words))?;
+                (asked.from, asked.to) = range(&value, now).ok_or_else(|| refuse(words))?;
             }
             "from" => asked.from = Timestamp(number().ok_or_else(|| refuse("milliseconds since 1970"))?),
             "to" => asked.to = Timestamp(number().ok_or_else(|| refuse("milliseconds since 1970"))?),
             "step" => asked.step = Some(number().ok_or_else(|| refuse("a number of minutes"))?),
             _ => {
-                asked.csv = match value {
+                asked.csv = match &*value {
                     "csv" => true,
                     "json" => false,
                     _ => return Err(refuse("`json` or `csv`")),

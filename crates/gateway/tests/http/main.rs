@@ -38,6 +38,7 @@ mod prices;
 mod products;
 mod protocols;
 mod reload;
+mod report;
 mod scopes;
 mod secrets;
 mod setup;

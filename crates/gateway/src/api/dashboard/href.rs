@@ -1,12 +1,20 @@
 //! The addresses of pages, with names of any kind in them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use slarouter_core::Timestamp;
+use slarouter_store::Calendar;
 
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// A route's page.
 pub(super) fn route(name: &str) -> String {
     format!("/dashboard/routes/{}", utf8_percent_encode(name, NAME))
+}
+
+/// The report of the month that this moment is in.
+pub(super) fn report(calendar: &Calendar, now: Timestamp) -> String {
+    let first = calendar.date(calendar.month(now).start);
+    format!("/admin/report?from={first}")
 }
 
 /// A route's series over a range.

@@ -99,6 +99,7 @@ pub(super) async fn overview(State(app): State<Arc<App>>, Extension(visitor): Ex
         problems: problems(&app, &snapshot),
         summary: summary(&standings),
         routes: standings.iter().map(|(name, standing)| card(name, standing)).collect(),
+        report_href: href::report(&visitor.calendar, app.clock.now()),
     };
     page(StatusCode::OK, &view)
 }
