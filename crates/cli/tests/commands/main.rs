@@ -8,6 +8,7 @@ mod errors;
 mod keys;
 mod replay;
 mod report;
+mod text;
 mod train;
 mod verify;
 
@@ -58,6 +59,8 @@ fn command(words: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(BIN);
     command.args(words).current_dir(folder);
     command.env_remove("SLAROUTER_LOG").env_remove("SLAROUTER_LOG_FORMAT").env_remove("SLAROUTER_ADMIN_KEY");
+    // Help is as wide as the terminal says.
+    command.env_remove("COLUMNS");
     command
 }
 

@@ -18,7 +18,7 @@ fn folder() -> TempDir {
     folder
 }
 
-fn replay(more: &[&str]) -> Done {
+pub(crate) fn replay(more: &[&str]) -> Done {
     run(&[&["replay", "--data", "a.csv", "--alpha", "0.8", "--seeds", "2"], more].concat(), folder().path())
 }
 
