@@ -132,4 +132,5 @@ def test_each_path_answers_within_a_second(long_log, name):
 def test_what_is_rare_is_found_at_once(look, long_log):
     page = look()
     page.goto(long_log + PAGES["decisions of a rare route"])
-    assert page.locator("tbody tr").count() == max(1, DECISIONS // 100_000) + 1, "a decision in a hundred thousand"
+    # One in a hundred thousand, of the million at most that a page looks through, and one of those since the last saved state.
+    assert page.locator("tbody tr").count() == min(max(1, DECISIONS // 100_000), 9) + 1
