@@ -68,8 +68,10 @@ impl Alerts {
     /// Writes to the file what has changed since the last time. Waits for the disk.
     pub(crate) fn remember(&self) {
         let Some((path, written)) = &self.file else { return };
-        let heard =
-            locked(&self.outboxes).iter().map(|outbox| (outbox::key(outbox.webhook()), outbox.heard())).collect();
+        // A process that ends before its first look leaves what it has found.
+        let mut heard = locked(&self.heard).clone();
+        heard.extend(locked(&self.outboxes).iter().map(|outbox| (outbox::key(outbox.webhook()), outbox.heard())));
+        heard.retain(|_, alerts| !alerts.is_empty());
         let now = text(&Memory { since: locked(&self.book).since(), heard });
         let mut written = locked(written);
         if *written == now {
@@ -95,6 +97,8 @@ impl Alerts {
                 Outbox::start(webhook.clone(), clock.clone(), heard)
             }));
         }
+        // What is left was for webhooks that are configured no more.
+        locked(&self.heard).clear();
     }
 
     /// Looks at how things stand, and tells what has begun, what goes on and what is over. Some hundred microseconds per route.

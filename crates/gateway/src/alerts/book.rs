@@ -44,16 +44,16 @@ impl Book {
         Self { before, ..Self::default() }
     }
 
-    /// Since when each condition has held.
+    /// Since when each condition has held; before the first look, what held before this process began.
     pub(super) fn since(&self) -> BTreeMap<String, Timestamp> {
-        self.held.iter().map(|(fingerprint, (_, since))| (fingerprint.clone(), *since)).collect()
+        let held = self.held.iter().map(|(fingerprint, (_, since))| (fingerprint.clone(), *since));
+        self.before.clone().into_iter().chain(held).collect()
     }
 
     /// Takes over what holds at `now`; what does not any more is forgotten, and begins anew when it comes back.
     pub(super) fn look(&mut self, conditions: Vec<Condition>, now: Timestamp) {
-        let mut before = std::mem::take(&mut self.before);
-        before.append(&mut self.since());
-        self.held.clear();
+        let mut before = self.since();
+        (self.before, self.held) = Default::default();
         for condition in conditions {
             let fingerprint = fingerprint(condition.rule.name, &condition.labels);
             // The clock may have been put back between two processes.

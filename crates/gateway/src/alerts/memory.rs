@@ -22,7 +22,7 @@ pub(super) struct Memory {
 }
 
 /// An alert that a webhook has heard of, or is to.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Heard {
     fingerprint: String,
     name: String,

@@ -112,6 +112,8 @@ async fn a_restart_forgets_neither_what_was_told_nor_what_waits() {
     assert!(!file.exists(), "nothing was to be remembered");
     look(&alerts, Status::Broken, 0);
     alerts.remember();
+    // One that ends before it has looked forgets nothing either.
+    begin().remember();
 
     // It goes on as if there had been no restart: nine minutes before it and one after it are ten. This message is not taken.
     let alerts = begin();
@@ -129,6 +131,9 @@ async fn a_restart_forgets_neither_what_was_told_nor_what_waits() {
     taken(&alerts).await;
     look(&alerts, Status::Broken, 11);
     alerts.remember();
+
+    // One that ends before it tells anybody forgets nothing either.
+    Alerts::remembering(file.clone()).remember();
 
     // Over while no process ran: it is told all the same.
     receiver.script(Script::json(200, &Value::Null));
