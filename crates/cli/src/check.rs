@@ -100,7 +100,8 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
         let details = match &route.spec.policy {
             PolicySpec::Certified(params) => {
                 let fallback = params.fallback.as_deref().unwrap_or("the most expensive");
-                format!(" (assurance {}, window {}, fallback {fallback})", params.assurance, params.window)
+                let observed = if params.observe { ", only observed: the fallback serves" } else { "" };
+                format!(" (assurance {}, window {}, fallback {fallback}{observed})", params.assurance, params.window)
             }
             _ => String::new(),
         };

@@ -102,7 +102,7 @@ fn candidates(explained: &Explanation) -> Table {
         let error = candidate.satisfaction_error.map(|error| format!(" ± {:.1}", error * 100.0)).unwrap_or_default();
         table.add_row([
             format!("{mark} {}", candidate.model),
-            told_percent(candidate.probability),
+            candidate.told_probability(),
             format!("{:.1}{error} %", candidate.satisfaction * 100.0),
             told_money(candidate.cost_usd),
             candidate.would_have_been_best(),
@@ -125,6 +125,7 @@ mod tests {
         ExplainedCandidate {
             model: model.into(),
             probability,
+            planned: None,
             satisfaction,
             satisfaction_error: Some(0.042),
             cost_usd: cost,

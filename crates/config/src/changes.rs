@@ -280,19 +280,20 @@ fn policy_changes(old: &PolicySpec, new: &PolicySpec, told: &mut Vec<String>) ->
         }
         return old != new;
     };
-    let CertifiedParams { assurance, fallback, exploration, window } = held;
+    let CertifiedParams { assurance, fallback, exploration, window, observe } = held;
     let shown = |fallback: &Option<String>| fallback.clone().unwrap_or_default();
     for (key, old, new) in [
         ("assurance", assurance.to_string(), then.assurance.to_string()),
         ("window", window.to_string(), then.window.to_string()),
         ("fallback", shown(fallback), shown(&then.fallback)),
         ("exploration", exploration.to_string(), then.exploration.to_string()),
+        ("observe", observe.to_string(), then.observe.to_string()),
     ] {
         if old != new {
             told.push(format!("{key} {old} → {new}"));
         }
     }
-    (*assurance, *window) != (then.assurance, then.window)
+    (*assurance, *window, *observe) != (then.assurance, then.window, then.observe)
 }
 
 #[cfg(test)]
@@ -362,6 +363,7 @@ mod tests {
         for (new, expected) in [
             ("satisfaction = 0.95", "satisfaction 0.9 → 0.95, its certificate begins anew"),
             ("satisfaction = 0.9, assurance = 0.9", "assurance 0.95 → 0.9, its certificate begins anew"),
+            ("satisfaction = 0.9 }\nobserve = true #", "observe false → true, its certificate begins anew"),
             ("satisfaction = 0.9, window = \"1 day\"", "window 20000 requests → 1 days, its certificate begins anew"),
         ] {
             assert_eq!(told(&[(sla, new)]), [format!("route default: {expected}")]);

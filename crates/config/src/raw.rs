@@ -221,6 +221,7 @@ pub(crate) struct Route {
     pub(crate) sla: Sla,
     pub(crate) policy: Option<Text>,
     pub(crate) exploration: Option<Number>,
+    pub(crate) observe: Option<Spanned<bool>>,
     pub(crate) alone: Option<bool>,
     pub(crate) warm_start: Option<Text>,
     pub(crate) affinity: Option<Text>,
@@ -238,6 +239,7 @@ pub(crate) struct Tenant {
     pub(crate) sla: Option<Sla>,
     pub(crate) policy: Option<Text>,
     pub(crate) exploration: Option<Number>,
+    pub(crate) observe: Option<Spanned<bool>>,
     pub(crate) alone: Option<bool>,
 }
 

@@ -325,6 +325,8 @@ fn refusals_say_how_to_mend() {
         ("", "", "policy = \"slarouter\"\nslarouter = { initial_queue = nan }", "finite and not negative"),
         ("", "", "policy = \"slarouter\"\nslarouter = { learning_rate = 0 }", "finite and positive"),
         ("", "", "exploration = -0.1", "must be from 0 to 1, not -0.1"),
+        ("", "", "policy = \"random\"\nobserve = true", "observe is for policy certified"),
+        ("", "", "observe = 1", "expected a boolean"),
         ("", "", "exploration = nan", "must be from 0 to 1"),
         ("", "", "slarouter = { v = 1.0 }", "another policy is chosen"),
         ("", "", "policy = \"random\"\nslarouter = { v = 1.0 }", "another policy is chosen"),
@@ -400,7 +402,11 @@ fn the_promise_is_read_into_the_policy() {
         let sla = format!("satisfaction = 0.9, assurance = 0.8, window = \"{written}\"");
         let params = certified(&text.replace("satisfaction = 0.9", &sla), "default");
         let fallback = Some("m".to_owned());
-        assert_eq!(params, CertifiedParams { assurance: 0.8, fallback, exploration: 0.0, window }, "{written}");
+        assert_eq!(
+            params,
+            CertifiedParams { assurance: 0.8, fallback, exploration: 0.0, window, observe: false },
+            "{written}"
+        );
     }
 }
 
@@ -485,7 +491,7 @@ fn prices_that_are_none_are_refused_where_they_stand() {
 
 #[test]
 fn a_tenant_differs_from_its_route_where_it_says_so() {
-    let tenants = "fallback = \"m\"\n[routes.default.tenants.acme]\nsla = { satisfaction = 0.97, assurance = 0.8 }\n\
+    let tenants = "fallback = \"m\"\n[routes.default.tenants.acme]\nsla = { satisfaction = 0.97, assurance = 0.8 }\nobserve = true\n\
                    [routes.default.tenants.frugal]\nexploration = 0.01\npolicy = \"fixed:m\"\n";
     let config = Config::parse(&minimal("", "", tenants), &none).unwrap();
     let names: Vec<_> = config.routes.keys().map(|name| &**name).collect();
@@ -496,6 +502,7 @@ fn a_tenant_differs_from_its_route_where_it_says_so() {
     assert_eq!(spec("default/frugal").policy, PolicySpec::Fixed("m".to_owned()));
     let PolicySpec::Certified(params) = &spec("default/acme").policy else { panic!("another policy") };
     assert_eq!((params.assurance, params.fallback.as_deref()), (0.8, Some("m")));
+    assert_eq!((spec("default").is_observed(), spec("default/acme").is_observed()), (false, true));
     assert_eq!(&*config.default_route, "default");
 
     let wrong = "[routes.default.tenants.\"A/B\"]\nmodels = [\"x\"]\n";

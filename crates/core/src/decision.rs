@@ -46,6 +46,9 @@ pub struct Candidate {
     /// Whether it was on the list of [`Context::excluded`]. Logged for the same reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub excluded: bool,
+    /// Probability with which the policy would have drawn it, on a route that is only [observed](Decision::is_observed); 0 elsewhere.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub planned: f64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
@@ -61,7 +64,8 @@ pub enum Reason {
     Exploit,
     /// Drawn at random, to learn.
     Explore,
-    /// There was too little evidence to choose by, or what was learnt could not be used: the fallback was to serve.
+    /// There was too little evidence to choose by, what was learnt could not be used, or the route is only observed: the fallback was to
+    /// serve.
     Fallback,
     /// The client named the model; such requests bypass account and learner.
     Pinned,
@@ -80,6 +84,17 @@ pub struct Decision {
     pub reason: Reason,
 }
 
+// === impl Candidate ===
+
+impl Candidate {
+    /// How much likelier it was planned than drawn: what an answer that was drawn counts by, where it is to tell of the plan. 0 where it
+    /// could not be drawn.
+    #[must_use]
+    pub fn planned_weight(&self) -> f64 {
+        if self.probability > 0.0 { self.planned / self.probability } else { 0.0 }
+    }
+}
+
 // === impl Decision ===
 
 impl Decision {
@@ -93,6 +108,18 @@ impl Decision {
     #[must_use]
     pub fn propensity(&self) -> f64 {
         self.choice().probability
+    }
+
+    /// Whether the route was only observed: then `probability` is that of what served, and `planned` that of what would have been.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.candidates.iter().any(|candidate| candidate.planned > 0.0)
+    }
+
+    /// The mean of `value` over what the policy would have drawn.
+    #[must_use]
+    pub fn planned(&self, value: impl Fn(&Candidate) -> f64) -> f64 {
+        self.candidates.iter().map(|candidate| candidate.planned * value(candidate)).sum()
     }
 
     /// What was known of its costs beside the list prices: with this it can be made again.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Label;
 use crate::router::check_features;
 use crate::{
-    Account, AnyPolicy, Change, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, Reason, Receipt,
-    RouteSpec, Router, Source, SpecError, Timestamp,
+    Account, AnyPolicy, Change, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, PolicySpec,
+    Reason, Receipt, RouteSpec, Router, Source, SpecError, Timestamp,
 };
 
 /// Learns from the events of one route, in the order of its log.
@@ -28,6 +28,17 @@ impl Learner<AnyPolicy> {
         spec.check()?;
         let policy = AnyPolicy::new(&spec, dim);
         Ok(Self::with_policy(spec, policy, dim, feature_version))
+    }
+
+    /// Goes on observing: whoever saved the state of a route that is [observed](RouteSpec::is_observed) notes that beside it, as the
+    /// state does not hold it. Nothing for a policy that cannot be observed.
+    pub fn observe_on(&mut self) {
+        if let (PolicySpec::Certified(params), AnyPolicy::Certified(policy)) =
+            (&mut self.router.spec.policy, &mut self.router.policy)
+        {
+            params.observe = true;
+            policy.observe_on();
+        }
     }
 
     /// Takes a new α, zoo, prices or policy into force. What was learnt about models that stay is kept; a policy of

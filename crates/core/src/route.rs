@@ -57,6 +57,12 @@ impl RouteSpec {
         named.and_then(|name| self.zoo.position(name)).unwrap_or_else(|| self.zoo.by_price(true))
     }
 
+    /// Whether it is only observed: its policy decides and learns, and the fallback serves.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        matches!(&self.policy, PolicySpec::Certified(params) if params.observe)
+    }
+
     /// Whether the policy can run with these numbers on this zoo.
     ///
     /// # Errors

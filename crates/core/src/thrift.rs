@@ -125,12 +125,12 @@ impl Obstacle {
 
 impl<P: Policy> Router<P> {
     /// What the route saves against its fallback alone; `before` is what stood in the way when last looked at. `None` for a policy
-    /// without a fallback, and before a thousand decisions.
+    /// without a fallback, on a route that is only observed, and before a thousand decisions.
     #[must_use]
     pub fn thrift(&self, costs: &Costs, before: Option<Obstacle>) -> Option<Thrift> {
         let (believed, fallback) = (self.policy.believed()?, self.policy.fallback()?);
         let paid = costs.models.get(fallback)?.cost;
-        if costs.decisions < LATE || costs.models.len() != believed.len() {
+        if self.spec.is_observed() || costs.decisions < LATE || costs.models.len() != believed.len() {
             return None;
         }
         let saving = if paid > 0.0 { 1.0 - costs.spent / paid } else { 0.0 };

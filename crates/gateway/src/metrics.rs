@@ -146,6 +146,8 @@ metrics! {
     fallback: Family<BoundLabels, FloatGauge> = "fallback_satisfaction", "What is believed of the fallback's mean satisfaction";
     saving: Family<RouteLabel, FloatGauge> = "saving_ratio", "Share of what the fallback alone would cost that is saved of late";
     saving_little: Family<RouteReason, Gauge> = "saving_little", "1 for the reason why little is saved";
+    plan_saving: Family<BoundLabels, FloatGauge> = "observed_saving_ratio", "Share of what the fallback alone costs that the plan of an observed route would save";
+    plan_satisfaction: Family<BoundLabels, FloatGauge> = "observed_satisfaction_ratio", "Satisfaction that the plan of an observed route would give";
     reloads: Family<ResultLabel, Counter> = "config_reloads", "Reloads of the configuration";
     reloaded: FloatGauge = "config_last_reload_success_timestamp" in Seconds, "When the configuration in force was read, since 1970";
 }

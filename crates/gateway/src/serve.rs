@@ -11,6 +11,7 @@ mod reprice;
 mod server;
 mod simulation;
 mod streams;
+mod sums;
 
 pub use gateway::{Gateway, RouteView, StartError};
 pub use simulation::Simulation;

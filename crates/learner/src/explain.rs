@@ -41,6 +41,7 @@ fn explained(history: DecisionHistory, configured: Option<&LoggedRoute>, remade:
     let candidate = |(place, candidate): (usize, &Candidate)| ExplainedCandidate {
         model: candidate.model.clone(),
         probability: candidate.probability,
+        planned: decision.is_observed().then_some(candidate.planned),
         satisfaction: candidate.satisfaction,
         satisfaction_error: remade.errors.as_ref().and_then(|errors| errors.get(place).copied()),
         cost_usd: told_usd(candidate.cost),

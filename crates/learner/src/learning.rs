@@ -25,6 +25,9 @@ const UNREADABLE: &str = "!unreadable";
 /// Before the name of a route: the name under which is saved how it has done of late. No route's own name begins so.
 const RECENT: char = '~';
 
+/// Before the name of a route that is only observed: its own state, whose form does not hold that. No route's own name begins so.
+const OBSERVED: char = '^';
+
 /// Every route's state as bytes, and what they share.
 pub type SavedStates = Vec<(Arc<str>, Vec<u8>)>;
 
@@ -85,6 +88,10 @@ impl Learning {
             } else if &*saved.route == UNREADABLE {
                 let rows = serde_json::from_slice(&saved.state);
                 learning.unreadable = rows.map_err(|error| StateError::Damaged(error.to_string()))?;
+            } else if let Some(route) = saved.route.strip_prefix(OBSERVED) {
+                let mut learner = Learner::from_bytes(&saved.state)?;
+                learner.observe_on();
+                learning.learners.insert(route.into(), learner);
             } else {
                 learning.learners.insert(saved.route, Learner::from_bytes(&saved.state)?);
             }
@@ -180,7 +187,9 @@ impl Learning {
             if shared.as_ref().is_some_and(|shared| learner.adopt(shared)) {
                 learner = learner.without_knowledge();
             }
-            states.push((route.clone(), learner.to_bytes()?));
+            let is_observed = learner.router().spec().is_observed();
+            let name = if is_observed { format!("{OBSERVED}{route}").into() } else { route.clone() };
+            states.push((name, learner.to_bytes()?));
         }
         if let Some((route, shared)) = self.newest.as_ref().zip(shared) {
             states.push((format!("{SHARED}{route}").into(), shared.to_bytes()?));

@@ -43,6 +43,7 @@ const KINDS = {
     lines: [
       { column: "baseline_usd", name: "the fallback alone", stroke: "--series-6", width: 1.5, dash: [6, 4], zero: true },
       { column: "cost_usd", name: "charged", stroke: "--series-2", width: 2, zero: true },
+      { column: "plan_usd", name: "switched on", stroke: "--series-3", width: 1.5, dash: [2, 4], zero: true, optional: true },
     ],
   },
 };
@@ -119,9 +120,11 @@ class SeriesChart extends HTMLElement {
   draw() {
     this.plot?.destroy();
     this.replaceChildren();
-    const { told, lines, band } = KINDS[this.getAttribute("kind")];
+    const { told, lines: all, band } = KINDS[this.getAttribute("kind")];
     const { columns } = this.columns;
     const zone = this.getAttribute("zone");
+    // Most routes are not only observed.
+    const lines = all.filter(({ column, optional }) => !optional || columns[column].some((value) => value != null));
     const data = [columns.time_ms.map((ms) => ms / 1000), ...lines.map(({ column }) => columns[column])];
     const options = {
       ...this.room(),

@@ -20,6 +20,8 @@ pub struct RouteView<'a> {
     pub tiles: Vec<Tile>,
     /// What is certain of the satisfaction.
     pub gauge: Option<Gauge>,
+    /// What it would have given, where it is or was only observed.
+    pub observed: Option<ObservedCard>,
     /// The ranges to look at: their names, their addresses, and which one it is.
     pub ranges: Vec<(&'static str, String, bool)>,
     /// Where the charts take their points from.
@@ -34,6 +36,17 @@ pub struct RouteView<'a> {
     pub tables_href: String,
     /// The list of its decisions.
     pub decisions_href: String,
+}
+
+/// What a route that is only observed would have given.
+#[derive(Debug)]
+pub struct ObservedCard {
+    /// Whether it is so now.
+    pub title: &'static str,
+    /// All of it in words.
+    pub sentence: String,
+    /// What counts most.
+    pub tiles: Vec<Tile>,
 }
 
 /// A chart, and the table that holds its figures.

@@ -7,7 +7,7 @@ const ENOUGH: u64 = 50;
 
 /// A route's promise and what is known of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim {
+pub struct Claim<'a> {
     /// How it stands; `None` where the policy gives no certificate.
     pub status: Option<Status>,
     /// The satisfaction target.
@@ -18,15 +18,18 @@ pub struct Claim {
     pub certificate: Option<Certificate>,
     /// Decisions with a rating in force, for a policy without a certificate.
     pub labels: u64,
+    /// The fallback, which serves, where the route is only observed.
+    pub serves: Option<&'a str>,
 }
 
 /// The SLA in one or two sentences, in which no line breaks between a number and its percent.
 #[must_use]
-pub fn sentence(claim: &Claim) -> String {
-    said(claim).replace(" %", "\u{a0}%")
+pub fn sentence(claim: &Claim<'_>) -> String {
+    let observed = claim.serves.map(|model| format!("Only observed: {model} serves. ")).unwrap_or_default();
+    format!("{observed}{}", said(claim)).replace(" %", "\u{a0}%")
 }
 
-fn said(claim: &Claim) -> String {
+fn said(claim: &Claim<'_>) -> String {
     let promised = told_percent(claim.alpha);
     let Some(certificate) = claim.certificate else {
         let labels = told_count(claim.labels);
@@ -82,8 +85,12 @@ mod tests {
     fn told(status: Status, labels: u64) -> String {
         let certificate = Certificate { requests: 13_290, labels, estimate: 0.931, lower: 0.917, upper: 0.943 };
         let certificate = Some(certificate);
-        let claim = Claim { status: Some(status), alpha: 0.9, assurance: 0.95, certificate, labels };
-        sentence(&claim).replace('\u{a0}', " ")
+        let status = Some(status);
+        let claim = Claim { status, alpha: 0.9, assurance: 0.95, certificate, labels, serves: None };
+        let told = sentence(&claim);
+        let observed = sentence(&Claim { serves: Some("large"), ..claim });
+        assert_eq!(observed, format!("Only observed: large serves. {told}"));
+        told.replace('\u{a0}', " ")
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub(crate) fn changes(old: &RouteSpec, new: &RouteSpec) -> Vec<String> {
     if baseline(old) != baseline(new) {
         told.push(format!("fallback from {} to {}", baseline(old), baseline(new)));
     }
+    if old.is_observed() != new.is_observed() {
+        let what = if new.is_observed() { "only observed" } else { "no longer only observed" };
+        told.push(format!("{what}: its evidence begins anew"));
+    }
     if told.is_empty() {
         told.push("configuration changed".to_owned());
     }

@@ -127,6 +127,27 @@ impl Route {
         )
     }
 
+    /// What it would have given while it was only observed.
+    fn plan(&self) -> Option<String> {
+        let (found, baseline) = (self.observed.as_ref()?, self.baseline.as_deref().unwrap_or("the fallback"));
+        let between = |interval: Option<(f64, f64)>, told: fn(f64) -> String| match interval {
+            Some((lower, upper)) => format!(" [{}, {}]", told(lower), told(upper)),
+            None => " (too little was tried to say how sure)".to_owned(),
+        };
+        Some(format!(
+            "Only observed for {} requests: switched on, it would have saved {}{} of the {} that always {baseline} costs, and {}{} of its \
+             answers would have satisfied ({} labels, {} of other models)",
+            found.requests,
+            usd(found.saved_usd),
+            between(found.saved_interval_usd, usd),
+            usd(found.baseline_usd),
+            percent(found.satisfaction),
+            between(found.satisfaction_interval, percent),
+            found.labels,
+            found.tried
+        ))
+    }
+
     /// The bounds and the target on a line from 0 to 1, 600 units long.
     fn plot(&self) -> String {
         let Some(Promise { alpha, lower, estimate, upper, .. }) = &self.promise else { return String::new() };

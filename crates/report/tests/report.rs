@@ -26,12 +26,14 @@ fn moment(date: &str) -> Timestamp {
 struct Log {
     store: Arc<dyn Store>,
     next: u128,
+    /// What is planned of `small`, where the route is only observed.
+    planned: Option<f64>,
 }
 
 impl Log {
     async fn new(folder: &TempDir) -> Self {
         let store = open(&format!("sqlite://{}", folder.path().join("log.db").display())).await.unwrap();
-        Self { store, next: 1 }
+        Self { store, next: 1, planned: None }
     }
 
     async fn configure(&self, time: Timestamp, alpha: f64, large: f64) {
@@ -47,11 +49,14 @@ impl Log {
     async fn serve(&mut self, time: Timestamp, key: &str, rating: Option<f64>) {
         let id = DecisionId(self.next);
         self.next += 1;
+        let planned =
+            |model: &str| self.planned.map_or(0.0, |small| if model == "small" { small } else { 1.0 - small });
         let candidate = |model: &str, cost, probability| Candidate {
             model: model.into(),
             cost,
             probability,
             satisfaction: 0.9,
+            planned: planned(model),
             ..Candidate::default()
         };
         let record = DecisionRecord {
@@ -149,6 +154,32 @@ async fn each_month_is_judged_by_its_own_answers() {
             ("2026-04-30", "price of large from 1/1 to 2/2 USD per million tokens, input/output")
         ]
     );
+    log.store.close().await;
+}
+
+#[tokio::test]
+async fn what_a_route_would_have_given_while_it_was_observed_is_in_the_report() {
+    let folder = TempDir::new().unwrap();
+    let mut log = Log::new(&folder).await;
+    log.configure(moment("2026-01"), 0.8, 1.0).await;
+    log.serve(moment("2026-02"), "ci", None).await;
+    let unobserved = log.report("2026-02", "2026-03").await;
+    assert!(unobserved.months[0].routes[0].observed.is_none());
+    assert!(!unobserved.write(Format::Markdown).unwrap().contains("Only observed"));
+    log.planned = Some(0.5);
+    for n in 0..40 {
+        log.serve(Timestamp(moment("2026-02").0 + n * HOUR), "ci", Some(1.0)).await;
+    }
+    let found = log.report("2026-02", "2026-03").await.months[0].routes[0].observed.unwrap();
+    // Half of the plan costs 1 and the other half 4, and 1 was charged, as predicted. Where answers are drawn for audit users do not count.
+    assert_eq!((found.requests, found.baseline_usd, found.saved_usd), (40, 160.0, 60.0));
+    assert!((found.satisfaction - 0.9).abs() < 1e-12, "{found:?}");
+    assert_eq!((found.labels, found.saved_interval_usd), (0, None));
+    let text = log.report("2026-02", "2026-03").await.write(Format::Markdown).unwrap();
+    let told = "Only observed for 40 requests: switched on, it would have saved $60.00 (too little was tried to say how sure) of the $160.00 \
+                that always large costs, and 90.0 % (too little was tried to say how sure) of its answers would have satisfied (0 labels, 0 of \
+                other models).";
+    assert!(text.contains(told), "{text}");
     log.store.close().await;
 }
 

@@ -29,7 +29,7 @@ pub use records::{
     PendingAudits, Rated, Snapshot, StoredDecision,
 };
 pub use rollup::{
-    Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Point, RouteCertificate, Row, Saving, Selection, Step,
-    Totals, saving,
+    Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Observed, Point, RouteCertificate, Row, Saving,
+    Selection, Step, Totals, observed, saving,
 };
 pub use trace::{TraceId, TraceQuery};

@@ -1,6 +1,7 @@
 //! Sums of the log by time, route, model and payer, kept beside it, so that a view of many requests reads few rows.
 
 mod calendar;
+mod observed;
 mod saving;
 mod span;
 mod totals;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use slarouter_core::{Certificate, Timestamp};
 
 pub use calendar::Calendar;
+pub use observed::{Observed, observed};
 pub use saving::{Saving, saving};
 pub(crate) use span::{DAY_MS, MINUTE_MS, QUARTER_MS, Span, pieces};
 pub use totals::Totals;

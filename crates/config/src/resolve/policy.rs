@@ -43,7 +43,7 @@ pub(super) fn policy(
     Some(chosen)
 }
 
-/// The parameters of the default policy, but for its fallback.
+/// The parameters of the default policy, but for its fallback, and whether it is only observed.
 pub(super) fn certified(
     sla: &raw::Sla,
     exploration: Option<Number>,
@@ -61,6 +61,7 @@ pub(super) fn certified(
             .unwrap_or(window::DEFAULT),
         exploration: number(exploration, defaults.exploration, explored, "from 0 to 1", problems),
         fallback: None,
+        observe: false,
     }
 }
 

@@ -80,6 +80,7 @@ fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
         slarouter: if tenant.policy.is_some() { None } else { held.slarouter },
         policy: tenant.policy.or(held.policy),
         exploration: tenant.exploration.or(held.exploration),
+        observe: tenant.observe.or(held.observe),
         alone: tenant.alone.or(held.alone),
         warm_start: held.warm_start,
         affinity: held.affinity,
@@ -101,6 +102,7 @@ fn route(raw: raw::Route, common: &Common<'_>, env: Env<'_>, problems: &mut Prob
     if let Some((place, chosen)) = raw.policy.as_ref().zip(chosen.as_ref()) {
         check_policy(place, chosen, &listed, common, problems);
     }
+    params.observe = raw.observe.as_ref().is_some_and(|observe| is_observed(observe, chosen.as_ref(), problems));
     params.fallback = raw.fallback.as_ref().and_then(|name| fallback(name, &listed, env, problems));
 
     let made = alpha.zip(chosen).map(|(alpha, chosen)| spec(alpha, listed.specs, chosen, params, alone, common));
@@ -216,6 +218,16 @@ fn check_policy(place: &Text, policy: &PolicySpec, listed: &Listed, common: &Com
         }
         _ => {}
     }
+}
+
+/// Whether the route is only observed, which its policy must be made for.
+fn is_observed(observe: &Spanned<bool>, policy: Option<&PolicySpec>, problems: &mut Problems<'_>) -> bool {
+    if *observe.get_ref() && policy.is_some_and(|policy| !matches!(policy, PolicySpec::Certified(_))) {
+        let what = "observe is for policy certified: another one has no fallback to serve in its place; leave it out, or say observe = false \
+                    for the tenant with that policy";
+        problems.add(Some(observe.span()), what);
+    }
+    *observe.get_ref()
 }
 
 fn fallback(name: &Text, listed: &Listed, env: Env<'_>, problems: &mut Problems<'_>) -> Option<String> {

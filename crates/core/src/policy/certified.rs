@@ -5,6 +5,7 @@ mod choice;
 mod drift;
 pub(super) mod first;
 pub(super) mod grounds;
+mod observed;
 mod pace;
 mod params;
 mod predictor;
@@ -148,10 +149,16 @@ impl Certified {
     fn demand(&self) -> Demand {
         let served = self.standing.requests as f64;
         let horizon = HORIZON.max(HORIZON_GROWTH * served);
+        let margin = self.margin(horizon);
+        let surplus = if self.params.observe {
+            observed::surplus(margin, horizon, served)
+        } else {
+            served * (self.standing.estimate - self.alpha)
+        };
         Demand {
             level: self.alpha - self.slow.mean(SLOW) + self.steering.loss().max(0.0),
-            surplus: served * (self.standing.estimate - self.alpha),
-            margin: self.margin(horizon),
+            surplus,
+            margin,
             horizon,
             longest: horizon + LONGEST_GROWTH * served,
             slack: self.predictor.doubt().iter().copied().fold(1.0, f64::min),
@@ -237,7 +244,8 @@ impl Certified {
 impl Policy for Certified {
     fn judge(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
         let best = self.plan(view, candidates);
-        self.guard(view, candidates, best)
+        let best = self.guard(view, candidates, best);
+        if self.params.observe { self.observe(view, candidates) } else { best }
     }
 
     fn decided(&mut self, decision: &Decision, at: Timestamp) {
@@ -256,7 +264,9 @@ impl Policy for Certified {
         self.pace.decided(at);
         let span = if let Window::Requests(count) = self.params.window { Some(count) } else { None };
         self.safeguard.decided(&decision.candidates, decision.chosen, self.fallback, span);
-        let draw = |value: fn(&Candidate) -> f64| decision.candidates.iter().map(|c| c.probability * value(c)).sum();
+        // What is steered is the plan, also where it is only observed.
+        let weight: fn(&Candidate) -> f64 = if decision.is_observed() { |c| c.planned } else { |c| c.probability };
+        let draw = |value: fn(&Candidate) -> f64| decision.candidates.iter().map(|c| weight(c) * value(c)).sum();
         let expected = (draw(|c| c.cost), draw(|c| c.satisfaction));
         let (satisfaction, cost) = decision.candidates.iter().map(|c| (c.satisfaction, c.cost)).unzip();
         if self.steering.decided(satisfaction, cost, expected) {
@@ -315,10 +325,9 @@ impl Policy for Certified {
             // Periods are numbered by their length.
             (self.period, self.pace) = (0, Pace::default());
         }
-        if (params.window, params.assurance) != (self.params.window, self.params.assurance)
-            || spec.alpha.get() != self.alpha
-        {
-            // Another promise: its account starts now.
+        let promise = |params: &CertifiedParams, alpha| (params.window, params.assurance, params.observe, alpha);
+        if promise(params, spec.alpha.get()) != promise(&self.params, self.alpha) {
+            // Another promise, or another one who answers: its account starts now.
             self.account = self.account.renewed(params.assurance, params.span());
             self.standing = self.account.standing();
             self.safeguard.restart();
@@ -355,9 +364,7 @@ impl Policy for Certified {
     }
 
     fn has_evidence(&self) -> bool {
-        // With audits there is no price before the first one.
-        let priced = self.account.audit_rate().is_none() || !self.slow.is_empty();
-        self.predictor.labels() >= FIRST_LABELS && self.steering.is_ready() && priced
+        self.can_plan() && !self.params.observe
     }
 
     fn is_feasible(&self) -> Option<bool> {

@@ -65,7 +65,7 @@ pub(crate) fn any_policy() -> impl Strategy<Value = PolicySpec> {
     let windows = prop_oneof![Just(Window::Run), Just(Window::Requests(20)), Just(Window::Period(7))];
     let certified =
         (0.5..0.99, prop_oneof![Just(0.0), 0.0..1.0], windows).prop_map(|(assurance, exploration, window)| {
-            PolicySpec::Certified(CertifiedParams { assurance, exploration, window, fallback: None })
+            PolicySpec::Certified(CertifiedParams { assurance, exploration, window, ..CertifiedParams::default() })
         });
     prop_oneof![3 => params, 3 => certified, 2 => prop::sample::select(fixed.to_vec())]
 }

@@ -4,6 +4,7 @@ mod charts;
 mod decisions;
 mod href;
 mod live;
+mod observed;
 mod page;
 mod playground;
 mod routes;

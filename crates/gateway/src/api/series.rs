@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use slarouter_core::{Timestamp, told_usd};
-use slarouter_store::{Point, Selection, Step, StoreError};
+use slarouter_store::{Observed, Point, Selection, Step, StoreError};
 
 use crate::api::{fields, table};
 use crate::app::App;
@@ -25,6 +25,8 @@ pub(crate) const RANGES: [(&str, u64); 6] =
     [("1h", 60), ("6h", 360), ("1d", 1_440), ("7d", 10_080), ("30d", 43_200), ("90d", 129_600)];
 /// The range that is shown if none is asked for.
 pub(crate) const USUAL: &str = "1d";
+/// The range of what is told of an observed route where no range is asked for.
+const OF_LATE: &str = "30d";
 
 /// Which stretch of time, in which steps, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ struct Asked {
 /// Tells a route's sums and certificate step by step
 ///
 /// The columns are lists of one length; `time_ms` is where each step begins. What is not known is null. With `format=csv` it is a table.
+/// `observed` is what the plan of a route that is only observed would have given in the whole range, with intervals that take the steps for
+/// alike.
 #[utoipa::path(
     get, path = "/admin/routes/{route}/series", tag = "Administration",
     params(
@@ -70,12 +74,14 @@ async fn told(app: &App, route: &str, query: &str) -> Result<Response, ApiError>
     let step = asked.step.map_or_else(|| Step::at_most(POINTS, asked.from, asked.to), Step::Minutes);
     let points = points(app, route, (asked.from, asked.to), step).await?;
     let columns = columns(&points);
+    let observed = slarouter_store::observed(&points.iter().map(|point| point.totals).collect::<Vec<_>>());
     if asked.csv {
         return Ok(table::answer(csv(&columns)));
     }
     let named: Map<String, Value> =
         columns.into_iter().map(|(name, values)| (name.to_owned(), json!(values))).collect();
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(json!({ "route": route, "columns": named }))).into_response())
+    let told = json!({ "route": route, "columns": named, "observed": observed });
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(told)).into_response())
 }
 
 /// What became of a route in this stretch of time.
@@ -93,6 +99,25 @@ pub(crate) async fn points(
             ApiError::unavailable("store_unavailable", "the log could not be read: ask again")
         }
     })
+}
+
+/// What would have been in this stretch of time, had the route not only been observed.
+pub(crate) async fn observed(
+    app: &App,
+    route: &str,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Option<Observed>, ApiError> {
+    let blocks = points(app, route, (from, to), Step::at_most(POINTS, from, to)).await?;
+    Ok(slarouter_store::observed(&blocks.iter().map(|block| block.totals).collect::<Vec<_>>()))
+}
+
+/// The same over the last 30 days, of a route that is observed now.
+pub(crate) async fn observed_of_late(app: &App, route: &str) -> Result<Option<Observed>, ApiError> {
+    let is_observed = app.published.load().routes.get(route).is_some_and(|router| router.spec().is_observed());
+    match range(OF_LATE, app.clock.now()).filter(|_| is_observed) {
+        Some(late) => observed(app, route, late).await,
+        None => Ok(None),
+    }
 }
 
 /// The stretch of time with this name that ends now.
@@ -158,6 +183,7 @@ pub(crate) fn columns(points: &[Point]) -> Vec<(&'static str, Vec<Option<f64>>)>
         ("audits", sum(|totals| totals.audits)),
         ("cost_usd", column(&|point| Some(told_usd(point.totals.cost_usd())))),
         ("baseline_usd", column(&|point| Some(told_usd(point.totals.baseline_usd())))),
+        ("plan_usd", column(&|point| point.totals.plan_usd().map(told_usd))),
     ]
 }
 

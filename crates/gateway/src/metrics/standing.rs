@@ -1,11 +1,13 @@
 //! How the routes stand, as metrics.
 
+use prometheus_client::metrics::family::Family;
 use slarouter_core::{
     AnyPolicy, Certificate, Obstacle, Policy, Recent, Router, Status, Thrift, Timestamp, burn_rate, exhaustion_seconds,
 };
+use slarouter_store::Observed;
 
-use super::Metrics;
 use super::labels::{BoundLabels, BurnLabels, RouteLabel, RouteModel, RouteReason, StatusLabels, WindowLabels};
+use super::{FloatGauge, Metrics};
 
 /// The window whose pace says how long a surplus lasts.
 const PACE: &str = "1d";
@@ -103,5 +105,25 @@ impl Metrics {
                 self.exhaustion.get_or_create(&label).set(seconds);
             }
         }
+    }
+
+    /// What the plans of the routes that are only observed would have given; nothing of those that are no longer.
+    pub(crate) fn observed_of_late(&self, routes: &[(&str, Observed)]) {
+        self.plan_saving.clear();
+        self.plan_satisfaction.clear();
+        for (route, found) in routes {
+            let ratio = |usd: f64| usd / found.baseline_usd.max(f64::MIN_POSITIVE);
+            let saved = found.saved_interval_usd.map(|(low, high)| (ratio(low), ratio(high)));
+            set_bounds(&self.plan_saving, route, ratio(found.saved_usd), saved);
+            set_bounds(&self.plan_satisfaction, route, found.satisfaction, found.satisfaction_interval);
+        }
+    }
+}
+
+/// An estimate, and the bounds that are known of it.
+fn set_bounds(family: &Family<BoundLabels, FloatGauge>, route: &str, estimate: f64, interval: Option<(f64, f64)>) {
+    let bounds = interval.map(|(low, high)| [("lower", low), ("upper", high)]);
+    for (bound, value) in bounds.into_iter().flatten().chain([("estimate", estimate)]) {
+        family.get_or_create(&BoundLabels { route: route.to_owned(), bound }).set(value);
     }
 }

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
-use super::{alerting, listener, server};
+use super::{alerting, listener, server, sums};
 use crate::admission::auth::Auth;
 use crate::admission::keys::{FirstSecret, KeyBook};
 use crate::admission::room::Room;
@@ -231,7 +231,7 @@ impl Gateway {
         let addr = local_addr(&public, app.config.server.listen);
         let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
         let public_listener = Arc::new(ArcSwap::from_pointee(listener::public(&app, tls.clone())));
-        let (pricing_stops, alerting_stops) = (serving.clone(), serving.clone());
+        let [pricing_stops, alerting_stops, telling_stops] = [(); 3].map(|()| serving.clone());
         let server = tokio::spawn(server::serve(public, public_listener.clone(), serving));
         let operator = operator.map(|operator| {
             let shared = Arc::new(ArcSwap::from_pointee(listener::operator(&app, tls)));
@@ -243,7 +243,8 @@ impl Gateway {
         let logged = Arc::new(logged);
         let pricing = reprice::keep_in_force(live.clone(), logged.clone(), pricing_stops);
         let alerting = alerting::keep_looking(live.clone(), alerting_stops);
-        let watching = tokio::spawn(async { _ = tokio::join!(pricing, alerting) });
+        let telling = sums::keep_telling(live.clone(), telling_stops);
+        let watching = tokio::spawn(async { _ = tokio::join!(pricing, alerting, telling) });
         let reloader = Reloader {
             live: live.clone(),
             publisher,

@@ -34,6 +34,7 @@ mod keys;
 mod limits;
 mod metrics;
 mod mixed;
+mod observe;
 mod prices;
 mod products;
 mod protocols;

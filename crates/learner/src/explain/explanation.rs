@@ -60,6 +60,9 @@ pub struct ExplainedCandidate {
     pub model: Arc<str>,
     /// With which it was to be chosen.
     pub probability: f64,
+    /// With which the policy would have drawn it; `None` on a route that is not only observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned: Option<f64>,
     /// Predicted satisfaction.
     pub satisfaction: f64,
     /// By how much that may be off: one standard deviation; `None` where the state of that moment cannot be reached or knows none.
@@ -124,6 +127,13 @@ pub struct Word {
 }
 
 impl ExplainedCandidate {
+    /// With which probability it was to be chosen, and what was planned where that is another thing.
+    #[must_use]
+    pub fn told_probability(&self) -> String {
+        let planned = self.planned.map(|planned| format!(" ({} planned)", told_percent(planned))).unwrap_or_default();
+        format!("{}{planned}", told_percent(self.probability))
+    }
+
     /// What would have made it the best one, in words; empty where there is nothing to say.
     #[must_use]
     pub fn would_have_been_best(&self) -> String {

@@ -150,12 +150,12 @@ fn what_would_have_had_to_be_true_is_where_the_scores_meet() {
 
 #[test]
 fn each_reason_has_its_sentence() {
-    let sentence = |reason: Reason, chosen: usize| {
+    let sentence = |decision: Decision| {
         let record = DecisionRecord {
             id: DecisionId(1),
             time: Timestamp(1),
             route: "r".into(),
-            decision: decision(reason, chosen),
+            decision,
             features: vec![],
             feature_version: 1,
             input_tokens: 1.0,
@@ -184,9 +184,27 @@ fn each_reason_has_its_sentence() {
         (Reason::Pinned, 1, "The client named large, so there was nothing to decide."),
         (Reason::Affinity, 0, "The conversation was with small and stayed there; nothing was drawn."),
     ] {
-        let told = sentence(reason, chosen);
+        let told = sentence(decision(reason, chosen));
         assert!(told.starts_with(begins), "{told}");
         assert!(told.ends_with(" Its request has not ended yet."), "{told}");
+    }
+    for (reason, chosen, begins) in [
+        (
+            Reason::Fallback,
+            1,
+            "The route is only observed, so large served as the fallback; small would have been drawn with a probability of 75.0 %.",
+        ),
+        (
+            Reason::Explore,
+            0,
+            "The route is only observed: small was drawn with a probability of 50.0 %, to learn; small would",
+        ),
+        (Reason::Affinity, 0, "The conversation was with small and stayed there; nothing was drawn."),
+    ] {
+        let mut observed = decision(reason, chosen);
+        (observed.candidates[0].planned, observed.candidates[1].planned) = (0.75, 0.25);
+        let told = sentence(observed);
+        assert!(told.starts_with(begins), "{told}");
     }
 }
 
@@ -196,6 +214,7 @@ fn what_would_have_made_a_model_the_best_is_said_in_words() {
         let candidate = ExplainedCandidate {
             model: "m".into(),
             probability: 0.0,
+            planned: None,
             satisfaction: 0.5,
             satisfaction_error: None,
             cost_usd: 1.0,

@@ -27,6 +27,11 @@ fn choice(explained: &Explanation, ranking: Option<&Ranking>) -> String {
         return format!("{model} was chosen.");
     };
     let (satisfaction, cost) = (told_percent(chosen.satisfaction), told_money(chosen.cost_usd));
+    if explained.reason != Reason::Affinity
+        && let Some(told) = observed(explained)
+    {
+        return told;
+    }
     match (explained.reason, ranking) {
         (Reason::Pinned, _) => format!("The client named {model}, so there was nothing to decide."),
         (Reason::Affinity, _) => format!("The conversation was with {model} and stayed there; nothing was drawn."),
@@ -53,6 +58,21 @@ fn choice(explained: &Explanation, ranking: Option<&Ranking>) -> String {
             format!("{model} was the choice of a policy that ranks by no price of satisfaction.")
         }
     }
+}
+
+/// What the plan would have drawn most likely, on a route that is only observed.
+fn observed(explained: &Explanation) -> Option<String> {
+    let planned = explained.candidates.iter().filter_map(|candidate| Some((candidate.planned?, &candidate.model)));
+    let (planned, model) = planned.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let would = format!("{model} would have been drawn with a probability of {}", told_percent(planned));
+    Some(match explained.reason {
+        Reason::Explore => format!(
+            "The route is only observed: {} was drawn with a probability of {}, to learn; {would}.",
+            explained.chosen,
+            told_percent(explained.propensity)
+        ),
+        _ => format!("The route is only observed, so {} served as the fallback; {would}.", explained.chosen),
+    })
 }
 
 fn ending(outcome: &ExplainedOutcome) -> String {

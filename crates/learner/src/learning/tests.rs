@@ -239,3 +239,33 @@ fn the_log_alone_says_what_a_route_began_with() {
     assert!(error.contains("length 128") && error.contains("length 64"), "{error}");
     assert!(WarmStart::read(&folder.path().join("none"), &hashed()).is_err());
 }
+
+#[test]
+fn a_route_that_is_only_observed_stays_so_when_it_was_saved() {
+    let (mut log, mut learning) = (Log::default(), Learning::empty());
+    let plain = spec(0.8, &["a", "z"], "certified");
+    let mut watched = plain.clone();
+    if let PolicySpec::Certified(params) = &mut watched.policy {
+        params.observe = true;
+    }
+    log.configure("watched", &watched);
+    log.configure("plain", &plain);
+    log.replay(&mut learning);
+    let serve = |log: &mut Log, learning: &mut Learning| {
+        let decisions = ["watched", "plain"].map(|route| log.serve(learning, route, |_| true));
+        decisions.map(|decision| (decision.is_observed(), decision.reason == Reason::Exploit))
+    };
+    for _ in 0..40 {
+        serve(&mut log, &mut learning);
+    }
+    let mut again = restored(&learning);
+    assert_eq!(digest(&again), digest(&learning));
+    assert!(again.snapshot().routes["watched"].spec().is_observed());
+    assert_eq!(serve(&mut log, &mut again), [(true, false), (false, true)]);
+    // Switched on, it is saved as any other.
+    log.configure("watched", &plain);
+    log.replay(&mut again);
+    let names: Vec<_> = again.states().unwrap().into_iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&"watched".into()) && !names.iter().any(|name| name.starts_with('^')), "{names:?}");
+    assert!(!restored(&again).snapshot().routes["watched"].spec().is_observed());
+}

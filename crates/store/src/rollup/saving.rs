@@ -32,12 +32,15 @@ pub fn saving(blocks: &[Totals]) -> Saving {
     let drawable = blocks.iter().filter(|block| block.supported > 0);
     let corrections: Vec<f64> = drawable.map(|block| block.correction_nano as f64 * 1e-9).collect();
     let checked = blocks.iter().filter(|block| block.checked > 0).count();
-    let interval = (checked >= FEWEST_BLOCKS).then(|| {
-        let half = student_95(corrections.len() - 1) * standard_error(&corrections);
-        (usd - half, usd + half)
-    });
+    let interval = half_width(&corrections, checked).map(|half| (usd - half, usd + half));
     let free = all.requests - all.pinned;
     Saving { usd, interval, supported: if free > 0 { all.supported as f64 / free as f64 } else { 0.0 } }
+}
+
+/// About 95 % of the sums of these numbers of one law are within so much of what is expected of them; `None` where too few of them,
+/// `checked`, tell anything.
+pub(super) fn half_width(values: &[f64], checked: usize) -> Option<f64> {
+    (checked >= FEWEST_BLOCKS).then(|| student_95(values.len() - 1) * standard_error(values))
 }
 
 /// Of the sum of numbers of one law.

@@ -89,6 +89,24 @@ sums! {
     audits,
     /// Their sum, in 10⁻⁶.
     audit_micro,
+    /// Requests of a route that was only observed.
+    observed,
+    /// What the fallback alone would have cost for them, as it is estimated, in 10⁻⁹ USD.
+    observed_baseline_nano,
+    /// What the plan was predicted to save of that, in 10⁻⁹ USD.
+    plan_saving_nano,
+    /// What has to be added to it by what was really charged, over the propensities: with it the saving is doubly robust.
+    plan_correction_nano,
+    /// Share of the plan that could have been drawn, in 10⁻⁶: for the rest predictions alone speak.
+    plan_supported_micro,
+    /// Predicted satisfaction of the plan, in 10⁻⁶.
+    plan_predicted_micro,
+    /// Ratings of answers of an observed route, or audits where answers are drawn for audit.
+    plan_labels,
+    /// Those of them of other models than the fallback.
+    plan_tried,
+    /// By how much they were above what was predicted, each by how much likelier it was planned than drawn, in 10⁻⁶.
+    plan_label_micro,
 }
 
 impl Totals {
@@ -102,6 +120,13 @@ impl Totals {
     #[must_use]
     pub fn baseline_usd(&self) -> f64 {
         self.baseline_nano.saturating_add(self.correction_nano) as f64 * 1e-9
+    }
+
+    /// USD that the plan of an observed route would have cost, as it is estimated; `None` where nothing was observed.
+    #[must_use]
+    pub fn plan_usd(&self) -> Option<f64> {
+        let saved = self.plan_saving_nano.saturating_add(self.plan_correction_nano);
+        (self.observed > 0).then(|| self.observed_baseline_nano.saturating_sub(saved) as f64 * 1e-9)
     }
 
     /// Mean of the ratings in force; `None` without any.

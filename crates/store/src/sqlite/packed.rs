@@ -7,6 +7,8 @@ use slarouter_core::{Candidate, Decision, Reason, half};
 
 /// The first byte of `candidates`: postcard's form of [`Choice`].
 const CANDIDATES: u8 = 1;
+/// The first byte of `candidates` on a route that is only observed: the same, and after it what was planned for each.
+const OBSERVED: u8 = 2;
 /// The first byte of `features`: 4-byte numbers.
 const WHOLE: u8 = 0;
 /// The first byte of `features`: their number in 2 bytes, a bit for each that says whether it is not 0, and those that are not 0 in half
@@ -36,7 +38,7 @@ struct Values {
 
 impl From<&Candidate> for Values {
     fn from(candidate: &Candidate) -> Self {
-        let Candidate { model: _, probability, satisfaction, cost, score, saving, excluded } = *candidate;
+        let Candidate { model: _, probability, satisfaction, cost, score, saving, excluded, planned: _ } = *candidate;
         Self { probability, satisfaction, cost, score, saving: (saving != 0.0).then_some(saving), excluded }
     }
 }
@@ -54,25 +56,36 @@ impl Values {
 /// # Errors
 /// Never: numbers can always be written.
 pub(super) fn pack_decision(decision: &Decision, out: &mut Vec<u8>) -> Result<(), postcard::Error> {
-    let candidates = decision.candidates.iter().map(Values::from).collect();
-    out.push(CANDIDATES);
-    *out = postcard::to_extend(&Choice { chosen: decision.chosen, candidates }, std::mem::take(out))?;
+    let choice = Choice { chosen: decision.chosen, candidates: decision.candidates.iter().map(Values::from).collect() };
+    let is_observed = decision.is_observed();
+    out.push(if is_observed { OBSERVED } else { CANDIDATES });
+    *out = postcard::to_extend(&choice, std::mem::take(out))?;
+    if is_observed {
+        let planned: Vec<f64> = decision.candidates.iter().map(|candidate| candidate.planned).collect();
+        *out = postcard::to_extend(&planned, std::mem::take(out))?;
+    }
     Ok(())
 }
 
 /// The decision for these models that was packed.
 pub(super) fn unpack_decision(bytes: &[u8], models: &[Arc<str>], reason: Reason) -> Result<Decision, Unreadable> {
-    let Some((&CANDIDATES, rest)) = bytes.split_first() else { return Err(Unreadable) };
-    let Choice { chosen, candidates } = postcard::from_bytes(rest).map_err(|_| Unreadable)?;
-    if candidates.len() != models.len() || chosen >= models.len() || !candidates.iter().all(Values::can_be) {
+    let (form, rest) = bytes.split_first().ok_or(Unreadable)?;
+    let (Choice { chosen, candidates }, planned) = match *form {
+        CANDIDATES => (postcard::from_bytes(rest).map_err(|_| Unreadable)?, vec![0.0; models.len()]),
+        OBSERVED => postcard::from_bytes::<(Choice, Vec<f64>)>(rest).map_err(|_| Unreadable)?,
+        _ => return Err(Unreadable),
+    };
+    let can_be = candidates.iter().all(Values::can_be) && planned.iter().all(|share| (0.0..=1.0).contains(share));
+    if [candidates.len(), planned.len()] != [models.len(); 2] || chosen >= models.len() || !can_be {
         return Err(Unreadable);
     }
-    let named = |(model, values): (&Arc<str>, Values)| {
+    let named = |((model, values), planned): ((&Arc<str>, Values), f64)| {
         let Values { probability, satisfaction, cost, score, saving, excluded } = values;
         let saving = saving.unwrap_or_default();
-        Candidate { model: model.clone(), probability, satisfaction, cost, score, saving, excluded }
+        Candidate { model: model.clone(), probability, satisfaction, cost, score, saving, excluded, planned }
     };
-    Ok(Decision { candidates: models.iter().zip(candidates).map(named).collect(), chosen, reason })
+    let candidates = models.iter().zip(candidates).zip(planned).map(named).collect();
+    Ok(Decision { candidates, chosen, reason })
 }
 
 /// Appends features to `out`: in half precision where all of them are of it, whole otherwise. None at all take no bytes.
@@ -165,7 +178,7 @@ mod tests {
             for first in [&[][..], &[WHOLE], &[HALF], &[HALF, 9, 0]] {
                 drop(unpack_features(&[first, &bytes].concat()));
             }
-            for first in [&[][..], &[CANDIDATES], &[CANDIDATES, 1, 2]] {
+            for first in [&[][..], &[CANDIDATES], &[CANDIDATES, 1, 2], &[OBSERVED], &[OBSERVED, 1, 2]] {
                 drop(unpack_decision(&[first, &bytes].concat(), &models, Reason::Exploit));
             }
         }
@@ -188,7 +201,7 @@ mod tests {
 
     #[test]
     fn decisions_come_back_bit_for_bit() {
-        let candidate = |model: &str, saving: f64, excluded| Candidate {
+        let candidate = |model: &str, saving: f64, excluded, planned| Candidate {
             model: model.into(),
             probability: 1.0 / 3.0,
             satisfaction: 0.1 + 0.2,
@@ -196,18 +209,24 @@ mod tests {
             score: -f64::MIN_POSITIVE / 2.0,
             saving,
             excluded,
+            planned,
         };
-        let candidates = vec![candidate("a", 0.0, false), candidate("b", -1e-9, true)];
-        let decision = Decision { candidates, chosen: 1, reason: Reason::Explore };
-        let mut bytes = Vec::new();
-        pack_decision(&decision, &mut bytes).unwrap();
-        assert_eq!(bytes.len(), 1 + 1 + 1 + 2 * 34 + 8);
         let models: Vec<Arc<str>> = vec!["a".into(), "b".into()];
-        assert_eq!(unpack_decision(&bytes, &models, Reason::Explore).unwrap(), decision);
-        for end in 0..bytes.len() {
-            assert!(unpack_decision(&bytes[..end], &models, Reason::Explore).is_err(), "{end}");
+        // The second is of a route that is only observed.
+        for (planned, length) in
+            [([0.0, 0.0], 1 + 1 + 1 + 2 * 34 + 8), ([0.0, 1.0], 1 + 1 + 1 + 2 * 34 + 8 + 1 + 2 * 8)]
+        {
+            let candidates = vec![candidate("a", 0.0, false, planned[0]), candidate("b", -1e-9, true, planned[1])];
+            let decision = Decision { candidates, chosen: 1, reason: Reason::Explore };
+            let mut bytes = Vec::new();
+            pack_decision(&decision, &mut bytes).unwrap();
+            assert_eq!(bytes.len(), length);
+            assert_eq!(unpack_decision(&bytes, &models, Reason::Explore).unwrap(), decision);
+            for end in 0..bytes.len() {
+                assert!(unpack_decision(&bytes[..end], &models, Reason::Explore).is_err(), "{end}");
+            }
+            assert!(unpack_decision(&bytes, &models[..1], Reason::Explore).is_err(), "of another zoo");
         }
-        assert!(unpack_decision(&bytes, &models[..1], Reason::Explore).is_err(), "of another zoo");
     }
 
     #[test]
@@ -222,6 +241,7 @@ mod tests {
         };
         assert!(comes_back(|c| (c.probability, c.satisfaction, c.score, c.cost) = (1.0, 1.0, f64::MIN, f64::MAX)));
         assert!(!comes_back(|c| c.probability = 1.5));
+        assert!(comes_back(|c| c.planned = 1.0) && !comes_back(|c| c.planned = 1.5));
         assert!(!comes_back(|c| c.satisfaction = -0.1));
         assert!(!comes_back(|c| c.satisfaction = f64::NAN));
         assert!(!comes_back(|c| c.cost = f64::INFINITY));

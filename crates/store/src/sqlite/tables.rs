@@ -16,6 +16,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/sqlite/0004_payers.sql")),
     M::up(include_str!("../../migrations/sqlite/0005_rollups.sql")),
     M::up(include_str!("../../migrations/sqlite/0006_traces.sql")),
+    M::up(include_str!("../../migrations/sqlite/0007_observed.sql")),
 ];
 
 /// The newest version of the tables.

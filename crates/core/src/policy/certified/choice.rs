@@ -2,7 +2,7 @@
 
 use super::predictor::clamped;
 use super::{Certified, FAST};
-use crate::policy::{Policy, View};
+use crate::policy::View;
 use crate::{Candidate, Source};
 
 /// Share of the requests that explores until then.
@@ -22,7 +22,7 @@ impl Certified {
             candidate.satisfaction = clamped(predicted + correction);
             candidate.probability = 0.0;
         }
-        if !self.has_evidence() {
+        if !self.can_plan() {
             return self.start_safely(view, candidates);
         }
         let (low, high, share) = self.steering.prices();
@@ -47,11 +47,16 @@ impl Certified {
         if share >= 1.0 || !view.allowed.contains(&self.fallback) {
             return best;
         }
+        self.leave_to_fallback(candidates, share);
+        if share < 0.5 { self.fallback } else { best }
+    }
+
+    /// Draws as before with the probability `share`, and the fallback else.
+    pub(super) fn leave_to_fallback(&self, candidates: &mut [Candidate], share: f64) {
         for candidate in candidates.iter_mut() {
             candidate.probability *= share;
         }
         candidates[self.fallback].probability += 1.0 - share;
-        if share < 0.5 { self.fallback } else { best }
     }
 
     /// The fallback serves, the others are tried.

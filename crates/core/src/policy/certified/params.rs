@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Span, SpecError, Zoo};
 
@@ -31,6 +31,20 @@ pub struct CertifiedParams {
     pub exploration: f64,
     /// Over which answers the SLA is to hold.
     pub window: Window,
+    /// Whether it is only to be seen what it would choose: the fallback serves, and others at most the share `exploration` of the
+    /// requests. What is saved of a learner does not hold it: see [`Learner::observe_on`](crate::Learner::observe_on).
+    #[serde(skip_serializing_if = "std::ops::Not::not", serialize_with = "written", deserialize_with = "read")]
+    pub observe: bool,
+}
+
+/// Takes no room in binary forms, which are older than it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn written<S: Serializer>(observe: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    if serializer.is_human_readable() { serializer.serialize_bool(*observe) } else { serializer.serialize_unit() }
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    if deserializer.is_human_readable() { bool::deserialize(deserializer) } else { Ok(false) }
 }
 
 impl fmt::Display for Window {
@@ -52,7 +66,7 @@ impl fmt::Display for Window {
 
 impl Default for CertifiedParams {
     fn default() -> Self {
-        Self { assurance: 0.95, fallback: None, exploration: 0.05, window: Window::Run }
+        Self { assurance: 0.95, fallback: None, exploration: 0.05, window: Window::Run, observe: false }
     }
 }
 

@@ -108,7 +108,7 @@ fn candidate(candidate: &ExplainedCandidate, explanation: &Explanation) -> Candi
     CandidateRow {
         model: candidate.model.to_string(),
         is_chosen: candidate.model == explanation.chosen,
-        probability: told_percent(candidate.probability),
+        probability: candidate.told_probability(),
         satisfaction: format!("{:.1}{error} %", candidate.satisfaction * 100.0),
         cost: told_money(candidate.cost_usd),
         would_win: candidate.would_have_been_best(),

@@ -13,11 +13,11 @@ use slarouter_core::{
 };
 use slarouter_learner::Snapshot;
 use slarouter_pages::{Badge, Claim, Gauge, ModelRow, Overview, RouteCard, RouteView, Signal, Tile, budget, sentence};
-use slarouter_store::{Point, Step};
+use slarouter_store::{Observed, Point, Step};
 use tokio::time::Instant;
 
 use super::page::{Visitor, frame, page, problem};
-use super::{charts, href};
+use super::{charts, href, observed};
 use crate::alerts::AlertLine;
 use crate::api::series::{self, RANGES};
 use crate::app::App;
@@ -59,7 +59,14 @@ impl<'a> Standing<'a> {
             assurance: self.certified().map_or(0.0, |(assurance, _)| assurance),
             certificate: self.certificate,
             labels: account.labels,
+            serves: self.router.spec().is_observed().then(|| self.fallback()),
         })
+    }
+
+    /// The model with which savings are compared.
+    fn fallback(&self) -> &str {
+        let spec = self.router.spec();
+        &spec.zoo.models()[spec.fallback()].name
     }
 
     /// Every text of this route that changes, by the names that pages have for it.
@@ -94,11 +101,18 @@ pub(super) async fn overview(State(app): State<Arc<App>>, Extension(visitor): Ex
         app.config.routes.keys().filter_map(|name| Some((name, Standing::of(&snapshot, name)?))).collect();
     // What promises nothing comes last.
     standings.sort_by_key(|(name, standing)| (standing.status.is_none(), standing.status, *name));
+    let mut routes: Vec<_> = standings.iter().map(|(name, standing)| card(name, standing)).collect();
+    for (card, (name, _)) in routes.iter_mut().zip(&standings) {
+        // The others are shown all the same.
+        if let Ok(Some(found)) = series::observed_of_late(&app, name).await {
+            card.facts.push(("Would save", observed::glance(&found)));
+        }
+    }
     let view = Overview {
         frame: frame(&visitor, "overview", "Overview"),
         problems: problems(&app, &snapshot),
         summary: summary(&standings),
-        routes: standings.iter().map(|(name, standing)| card(name, standing)).collect(),
+        routes,
         report_href: href::report(&visitor.calendar, app.clock.now()),
     };
     page(StatusCode::OK, &view)
@@ -172,8 +186,8 @@ pub(super) async fn route(
     RawQuery(query): RawQuery,
 ) -> Response {
     let asked = query.as_deref().and_then(|query| query.strip_prefix("range=")).unwrap_or(series::USUAL);
-    let points = match points(&app, &name, asked).await {
-        Ok(points) => points,
+    let (points, found) = match points(&app, &name, asked).await {
+        Ok(found) => found,
         Err(error) => return problem(&visitor, &error),
     };
     let snapshot = app.published.load();
@@ -187,6 +201,7 @@ pub(super) async fn route(
         sentence: standing.sentence(),
         tiles: tiles(&standing),
         gauge: standing.gauge(),
+        observed: found.map(|found| observed::card(&found, standing.fallback(), standing.router.spec().is_observed())),
         ranges: RANGES
             .map(|(range, _)| (range, format!("{}?range={range}", href::route(&name)), range == asked))
             .into(),
@@ -200,8 +215,8 @@ pub(super) async fn route(
     page(StatusCode::OK, &view)
 }
 
-/// What became of a route within the range of this name.
-async fn points(app: &App, route: &str, range: &str) -> Result<Vec<Point>, ApiError> {
+/// What became of a route within the range of this name, and what would have been had it not only been observed.
+async fn points(app: &App, route: &str, range: &str) -> Result<(Vec<Point>, Option<Observed>), ApiError> {
     if !app.config.routes.contains_key(route) {
         return Err(no_such_route());
     }
@@ -209,7 +224,10 @@ async fn points(app: &App, route: &str, range: &str) -> Result<Vec<Point>, ApiEr
         let message = "There is no such range: choose one of those on the page of the route.";
         return Err(ApiError::invalid("range", "invalid_parameter", message));
     };
-    series::points(app, route, (from, to), Step::at_most(charts::LINES, from, to)).await
+    let points = series::points(app, route, (from, to), Step::at_most(charts::LINES, from, to)).await?;
+    let was_observed = points.iter().any(|point| point.totals.observed > 0);
+    let found = if was_observed { series::observed(app, route, (from, to)).await? } else { None };
+    Ok((points, found))
 }
 
 pub(super) fn no_such_route() -> ApiError {

@@ -27,7 +27,8 @@ const ENDED: &str = "SELECT o.seq, d.time, d.route, z.key, z.tenant, o.model, o.
 const RATED: &str = "SELECT f.seq, d.time, d.route, z.key, z.tenant, coalesce((SELECT r.model FROM reroutes r \
      WHERE r.decision_id = d.id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model), f.source = 'audit', f.rating, \
      (SELECT g.rating FROM feedback g WHERE g.decision_id = f.decision_id AND g.rater = f.rater AND g.source = f.source \
-     AND g.receipt <> 'expired' AND g.seq < f.seq ORDER BY g.seq DESC LIMIT 1) \
+     AND g.receipt <> 'expired' AND g.seq < f.seq ORDER BY g.seq DESC LIMIT 1), \
+     d.audit_rate, z.fallback, d.reason, d.zoo, d.candidates, d.decision \
      FROM feedback f JOIN decisions d ON d.id = f.decision_id LEFT JOIN zoos z ON z.number = d.zoo \
      WHERE f.seq > ?1 AND f.seq <= ?2 AND f.receipt <> 'expired'";
 
@@ -176,6 +177,13 @@ impl Totals {
             costs.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(place, _)| place)
         };
         let place = fallback.filter(|place| *place < decision.candidates.len()).unwrap_or_else(most_expensive);
+        self.compare_with(decision, place, answered, cost);
+        if decision.is_observed() {
+            self.observe(decision, place, cost);
+        }
+    }
+
+    fn compare_with(&mut self, decision: &Decision, place: usize, answered: &str, cost: Option<f64>) {
         let baseline = &decision.candidates[place];
         let answering = decision.candidate(answered).unwrap_or_else(|| decision.choice());
         self.predicted_micro = micro(answering.satisfaction);
@@ -187,6 +195,29 @@ impl Totals {
             self.checked = 1;
             self.correction_nano = nano((cost - baseline.cost) / baseline.probability);
         }
+    }
+
+    /// What would have been, had the plan served: compares it with the fallback at `place`. Nothing is saved where the fallback could not
+    /// be asked or no whole answer came.
+    fn observe(&mut self, decision: &Decision, place: usize, cost: Option<f64>) {
+        let (choice, baseline) = (decision.choice(), &decision.candidates[place]);
+        self.observed = 1;
+        self.observed_baseline_nano = self.baseline_nano + self.correction_nano;
+        self.plan_predicted_micro = micro(decision.planned(|candidate| candidate.satisfaction));
+        self.plan_supported_micro =
+            micro(decision.planned(|candidate| f64::from(u8::from(candidate.probability > 0.0))));
+        let Some(cost) = cost.filter(|_| !baseline.excluded) else { return };
+        self.plan_saving_nano = nano(baseline.cost - decision.planned(|candidate| candidate.cost));
+        self.plan_correction_nano = self.correction_nano - nano(choice.planned_weight() * (cost - choice.cost));
+    }
+
+    /// Counts a label of an answer of an observed route, or no longer.
+    fn observe_label(&mut self, rating: Option<f64>, decision: &Decision, is_tried: bool, sign: i64) {
+        let Some(rating) = rating else { return };
+        let choice = decision.choice();
+        self.plan_labels += sign;
+        self.plan_tried += sign * i64::from(is_tried);
+        self.plan_label_micro += sign * micro(choice.planned_weight() * (rating - choice.satisfaction));
     }
 
     /// Counts a rating, or no longer.
@@ -210,5 +241,15 @@ fn rated(row: &mut Columns<'_>) -> Result<(Timestamp, Group, Totals), StoreError
     let mut totals = Totals::default();
     totals.rate(before, is_audit, -1);
     totals.rate(said, is_audit, 1);
+    let (audit_rate, fallback): (f64, _) = (row.next()?, row.place()?);
+    // Where there are audits they alone say how far off predictions are.
+    if is_audit == (audit_rate > 0.0)
+        && let Ok(decision) = row.decision()
+        && decision.is_observed()
+    {
+        let is_tried = fallback != Some(decision.chosen);
+        totals.observe_label(before, &decision, is_tried, -1);
+        totals.observe_label(said, &decision, is_tried, 1);
+    }
     Ok((time, group, totals))
 }
