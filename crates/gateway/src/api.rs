@@ -13,6 +13,7 @@ pub(crate) mod feedback;
 mod fields;
 mod guard;
 pub(crate) mod head;
+mod marks;
 mod models;
 mod openapi;
 pub(crate) mod paths;

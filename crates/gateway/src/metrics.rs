@@ -132,6 +132,7 @@ metrics! {
     labels: Family<RouteLabel, Gauge> = "labelled_decisions", "Decisions with a rating in force";
     model_satisfaction: Family<RouteModel, FloatGauge> = "model_satisfaction_ratio", "Mean of the ratings in force of a model's answers";
     recent: Family<RouteModel, FloatGauge> = "recent_satisfaction_ratio", "Mean of the ratings of answers of the last hour";
+    thousand: Family<RouteLabel, FloatGauge> = "last_thousand_satisfaction_ratio", "Mean of the ratings of a route's last thousand answers";
     queue: Family<RouteLabel, FloatGauge> = "virtual_queue", "Length of the virtual queue";
     lower: Family<RouteLabel, FloatGauge> = "certificate_lower", "Satisfaction is at least this, with the assurance";
     upper: Family<RouteLabel, FloatGauge> = "certificate_upper", "Satisfaction is at most this, with the assurance";

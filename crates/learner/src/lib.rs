@@ -2,6 +2,7 @@
 //!
 //! No HTTP here: `slarouter verify` learns with it as the gateway does.
 
+mod changes;
 mod explain;
 mod last_hour;
 mod learning;
@@ -14,6 +15,7 @@ mod task;
 mod unreadable;
 mod warm;
 
+pub use changes::changes;
 pub use explain::{ExplainedCandidate, ExplainedOutcome, Explanation, Replay, Then, Word, WouldWin, explain};
 pub use last_hour::LastHour;
 pub use learning::{Learning, LearningError, SavedStates};

@@ -58,6 +58,8 @@ const moments = (zone) => {
   };
 };
 
+const LETTERS = { configuration: "Co", price: "Pr", circuit: "Ci" };
+
 const axis = (values, size) => ({
   stroke: colour("--dim"),
   grid: { stroke: colour("--line"), width: 1 },
@@ -138,11 +140,30 @@ class SeriesChart extends HTMLElement {
         stroke: colour(stroke), width, dash, fill: fill && colour(fill), points: { show: true, size: 7, filter: alone }, spanGaps: false,
       }))],
       bands: band ? [{ series: [1, 2], fill: colour("--band") }] : [],
-      hooks: { setCursor: [(plot) => this.tell(data, plot.cursor.idx)] },
+      hooks: { setCursor: [(plot) => this.tell(data, plot.cursor.idx)], draw: [(plot) => this.mark(plot)] },
     };
     this.append(this.legend(lines, told));
     this.plot = new uPlot(options, data, this);
     this.plot.root.setAttribute("aria-hidden", "true");
+  }
+
+  // What changed: a dotted line each, of which the table of the page says what it was.
+  mark({ ctx, bbox, valToPos }) {
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour("--dim");
+    ctx.lineWidth = devicePixelRatio;
+    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+    for (const { time_ms: ms, kind } of this.columns.marks) {
+      const at = Math.round(valToPos(ms / 1000, "x", true));
+      if (at < bbox.left || at > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(at, bbox.top);
+      ctx.lineTo(at, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.fillText(LETTERS[kind], at + 3 * devicePixelRatio, bbox.top + 11 * devicePixelRatio);
+    }
+    ctx.restore();
   }
 
   range(low, high, lines) {

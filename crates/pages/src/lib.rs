@@ -17,6 +17,6 @@ pub use decisions::{CandidateRow, DecisionList, DecisionRow, DecisionView, FactG
 pub use frame::{Frame, Login, Playground, Problem};
 pub use gauge::Gauge;
 pub use overview::{Overview, RouteCard};
-pub use route::{Chart, ModelRow, ObservedCard, RouteView, Signal, Tile};
+pub use route::{Chart, MarkRow, ModelRow, ObservedCard, RouteView, Signal, TenthRow, Tile, UpstreamRow};
 pub use state::Badge;
 pub use words::{Claim, budget, sentence};

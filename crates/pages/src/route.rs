@@ -28,12 +28,20 @@ pub struct RouteView<'a> {
     pub series_href: String,
     /// The charts.
     pub charts: Vec<Chart>,
+    /// What changed within the range, oldest first.
+    pub marks: Vec<MarkRow>,
+    /// Predictions beside ratings, by tenths of what was predicted.
+    pub calibration: Vec<TenthRow>,
     /// Its models, in the order of the configuration.
     pub models: Vec<ModelRow>,
+    /// How their upstreams are doing.
+    pub upstreams: Vec<UpstreamRow>,
     /// What is watched.
     pub signals: Vec<Signal>,
-    /// Where its tables are as CSV: `models.csv` and `signals.csv`.
+    /// Where its tables are as CSV: `models.csv`, `signals.csv`, `upstreams.csv`, `calibration.csv` and, with a range, `marks.csv`.
     pub tables_href: String,
+    /// The range that is shown.
+    pub range: &'a str,
     /// The list of its decisions.
     pub decisions_href: String,
 }
@@ -62,6 +70,34 @@ pub struct Chart {
     pub head: &'static [&'static str],
     /// The lines of the table.
     pub rows: Vec<Vec<String>>,
+}
+
+/// Something that changed.
+#[derive(Debug)]
+pub struct MarkRow {
+    /// When.
+    pub time: String,
+    /// `configuration`, `price` or `circuit`.
+    pub kind: &'static str,
+    /// In words.
+    pub what: String,
+}
+
+/// Answers of which about the same satisfaction was predicted.
+#[derive(Debug)]
+pub struct TenthRow {
+    /// Which tenth.
+    pub tenth: String,
+    /// How many ratings there are.
+    pub ratings: String,
+    /// Mean prediction.
+    pub predicted: String,
+    /// Mean rating, with its interval.
+    pub rated: String,
+    /// The mean rating as percent of the width of a bar.
+    pub width: String,
+    /// Where the mean prediction stands on it.
+    pub mark: String,
 }
 
 /// One figure.
@@ -94,7 +130,20 @@ pub struct ModelRow {
     pub cost: String,
     /// The same per request.
     pub cost_each: String,
-    /// How its upstream is doing.
+}
+
+/// How the upstream of a model is doing, for whichever route it is asked.
+#[derive(Debug)]
+pub struct UpstreamRow {
+    /// The model's name.
+    pub model: String,
+    /// How long whole answers took.
+    pub whole: String,
+    /// How long streams took to begin.
+    pub streamed: String,
+    /// Calls of late that failed.
+    pub failed: String,
+    /// Whether it is asked.
     pub circuit: Badge,
     /// Why its last health check failed.
     pub trouble: Option<String>,

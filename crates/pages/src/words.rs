@@ -20,6 +20,8 @@ pub struct Claim<'a> {
     pub labels: u64,
     /// The fallback, which serves, where the route is only observed.
     pub serves: Option<&'a str>,
+    /// Milliseconds since a label last came or changed.
+    pub rated_ago_ms: Option<u64>,
 }
 
 /// The SLA in one or two sentences, in which no line breaks between a number and its percent.
@@ -33,10 +35,10 @@ fn said(claim: &Claim<'_>) -> String {
     let promised = told_percent(claim.alpha);
     let Some(certificate) = claim.certificate else {
         let labels = told_count(claim.labels);
-        return format!("Its policy promises nothing. {promised} are asked for; {labels} ratings.");
+        return format!("Its policy promises nothing. {promised} are asked for; {labels} ratings{}.", last(claim));
     };
     let Certificate { requests, labels, estimate, lower, upper } = certificate;
-    let rest = format!("{promised} promised; {}.", ratings(labels, requests));
+    let rest = format!("{promised} promised; {}{}.", ratings(labels, requests), last(claim));
     let (between, assured) = (interval(lower, upper), told_percent(claim.assurance));
     let known = format!("{} satisfied, {between} with {assured} assurance; {rest}", told_percent(estimate));
     match claim.status {
@@ -69,6 +71,22 @@ fn ratings(labels: u64, requests: u64) -> String {
     format!("{count}{share}")
 }
 
+/// When the last rating came.
+fn last(claim: &Claim<'_>) -> String {
+    claim.rated_ago_ms.map(|ms| format!(", the last {}", ago(ms))).unwrap_or_default()
+}
+
+/// How long ago, in the largest unit of which it is two: `4 min ago`.
+fn ago(ms: u64) -> String {
+    let minutes = ms / 60_000;
+    match minutes {
+        0 => "within a minute".to_owned(),
+        1..=119 => format!("{minutes} min ago"),
+        120..=2_879 => format!("{} h ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1_440),
+    }
+}
+
 /// What is left beyond the promise, as points and as a share of the answers that may fail: `+3.1 points`, `31 %`.
 #[must_use]
 pub fn budget(satisfaction: f64, alpha: f64) -> (String, String) {
@@ -86,7 +104,8 @@ mod tests {
         let certificate = Certificate { requests: 13_290, labels, estimate: 0.931, lower: 0.917, upper: 0.943 };
         let certificate = Some(certificate);
         let status = Some(status);
-        let claim = Claim { status, alpha: 0.9, assurance: 0.95, certificate, labels, serves: None };
+        let claim =
+            Claim { status, alpha: 0.9, assurance: 0.95, certificate, labels, serves: None, rated_ago_ms: None };
         let told = sentence(&claim);
         let observed = sentence(&Claim { serves: Some("large"), ..claim });
         assert_eq!(observed, format!("Only observed: large serves. {told}"));
@@ -115,6 +134,34 @@ mod tests {
         let few = told(Status::Insufficient, 1);
         assert!(few.starts_with("Not enough evidence yet: 1 of about 50 ratings. 90.0 % promised; 1 rating,"), "{few}");
         assert!(!few.contains("93.1"), "no point without evidence: {few}");
+    }
+
+    #[test]
+    fn the_last_rating_has_its_time() {
+        for (ms, told) in [
+            (59_999, "within a minute"),
+            (60_000, "1 min ago"),
+            (119 * 60_000, "119 min ago"),
+            (120 * 60_000, "2 h ago"),
+            (47 * 3_600_000, "47 h ago"),
+            (48 * 3_600_000, "2 days ago"),
+        ] {
+            assert_eq!(ago(ms), told);
+        }
+        let certificate = Some(Certificate { requests: 100, labels: 60, estimate: 0.9, lower: 0.8, upper: 1.0 });
+        let claim = Claim {
+            status: Some(Status::Unproven),
+            alpha: 0.9,
+            assurance: 0.95,
+            certificate,
+            labels: 60,
+            serves: None,
+            rated_ago_ms: Some(240_000),
+        };
+        let told = sentence(&claim);
+        assert!(told.ends_with("60 ratings, 60.0\u{a0}% of the answers, the last 4 min ago."), "{told}");
+        let told = sentence(&Claim { certificate: None, rated_ago_ms: Some(0), ..claim });
+        assert!(told.ends_with("60 ratings, the last within a minute."), "{told}");
     }
 
     #[test]

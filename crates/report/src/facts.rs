@@ -9,8 +9,8 @@ use serde::Serialize;
 use slarouter_core::Timestamp;
 use slarouter_store::{By, Calendar, Observed, Row, Selection, Store, Totals, observed, saving};
 
-use crate::changes::Incident;
 use crate::error::ReportError;
+use crate::incident::Incident;
 use crate::judge::Judge;
 use crate::promise::{Promise, Verdict};
 use crate::verify::Terms;

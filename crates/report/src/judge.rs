@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use slarouter_core::policy::Window;
 use slarouter_core::{Feedback, Learner, PolicySpec, Reason, RouteSpec, Timestamp};
-use slarouter_learner::{LearningError, LoggedRoute};
+use slarouter_learner::{LearningError, LoggedRoute, changes};
 use slarouter_store::{Calendar, Event, Rated, Store};
 
-use crate::changes::{Incident, changes};
 use crate::error::ReportError;
+use crate::incident::Incident;
 use crate::promise::Promise;
 
 /// Events read at a time.

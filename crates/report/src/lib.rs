@@ -3,18 +3,18 @@
 //! A report is a pure function of the log up to one event, of the period and of the time zone, so that whoever has a copy of the log can make
 //! it again. It says all three, and the hash of that log.
 
-mod changes;
 mod error;
 mod facts;
+mod incident;
 mod judge;
 mod pages;
 mod period;
 mod promise;
 mod verify;
 
-pub use changes::Incident;
 pub use error::ReportError;
 pub use facts::{Bill, Day, Month, Report, Route, report};
+pub use incident::Incident;
 pub use pages::Format;
 pub use period::{PeriodError, period};
 pub use promise::{Promise, Verdict};

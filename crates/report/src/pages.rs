@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use askama::Template;
 
-use crate::changes::Incident;
 use crate::error::ReportError;
 use crate::facts::{Bill, Day, Report, Route};
+use crate::incident::Incident;
 use crate::promise::{Promise, Verdict};
 
 /// How a report is written.

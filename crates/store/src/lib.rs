@@ -13,6 +13,7 @@ mod records;
 mod rollup;
 mod sqlite;
 mod trace;
+mod views;
 
 // The tests outside and inside share helpers, which name the crate as the outside does.
 #[cfg(test)]
@@ -33,3 +34,4 @@ pub use rollup::{
     Selection, Step, Totals, observed, saving,
 };
 pub use trace::{TraceId, TraceQuery};
+pub use views::{Configured, TENTHS, Tenth};

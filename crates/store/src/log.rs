@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slarouter_core::{DecisionId, Receipt, Timestamp};
+use slarouter_core::{DecisionId, Receipt, Source, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Added, By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
-    KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step,
-    StoreError, StoredDecision, TraceQuery,
+    Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
+    FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection,
+    Snapshot, Spending, Step, StoreError, StoredDecision, TENTHS, Tenth, TraceQuery,
 };
 
 /// A durable log.
@@ -162,6 +162,27 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Range`] for more than [`crate::MOST_POINTS`] points, and for minutes that are no longer kept; others if they cannot be read.
     async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError>;
+
+    /// Where the first minute begins, from `from` on, in which something was decided for a route; the quarter of an hour, where minutes are
+    /// no longer kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn first(&self, route: &str, from: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The configurations of a route that were put in force from `from` on and before `to`, oldest first, after the one that was in force
+    /// before.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn configured(&self, route: &str, range: (Timestamp, Timestamp)) -> Result<Vec<Configured>, StoreError>;
+
+    /// The newest 5,000 ratings in force of a route, or audits, beside what had been predicted of their answers, by tenths of that. Looks for
+    /// them among the last 100,000 events. Answers of another model than the chosen one, and pinned ones, are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn calibration(&self, route: &str, source: Source) -> Result<[Tenth; TENTHS], StoreError>;
 
     /// The sums of these requests by the log up to the event `until` alone, and by the moments of the selection, which are not rounded. Reads
     /// all of it.

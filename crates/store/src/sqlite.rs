@@ -20,6 +20,7 @@ mod rollups;
 mod row;
 mod tables;
 mod traces;
+mod views;
 mod write;
 
 use std::collections::BTreeMap;
@@ -27,13 +28,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use slarouter_core::{DecisionId, Receipt, Timestamp};
+use slarouter_core::{DecisionId, Receipt, Source, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
-    Added, By, Calendar, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event, FeedbackRecord, KeyChange,
-    KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection, Snapshot, Spending, Step, Store,
-    StoreError, StoredDecision, Totals, TraceQuery,
+    Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
+    FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection,
+    Snapshot, Spending, Step, Store, StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
 };
 pub(crate) use backup::backup;
 use check::check;
@@ -259,6 +260,21 @@ impl Store for SqliteStore {
 
     async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError> {
         self.readers.read(move |connection| rollups::series(connection, &selection, step)).await
+    }
+
+    async fn first(&self, route: &str, from: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let route = route.to_owned();
+        self.readers.read(move |connection| views::first(connection, &route, from)).await
+    }
+
+    async fn configured(&self, route: &str, range: (Timestamp, Timestamp)) -> Result<Vec<Configured>, StoreError> {
+        let route = route.to_owned();
+        self.readers.read(move |connection| views::configured(connection, &route, range)).await
+    }
+
+    async fn calibration(&self, route: &str, source: Source) -> Result<[Tenth; TENTHS], StoreError> {
+        let route = route.to_owned();
+        self.readers.read(move |connection| views::calibration(connection, &route, source)).await
     }
 
     async fn recount(&self, selection: Selection, until: u64, by: &[By]) -> Result<Vec<Row>, StoreError> {

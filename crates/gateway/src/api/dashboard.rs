@@ -1,14 +1,18 @@
 //! `/dashboard` on the operator's listener: pages for people, who show a key once. They work without scripts.
 
+mod calibration;
 mod charts;
 mod decisions;
 mod href;
 mod live;
 mod observed;
+mod overview;
 mod page;
 mod playground;
 mod routes;
+mod standing;
 mod tables;
+mod tiles;
 mod visit;
 
 use std::sync::Arc;
@@ -35,7 +39,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// The pages, for those who may look, and the way in and out.
 pub(super) fn paths(app: &Arc<App>) -> Router<Arc<App>> {
     let inside = Router::new()
-        .route("/dashboard", get(routes::overview))
+        .route("/dashboard", get(overview::overview))
         .route("/dashboard/routes/{route}", get(routes::route))
         .route("/dashboard/decisions", get(decisions::list))
         .route("/dashboard/decisions/{id}", get(decisions::one))
@@ -45,6 +49,9 @@ pub(super) fn paths(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/admin/stream", get(live::stream))
         .route("/admin/routes/{route}/models.csv", get(tables::of_models))
         .route("/admin/routes/{route}/signals.csv", get(tables::of_signals))
+        .route("/admin/routes/{route}/upstreams.csv", get(tables::of_upstreams))
+        .route("/admin/routes/{route}/calibration.csv", get(tables::of_calibration))
+        .route("/admin/routes/{route}/marks.csv", get(tables::of_marks))
         .route("/admin/decisions/{id}/candidates.csv", get(tables::of_candidates))
         .route("/admin/decisions/{id}/feedback.csv", get(tables::of_feedback));
     inside

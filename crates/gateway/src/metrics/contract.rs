@@ -73,6 +73,7 @@ fn scraped() -> BTreeMap<String, Metric> {
     metrics.served(&Served { route: "r", payer: &payer, decision: "explore", most_expensive: 0.2, outcome: &served });
     let rated = Totals { ratings: 1, rating_micro: 1_000_000, ..Totals::default() };
     metrics.rated_of_late(&[Row { names: vec!["r".into(), "m".into()], totals: rated }]);
+    metrics.rated_last(&[("r", rated)]);
     let plan = Totals { observed: 1, explored: 1, plan_tried: 60, ..Totals::default() };
     metrics.observed_of_late(&[("r", slarouter_store::observed(&[plan; 9]).unwrap())]);
     metrics.failure("m", "timeout");

@@ -4,7 +4,7 @@ use prometheus_client::metrics::family::Family;
 use slarouter_core::{
     AnyPolicy, Certificate, Obstacle, Policy, Recent, Router, Status, Thrift, Timestamp, burn_rate, exhaustion_seconds,
 };
-use slarouter_store::Observed;
+use slarouter_store::{Observed, Totals};
 
 use super::labels::{BoundLabels, BurnLabels, RouteLabel, RouteModel, RouteReason, StatusLabels, WindowLabels};
 use super::{FloatGauge, Metrics};
@@ -103,6 +103,16 @@ impl Metrics {
             }
             if let (PACE, Some(seconds)) = (window, exhaustion_seconds(&certificate, &held, now, alpha)) {
                 self.exhaustion.get_or_create(&label).set(seconds);
+            }
+        }
+    }
+
+    /// What the last thousand answers of each route were rated; nothing of those that nobody rated.
+    pub(crate) fn rated_last(&self, routes: &[(&str, Totals)]) {
+        self.thousand.clear();
+        for (route, totals) in routes {
+            if let Some(satisfaction) = totals.satisfaction() {
+                self.thousand.get_or_create(&RouteLabel { route: (*route).to_owned() }).set(satisfaction);
             }
         }
     }

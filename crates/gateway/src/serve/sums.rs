@@ -27,11 +27,15 @@ pub(crate) async fn keep_telling(live: Arc<ArcSwap<App>>, mut stop: watch::Recei
 
 /// A log that cannot be read is told of by other metrics.
 async fn tell(app: &App) {
-    let mut observed = Vec::new();
+    let (mut last, mut observed) = (Vec::new(), Vec::new());
     for route in app.config.routes.keys() {
+        if let Ok(late) = series::late(app, route).await {
+            last.push((&**route, late.thousand));
+        }
         if let Ok(Some(found)) = series::observed_of_late(app, route).await {
             observed.push((&**route, found));
         }
     }
+    app.metrics.rated_last(&last);
     app.metrics.observed_of_late(&observed);
 }

@@ -66,6 +66,11 @@ impl Breaker {
         }
     }
 
+    /// How many of the last calls failed, and of how many.
+    pub(super) fn failed_of_late(&self) -> (u32, u32) {
+        ((self.recent & ((1 << RECENT) - 1)).count_ones(), self.calls)
+    }
+
     /// Lets a call pass, or not; `Some(true)` if it is the probe of a half-open circuit.
     pub(super) fn enter(&mut self, now: Instant) -> Option<bool> {
         if !self.is_available(now) {
@@ -161,8 +166,8 @@ impl Breaker {
     }
 
     fn is_broken(&self, config: &UpstreamConfig) -> bool {
-        let failed = (self.recent & ((1 << RECENT) - 1)).count_ones();
-        let often = self.calls == RECENT && f64::from(failed) >= config.breaker_rate * f64::from(RECENT);
+        let (failed, calls) = self.failed_of_late();
+        let often = calls == RECENT && f64::from(failed) >= config.breaker_rate * f64::from(RECENT);
         config.breaker_failures > 0 && (self.in_a_row >= config.breaker_failures || often)
     }
 }
@@ -199,6 +204,7 @@ mod tests {
         for ok in [false, false, true, false, false] {
             assert_eq!(breaker.ended(ok, false, start, &config), None);
         }
+        assert_eq!(breaker.failed_of_late(), (4, 5));
         assert_eq!(breaker.ended(false, false, start, &config), Some(Circuit::Open));
         assert_eq!(breaker.enter(start + SECOND / 2), None);
         assert_eq!(breaker.ended(false, false, start + SECOND / 2, &config), None, "a straggler does not keep it open");

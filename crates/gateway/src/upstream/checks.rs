@@ -58,7 +58,10 @@ async fn run(probing: Probing, seed: u64, place: DecisionId) {
         let change = {
             let mut state = health.state();
             state.check_error.clone_from(&failure);
-            state.breaker.checked(failure.is_none(), Instant::now(), &check)
+            let now = Instant::now();
+            let change = state.breaker.checked(failure.is_none(), now, &check);
+            state.note(change, now);
+            change
         };
         let model = &*model.name;
         match (change, failure) {

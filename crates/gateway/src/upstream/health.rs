@@ -1,7 +1,7 @@
 //! How the models' upstreams are doing: circuits, places, retry budgets. Fed by the calls themselves, and by health checks where
 //! there are any.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,8 @@ use super::breaker::{Breaker, Circuit};
 use super::fit::{Asked, Refusals, misfit};
 use super::latency::Latencies;
 
+/// Openings and closings of a circuit that are remembered.
+const KEPT_CHANGES: usize = 64;
 /// Retries that may be saved up, and that a model starts with.
 const SAVED_RETRIES: f64 = 10.0;
 
@@ -44,6 +46,8 @@ pub(super) struct State {
     pub(super) check_error: Option<String>,
     /// What requests it has refused.
     refusals: Refusals,
+    /// When the circuit opened (true) and closed, oldest first.
+    changes: VecDeque<(Instant, bool)>,
 }
 
 /// A call under way. What became of it is to be said; a call that is dropped without says nothing of the model.
@@ -71,6 +75,7 @@ impl Health {
                 latencies: Default::default(),
                 check_error: None,
                 refusals: Refusals::default(),
+                changes: VecDeque::new(),
             };
             let places = model.max_concurrency.map(|most| Arc::new(Semaphore::new(most)));
             let health = ModelHealth::new(model, config, Arc::new(Mutex::new(state)), places);
@@ -114,6 +119,24 @@ impl Health {
             let state = model.state();
             (&**name, state.breaker.circuit(now), state.check_error.clone())
         })
+    }
+
+    /// When a model's circuit last opened (true) and closed, oldest first.
+    pub(crate) fn changes(&self, model: &str) -> Vec<(Instant, bool)> {
+        self.of(model).map(|model| model.state().changes.iter().copied().collect()).unwrap_or_default()
+    }
+}
+
+impl State {
+    /// Remembers that the circuit opened or closed. One that stays open after a probe has not opened again.
+    pub(super) fn note(&mut self, change: Option<Circuit>, now: Instant) {
+        let Some(is_open) = change.map(|circuit| circuit != Circuit::Closed) else { return };
+        if self.changes.back().is_none_or(|(_, was_open)| *was_open != is_open) {
+            if self.changes.len() == KEPT_CHANGES {
+                self.changes.pop_front();
+            }
+            self.changes.push_back((now, is_open));
+        }
     }
 }
 
@@ -199,6 +222,11 @@ impl ModelHealth {
         self.state().latencies[usize::from(streamed)].quantile(quantile)
     }
 
+    /// How many of the last calls failed, and of how many.
+    pub(crate) fn failed_of_late(&self) -> (u32, u32) {
+        self.state().breaker.failed_of_late()
+    }
+
     /// Why the model cannot take the request, in one word, as far as that is known.
     pub(crate) fn misfit(&self, asked: &Asked<'_>, now: Instant) -> Option<&'static str> {
         // A long conversation takes long to count, and nobody is to wait for that at the lock.
@@ -232,7 +260,10 @@ impl Admission {
     /// The first bytes of an answer are here: the model is reachable again.
     pub(crate) fn answered(&mut self) {
         if std::mem::take(&mut self.probe) {
-            self.model.state().breaker.close();
+            let mut state = self.model.state();
+            state.breaker.close();
+            state.note(Some(Circuit::Closed), Instant::now());
+            drop(state);
             tracing::info!(model = %self.model.model.name, "circuit closed: the model answers again");
         }
     }
@@ -241,7 +272,12 @@ impl Admission {
     pub(crate) fn ended(mut self, ok: bool, now: Instant) {
         let probe = std::mem::take(&mut self.probe);
         let config = &self.model.config;
-        let change = self.model.state().breaker.ended(ok, probe, now, config);
+        let change = {
+            let mut state = self.model.state();
+            let change = state.breaker.ended(ok, probe, now, config);
+            state.note(change, now);
+            change
+        };
         match change {
             Some(Circuit::Closed) => {
                 tracing::info!(model = %self.model.model.name, "circuit closed: the model answers again")

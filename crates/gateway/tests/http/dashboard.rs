@@ -136,6 +136,8 @@ async fn each_table_of_a_page_is_there_as_csv() {
     for (page, table, head, line) in [
         (&route, "/admin/routes/default/models.csv".to_owned(), "model,requests,ratings,", "small,"),
         (&route, "/admin/routes/default/signals.csv".to_owned(), "what,now,state", "Learner,"),
+        (&route, "/admin/routes/default/upstreams.csv".to_owned(), "model,whole_median_ms,", "small,,,,,0,1,closed"),
+        (&route, "/admin/routes/default/calibration.csv".to_owned(), "predicted_from,ratings,", "0.5,1,0.5,0"),
         (&decision, own("candidates.csv"), "model,chosen,excluded,probability,", "small,true,false,1,"),
         (&decision, own("feedback.csv"), "time,source,rating,receipt,comment", "20"),
     ] {
@@ -146,9 +148,11 @@ async fn each_table_of_a_page_is_there_as_csv() {
     }
     let words = browser.get(&own("feedback.csv")).await.text().await.unwrap();
     assert!(words.ends_with(",user,0,recorded,\"'=1+1, \"\"or so\"\"\"\n"), "no formula, and one cell: {words}");
-    for path in ["/admin/routes/none/models.csv", "/admin/routes/none/signals.csv", "/admin/decisions/x/feedback.csv"] {
-        assert_eq!(browser.get(path).await.status(), 404, "{path}");
+    for table in ["models", "signals", "upstreams", "calibration", "marks"] {
+        assert_eq!(browser.get(&format!("/admin/routes/none/{table}.csv")).await.status(), 404, "{table}");
     }
+    assert_eq!(browser.get("/admin/decisions/x/feedback.csv").await.status(), 404);
+    assert_eq!(browser.get("/admin/routes/default/marks.csv?range=2y").await.status(), 400);
     rig.stop().await;
 }
 

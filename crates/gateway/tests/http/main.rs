@@ -7,6 +7,7 @@ mod answers;
 mod audits;
 mod bodies;
 mod browser;
+mod charts;
 mod checks;
 mod clients;
 mod codings;

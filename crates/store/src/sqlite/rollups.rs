@@ -8,5 +8,5 @@ mod write;
 pub(super) use count::{Tally, count, recount};
 #[cfg(test)]
 pub(super) use read::{CERTIFICATES, SUMS};
-pub(super) use read::{calendar, series, totals};
+pub(super) use read::{calendar, minutes, series, totals};
 pub(super) use write::add;

@@ -5,13 +5,24 @@ use slarouter_pages::Chart;
 use slarouter_store::{Calendar, Point, Totals};
 
 /// Lines of the tables.
-pub(super) const LINES: usize = 24;
+const LINES: usize = 24;
 
-/// The charts, and their tables from these points.
-pub(super) fn charts(points: &[Point], calendar: &Calendar) -> Vec<Chart> {
+/// The charts, and their tables from these points. `fallback` is what costs are compared with.
+pub(super) fn charts(points: &[Point], fallback: &str, calendar: &Calendar) -> Vec<Chart> {
     let mut all = Totals::default();
     points.iter().for_each(|point| all += point.totals);
-    vec![satisfaction(points, calendar), requests(points, &all, calendar), cost(points, &all, calendar)]
+    let lines: Vec<_> = points.chunks(points.len().div_ceil(LINES).max(1)).filter_map(line).collect();
+    vec![satisfaction(&lines, calendar), requests(&lines, &all, calendar), cost(&lines, &all, fallback, calendar)]
+}
+
+/// Points that follow each other as one.
+fn line(points: &[Point]) -> Option<Point> {
+    let mut line = points.first()?.clone();
+    for point in &points[1..] {
+        line.totals += point.totals;
+        line.certificate = point.certificate.clone().or(line.certificate);
+    }
+    Some(line)
 }
 
 fn satisfaction(points: &[Point], calendar: &Calendar) -> Chart {
@@ -64,7 +75,7 @@ fn requests(points: &[Point], all: &Totals, calendar: &Calendar) -> Chart {
     }
 }
 
-fn cost(points: &[Point], all: &Totals, calendar: &Calendar) -> Chart {
+fn cost(points: &[Point], all: &Totals, fallback: &str, calendar: &Calendar) -> Chart {
     let row = |point: &Point| {
         let (cost, baseline) = (point.totals.cost_usd(), point.totals.baseline_usd());
         vec![calendar.told(point.start), told_money(cost), told_money(baseline), told_money(baseline - cost)]
@@ -73,7 +84,7 @@ fn cost(points: &[Point], all: &Totals, calendar: &Calendar) -> Chart {
         name: "Cost",
         kind: "cost",
         sentence: format!(
-            "{} were charged; the fallback alone would have cost about {}.",
+            "{} were charged; {fallback} alone, the fallback, would have cost about {}.",
             told_money(all.cost_usd()),
             told_money(all.baseline_usd())
         ),

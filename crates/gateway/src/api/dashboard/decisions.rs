@@ -12,7 +12,7 @@ use slarouter_pages::{CandidateRow, DecisionList, DecisionRow, DecisionView, Fac
 use slarouter_store::{Calendar, DecisionLine, DecisionPage, DecisionQuery};
 
 use super::href;
-use super::page::{Visitor, frame, page, problem};
+use super::page::{Visitor, frame, page, problem, took};
 use crate::api::decisions::{Asked, explained, parse, unreadable};
 use crate::app::App;
 use crate::clock::public_id;
@@ -197,9 +197,4 @@ fn word(word: &Word, calendar: &Calendar) -> WordRow {
         receipt: word.receipt,
         comment: word.comment.clone().unwrap_or_default(),
     }
-}
-
-/// A span of time: `840 ms`, `12.3 s`.
-fn took(ms: f64) -> String {
-    if ms < 10_000.0 { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1_000.0) }
 }

@@ -1,5 +1,6 @@
 //! `GET /admin/stream`: the figures of the pages as they change, made once for all who look.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -11,9 +12,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Map, Value, json};
 use slarouter_learner::Snapshot;
+use slarouter_pages::Tile;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::routes::Standing;
+use super::overview::facts;
+use super::standing::Standing;
+use super::tiles::tiles;
 use crate::app::App;
 
 /// Between two looks.
@@ -61,10 +65,21 @@ pub(super) async fn stream(State(app): State<Arc<App>>) -> Response {
 fn figures(app: &App, snapshot: &Snapshot) -> Value {
     let mut routes = Map::new();
     for name in app.config.routes.keys() {
-        let Some(standing) = Standing::of(snapshot, name) else { continue };
+        let Some(standing) = Standing::of(snapshot, name, app.clock.now()) else { continue };
         let badge = standing.badge();
         let state = json!({ "word": badge.word, "tone": badge.tone, "glyph": badge.glyph });
-        routes.insert(name.to_string(), json!({ "state": state, "figures": standing.figures() }));
+        routes.insert(name.to_string(), json!({ "state": state, "figures": texts(&standing) }));
     }
     routes.into()
+}
+
+/// Every text of this route that changes, by the names that pages have for it.
+fn texts(standing: &Standing<'_>) -> BTreeMap<String, String> {
+    let mut figures: BTreeMap<_, _> = facts(standing).into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+    figures.insert("sentence".to_owned(), standing.sentence());
+    for Tile { name, value, note } in tiles(standing) {
+        figures.insert(format!("{name}, the figure"), value);
+        figures.insert(format!("{name}, its note"), note);
+    }
+    figures
 }

@@ -47,3 +47,8 @@ pub(super) fn problem(visitor: &Visitor, error: &ApiError) -> Response {
     let what = if error.status == StatusCode::NOT_FOUND { "There is nothing here" } else { "This cannot be shown" };
     page(error.status, &Problem { frame: frame(visitor, "", what), what, mend: &error.message })
 }
+
+/// A span of time: `840 ms`, `12.3 s`.
+pub(super) fn took(ms: f64) -> String {
+    if ms < 10_000.0 { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1_000.0) }
+}

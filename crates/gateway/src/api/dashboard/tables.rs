@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use slarouter_core::{ModelSpec, Timestamp, told_text, told_usd};
 use slarouter_learner::{ExplainedCandidate, Word};
+use slarouter_store::{TENTHS, Tenth};
 use tokio::time::Instant;
 
-use super::routes::{Standing, no_such_route, signals};
-use crate::api::decisions::explained;
+use super::calibration;
+use super::routes::{no_such_range, no_such_route, signals};
+use super::standing::Standing;
+use crate::api::decisions::{explained, unreadable};
+use crate::api::marks::{Mark, marks};
+use crate::api::series;
 use crate::api::table::{answer, head, known, lines};
 use crate::app::App;
 
@@ -36,10 +41,79 @@ pub(super) async fn of_models(State(app): State<Arc<App>>, Path(route): Path<Str
     answer([head, lines(router.zoo().models().iter().map(row))].concat())
 }
 
+/// How the upstreams of a route's models are doing: medians and 95th percentiles of their times, and failures among the calls of late.
+pub(super) async fn of_upstreams(State(app): State<Arc<App>>, Path(route): Path<String>) -> Response {
+    let Some(settings) = app.config.routes.get(&*route) else { return no_such_route().into_response() };
+    let now = Instant::now();
+    let circuits: BTreeMap<_, _> = app.health.circuits(now).collect();
+    let row = |model: &ModelSpec| {
+        let health = app.health.of(&model.name)?;
+        let ms = |streamed, share| {
+            let time = health.quantile(streamed, share);
+            known(time.map(|time| told_usd(time.as_secs_f64() * 1e3)))
+        };
+        let (failed, calls) = health.failed_of_late();
+        Some([
+            text(&model.name),
+            ms(false, 0.5),
+            ms(false, 0.95),
+            ms(true, 0.5),
+            ms(true, 0.95),
+            failed.to_string(),
+            calls.to_string(),
+            known(circuits.get(&*model.name).map(|circuit| circuit.as_str())),
+        ])
+    };
+    let head = head([
+        "model",
+        "whole_median_ms",
+        "whole_p95_ms",
+        "stream_median_ms",
+        "stream_p95_ms",
+        "failed",
+        "calls",
+        "circuit",
+    ]);
+    answer([head, lines(settings.spec.zoo.models().iter().filter_map(row))].concat())
+}
+
+/// What had been predicted of the answers that were rated of late, by tenths.
+pub(super) async fn of_calibration(State(app): State<Arc<App>>, Path(route): Path<String>) -> Response {
+    let Some(settings) = app.config.routes.get(&*route) else { return no_such_route().into_response() };
+    let tenths = match calibration::tenths(&app, &route, &settings.spec).await {
+        Ok(tenths) => tenths,
+        Err(error) => return unreadable(error).into_response(),
+    };
+    let row = |(place, tenth): (usize, &Tenth)| {
+        let mean = |sum: f64| known((tenth.ratings > 0).then(|| sum / tenth.ratings as f64));
+        let from = place as f64 / TENTHS as f64;
+        [from.to_string(), tenth.ratings.to_string(), mean(tenth.predicted), mean(tenth.rated)]
+    };
+    answer(
+        [head(["predicted_from", "ratings", "predicted", "rated"]), lines(tenths.iter().enumerate().map(row))].concat(),
+    )
+}
+
+/// What changed of a route within a range.
+pub(super) async fn of_marks(
+    State(app): State<Arc<App>>,
+    Path(route): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    if !app.config.routes.contains_key(&*route) {
+        return no_such_route().into_response();
+    }
+    let asked = query.as_deref().and_then(|query| query.strip_prefix("range=")).unwrap_or(series::USUAL);
+    let Some(range) = series::range(asked, app.clock.now()) else { return no_such_range().into_response() };
+    let calendar = app.calendar();
+    let row = |mark: Mark| [calendar.moment(Timestamp(mark.time_ms)), mark.kind.to_owned(), text(&mark.what)];
+    answer([head(["time", "kind", "what"]), lines(marks(&app, &route, range).await.into_iter().map(row))].concat())
+}
+
 /// What is watched of a route.
 pub(super) async fn of_signals(State(app): State<Arc<App>>, Path(route): Path<String>) -> Response {
     let snapshot = app.published.load();
-    let standing = Standing::of(&snapshot, &route).filter(|_| app.config.routes.contains_key(&*route));
+    let standing = Standing::of(&snapshot, &route, app.clock.now()).filter(|_| app.config.routes.contains_key(&*route));
     let Some(standing) = standing else { return no_such_route().into_response() };
     let watched = signals(&app, &snapshot, &route, &standing);
     let rows = watched.iter().map(|signal| [text(signal.name), text(&signal.now), signal.badge.word.to_owned()]);

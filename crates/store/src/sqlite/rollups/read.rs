@@ -111,7 +111,7 @@ pub(crate) fn calendar(connection: &Connection) -> Result<Calendar, StoreError> 
 }
 
 /// From when on there are sums by the minute: in whole quarters of an hour.
-fn minutes(connection: &Connection) -> Result<Timestamp, StoreError> {
+pub(crate) fn minutes(connection: &Connection) -> Result<Timestamp, StoreError> {
     let newest: i64 = connection.query_row("SELECT newest FROM rolled", [], |row| row.get(0))?;
     Ok(Timestamp((newest as u64).saturating_sub(MINUTES_KEPT_MS).next_multiple_of(QUARTER_MS)))
 }

@@ -1,23 +1,10 @@
 //! What a route's configuration says otherwise than before, in words for whoever reads figures.
 
-use std::sync::Arc;
-
-use serde::Serialize;
 use slarouter_core::{ModelSpec, RouteSpec};
 
-/// Something that whoever reads the figures should know.
-#[derive(Clone, Debug, Serialize)]
-pub struct Incident {
-    /// As `2026-11-29`.
-    pub date: String,
-    /// The route; empty for all.
-    pub route: Arc<str>,
-    /// In words.
-    pub what: String,
-}
-
 /// A phrase for each difference that figures depend on; one for all others.
-pub(crate) fn changes(old: &RouteSpec, new: &RouteSpec) -> Vec<String> {
+#[must_use]
+pub fn changes(old: &RouteSpec, new: &RouteSpec) -> Vec<String> {
     let mut told = Vec::new();
     let (was, is) = (old.alpha.get(), new.alpha.get());
     if was.to_bits() != is.to_bits() {
