@@ -151,7 +151,7 @@ impl Certified {
         let horizon = HORIZON.max(HORIZON_GROWTH * served);
         let margin = self.margin(horizon);
         let surplus = if self.params.observe {
-            observed::surplus(margin, horizon, served)
+            Self::observed_surplus(margin, horizon, served)
         } else {
             served * (self.standing.estimate - self.alpha)
         };

@@ -4,16 +4,16 @@ use super::{Certified, FIRST_LABELS};
 use crate::Candidate;
 use crate::policy::View;
 
-/// The surplus that the plan of an observed route reckons with, G.
-///
-/// That of its account is the fallback's, and to spend it would be to plan what no route can keep up. It is taken to be where a route
-/// would have it that has been on for as long: at what it wants, U, so that the plan asks only for what keeps it there as T grows, U/T.
-/// Within the first horizon there is none.
-pub(super) fn surplus(margin: f64, horizon: f64, served: f64) -> f64 {
-    margin * (1.0 - horizon / served.max(horizon))
-}
-
 impl Certified {
+    /// The surplus that the plan of an observed route reckons with, G.
+    ///
+    /// That of its account is the fallback's, and to spend it would be to plan what no route can keep up. It is taken to be where a route
+    /// would have it that has been on for as long: at what it wants, U, so that the plan asks only for what keeps it there as T grows, U/T.
+    /// Within the first horizon there is none.
+    pub(super) fn observed_surplus(margin: f64, horizon: f64, served: f64) -> f64 {
+        margin * (1.0 - horizon / served.max(horizon))
+    }
+
     /// See [`Learner::observe_on`](crate::Learner::observe_on).
     pub(crate) fn observe_on(&mut self) {
         self.params.observe = true;
