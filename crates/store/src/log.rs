@@ -177,7 +177,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if they cannot be read.
     async fn configured(&self, route: &str, range: (Timestamp, Timestamp)) -> Result<Vec<Configured>, StoreError>;
 
-    /// The newest 5,000 ratings in force of a route, or audits, beside what had been predicted of their answers, by tenths of that. Looks for
+    /// The newest 2,000 ratings in force of a route, or audits, beside what had been predicted of their answers, by tenths of that. Looks for
     /// them among the last 100,000 events. Answers of another model than the chosen one, and pinned ones, are left out.
     ///
     /// # Errors

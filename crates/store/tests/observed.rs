@@ -5,12 +5,15 @@
 mod outcomes;
 
 use outcomes::outcome;
+use rusqlite::Connection;
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
 use slarouter_store::{
     Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Selection, Store, Totals, open,
 };
 use tempfile::TempDir;
 
+/// A database of version 5, whose sums knew nothing of observed routes.
+const VERSION_5: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v5.sql");
 const SMALL: usize = 0;
 const LARGE: usize = 1;
 const ROUTE: &str = "watched";
@@ -122,5 +125,29 @@ async fn labels_count_by_how_much_likelier_their_answers_were_planned_than_drawn
         assert_eq!((now.0 - seen.0, now.1 - seen.1, now.2 - seen.2), expected, "{id} {rating:?}");
         seen = now;
     }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn sums_of_before_stay_and_say_that_nothing_was_observed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("log.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(&std::fs::read_to_string(VERSION_5).unwrap()).unwrap();
+    old.execute_batch(
+        "INSERT INTO rollup_groups (number, route, model, key, tenant) VALUES (1, 'watched', 'small', '', '')",
+    )
+    .unwrap();
+    let width: i64 = old.query_row("SELECT count(*) FROM pragma_table_info('rollups')", [], |row| row.get(0)).unwrap();
+    let sevens = vec!["7"; width as usize - 3].join(", ");
+    old.execute_batch(&format!("INSERT INTO rollups VALUES (0, 1, 0, {sevens}); UPDATE rolled SET seq = 5")).unwrap();
+    drop(old);
+    let store = open(&format!("sqlite://{}", path.display())).await.unwrap();
+    let found = sums(store.as_ref()).await;
+    assert_eq!(
+        (found.requests, found.cost_nano, found.audit_micro, found.observed, found.plan_labels),
+        (7, 7, 7, 0, 0)
+    );
+    assert_eq!(slarouter_store::observed(&[found]), None);
     store.close().await;
 }

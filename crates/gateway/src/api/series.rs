@@ -157,18 +157,13 @@ pub(crate) struct Late {
 
 /// What became of a route's answers of late.
 pub(crate) async fn late(app: &App, route: &str) -> Result<Late, ApiError> {
-    let mut late = Late::default();
-    for (name, (from, to)) in
-        ["1h", "1d", OF_LATE].into_iter().filter_map(|name| Some((name, range(name, app.clock.now())?)))
-    {
-        let step = if name == "1h" { Step::Minutes(1) } else { Step::at_most(POINTS, from, to) };
-        let points = points(app, route, (from, to), step).await?;
-        if name == "1h" {
-            points.iter().for_each(|point| late.hour += point.totals);
-        }
-        late.thousand = last(THOUSAND, &points);
-        if late.thousand.requests >= THOUSAND {
-            break;
+    let now = app.clock.now();
+    let Some(hour) = range("1h", now) else { return Ok(Late::default()) };
+    let points = points(app, route, hour, Step::Minutes(1)).await?;
+    let mut late = Late { hour: last(i64::MAX, &points), thousand: last(THOUSAND, &points) };
+    for longer in ["1d", OF_LATE].into_iter().filter_map(|name| range(name, now)) {
+        if late.thousand.requests < THOUSAND {
+            late.thousand = last(THOUSAND, &within(app, route, longer).await?);
         }
     }
     Ok(late)

@@ -11,7 +11,7 @@ use crate::{Configured, StoreError, TENTHS, Tenth};
 /// Events of the log among which ratings are looked for.
 const LOOKED_THROUGH: i64 = 100_000;
 /// Ratings that are compared with what was predicted.
-const COMPARED: i64 = 5_000;
+const COMPARED: i64 = 2_000;
 
 /// One step in the index for each model and payer, however much there is.
 const FIRST: &str = "SELECT min((SELECT r.start FROM rollups r WHERE r.span = :span AND r.grp = g.number AND r.start >= :from \
