@@ -65,12 +65,10 @@ async fn routes_pass_over_models_that_cannot_be_asked_and_refuse_when_none_can()
 #[tokio::test]
 async fn an_answer_that_cannot_be_translated_is_tried_elsewhere() {
     let rig = Rig::start(&["ok"], MIXED).await;
-    for _ in 0..2 {
-        rig.upstream.script(Script::json(200, &json!({ "id": "x", "status": "completed", "output": 7 })));
-    }
+    rig.upstream.script(Script::json(200, &json!({ "id": "x", "status": "completed", "output": 7 })));
     let reply = rig.send("messages", &question("messages", "auto:mixed", false)).await;
     assert_eq!(reply.status(), 200);
     assert_ne!(reply.headers()["x-slarouter-model"], "openai-responses/ok");
     assert_eq!(gist("messages", &reply.json().await.unwrap()).0, "You said: one two");
-    assert_eq!(rig.stop().await.outcomes[0].attempts, 3);
+    assert_eq!(rig.stop().await.outcomes[0].attempts, 2);
 }
