@@ -6,6 +6,7 @@ mod reply;
 mod scores;
 #[cfg(test)]
 mod tests;
+mod word;
 
 use std::sync::Arc;
 
@@ -16,22 +17,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde_json::Value;
 use serde_json::value::RawValue;
-use slarouter_core::{Rater, Rating, Source};
 
-use super::given::{About, Given, MAX_COMMENT, trace_id};
-use super::rating::{TAKEN, rating};
+use super::given::Given;
 use super::{Recorded, count, record};
 use crate::admission::auth::Caller;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::words::cut;
 use items::Items;
 use reply::{Form, Reply};
+use word::Word;
 
-/// Bytes of a value that may be a rating.
-const LONGEST: usize = 64;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Whose feedback is understood, by the names that stand in the path.
@@ -51,14 +47,6 @@ const PRODUCTS: [(&str, Product); 5] = [
     ("langfuse", Product::Langfuse),
     ("langsmith", Product::LangSmith),
 ];
-
-/// A word of a body, as far as it could be read.
-struct Word {
-    /// By which its sender knows it.
-    id: Option<String>,
-    /// `None` for one that says nothing of satisfaction.
-    given: Result<Option<Given>, ApiError>,
-}
 
 /// What stands in a body, and in which form its sender is answered.
 struct Reading {
@@ -206,24 +194,4 @@ fn below(path: &str, top: &str) -> bool {
 fn message(path: &str) -> Option<&str> {
     let (_conversation, message) = path.strip_prefix("api/messages/")?.strip_suffix("/feedback")?.split_once('/')?;
     Some(message)
-}
-
-/// The rating that a value at this place is.
-fn thumb(place: &str, value: Option<&RawValue>) -> Result<Rating, ApiError> {
-    let read = |raw: &RawValue| rating(&serde_json::from_str::<Value>(raw.get()).ok()?);
-    value.filter(|raw| raw.get().len() <= LONGEST).and_then(read).ok_or_else(|| {
-        let error = ApiError::invalid("", "invalid_rating", format!("`{place}` must be {TAKEN}"));
-        ApiError { place: Some(place.to_owned()), ..error }
-    })
-}
-
-/// A user's word on the answer that was asked for with the id at this place; without a rating it is taken back.
-fn given(place: &str, trace: Option<&str>, rating: Option<Rating>, comment: Option<String>) -> Result<Given, ApiError> {
-    let Some(trace) = trace else {
-        let error =
-            ApiError::invalid("", "missing_field", format!("`{place}` is missing: it says which answer is meant"));
-        return Err(ApiError { place: Some(place.to_owned()), ..error });
-    };
-    let comment = comment.map(|comment| cut(&comment, MAX_COMMENT).to_owned()).filter(|comment| !comment.is_empty());
-    Ok(Given { about: About::Trace(trace_id(trace)?), source: Source::User, rater: Rater(0), rating, comment })
 }

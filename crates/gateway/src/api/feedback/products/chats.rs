@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::items::read;
-use super::{given, thumb};
+use super::word::{given, thumb};
 use crate::api::feedback::given::Given;
 use crate::error::ApiError;
 

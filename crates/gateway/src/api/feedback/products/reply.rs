@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Recorded;
+use crate::api::feedback::Recorded;
 use crate::clock::public_id;
 use crate::error::ApiError;
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::items::{List, read};
-use super::{Word, given, thumb};
+use super::word::{Word, given, thumb};
 use crate::api::feedback::given::Given;
 use crate::error::ApiError;
 

@@ -1,7 +1,9 @@
-use serde_json::json;
+use serde_json::{Value, json};
+use slarouter_core::{Rater, Rating, Source};
 use slarouter_store::TraceId;
 
 use super::*;
+use crate::api::feedback::given::About;
 
 fn names() -> Vec<String> {
     vec!["user-feedback".to_owned()]
