@@ -20,6 +20,7 @@ impl Config {
             upstream,
             rater_per_minute,
             score_names,
+            checks,
             browser,
             keys,
             tenants,
@@ -37,6 +38,7 @@ impl Config {
         let words = [
             ("rater_per_minute", *rater_per_minute != new.rater_per_minute),
             ("score_names", *score_names != new.score_names),
+            ("checks", *checks != new.checks),
         ];
         told.extend(section("feedback", &words));
         let key = |key: &ClientKey| (key.name.to_string(), key.clone());

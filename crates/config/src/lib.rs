@@ -25,9 +25,9 @@ pub use grants::{Grants, Limits, Scope, check_name};
 pub use price::{LongPrices, PriceTable, Prices};
 pub use problems::ConfigErrors;
 pub use settings::{
-    BrowserFeedback, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig, HealthCheck,
-    Hedge, HedgeTo, KeyPlace, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls, UpstreamConfig,
-    same_secret,
+    BrowserFeedback, Checks, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig,
+    HealthCheck, Hedge, HedgeTo, KeyPlace, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls,
+    UpstreamConfig, same_secret,
 };
 pub use spelling::{nearest, refused_name, suggestion};
 pub use substitute::Sources;

@@ -143,12 +143,21 @@ pub(crate) struct Feedback {
     pub(crate) rater_share: Option<Number>,
     pub(crate) rater_per_minute: Option<u64>,
     pub(crate) score_names: Option<Vec<String>>,
+    pub(crate) checks: Option<Checks>,
     #[serde(default)]
     pub(crate) failures_count: bool,
     pub(crate) token_secret: Option<Text>,
     pub(crate) token_lifetime_s: Option<Number>,
     #[serde(default)]
     pub(crate) cors_origins: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(crate) struct Checks {
+    #[serde(default)]
+    pub(crate) run: Vec<Text>,
+    pub(crate) count: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]

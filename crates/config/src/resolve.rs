@@ -38,6 +38,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let zoo = model::models(raw.models, env, problems);
     let (feedback_window_ms, rater_per_minute) = (terms.window_ms, feedback::rater_per_minute(&raw.feedback));
     let score_names = feedback::score_names(&raw.feedback);
+    let checks = feedback::checks(raw.feedback.checks.as_ref(), env, problems);
     let common = Common { specs: &zoo.specs, unpriced: &zoo.unpriced, terms };
     let (routes, default_route) = route::routes(raw.routes, &common, env, problems);
     let keys = keys::keys(raw.keys, &zoo.models, &routes, &server, env, problems);
@@ -49,6 +50,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         feedback_window_ms,
         rater_per_minute,
         score_names,
+        checks,
         browser,
         features,
         telemetry,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use slarouter_core::RouteSpec;
+use slarouter_protocol::checks::Check;
 use slarouter_protocol::{ModelProtocol, Upstream};
 use slarouter_text::LocalEncoder;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub rater_per_minute: u64,
     /// Names under which other products' scores are users' ratings; others mean something else.
     pub score_names: Vec<String>,
+    /// Checks of answers that count as ratings.
+    pub checks: Checks,
     /// Feedback from browsers.
     pub browser: BrowserFeedback,
     /// What makes features of the requests.
@@ -123,6 +126,15 @@ pub struct Tls {
     pub key: PathBuf,
     /// Authorities of client certificates, a PEM file; with it, clients must have one.
     pub client_ca: Option<PathBuf>,
+}
+
+/// Checks of answers without a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Those that are made; none by default.
+    pub run: Vec<Check>,
+    /// Whether answers that pass are rated too; else only those that fail.
+    pub count_all: bool,
 }
 
 /// What `[feedback]` says of browsers.

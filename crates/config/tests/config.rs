@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use proptest::prelude::*;
-use slarouter_config::{Config, EncoderConfig};
+use slarouter_config::{Checks, Config, EncoderConfig};
 use slarouter_core::policy::{CertifiedParams, Window};
 use slarouter_core::{PolicySpec, Timestamp};
 
@@ -57,6 +57,17 @@ fn the_example_works_and_states_the_defaults() {
     };
     assert_eq!(example.routes["default"].spec.policy, PolicySpec::Certified(params("large")));
     assert_eq!(defaults.routes["default"].spec.policy, PolicySpec::Certified(params("m")));
+}
+
+#[test]
+fn which_words_of_others_and_of_checks_are_ratings() {
+    let with =
+        |feedback: &str| Config::parse(&format!("[feedback]\n{feedback}\n{}", minimal("", "", "")), &none).unwrap();
+    let (plain, set) = (with(""), with("score_names = []\nchecks = { run = [\"tools\", \"empty\"], count = \"all\" }"));
+    assert!(plain.score_names.iter().any(|name| name == "user-feedback") && plain.checks == Checks::default());
+    assert!(set.score_names.is_empty() && set.checks.count_all);
+    assert_eq!(set.checks.run.iter().map(|check| check.as_str()).collect::<Vec<_>>(), ["tools", "empty"]);
+    assert_eq!(plain.changes(&set), ["feedback.score_names", "feedback.checks"]);
 }
 
 #[test]
@@ -311,6 +322,8 @@ fn refusals_say_how_to_mend() {
         ("[store]\nqueue = 0", "", "", "must be from 1 to"),
         ("[feedback]\nwindow_days = 0", "", "", "above 0 and at most 36500"),
         ("[feedback]\nwindow_days = nan", "", "", "above 0 and at most 36500"),
+        ("[feedback]\nchecks = { run = [\"spelling\"] }", "", "", "there are the checks `empty`"),
+        ("[feedback]\nchecks = { count = \"some\" }", "", "", "count is \"failures\" or \"all\""),
         ("", "protocol = \"x\"", "", "protocol must be openai-chat"),
         ("", "max_output_tokens = 0", "", "must be from 1 to"),
         ("", "prior = nan", "", "strictly between 0 and 1"),

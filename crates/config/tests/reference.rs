@@ -13,6 +13,7 @@ const BASE: &str = r#"
 hedge = { quantile = 0.9 }
 [feedback]
 token_secret = "0123456789abcdef0123456789abcdef"
+checks = { run = ["empty"] }
 [features]
 encoder = "remote"
 base_url = "http://h/v1"

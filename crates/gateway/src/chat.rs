@@ -3,6 +3,7 @@
 mod ask;
 mod attempts;
 mod body;
+mod checking;
 mod decide;
 mod deliver;
 mod early;

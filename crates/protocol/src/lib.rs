@@ -11,6 +11,7 @@
 pub mod adapter;
 mod carries;
 mod chat;
+pub mod checks;
 mod claude;
 pub mod dialect;
 mod dropped;

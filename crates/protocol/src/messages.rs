@@ -7,7 +7,7 @@ mod stream;
 mod write;
 
 pub(crate) use foreign::without_foreign_reasoning;
-pub(crate) use read::{answer as read_answer, request as read_request};
+pub(crate) use read::{answer as read_answer, read_format, request as read_request};
 pub(crate) use report::merge_tokens;
 pub use report::tokens;
 pub(crate) use stream::{Reader, Writer};

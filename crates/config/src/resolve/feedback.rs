@@ -1,9 +1,11 @@
 //! `[feedback]`
 
+use slarouter_protocol::checks::Check;
+
 use super::origins::origins;
 use crate::problems::Problems;
 use crate::raw;
-use crate::settings::BrowserFeedback;
+use crate::settings::{BrowserFeedback, Checks};
 use crate::values::{Env, number, seconds, text};
 
 const DAY_MS: f64 = 86_400_000.0;
@@ -51,6 +53,30 @@ pub(super) fn rater_per_minute(raw: &raw::Feedback) -> u64 {
 /// Names under which other products' scores are users' ratings.
 pub(super) fn score_names(raw: &raw::Feedback) -> Vec<String> {
     raw.score_names.clone().unwrap_or_else(|| SCORE_NAMES.map(str::to_owned).to_vec())
+}
+
+/// Which checks are made of answers, and which of their results count.
+pub(super) fn checks(raw: Option<&raw::Checks>, env: Env<'_>, problems: &mut Problems<'_>) -> Checks {
+    let Some(raw) = raw else { return Checks::default() };
+    let mut run = Vec::new();
+    for place in &raw.run {
+        let Some(name) = text(place, env, problems) else { continue };
+        match Check::ALL.into_iter().find(|check| check.as_str() == name) {
+            Some(check) => run.push(check),
+            None => problems.add(Some(place.span()), "there are the checks `empty`, `refusal`, `tools` and `format`"),
+        }
+    }
+    let count = raw.count.as_ref().and_then(|place| Some((text(place, env, problems)?, place.span())));
+    let count_all = match &count {
+        None => false,
+        Some((word, _)) if word == "failures" => false,
+        Some((word, _)) if word == "all" => true,
+        Some((_, span)) => {
+            problems.add(Some(span.clone()), "count is \"failures\" or \"all\"");
+            false
+        }
+    };
+    Checks { run, count_all }
 }
 
 pub(super) fn browser(raw: &raw::Feedback, env: Env<'_>, problems: &mut Problems<'_>) -> BrowserFeedback {

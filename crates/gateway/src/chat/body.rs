@@ -12,6 +12,7 @@ use slarouter_protocol::relay::{End, Finish, Relay};
 use slarouter_protocol::responses;
 use tokio::time::{Instant, timeout_at};
 
+use super::checking::Checking;
 use super::exchange::Exchange;
 
 /// The body for the client. Dropping it, as happens when the client goes away, drops the upstream call with it and logs
@@ -33,6 +34,8 @@ pub(super) struct ResponseBody {
     metadata: bool,
     /// Bytes that may still come.
     left: usize,
+    /// The answer, where it is to be checked at its end.
+    checking: Option<Checking>,
 }
 
 /// Costs and metadata of the stream, asked for when its usage is known.
@@ -74,7 +77,13 @@ impl ResponseBody {
             told,
             metadata,
             left,
+            checking: None,
         }
+    }
+
+    /// The same answer, to be checked at its end.
+    pub(super) fn checked(self, checking: Option<Checking>) -> Self {
+        Self { checking, ..self }
     }
 
     /// The bytes as they go to the client.
@@ -121,6 +130,9 @@ impl ResponseBody {
             if let (Some(trace), Ok(Some(bytes))) = (self.exchange.trace(), &chunk) {
                 trace.chunk(bytes);
             }
+            if let (Some(checking), Ok(Some(bytes))) = (&mut self.checking, &chunk) {
+                checking.keep(bytes);
+            }
             let closing = Closing { exchange: &self.exchange, metadata: self.metadata };
             let end = match chunk {
                 Ok(Some(chunk)) => {
@@ -144,6 +156,9 @@ impl ResponseBody {
                 "stream ended"
             );
             self.exchange.finish(self.status, summary.complete, summary.usage, summary.error);
+            if let Some(checking) = self.checking.take().filter(|_| summary.complete) {
+                checking.finish();
+            }
             return (!out.is_empty()).then(|| out.into());
         }
     }

@@ -11,6 +11,7 @@ use slarouter_protocol::request::Request;
 use slarouter_protocol::responses;
 
 use super::body::ResponseBody;
+use super::checking::Checking;
 use super::exchange::Exchange;
 use super::headers::{COST, UPSTREAM_COST, describe, keep, set};
 use super::refusal::refuse;
@@ -61,6 +62,10 @@ pub(super) fn deliver(
                         set(response.headers_mut(), UPSTREAM_COST, &told.to_string());
                     }
                     exchange.finish(status, true, written.usage, None);
+                    if let Some(mut checking) = Checking::of(&exchange, request, false) {
+                        checking.keep(&body);
+                        checking.finish();
+                    }
                     response
                 }
                 Err(error) => refuse(exchange, Failure::Unreadable(error)),
@@ -72,7 +77,9 @@ pub(super) fn deliver(
             *response.status_mut() = status;
             keep(response.headers_mut(), &headers);
             describe(response.headers_mut(), &exchange, upstream_id.as_deref());
-            let body = ResponseBody::new(exchange, status, (first, rest), adapter.stream(options), metadata);
+            let checking = Checking::of(&exchange, request, true);
+            let body =
+                ResponseBody::new(exchange, status, (first, rest), adapter.stream(options), metadata).checked(checking);
             *response.body_mut() = Body::from_stream(body.into_stream());
             response
         }

@@ -32,6 +32,7 @@ mod hedge;
 mod intruders;
 mod keyless;
 mod keys;
+mod labels;
 mod limits;
 mod metrics;
 mod mixed;

@@ -266,6 +266,11 @@ fn format(mut fields: Fields<'_>, dropped: &mut Dropped) -> Result<Option<Format
     Ok(format)
 }
 
+/// The format that a `response_format` asks for; `None` for text, or for what is no format.
+pub(crate) fn read_format(raw: &str) -> Option<Format> {
+    format(Fields::parse(raw, "").ok()?, &mut Dropped::default()).ok()?
+}
+
 /// Reads an answer of one choice; of more, the first. What it says beyond the common form is left out.
 pub(crate) fn answer(body: &str) -> Result<CommonAnswer, Refusal> {
     let mut fields = Fields::parse(body, "")?;

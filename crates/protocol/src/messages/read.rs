@@ -219,6 +219,12 @@ fn thinking(mut fields: Fields<'_>, request: &mut CommonRequest) -> Result<(), R
     Ok(())
 }
 
+/// The format that an `output_config` asks for; `None` for what is no format.
+pub(crate) fn read_format(raw: &str) -> Option<Format> {
+    let given = Fields::parse(raw, "").ok()?.object("format").ok()??;
+    format(given, &mut Dropped::default()).ok()
+}
+
 fn format(mut fields: Fields<'_>, dropped: &mut Dropped) -> Result<Format, Refusal> {
     let kind = fields.required("type")?;
     if kind != "json_schema" {

@@ -187,6 +187,12 @@ fn choice(raw: &str) -> Result<Choice, Refusal> {
     tools::choice(Fields::parse(raw, "tool_choice")?)
 }
 
+/// The format that a member `text` asks for; `None` for text, or for what is no format.
+pub(crate) fn read_format(raw: &str) -> Option<Format> {
+    let given = Fields::parse(raw, "").ok()?.object("format").ok()??;
+    format(given, &mut Dropped::default()).ok()?
+}
+
 fn format(mut fields: Fields<'_>, dropped: &mut Dropped) -> Result<Option<Format>, Refusal> {
     let kind = fields.required("type")?;
     let format = match kind.as_str() {
