@@ -9,8 +9,11 @@ fn names() -> Vec<String> {
     vec!["user-feedback".to_owned()]
 }
 
-/// What is read of a body: the id and the rating of each word, `None` for one that does not count, or the place of what is wrong.
-fn told(product: &str, path: &str, body: &Value) -> Vec<Result<Option<(String, Option<f64>)>, String>> {
+/// What is read of a word: its id and its rating, `None` if it does not count, or the place of what is wrong.
+type Told = Result<Option<(String, Option<f64>)>, String>;
+
+/// What is read of each word of a body.
+fn told(product: &str, path: &str, body: &Value) -> Vec<Told> {
     let reading = read(product, path, body.to_string().as_bytes(), &names()).unwrap();
     let say = |given: Given| {
         let About::Trace(trace) = given.about else { panic!("an id of ours") };
@@ -21,7 +24,7 @@ fn told(product: &str, path: &str, body: &Value) -> Vec<Result<Option<(String, O
     reading.words.into_iter().map(|word| word.given.map(|given| given.map(say)).map_err(place)).collect()
 }
 
-fn counts(trace: &str, rating: Option<f64>) -> Vec<Result<Option<(String, Option<f64>)>, String>> {
+fn counts(trace: &str, rating: Option<f64>) -> Vec<Told> {
     vec![Ok(Some((trace.to_owned(), rating)))]
 }
 
