@@ -81,6 +81,16 @@ def test_pages_are_small_come_from_one_place_and_need_no_script(look, demo, view
     assert "default" in text and ("certified" in text or "assurance" in text or "exploit" in text), text
 
 
+def test_charts_begin_with_the_route_and_predictions_stand_beside_ratings(look, demo):
+    _, series = http("GET", f"{demo}/admin/routes/default/series?range=90d")
+    assert series["columns"]["requests"][0] > 0, series["columns"]["time_ms"][:3]
+    page = look()
+    page.goto(f"{demo}/dashboard/routes/default")
+    rows = page.get_by_role("region", name="Calibration").locator("tbody tr")
+    assert rows.count() == 10
+    assert page.get_by_role("region", name="Upstreams").locator("tbody tr").count() > 1
+
+
 def test_figures_go_on_by_themselves(look, demo):
     page = look()
     page.goto(f"{demo}/dashboard")
