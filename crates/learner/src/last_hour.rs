@@ -39,6 +39,8 @@ impl LastHour {
             let [route, model] = &row.names[..] else { continue };
             let own = Selection { route: Some(route.clone()), model: Some(model.clone()), ..hour.clone() };
             let points = store.series(own, Step::Minutes(1)).await?.into_iter();
+            // A series has points also where there was nothing.
+            let points = points.filter(|point| point.totals != Totals::default());
             let minute = |start, totals| Minute { start, route: route.clone(), model: model.clone(), totals };
             self.add(points.map(|point| minute(point.start, point.totals)), now);
         }
