@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use slarouter_config::{Config, ConfigErrors, utc};
 use slarouter_core::{PolicySpec, RouteSpec, Timestamp};
 use slarouter_learner::{FeaturesId, WarmStart, first_belief};
@@ -26,29 +27,31 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
-    let features = match slarouter_gateway::identify(&config.features) {
-        Ok(features) => features,
+    match examine(&config) {
+        Ok(said) => print(|out| out.write_all(&said))?,
         Err(error) => {
-            writeln!(io::stderr(), "{}: [features]: {error}", args.config.display())?;
+            writeln!(io::stderr(), "{}: {error}", args.config.display())?;
             return Ok(ExitCode::from(BAD_CONFIG));
         }
-    };
-    let mut doubts = Vec::new();
-    for (name, route) in &config.routes {
-        let warm_start = match route.warm_start.as_ref().map(|path| WarmStart::read(path, &features)).transpose() {
-            Ok(warm_start) => warm_start,
-            Err(error) => {
-                writeln!(io::stderr(), "{}: {error}", args.config.display())?;
-                return Ok(ExitCode::from(BAD_CONFIG));
-            }
-        };
-        doubts.extend(doubt(name, &route.spec, first_belief(&route.spec, &features, warm_start.as_ref())));
     }
-    print(|out| {
-        summary(out, &config, &features)?;
-        doubts.iter().try_for_each(|doubt| writeln!(out, "  {doubt}"))
-    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What there is to say of a configuration in which no mistake was found so far. Reads what it names: encoder and warm starts.
+///
+/// # Errors
+/// What is wrong with these.
+pub(crate) fn examine(config: &Config) -> anyhow::Result<Vec<u8>> {
+    let features = slarouter_gateway::identify(&config.features).map_err(|error| anyhow!("[features]: {error}"))?;
+    let mut said = Vec::new();
+    summary(&mut said, config, &features)?;
+    for (name, route) in &config.routes {
+        let warm_start = route.warm_start.as_ref().map(|path| WarmStart::read(path, &features)).transpose()?;
+        if let Some(doubt) = doubt(name, &route.spec, first_belief(&route.spec, &features, warm_start.as_ref())) {
+            writeln!(said, "  {doubt}")?;
+        }
+    }
+    Ok(said)
 }
 
 /// What there is to say against a fallback that is believed to miss α from the beginning.

@@ -7,7 +7,9 @@ mod compare;
 mod demo;
 mod doctor;
 mod explain;
+mod init;
 mod keys;
+mod next;
 mod print;
 mod remote_book;
 mod replay;
@@ -32,6 +34,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write a working configuration, by asking or by flags: from the keys in the environment and the servers of this machine.
+    Init(init::InitArgs),
     /// Run the OpenAI-compatible gateway.
     Serve(serve::ServeArgs),
     /// Check a configuration file and report everything that is wrong with it at once.
@@ -87,6 +91,7 @@ fn with_causes(error: &anyhow::Error) -> String {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Init(args) => block_on(init::run(args)),
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Check(args) => check::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),

@@ -10,6 +10,8 @@ use slarouter_gateway::Gateway;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::next::Doors;
+
 /// What shells take for the end by an interrupt.
 const INTERRUPTED: u8 = 130;
 
@@ -40,15 +42,20 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&args.log)?).with_writer(std::io::stderr);
     let asked = args.log_format.map(|format| matches!(format, Format::Json));
     let configured = config.server.log_format.map(|format| format == LogFormat::Json);
-    if asked.or(configured).unwrap_or_else(|| !std::io::stderr().is_terminal()) {
+    let on_terminal = std::io::stderr().is_terminal();
+    let as_json = asked.or(configured).unwrap_or(!on_terminal);
+    if as_json {
         logs.json().flatten_event(true).init();
     } else {
-        logs.with_ansi(std::io::stderr().is_terminal()).init();
+        logs.with_ansi(on_terminal).init();
     }
     // Registered before anything is promised to anybody, so that an early signal is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let server = &config.server;
+    let keyed = !(server.api_keys.is_empty() && server.admin_keys.is_empty() && config.keys.is_empty());
+    let tls = server.tls.is_some();
     let gateway = Gateway::start(config).await?;
     let mut ready = serde_json::json!({ "listening": gateway.addr().to_string() });
     if let Some(admin) = gateway.admin_addr() {
@@ -56,6 +63,10 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     writeln!(std::io::stdout(), "{ready}")?;
     tracing::info!(addr = %gateway.addr(), "listening");
+    if on_terminal && !as_json {
+        let doors = Doors { public: gateway.addr(), admin: gateway.admin_addr(), tls, keyed };
+        write!(std::io::stderr(), "{}", doors.steps())?;
+    }
     let reloads = gateway.reloads();
     let reloading = async {
         while hangup.recv().await.is_some() {

@@ -24,11 +24,13 @@ pub use date::utc;
 pub use grants::{Grants, Limits, Scope, check_name};
 pub use price::{LongPrices, PriceTable, Prices};
 pub use problems::ConfigErrors;
+pub use resolve::{DEFAULT_WINDOW, check_target, parse_window};
 pub use settings::{
     BrowserFeedback, Checks, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig,
     HealthCheck, Hedge, HedgeTo, KeyPlace, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls,
     UpstreamConfig, same_secret,
 };
+pub use slarouter_protocol::ModelProtocol;
 pub use spelling::{nearest, refused_name, suggestion};
 pub use substitute::Sources;
 pub use takes::Takes;

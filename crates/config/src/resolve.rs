@@ -24,6 +24,8 @@ use crate::raw;
 use crate::settings::Config;
 use crate::values::Env;
 use route::Common;
+pub use route::check_target;
+pub use window::{DEFAULT_WINDOW, parse_window};
 
 /// The settings; to be used only if `problems` stays empty.
 pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Config {

@@ -3,6 +3,7 @@
 mod check;
 mod database;
 mod files;
+mod listing;
 mod system;
 mod upstreams;
 
@@ -10,6 +11,7 @@ use slarouter_config::Config;
 
 use crate::clock::Clock;
 pub use check::{Check, Level};
+pub use listing::{ListedModel, Provider, list_models};
 
 /// Makes all checks. Takes as long as the slowest upstream, 10 s at most each way of asking it.
 pub async fn examine(config: &Config) -> Vec<Check> {

@@ -1,10 +1,11 @@
-//! The commands that are run and end, as the real binary: `compare`, `replay`, `train`, `keys`, `check`, `verify`, `alert-test`.
+//! The commands that are run and end, as the real binary: `compare`, `replay`, `train`, `keys`, `check`, `verify`, `alert-test`, `init`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod alerts;
 mod compare;
 mod encoder;
 mod errors;
+mod init;
 mod keys;
 mod replay;
 mod report;
@@ -66,7 +67,11 @@ fn command(words: &[&str], folder: &Path) -> Command {
 
 /// Runs to the end, in that folder.
 fn run(words: &[&str], folder: &Path) -> Done {
-    let Output { status, stdout, stderr } = command(words, folder).output().unwrap();
+    finish(&mut command(words, folder))
+}
+
+fn finish(command: &mut Command) -> Done {
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Done { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }

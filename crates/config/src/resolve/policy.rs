@@ -6,7 +6,7 @@ use slarouter_core::policy::{CertifiedParams, Window};
 use slarouter_core::{PolicySpec, Zoo};
 use toml::Spanned;
 
-use super::window;
+use super::window::{DEFAULT_WINDOW, parse_window};
 use crate::problems::Problems;
 use crate::raw::{self, Number, Text};
 use crate::values::{Env, number, share, text};
@@ -58,7 +58,7 @@ pub(super) fn certified(
             .window
             .as_ref()
             .and_then(|written| certified_window(written, env, problems))
-            .unwrap_or(window::DEFAULT),
+            .unwrap_or(DEFAULT_WINDOW),
         exploration: number(exploration, defaults.exploration, explored, "from 0 to 1", problems),
         fallback: None,
         observe: false,
@@ -66,13 +66,7 @@ pub(super) fn certified(
 }
 
 fn certified_window(value: &Text, env: Env<'_>, problems: &mut Problems<'_>) -> Option<Window> {
-    let parsed = window::parse(&text(value, env, problems)?);
-    if parsed.is_none() {
-        let what =
-            "window must be \"run\", \"<n> requests\" with n from 16, or a duration, as in \"1 day\" or \"12 hours\"";
-        problems.add(Some(value.span()), what);
-    }
-    parsed
+    parse_window(&text(value, env, problems)?).map_err(|what| problems.add(Some(value.span()), what)).ok()
 }
 
 /// The model with the highest list price, of those whose price is known, if any is.

@@ -96,7 +96,7 @@ fn route(raw: raw::Route, common: &Common<'_>, env: Env<'_>, problems: &mut Prob
     let list_place = raw.models.span();
     let listed = Listed::read(&raw.models, common.specs, env, problems);
     let place = raw.sla.satisfaction.span();
-    let alpha = target(*raw.sla.satisfaction.get_ref()).map_err(|what| problems.add(Some(place), what)).ok();
+    let alpha = check_target(*raw.sla.satisfaction.get_ref()).map_err(|what| problems.add(Some(place), what)).ok();
     let mut params = certified(&raw.sla, raw.exploration, env, problems);
     let chosen = policy(raw.policy.as_ref(), raw.slarouter, env, problems);
     if let Some((place, chosen)) = raw.policy.as_ref().zip(chosen.as_ref()) {
@@ -118,10 +118,12 @@ fn route(raw: raw::Route, common: &Common<'_>, env: Env<'_>, problems: &mut Prob
     }
 }
 
+/// Checks a target, as `sla.satisfaction` has it.
+///
 /// # Errors
 /// What is wrong with it. A target of 1 is out of reach at the first answer that does not satisfy, and no evidence can prove it:
 /// the policy would do nothing but serve the model of the highest prediction.
-fn target(share: f64) -> Result<Alpha, String> {
+pub fn check_target(share: f64) -> Result<Alpha, String> {
     if share == 1.0 {
         let what = "satisfaction = 1 cannot be kept: one answer that does not satisfy breaks it, and until then the most satisfying \
                     model serves at any price: write the share that is enough, as in 0.95; to be served by one model \

@@ -9,12 +9,21 @@ const REQUESTS: RangeInclusive<u64> = 16..=1 << 40;
 /// As long as ratings may be taken.
 const LONGEST_MS: u64 = 36_500 * 86_400_000;
 
-/// Where the file says nothing: long enough for some hundred labels where one answer in a hundred is rated, and short enough that what a
+/// The window where the file says nothing: long enough for some hundred labels where one answer in a hundred is rated, and short enough that what a
 /// route was ahead long ago is not spent now.
-pub(super) const DEFAULT: Window = Window::Requests(20_000);
+pub const DEFAULT_WINDOW: Window = Window::Requests(20_000);
 
-/// Reads `run`, `<n> requests`, or a duration in whole seconds, minutes, hours, days or weeks.
-pub(super) fn parse(text: &str) -> Option<Window> {
+/// Reads a window: `run`, `<n> requests`, or a duration in whole seconds, minutes, hours, days or weeks.
+///
+/// # Errors
+/// What is taken.
+pub fn parse_window(text: &str) -> Result<Window, &'static str> {
+    parse(text).ok_or(
+        "window must be \"run\", \"<n> requests\" with n from 16, or a duration, as in \"1 day\" or \"12 hours\"",
+    )
+}
+
+fn parse(text: &str) -> Option<Window> {
     if text == "run" {
         return Some(Window::Run);
     }
