@@ -64,10 +64,11 @@ fmt:
 bench:
 	cargo bench --workspace --locked
 
-# The rows of docs/guarantees.md and of "Drift" in docs/policy.md, as the policy is now; some minutes.
+# The rows of docs/guarantees.md, of "Drift" in docs/policy.md and of docs/what-if.md, as the policy is now; some minutes.
 tables:
 	CERTIFICATE_RUNS=500 cargo test -p slarouter-core -p slarouter-lab --locked --no-fail-fast --test certificate --test biased --test drift --test pair -- \
 		--include-ignored --nocapture --test-threads 1 | grep -o '| .*'
+	CERTIFICATE_RUNS=200 cargo test --release -p slarouter-core --locked --test what_if -- --nocapture --test-threads 1 | grep -o '| .*'
 
 # Coverage-guided fuzzing of what comes from outside; docs: CONTRIBUTING.md. Seconds for each target, and which targets.
 FUZZ_SECONDS ?= 60

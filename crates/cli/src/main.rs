@@ -18,6 +18,7 @@ mod serve;
 mod totals;
 mod train;
 mod verify;
+mod what_if;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Requests, tokens, money and ratings as CSV, by month, key, tenant and what else they are to be told apart by.
     Totals(totals::TotalsArgs),
+    /// What another target, price or policy, or a model less, would have come to, by the log of what ran.
+    WhatIf(what_if::WhatIfArgs),
     /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
     Replay(replay::ReplayArgs),
     /// Learn from judged answers, for a warm start of a route.
@@ -102,6 +105,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(args) => block_on(keys::run(args)),
         Command::Report(args) => block_on(report::run(args)),
         Command::Totals(args) => block_on(totals::run(args)),
+        Command::WhatIf(args) => block_on(what_if::run(args)),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => block_on(train::run(args)),
         Command::Compare(args) => compare::run(args).map(|()| ExitCode::SUCCESS),

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Certificate, Timestamp};
 use block::{Block, Group};
+pub(crate) use bound::{root as mixture_root, weight as mixture_weight};
+pub(crate) use rate::interval as rate_interval;
 use sums::{Sums, to_fixed};
 
 /// Most blocks that an account without end holds; at this number neighbours are joined in pairs.

@@ -33,6 +33,7 @@ mod state;
 mod status;
 mod thrift;
 mod told;
+pub mod what_if;
 mod zoo;
 
 pub use account::{Account, ModelAccount};

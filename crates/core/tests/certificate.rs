@@ -6,21 +6,14 @@
 //! `make tables` sets `CERTIFICATE_RUNS=500` and prints the rows of docs/guarantees.md.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/misses.rs"]
+mod misses;
 #[path = "common/stream.rs"]
 mod stream;
 
+use misses::{most_misses, number_of_runs};
 use slarouter_core::{Certificate, SatisfactionAccount, Span, Timestamp};
 use stream::{Delay, Outlook, Stream};
-
-/// Runs per stream, unless `CERTIFICATE_RUNS` says otherwise.
-fn number_of_runs() -> u64 {
-    std::env::var("CERTIFICATE_RUNS").map_or(100, |runs| runs.parse().unwrap())
-}
-
-/// Six standard deviations of a binomial law beyond its mean: 18 of 100.
-fn most_misses(runs: u64) -> usize {
-    (0.05 * runs as f64 + 6.0 * (0.05 * 0.95 * runs as f64).sqrt()) as usize
-}
 
 /// Requests for some 400 labels at φ, at least 1,000.
 fn length(rate: f64) -> u64 {
@@ -29,7 +22,7 @@ fn length(rate: f64) -> u64 {
 
 #[expect(clippy::print_stdout, reason = "shown by --nocapture")]
 fn covers(name: &str, stream: &Stream<'_>) {
-    let (runs, mut misses, mut width, mut labels) = (number_of_runs(), 0, 0.0, 0);
+    let (runs, mut misses, mut width, mut labels) = (number_of_runs(100), 0, 0.0, 0);
     for seed in 0..runs {
         let run = stream.run(seed);
         misses += usize::from(run.missed);

@@ -21,6 +21,7 @@ mod report;
 pub(crate) mod route;
 pub(crate) mod series;
 mod table;
+mod what_if;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
@@ -104,6 +105,7 @@ fn looking() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(decisions::explain))
         .routes(routes!(series::series))
         .routes(routes!(report::get))
+        .routes(routes!(what_if::ask))
 }
 
 /// The paths for all.

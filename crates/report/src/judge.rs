@@ -6,16 +6,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use slarouter_core::policy::Window;
-use slarouter_core::{Feedback, Learner, PolicySpec, Reason, RouteSpec, Timestamp};
+use slarouter_core::{Learner, PolicySpec, Reason, RouteSpec, Timestamp};
 use slarouter_learner::{LearningError, LoggedRoute, changes};
 use slarouter_store::{Calendar, Event, Rated, Store};
 
 use crate::error::ReportError;
+use crate::events::{each, feedback};
 use crate::incident::Incident;
 use crate::promise::Promise;
-
-/// Events read at a time.
-const BATCH: usize = 512;
 
 /// Hears the log and judges.
 ///
@@ -48,22 +46,13 @@ impl<'a> Judge<'a> {
             incidents: Vec::new(),
             refused: 0,
         };
-        let mut seq = 0;
-        loop {
-            let events = store.events_after(seq, BATCH).await?;
-            for event in &events {
-                if event.seq() > until {
-                    return Ok(judge);
-                }
-                if matches!(event, Event::Unreadable { .. }) || judge.take(event).is_err() {
-                    judge.refused += 1;
-                }
-                seq = event.seq();
+        each(store, until, |event| {
+            if matches!(event, Event::Unreadable { .. }) || judge.take(event).is_err() {
+                judge.refused += 1;
             }
-            if events.len() < BATCH {
-                return Ok(judge);
-            }
-        }
+        })
+        .await?;
+        Ok(judge)
     }
 
     fn take(&mut self, event: &Event) -> Result<(), LearningError> {
@@ -112,20 +101,7 @@ impl<'a> Judge<'a> {
 
     fn rated(&mut self, seq: u64, time: Timestamp, route: &Arc<str>, rated: &Rated) -> Result<(), LearningError> {
         let Some(learner) = self.learner(rated.decided_at, route)? else { return Ok(()) };
-        let feedback = Feedback {
-            decision: rated.decision,
-            decided_at: rated.decided_at,
-            model: &rated.model,
-            reason: rated.reason,
-            // What is learnt of models decides nothing here.
-            features: &[],
-            predicted: rated.predicted,
-            source: rated.source,
-            rater: rated.rater,
-            rating: rated.rating,
-            order: seq,
-        };
-        learner.observe(&feedback, time)?;
+        learner.observe(&feedback(rated, seq), time)?;
         Ok(())
     }
 

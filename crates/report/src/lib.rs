@@ -4,6 +4,7 @@
 //! it again. It says all three, and the hash of that log.
 
 mod error;
+mod events;
 mod facts;
 mod incident;
 mod judge;
@@ -11,6 +12,7 @@ mod pages;
 mod period;
 mod promise;
 mod verify;
+mod what_if;
 
 pub use error::ReportError;
 pub use facts::{Bill, Day, Month, Report, Route, report};
@@ -19,3 +21,4 @@ pub use pages::Format;
 pub use period::{PeriodError, period};
 pub use promise::{Promise, Verdict};
 pub use verify::Terms;
+pub use what_if::{NewPrice, Point, Question, WhatIf, WhatIfError, plot, what_if};

@@ -12,6 +12,7 @@ mod report;
 mod text;
 mod train;
 mod verify;
+mod what_if;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

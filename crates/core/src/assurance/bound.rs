@@ -78,7 +78,7 @@ fn least_residual(rated: &[Rated<'_>], mirrored: bool, needed: f64) -> Option<f6
         if gain.is_finite() {
             // The weight of λ is a fixed function of λ/φ of the first group. Its rate is known to lie in an interval; as
             // the function has one peak, its least value there is at an end.
-            let weight = weight(lambda * rho_high).min(weight(lambda * rho_low));
+            let weight = weight(lambda * rho_high, STEP).min(weight(lambda * rho_low, STEP));
             terms[count] = (lambda, libm::log(weight) + gain);
             count += 1;
         }
@@ -90,7 +90,7 @@ fn least_residual(rated: &[Rated<'_>], mirrored: bool, needed: f64) -> Option<f6
 ///
 /// The logarithm of the sum is convex and falls: from the left of the root Newton's method never passes it, so every step is
 /// a bound.
-fn root(terms: &[(f64, f64)], needed: f64) -> Option<f64> {
+pub(crate) fn root(terms: &[(f64, f64)], needed: f64) -> Option<f64> {
     let alone = terms.iter().map(|(lambda, c)| (c - needed) / lambda);
     let mut y = alone.reduce(f64::max)?;
     for _ in 0..8 {
@@ -110,10 +110,10 @@ fn root(terms: &[(f64, f64)], needed: f64) -> Option<f64> {
 }
 
 /// Weight of λ = φ·`theta`: a Cauchy density in log θ, summing to at most 1 over the grid wherever the grid lies.
-fn weight(theta: f64) -> f64 {
+pub(crate) fn weight(theta: f64, step: f64) -> f64 {
     let distance = libm::log2(theta / CENTRE) / SPREAD;
     // The sum of a function with one peak is at most its integral over the step plus its largest value.
-    1.0 / ((1.0 + distance * distance) * (std::f64::consts::PI * SPREAD / STEP + 1.0))
+    1.0 / ((1.0 + distance * distance) * (std::f64::consts::PI * SPREAD / step + 1.0))
 }
 
 /// The largest |y| of a class.
@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn weights_sum_to_at_most_one() {
         for shift in 0..20 {
-            let weights =
-                (-4_000..4_000).map(|k| weight(libm::exp2(STEP * (f64::from(k) / 4.0 + f64::from(shift) / 20.0))));
+            let weights = (-4_000..4_000)
+                .map(|k| weight(libm::exp2(STEP * (f64::from(k) / 4.0 + f64::from(shift) / 20.0)), STEP));
             let sum: f64 = weights.step_by(4).sum();
             assert!((0.9..=1.0).contains(&sum), "{sum}");
         }

@@ -5,7 +5,7 @@
 ///
 /// Both ends come from Newton's method on a concave function, started outside the interval, where every step stays outside: it
 /// can be stopped at any time. Some 200 ns.
-pub(super) fn interval(labels: u64, requests: u64, error: f64) -> (f64, f64) {
+pub(crate) fn interval(labels: u64, requests: u64, error: f64) -> (f64, f64) {
     let (n, rest) = (labels as f64, requests.saturating_sub(labels) as f64);
     if n + rest <= 0.0 {
         return (0.0, 1.0);

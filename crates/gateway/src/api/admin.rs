@@ -10,7 +10,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use slarouter_config::Scope;
 use tokio::time::Instant;
@@ -70,7 +69,7 @@ pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Response {
 )]
 pub(crate) async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
     let made = async {
-        let new: NewKey = read(&headers, &body)?;
+        let new: NewKey = fields::json(&headers, &body)?;
         check_models(&app, &new)?;
         // Else nobody could make another one while the gateway runs.
         if app.auth.is_fresh() && !new.grants.scopes.contains(&Scope::Admin) {
@@ -98,7 +97,7 @@ pub(crate) async fn rotate(
     body: Bytes,
 ) -> Response {
     let made = async {
-        let rotation: Rotation = if body.is_empty() { Rotation::default() } else { read(&headers, &body)? };
+        let rotation: Rotation = if body.is_empty() { Rotation::default() } else { fields::json(&headers, &body)? };
         let made = app.book.rotate(&id, rotation.grace_hours.unwrap_or(GRACE_HOURS)).await.map_err(refusal)?;
         app.reload_keys().await.map_err(refusal)?;
         tracing::info!(key = made["id"].as_str(), replaces = id, "key rotated");
@@ -135,18 +134,6 @@ pub(crate) async fn reload(State(app): State<Arc<App>>) -> Response {
         Ok(reloaded) => (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], Json(reloaded)).into_response(),
         Err(error) => reload_refusal(&error).into_response(),
     }
-}
-
-/// Only JSON: a form of a foreign web page, which a browser sends without asking us, is none.
-fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-        let message = "the body must be JSON: send `Content-Type: application/json`";
-        return Err(
-            ApiError::invalid("", "invalid_content_type", message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-        );
-    }
-    fields::read(fields::short(body)?)
 }
 
 fn check_models(app: &App, new: &NewKey) -> Result<(), ApiError> {

@@ -1,5 +1,6 @@
 //! Bodies of our own, whose every field is known: what is wrong with one is told by its name.
 
+use http::{HeaderMap, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use slarouter_config::{refused_name, suggestion};
@@ -55,6 +56,21 @@ pub(super) fn parameters(query: &str, names: &[&'static str]) -> Result<Vec<(&'s
         }
     }
     Ok(found)
+}
+
+/// Only JSON: a form of a foreign web page, which a browser sends without asking us, is none.
+///
+/// # Errors
+/// 415 for another content type; else as [`read`] and [`short`].
+pub(super) fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        let message = "the body must be JSON: send `Content-Type: application/json`";
+        return Err(
+            ApiError::invalid("", "invalid_content_type", message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        );
+    }
+    read(short(body)?)
 }
 
 /// Refuses a field that is none of `known`: taken without a word it would do nothing, and its sender would not know.

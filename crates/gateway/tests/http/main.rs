@@ -52,3 +52,4 @@ mod timeouts;
 mod tls;
 mod tokens;
 mod traces;
+mod what_if;
