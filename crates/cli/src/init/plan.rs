@@ -1,6 +1,5 @@
 //! What was chosen, and the configuration that says it.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 
 use slarouter_core::Price;
@@ -142,11 +141,11 @@ fn table(text: &mut String, head: &str, note: &str, lines: &[(String, &str)]) {
     let head = (head.to_owned(), note);
     let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
     for (line, note) in std::iter::once(&head).chain(lines) {
-        // Writing to a string does not fail.
-        drop(match *note {
-            "" => writeln!(text, "{line}"),
-            note => writeln!(text, "{line:width$}  # {note}"),
-        });
+        match *note {
+            "" => text.push_str(line),
+            note => text.push_str(&format!("{line:width$}  # {note}")),
+        }
+        text.push('\n');
     }
     text.push('\n');
 }
