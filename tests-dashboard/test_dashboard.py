@@ -101,10 +101,9 @@ def test_figures_go_on_by_themselves(look, demo):
 
 def test_what_is_loaded_and_what_cannot_be_is_said(look, demo):
     page, held = look(), []
-    page.route("**/series?*", held.append)
+    page.route("**/series?*", lambda route: held.append(route))
     page.goto(demo + path_of(demo, "route"))
-    chart = page.locator("series-chart").first
-    chart.get_by_text("The chart is being loaded").wait_for()
+    page.get_by_text("The chart is being loaded").first.wait_for()
     page.screenshot(path=SCREENSHOTS / "route-loading.png", full_page=True)
     assert findings(page) == []
     # All three charts ask once.
@@ -118,7 +117,7 @@ def test_what_is_loaded_and_what_cannot_be_is_said(look, demo):
     broken.route("**/admin/stream", lambda route: route.abort())
     broken.goto(demo + path_of(demo, "route"))
     broken.get_by_text("The chart could not be loaded").first.wait_for()
-    broken.get_by_role("alert").get_by_text("no longer up to date").wait_for()
+    broken.get_by_role("alert").filter(has_text="no longer up to date").wait_for()
     assert broken.locator("table").first.locator("tbody tr").count() > 0, "the figures are there all the same"
     broken.screenshot(path=SCREENSHOTS / "route-broken.png", full_page=True)
     assert fits(broken) and findings(broken) == []
