@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
-use slarouter_core::{Reason, told_text, told_usd};
+use slarouter_core::{Reason, told_usd};
 use slarouter_learner::{Explanation, LearningError};
 use slarouter_store::{Calendar, DecisionLine, DecisionQuery, StoreError, TraceId};
 
@@ -104,22 +104,21 @@ async fn piece(app: Arc<App>, mut rest: Rest) -> Result<Option<(Vec<u8>, Rest)>,
 }
 
 fn cells(line: &DecisionLine, calendar: &Calendar) -> [String; COLUMNS.len()] {
-    let text = |words: &str| told_text(words).into_owned();
     [
         public_id(line.id),
         line.seq.to_string(),
         calendar.moment(line.time),
-        text(&line.route),
+        table::text(&line.route),
         line.reason.as_str().to_owned(),
-        text(&line.chosen),
-        text(&line.model),
+        table::text(&line.chosen),
+        table::text(&line.model),
         line.satisfaction.to_string(),
         told_usd(line.predicted_cost).to_string(),
         table::known(line.status),
         table::known(line.cost.map(told_usd)),
         table::known(line.latency_ms),
         table::known(line.rating),
-        line.trace.as_ref().map(|trace| text(trace.as_str())).unwrap_or_default(),
+        line.trace.as_ref().map(|trace| table::text(trace.as_str())).unwrap_or_default(),
     ]
 }
 

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
+use slarouter_core::told_text;
 
 /// The lines of a table, all of as many cells.
 pub(crate) fn lines<R: IntoIterator<Item = String>>(rows: impl IntoIterator<Item = R>) -> Vec<u8> {
@@ -17,6 +18,11 @@ pub(crate) fn lines<R: IntoIterator<Item = String>>(rows: impl IntoIterator<Item
 /// The line that names the columns.
 pub(crate) fn head<const N: usize>(names: [&str; N]) -> Vec<u8> {
     lines([names.map(str::to_owned)])
+}
+
+/// A cell with words of others.
+pub(crate) fn text(words: &str) -> String {
+    told_text(words).into_owned()
 }
 
 /// A cell for what may not be known.

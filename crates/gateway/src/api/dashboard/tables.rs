@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use slarouter_core::{ModelSpec, Timestamp, told_text, told_usd};
+use slarouter_core::{ModelSpec, Timestamp, told_usd};
 use slarouter_learner::{ExplainedCandidate, Word};
 use slarouter_store::{TENTHS, Tenth};
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use super::standing::Standing;
 use crate::api::decisions::{explained, unreadable};
 use crate::api::marks::{Mark, marks};
 use crate::api::series;
-use crate::api::table::{answer, head, known, lines};
+use crate::api::table::{answer, head, known, lines, text};
 use crate::app::App;
 
 /// The models of a route.
@@ -171,8 +171,4 @@ pub(super) async fn of_feedback(State(app): State<Arc<App>>, Path(id): Path<Stri
     };
     let head = head(["time", "source", "rating", "receipt", "comment"]);
     answer([head, lines(explanation.feedback.iter().map(row))].concat())
-}
-
-fn text(words: &str) -> String {
-    told_text(words).into_owned()
 }
