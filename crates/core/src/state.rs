@@ -3,12 +3,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::policy::FirstPolicy;
+use crate::policy::{Saved, SavedPolicy, Second};
 use crate::{AnyPolicy, Knowledge, Learner, StateError};
 
 /// Version of the saved form. Once it is released, any change of the form needs a new one, and what was saved in the older ones
 /// stays readable.
-pub const STATE_VERSION: u16 = 2;
+pub const STATE_VERSION: u16 = 3;
 
 const MAGIC: [u8; 4] = *b"SLAR";
 const HEADER: usize = 4 + 2 + 4;
@@ -28,7 +28,8 @@ impl Learner {
     /// [`StateError`] if the bytes are not ours, damaged, or written by a newer release.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         match unseal(bytes)? {
-            (1, content) => Ok(read::<Learner<FirstPolicy>>(content)?.with(AnyPolicy::from)),
+            (1, content) => Ok(read::<Learner<SavedPolicy<Saved<()>>>>(content)?.with(AnyPolicy::from)),
+            (2, content) => Ok(read::<Learner<SavedPolicy<Saved<Second>>>>(content)?.with(AnyPolicy::from)),
             (_, content) => read(content),
         }
     }

@@ -20,11 +20,13 @@ use slarouter_core::{
 type Make = fn() -> Learner;
 
 /// States as they are saved, by what made them.
-const FIXTURES: [(&str, Make); 4] = [
+const FIXTURES: [(&str, Make); 6] = [
     ("state-v1", recorded_with_audits),
     ("state-v1-certified", recorded_by_default),
     ("state-v2", recorded_with_audits),
     ("state-v2-certified", recorded_by_default),
+    ("state-v3", recorded_with_audits),
+    ("state-v3-certified", recorded_by_default),
 ];
 
 proptest! {
@@ -133,10 +135,11 @@ fn the_states_of_all_versions_load() {
 
 /// The policies whose form is the same as in version 1 are the same.
 #[test]
-fn a_policy_of_version_1_is_what_it_was() {
-    let [first, second] =
-        ["state-v1", "state-v2"].map(|name| Learner::<AnyPolicy>::from_bytes(&fs::read(path(name)).unwrap()).unwrap());
+fn a_policy_of_older_versions_is_what_it_was() {
+    let [first, second, third] = ["state-v1", "state-v2", "state-v3"]
+        .map(|name| Learner::<AnyPolicy>::from_bytes(&fs::read(path(name)).unwrap()).unwrap());
     assert_eq!(first, second);
+    assert_eq!(second, third);
 }
 
 /// Not only what the same code makes of it: these figures stood there when it was saved.

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::certified::first::FirstCertified;
 use super::certified::{Certified, Predictor};
 use super::fixed::Fixed;
 use super::interface::{Believed, Label, Policy, View};
@@ -21,23 +20,23 @@ pub enum AnyPolicy {
     Certified(Box<Certified>),
 }
 
-/// [`AnyPolicy`] as version 1 of the state has it.
+/// [`AnyPolicy`] as an older version of the state has it, with that version's form of [`Certified`].
 #[derive(Deserialize)]
-pub(crate) enum FirstPolicy {
+pub(crate) enum SavedPolicy<C> {
     /// As it is.
     SlaRouter(SlaRouter),
     /// As it is.
     Fixed(Fixed),
     /// With less.
-    Certified(Box<FirstCertified>),
+    Certified(Box<C>),
 }
 
-impl From<FirstPolicy> for AnyPolicy {
-    fn from(first: FirstPolicy) -> Self {
-        match first {
-            FirstPolicy::SlaRouter(policy) => Self::SlaRouter(policy),
-            FirstPolicy::Fixed(policy) => Self::Fixed(policy),
-            FirstPolicy::Certified(policy) => Self::Certified(Box::new((*policy).into())),
+impl<C: Into<Certified>> From<SavedPolicy<C>> for AnyPolicy {
+    fn from(saved: SavedPolicy<C>) -> Self {
+        match saved {
+            SavedPolicy::SlaRouter(policy) => Self::SlaRouter(policy),
+            SavedPolicy::Fixed(policy) => Self::Fixed(policy),
+            SavedPolicy::Certified(policy) => Self::Certified(Box::new((*policy).into())),
         }
     }
 }

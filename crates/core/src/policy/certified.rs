@@ -3,14 +3,16 @@
 mod belief;
 mod choice;
 mod drift;
-pub(super) mod first;
 pub(super) mod grounds;
 mod observed;
+mod outlook;
 mod pace;
 mod params;
 mod predictor;
 mod residual;
 mod safeguard;
+pub(in crate::policy) mod saved;
+mod spending;
 mod steering;
 #[cfg(test)]
 mod tests;
@@ -21,12 +23,14 @@ use super::{Believed, Label, Policy, PolicySpec, View};
 use crate::numeric::normal_quantile;
 use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Standing, Timestamp, Zoo};
 use drift::Drift;
-use pace::Pace;
+use outlook::{History, Outlook};
+use pace::{Horizon, Pace};
 pub use params::{CertifiedParams, Window};
 pub use predictor::Predictor;
 use predictor::clamped;
-use residual::{Memory, Residual};
+use residual::{Correction, Memory, Residual};
 use safeguard::{Safeguard, Scales};
+use spending::Spending;
 use steering::{Demand, Steering};
 
 /// Labels before anything but the fallback serves on purpose.
@@ -39,23 +43,17 @@ const CAUTION: f64 = 1.1;
 /// The account's residuals are taken for no less uncertain, in its proof, than this share of what predictions that know nothing would
 /// leave at α: a few good labels say little of their own variance.
 const LEAST_VARIANCE: f64 = 0.8;
-/// Share of a horizon's own randomness that the margin covers as well.
-const TRACKING: f64 = 1.0;
-/// H, the requests in which a deficit is made good: so many, or this share of those served, whichever is more.
-const HORIZON: f64 = 400.0;
-const HORIZON_GROWTH: f64 = 0.25;
 /// Horizons over which the traffic may get as hard as its drift so far lets expect; the surplus is to last as long. A reserve that
 /// nothing but drift asks for: steady traffic has none.
 const FORESIGHT: f64 = 40.0;
-/// How much longer than H, as a share of the requests served, a deficit may take at high prices.
-const LONGEST_GROWTH: f64 = 0.5;
 /// Standard deviations by which the fallback is believed better than predicted, while nothing known meets the demand: the
 /// largest of several noisy predictions is mostly noise, and the operator knows which model to trust.
 const TRUST: f64 = 2.0;
 /// What the fallback is believed better in any case: where nothing tells the models apart, as with thumbs down only, the fallback serves.
 const PREFERENCE: f64 = 0.03;
-/// What corrects a prediction, within ŝ.
-const FAST: Memory = Memory { labels: 64.0, trust: 16.0 };
+/// By how many of its standard deviations, times z, each model but the fallback is taken for worse than predicted, where nothing is there
+/// yet to make good what it may lose: the cheapest of several noisy predictions is mostly luck.
+const WARINESS: f64 = 0.6;
 /// What corrects the demand, r̄.
 const SLOW: Memory = Memory { labels: 300.0, trust: 50.0 };
 
@@ -63,8 +61,9 @@ const SLOW: Memory = Memory { labels: 300.0, trust: 50.0 };
 ///
 /// ```text
 /// ŝ_m(x)   averaged Bayesian logistic predictors plus the mean residual of recent labels
-/// G ± U    surplus Σ(s − α) of the account, and the margin that makes sure of it
-/// λ        smallest price at which the mean ŝ of argmin ĉ − λŝ, over recent requests, meets α − r̄ + ε + (aU − G)/H
+/// G, U     surplus Σ(s − α) by the account of the window and by what earlier ones taught, and the margin that makes sure of it
+/// λ        smallest price at which the mean ŝ of argmin ĉ − λŝ, over recent requests, meets α − r̄ + ε + (aU − G)/H, or at least
+///          nearly α
 /// m        argmin ĉ_m(x) − λ ŝ_m(x), drawn between the two prices next to λ;
 ///          another model with a probability that grows with its expected improvement and falls with its regret
 /// ```
@@ -80,7 +79,7 @@ pub struct Certified {
     account: SatisfactionAccount,
     standing: Standing,
     steering: Steering,
-    fast: Residual,
+    correction: Correction,
     slow: Residual,
     /// Start of the period that the account speaks of, for calendar windows.
     period: u64,
@@ -90,6 +89,8 @@ pub struct Certified {
     levels: Vec<f64>,
     safeguard: Safeguard,
     pace: Pace,
+    history: History,
+    spending: Spending,
 }
 
 impl Certified {
@@ -104,11 +105,13 @@ impl Certified {
             levels: predictor.levels(),
             safeguard: Safeguard::new(zoo.models().len()),
             pace: Pace::default(),
+            history: History::new(zoo.models().len()),
+            spending: Spending::default(),
             predictor,
             standing: account.standing(),
             account,
             steering: Steering::new(zoo.models().len()),
-            fast: Residual::default(),
+            correction: Correction::default(),
             slow: Residual::default(),
             period: 0,
             drift: Drift::default(),
@@ -141,57 +144,55 @@ impl Certified {
         self.standing = self.account.standing();
         self.levels = self.predictor.levels();
         if self.predictor.labels() >= FIRST_LABELS {
-            self.steering.solve(&self.demand(), &self.trust());
+            let demand = self.demand();
+            self.steering.solve(&demand, &self.wariness(&demand), &self.trust());
         }
+    }
+
+    /// What is believed of the window.
+    fn outlook(&self) -> Outlook {
+        Outlook::new(&self.history, &self.standing, self.alpha)
     }
 
     /// What the account asks for.
     fn demand(&self) -> Demand {
-        let served = self.standing.requests as f64;
-        let horizon = HORIZON.max(HORIZON_GROWTH * served);
-        let margin = self.margin(horizon);
+        let outlook = self.outlook();
+        let level = self.alpha - self.slow.mean(SLOW) + self.steering.loss().max(0.0);
+        let horizon = self.pace.horizon(self.params.window, outlook.served, self.history.has_past());
+        let margin = self.margin(&outlook, &horizon);
         let surplus = if self.params.observe {
-            Self::observed_surplus(margin, horizon, served)
+            Self::observed_surplus(margin, horizon.usual, outlook.served)
         } else {
-            served * (self.standing.estimate - self.alpha)
+            outlook.surplus
         };
         Demand {
-            level: self.alpha - self.slow.mean(SLOW) + self.steering.loss().max(0.0),
+            level,
+            least: level + self.spending.least(),
             surplus,
             margin,
-            horizon,
-            longest: horizon + LONGEST_GROWTH * served,
+            horizon: horizon.usual,
+            longest: horizon.longest,
             slack: self.predictor.doubt().iter().copied().fold(1.0, f64::min),
         }
     }
 
-    /// U, the surplus that makes sure of the SLA at the end of the horizon H.
-    fn margin(&self, horizon: f64) -> f64 {
-        let Standing { labels, label_rate, .. } = self.standing;
-        let variance = self.variance();
-        // (1 − φ̂)/φ̂. Where nobody has rated yet, in a new window or on a route that knows the models from others, the predictions
-        // must do.
-        let unseen = if labels > 0 { (1.0 - label_rate) / label_rate } else { 0.0 };
+    /// U, the surplus that makes sure of the SLA at the end that is looked to.
+    fn margin(&self, outlook: &Outlook, horizon: &Horizon) -> f64 {
         // 40 ω²/φ̂.
-        let drift = if labels > 0 { FORESIGHT * self.drift.excess() / label_rate } else { 0.0 };
-        let squared = variance * unseen * self.requests_at(horizon) + (TRACKING * variance + drift) * horizon;
-        MARGIN * normal_quantile(self.params.assurance) * squared.sqrt()
-    }
-
-    /// v. One label's worth of prior keeps the first few from looking certain.
-    fn variance(&self) -> f64 {
-        let labels = self.standing.labels as f64;
-        (self.standing.squared_residual * labels + 0.2) / (labels + 1.0)
+        let drift = if outlook.rate > 0.0 { FORESIGHT * self.drift.excess() / outlook.rate } else { 0.0 };
+        let luck = outlook.variance * (outlook.unknown(horizon.end) + horizon.near);
+        MARGIN * normal_quantile(self.params.assurance) * (luck + drift * horizon.usual).sqrt()
     }
 
     /// Measures anew how far the fallback may be left.
     fn measure(&mut self) {
-        let Standing { requests, labels, label_rate, estimate, .. } = self.standing;
-        let (served, z) = (requests as f64, CAUTION * normal_quantile(self.params.assurance));
-        let variance = self.variance().max(LEAST_VARIANCE * self.alpha * (1.0 - self.alpha));
-        let proven = match labels {
-            0 => f64::NEG_INFINITY,
-            _ => served * (estimate - self.alpha) - z * (variance * (1.0 - label_rate) / label_rate * served).sqrt(),
+        let (outlook, z) = (self.outlook(), CAUTION * normal_quantile(self.params.assurance));
+        let served = outlook.served;
+        let variance = outlook.variance.max(LEAST_VARIANCE * self.alpha * (1.0 - self.alpha));
+        let proven = if outlook.known > 0.0 {
+            outlook.surplus - z * (variance * outlook.unknown(served)).sqrt()
+        } else {
+            f64::NEG_INFINITY
         };
         self.safeguard.measure(&Scales {
             fallback: self.fallback,
@@ -205,13 +206,16 @@ impl Certified {
         });
     }
 
-    /// T + H, or the whole window if that is less: the requests that the account will speak of at the end of the horizon.
-    fn requests_at(&self, horizon: f64) -> f64 {
-        let ahead = self.standing.requests as f64 + horizon;
-        match self.params.window {
-            Window::Requests(count) => ahead.min(count as f64),
-            Window::Run | Window::Period(_) => ahead,
-        }
+    /// By how much each model is taken for worse than predicted. The fallback is not, and no model is where the margin is there already, or
+    /// where the fallback's known lead over α can make it good in what is left of the window.
+    fn wariness(&self, demand: &Demand) -> Vec<f64> {
+        let (doubt, z) = (self.predictor.doubt(), normal_quantile(self.params.assurance).max(0.0));
+        let lead = (self.levels[self.fallback] - self.alpha - z * doubt[self.fallback]).max(0.0);
+        let repair = self.pace.rest(self.params.window, self.standing.requests as f64) * lead;
+        let covered = ((demand.surplus + repair) / demand.margin.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
+        let mut wariness: Vec<f64> = doubt.iter().map(|doubt| WARINESS * z * (1.0 - covered) * doubt).collect();
+        wariness[self.fallback] = 0.0;
+        wariness
     }
 
     /// By how much each model is believed better than predicted while nothing known meets the demand: the fallback alone is.
@@ -223,14 +227,15 @@ impl Certified {
 
     /// What came of the labels so far no longer says how far off predictions are.
     fn forget_residuals(&mut self) {
-        (self.fast, self.slow) = (Residual::default(), Residual::default());
+        (self.correction, self.slow) = (Correction::default(), Residual::default());
+        self.history = History::new(self.levels.len());
         self.safeguard.forget_residuals();
     }
 
     /// What would be predicted now of a labelled answer, without and with correction. A label that comes late says nothing of
     /// mistakes that have been corrected since.
     fn would_predict(&self, label: &Label<'_>) -> (f64, f64) {
-        let correction = self.fast.mean(FAST);
+        let correction = self.correction.mean();
         let predicted = match label.model {
             Some(model) if label.lesson.is_some() => {
                 self.predictor.predict(&self.predictor.prepare(label.features, Source::Audit))[model]
@@ -255,13 +260,17 @@ impl Policy for Certified {
             let before = if at.0 / length == self.period + 1 { self.standing.requests } else { 0 };
             self.period = at.0 / length;
             let start = Timestamp(self.period * length);
+            self.history.begin(&self.account.standing());
             self.account.restart(start);
             self.standing = self.account.standing();
             self.pace.begin(start, before);
             self.safeguard.restart();
         }
-        self.account.answered(at, decision.choice().satisfaction);
+        let predicted = decision.choice().satisfaction;
+        self.account.answered(at, predicted);
+        self.spending.decided(predicted + self.slow.mean(SLOW), self.alpha);
         self.pace.decided(at);
+        self.history.decided(decision.chosen, decision.candidates.len());
         let span = if let Window::Requests(count) = self.params.window { Some(count) } else { None };
         self.safeguard.decided(&decision.candidates, decision.chosen, self.fallback, span);
         // What is steered is the plan, also where it is only observed.
@@ -302,9 +311,10 @@ impl Policy for Certified {
         if let Some(new) = label.change.new.filter(|_| trusted) {
             let (predicted, corrected) = self.would_predict(label);
             // A changed label enters the running means by its difference, as if the first had been right.
-            self.fast.add(FAST, new - label.change.old.unwrap_or(predicted));
+            self.correction.add(new - label.change.old.unwrap_or(predicted));
             self.slow.add(SLOW, new - label.change.old.unwrap_or(corrected));
             if let (Some(model), None) = (label.model, label.change.old) {
+                self.history.add(model, new - label.predicted);
                 self.drift.add(model, new);
             }
             if let Some(model) = label.model {
@@ -328,6 +338,7 @@ impl Policy for Certified {
         let promise = |params: &CertifiedParams, alpha| (params.window, params.assurance, params.observe, alpha);
         if promise(params, spec.alpha.get()) != promise(&self.params, self.alpha) {
             // Another promise, or another one who answers: its account starts now.
+            self.history.begin(&self.account.standing());
             self.account = self.account.renewed(params.assurance, params.span());
             self.standing = self.account.standing();
             self.safeguard.restart();
@@ -345,6 +356,7 @@ impl Policy for Certified {
         let places: Vec<_> = spec.zoo.models().iter().map(|model| old.position(&model.name)).collect();
         self.steering.reconfigure(&places);
         self.drift.reconfigure(&places);
+        self.history.reconfigure(&places);
         self.safeguard.reconfigure(&places, self.fallback);
         self.levels = self.predictor.levels();
     }

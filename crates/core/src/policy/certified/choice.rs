@@ -1,7 +1,7 @@
 //! From a price to the probabilities of the models.
 
+use super::Certified;
 use super::predictor::clamped;
-use super::{Certified, FAST};
 use crate::policy::View;
 use crate::{Candidate, Source};
 
@@ -17,7 +17,7 @@ impl Certified {
     /// The cheapest mix that keeps the SLA, and what is tried beside it. Returns the place of the best choice.
     pub(super) fn plan(&self, view: &View<'_>, candidates: &mut [Candidate]) -> usize {
         let prompt = self.predictor.prepare(view.features, Source::Audit);
-        let correction = self.fast.mean(FAST);
+        let correction = self.correction.mean();
         for (candidate, predicted) in candidates.iter_mut().zip(self.predictor.predict(&prompt)) {
             candidate.satisfaction = clamped(predicted + correction);
             candidate.probability = 0.0;

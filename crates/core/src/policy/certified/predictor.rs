@@ -18,8 +18,9 @@ const BIAS_SPREAD: f64 = 1.5;
 const PRIOR: f64 = 0.7;
 /// Factor per label on the evidence for each strength of regularisation, so that it can change its mind.
 const MEMORY: f64 = 0.998;
-/// Variance per label by which a model's bias may wander: silent changes of a model are followed within some hundred labels.
-const DRIFT: f64 = 2e-5;
+/// Variance per label by which a model's bias may wander. Small: a model's mean is known to about a point at last. Silent changes are
+/// followed by the [`Correction`](super::residual::Correction) first.
+const DRIFT: f64 = 2e-6;
 /// Prior standard deviation, where there are audits, of the offset in log-odds between those who rate and everybody. Large: ratings
 /// that are all thumbs down have an offset without limit.
 const OFFSET_SPREAD: f64 = 3.0;

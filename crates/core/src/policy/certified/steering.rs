@@ -36,6 +36,8 @@ const LOWEST: f64 = 1e-6;
 pub(super) struct Demand {
     /// α − r̄ + ε: mean satisfaction that would do if there were neither surplus nor deficit nor doubt.
     pub(super) level: f64,
+    /// The least to ask for, however large the surplus is.
+    pub(super) least: f64,
     /// G: estimated surplus so far, in satisfied answers.
     pub(super) surplus: f64,
     /// U: surplus that makes sure of the SLA, in satisfied answers.
@@ -68,7 +70,7 @@ pub(super) struct Steering {
     ceiling_at: u64,
     /// Whether the zoo can meet the demand, by what is known.
     feasible: bool,
-    /// What the fallback is trusted beyond its prediction, while nothing is known to meet the demand.
+    /// By how much each model is taken for better than predicted, or for worse if it is negative.
     trust: Vec<f64>,
 }
 
@@ -90,6 +92,7 @@ struct Rows {
 #[derive(Clone, Copy)]
 struct ModelOption {
     cost: f64,
+    predicted: f64,
     /// With trust: what the choice is made by.
     trusted: f64,
     /// What it is held to be.
@@ -120,7 +123,7 @@ impl Demand {
         let ratio = (spend / usual).max(1.0);
         let bought = (1.0 - FADING * libm::log10(ratio)).max(0.0);
         let horizon = (self.horizon * ratio).min(self.longest);
-        self.level + (bought * self.margin - self.surplus) / horizon
+        (self.level + (bought * self.margin - self.surplus) / horizon).max(self.least)
     }
 }
 
@@ -188,7 +191,7 @@ impl Steering {
         let row = Row { satisfaction, cost };
         if self.high > 0.0 {
             let options: Vec<_> = row.options(&self.trust).collect();
-            let at = |price| choice(&options, price).satisfaction;
+            let at = |price| choice(&options, price).predicted;
             let planned = (1.0 - self.share) * at(self.low) + self.share * at(self.high);
             let rate = (1.0 / self.requests as f64).max(1.0 / LOSS_MEMORY);
             self.loss += rate * (planned - expected.1 - self.loss);
@@ -207,9 +210,9 @@ impl Steering {
         self.trust = vec![0.0; places.len()];
     }
 
-    /// Finds the cheapest mix that meets `demand`. `trust` is the extra trust in each model if nothing known meets it.
-    /// O(window · models · 40).
-    pub(super) fn solve(&mut self, demand: &Demand, trust: &[f64]) {
+    /// Finds the cheapest mix that meets `demand`, with each model taken for worse than predicted by its `wariness`, and for better by its
+    /// `trust` if nothing known meets the demand. O(window · models · 40).
+    pub(super) fn solve(&mut self, demand: &Demand, wariness: &[f64], trust: &[f64]) {
         self.since_solution = 0;
         let most_expensive = self.costs.iter().copied().fold(0.0, f64::max);
         if !self.is_ready() {
@@ -224,8 +227,11 @@ impl Steering {
         self.trust.fill(0.0);
         let mut rows = self.rows();
         self.feasible = [0.0, highest].into_iter().any(|price| rows.supply(price).satisfaction >= demand.level);
-        if !self.feasible {
-            self.trust.copy_from_slice(trust);
+        let earned = if self.feasible { 0.0 } else { 1.0 };
+        for (to, (wary, trust)) in self.trust.iter_mut().zip(wariness.iter().zip(trust)) {
+            *to = earned * trust - wary;
+        }
+        if self.trust.iter().any(|trust| *trust != 0.0) {
             rows = self.rows();
         }
         let usual = rows.usual(highest, demand);
@@ -263,9 +269,9 @@ impl Steering {
 impl Row {
     fn options(&self, trust: &[f64]) -> impl Iterator<Item = ModelOption> {
         let models = self.cost.iter().zip(&self.satisfaction).zip(trust);
-        models.map(|((&cost, satisfaction), trust)| {
-            let trusted = satisfaction + trust;
-            ModelOption { cost, trusted, satisfaction: trusted.min(0.99) }
+        models.map(|((&cost, &predicted), trust)| {
+            let trusted = predicted + trust;
+            ModelOption { cost, predicted, trusted, satisfaction: trusted.min(0.99) }
         })
     }
 }

@@ -56,14 +56,21 @@ fn residuals_go_with_what_they_were_of() {
     let (unaudited, audited) = [0.0, 0.1].map(|rate| spec(&["a", "b"], Window::Run, rate)).into();
     let fresh = policy(&unaudited);
     let mut known = fresh.clone();
-    known.fast.add(FAST, 0.5);
+    known.correction.add(0.5);
+    known.history.add(0, 0.5);
     known.safeguard.labelled(0, 0.5);
     let mut other = known.clone();
     known.reconfigured(&unaudited.zoo, &audited);
-    assert_eq!((known.fast, &known.safeguard), (fresh.fast, &fresh.safeguard));
+    assert_eq!(
+        (known.correction, &known.history, &known.safeguard),
+        (fresh.correction, &fresh.history, &fresh.safeguard)
+    );
     other.levels = vec![0.1, 0.2];
     other.reset_features(2, &unaudited.zoo);
-    assert_eq!((other.fast, &other.safeguard), (fresh.fast, &fresh.safeguard));
+    assert_eq!(
+        (other.correction, &other.history, &other.safeguard),
+        (fresh.correction, &fresh.history, &fresh.safeguard)
+    );
     assert_eq!(other.levels, fresh.levels);
 }
 
