@@ -64,9 +64,19 @@ pub(crate) fn seal(state: &impl Serialize) -> Result<Vec<u8>, StateError> {
     let mut bytes = Vec::with_capacity(HEADER + content.len());
     bytes.extend(MAGIC);
     bytes.extend(STATE_VERSION.to_le_bytes());
-    bytes.extend(crc32fast::hash(&content).to_le_bytes());
+    bytes.extend(checksum(STATE_VERSION, &content).to_le_bytes());
     bytes.extend(content);
     Ok(bytes)
+}
+
+/// Of the content, and from version 3 on of the version as well: the content of some policies is the same in all versions.
+fn checksum(version: u16, content: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    if version > 2 {
+        hasher.update(&version.to_le_bytes());
+    }
+    hasher.update(content);
+    hasher.finalize()
 }
 
 /// The version and the content. The checksum catches torn and altered files; it is no defence against a forger, who could write the database anyway.
@@ -82,7 +92,7 @@ pub(crate) fn unseal(bytes: &[u8]) -> Result<(u16, &[u8]), StateError> {
     if found == 0 {
         return Err(damaged("there is no version 0"));
     }
-    if header[6..] != crc32fast::hash(content).to_le_bytes() {
+    if header[6..] != checksum(found, content).to_le_bytes() {
         return Err(damaged("wrong checksum"));
     }
     Ok((found, content))
