@@ -100,3 +100,13 @@ fn grounds_say_what_the_state_asks_for_and_how_sure_it_is() {
     assert!(known.errors[0] < 0.5 * fresh.errors[0], "{} and {}", known.errors[0], fresh.errors[0]);
     assert!(known.errors[1] > known.errors[0], "nobody has rated the other model: {known:?}");
 }
+
+#[test]
+fn others_are_taken_for_worse_as_far_as_nothing_makes_good_what_they_may_lose() {
+    let policy = policy(&spec(&["a", "b"], Window::Run, 0.0));
+    let with = |surplus| policy.wariness(&Demand { surplus, margin: 10.0, ..policy.demand() });
+    let full = 0.6 * normal_quantile(0.95) * policy.predictor.doubt()[0];
+    assert!((with(0.0)[0] - full).abs() < 1e-6 && with(0.0)[1] == 0.0, "the fallback is not: {:?}", with(0.0));
+    assert!((with(5.0)[0] - full / 2.0).abs() < 1e-6, "half of the margin is there: {:?}", with(5.0));
+    assert_eq!(with(10.0), [0.0, 0.0]);
+}
