@@ -134,7 +134,11 @@ class SeriesChart extends HTMLElement {
       legend: { show: false },
       // As the tables have it.
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
-      scales: { y: { range: (_, low, high) => this.range(low, high, lines) } },
+      scales: {
+        // Of a single moment uPlot would show a year.
+        x: { range: (_, from, to) => (to > from ? [from, to] : [from - 300, from + 300]) },
+        y: { range: (_, low, high) => this.range(low, high, lines) },
+      },
       axes: [axis((_, ticks) => ticks.map(moments(zone)), 28), axis((_, ticks) => ticks.map((tick) => (band ? `${Math.round(tick * 1000) / 10} %` : told(tick))), 62)],
       series: [{}, ...lines.map(({ stroke, width, dash, fill }) => ({
         stroke: colour(stroke), width, dash, fill: fill && colour(fill), points: { show: true, size: 7, filter: alone }, spanGaps: false,

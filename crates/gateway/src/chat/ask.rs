@@ -66,9 +66,7 @@ pub(super) async fn ask(
     let Reply { answer, dropped } = reply?;
     let adapter = Adapter { endpoint, upstream: model.protocol };
     let answer = sound(&app.upstream, answer, adapter, inbound.request.stream())?;
-    if app.config.upstream.hedge.is_some() {
-        health.took(inbound.request.stream(), began.elapsed());
-    }
+    health.took(inbound.request.stream(), began.elapsed());
     Ok(Reply { answer, dropped })
 }
 
