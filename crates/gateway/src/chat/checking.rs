@@ -13,8 +13,10 @@ use super::exchange::Exchange;
 use crate::app::App;
 use crate::clock::public_id;
 
-/// Bytes of one answer that are kept for its checks: a longer one is not checked.
+/// Bytes that are taken to keep one answer for its checks: a longer one is not checked.
 const MOST: usize = 1 << 20;
+/// What a piece takes beside its own bytes.
+const OVERHEAD: usize = 64;
 /// Who rates in the name of the checks. No name of a client's comes to so small a number, except by a chance of one in 10¹⁹.
 const CHECKS: Rater = Rater(1);
 
@@ -41,7 +43,7 @@ impl Checking {
 
     /// Keeps the next piece of the answer.
     pub(super) fn keep(&mut self, piece: &Bytes) {
-        self.bytes = self.bytes.saturating_add(piece.len());
+        self.bytes = self.bytes.saturating_add(piece.len() + OVERHEAD);
         if self.bytes <= MOST {
             // What it is cut from may be larger.
             self.written.pieces.push(Bytes::copy_from_slice(piece));
