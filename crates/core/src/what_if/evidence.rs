@@ -165,7 +165,7 @@ impl Evidence {
                 let [low, high] = grounds.rates.ends(seen[0].stretch);
                 gain += logarithm(seen, &action, lambda, low).min(logarithm(seen, &action, lambda, high));
             }
-            // As is the least weight, which has one peak.
+            // So is the least weight, as a function with one peak.
             let [low, high] = grounds.scale;
             let weight = mixture_weight(lambda / low, STEP).min(mixture_weight(lambda / high, STEP));
             if gain.is_finite() {
@@ -174,9 +174,7 @@ impl Evidence {
         }
         mixture_root(&terms, grounds.needed).map_or(self.least, |root| root.max(self.least))
     }
-}
 
-impl Evidence {
     /// The term that is best by a normal law, or that cuts no prediction by much if that is a smaller one.
     fn middle(&self, grounds: &Grounds<'_>, action: impl Fn(&Seen) -> Action) -> usize {
         let (mut squares, mut largest) = (self.squares, self.largest);

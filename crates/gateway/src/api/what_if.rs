@@ -14,7 +14,7 @@ use crate::api::fields;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// Events of a log that are read twice while somebody waits: some seconds of a core.
+/// Events of a log that are read while somebody waits; a longer one is for the command.
 const MOST_EVENTS: u64 = 1_000_000;
 
 /// What another choice of models would have come to, by the log
