@@ -8,9 +8,8 @@ mod slarouter;
 mod spec;
 
 pub use any::AnyPolicy;
-pub(crate) use any::SavedPolicy;
+pub(crate) use any::{FirstPolicy, SecondPolicy};
 pub use certified::grounds::Grounds;
-pub(crate) use certified::saved::{Saved, Second};
 pub use certified::{Certified, CertifiedParams, Predictor, Window};
 pub use fixed::Fixed;
 pub use interface::{Believed, Label, Policy, View};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::policy::{Saved, SavedPolicy, Second};
+use crate::policy::{FirstPolicy, SecondPolicy};
 use crate::{AnyPolicy, Knowledge, Learner, StateError};
 
 /// Version of the saved form. Once it is released, any change of the form needs a new one, and what was saved in the older ones
@@ -28,8 +28,8 @@ impl Learner {
     /// [`StateError`] if the bytes are not ours, damaged, or written by a newer release.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         match unseal(bytes)? {
-            (1, content) => Ok(read::<Learner<SavedPolicy<Saved<()>>>>(content)?.with(AnyPolicy::from)),
-            (2, content) => Ok(read::<Learner<SavedPolicy<Saved<Second>>>>(content)?.with(AnyPolicy::from)),
+            (1, content) => Ok(read::<Learner<FirstPolicy>>(content)?.with(AnyPolicy::from)),
+            (2, content) => Ok(read::<Learner<SecondPolicy>>(content)?.with(AnyPolicy::from)),
             (_, content) => read(content),
         }
     }

@@ -37,7 +37,7 @@ fn explained(history: DecisionHistory, configured: Option<&LoggedRoute>, remade:
     let DecisionHistory { decision: stored, outcome, feedback, .. } = history;
     let (record, decision) = (&stored.record, &stored.record.decision);
     let certified = configured.is_some_and(|route| matches!(route.spec.policy, PolicySpec::Certified(_)));
-    let ranking = Ranking::of(decision).filter(|_| certified);
+    let ranking = Ranking::of(decision, remade.price).filter(|_| certified);
     let candidate = |(place, candidate): (usize, &Candidate)| ExplainedCandidate {
         model: candidate.model.clone(),
         probability: candidate.probability,

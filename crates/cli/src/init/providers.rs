@@ -9,7 +9,7 @@ use slarouter_gateway::keys::SecretString;
 /// A list that takes longer is not waited for: its models may be named all the same.
 const DEADLINE: Duration = Duration::from_secs(4);
 
-/// The provider's name, the variable of its key, its protocol and base URL, by their own documentation on 2026-11-29.
+/// The provider's name, the variable of its key, its protocol and base URL. None of them was asked: `doctor` finds out whether one answers.
 const HOSTED: [(&str, &str, &str, &str); 9] = [
     ("openai", "OPENAI_API_KEY", OPENAI_CHAT, "https://api.openai.com/v1"),
     ("anthropic", "ANTHROPIC_API_KEY", "anthropic", "https://api.anthropic.com/v1"),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::certified::saved::{Saved, Second};
 use super::certified::{Certified, Predictor};
 use super::fixed::Fixed;
 use super::interface::{Believed, Label, Policy, View};
@@ -19,6 +20,11 @@ pub enum AnyPolicy {
     /// See [`Certified`].
     Certified(Box<Certified>),
 }
+
+/// [`AnyPolicy`] as version 1 of the state has it.
+pub(crate) type FirstPolicy = SavedPolicy<Saved<()>>;
+/// [`AnyPolicy`] as version 2 of the state has it.
+pub(crate) type SecondPolicy = SavedPolicy<Saved<Second>>;
 
 /// [`AnyPolicy`] as an older version of the state has it, with that version's form of [`Certified`].
 #[derive(Deserialize)]

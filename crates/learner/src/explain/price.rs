@@ -20,14 +20,16 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
-    /// `None` where the candidates were not ranked by such a price: the client named the model, or there was too little evidence.
-    pub(super) fn of(decision: &Decision) -> Option<Self> {
+    /// By the price that the state of the moment had, if it is known, else by the one that the row tells: it is too low where models
+    /// other than the fallback were taken for worse than predicted. `None` where the candidates were not ranked by such a price: the
+    /// client named the model, or there was too little evidence.
+    pub(super) fn of(decision: &Decision, known: Option<f64>) -> Option<Self> {
         if matches!(decision.reason, Reason::Pinned | Reason::Fallback) || decision.candidates.len() < 2 {
             return None;
         }
         // The fallback alone may have been trusted beyond its prediction, which makes its own figure the larger one.
         let prices = decision.candidates.iter().map(|c| (c.cost - c.score) / c.satisfaction);
-        let price = prices.fold(f64::INFINITY, f64::min);
+        let price = known.unwrap_or_else(|| prices.fold(f64::INFINITY, f64::min));
         let most_expensive = decision.candidates.iter().map(|c| c.cost).fold(0.0, f64::max);
         // Before there is evidence the scores are at the highest cost, and nothing is chosen by them.
         if !price.is_finite() || price <= 0.0 || (price - most_expensive).abs() <= EQUAL * price {

@@ -46,13 +46,15 @@ pub struct Then {
 pub(super) struct Remade {
     pub(super) replay: Replay,
     pub(super) then: Option<Then>,
+    /// λ that the candidates were ranked at, in USD, if it is the same decision.
+    pub(super) price: Option<f64>,
     /// Standard deviation of each candidate's predicted satisfaction.
     pub(super) errors: Option<Vec<f64>>,
 }
 
 impl Remade {
     fn unreachable(why: impl Into<String>) -> Self {
-        Self { replay: Replay::Unreachable { why: why.into() }, then: None, errors: None }
+        Self { replay: Replay::Unreachable { why: why.into() }, then: None, price: None, errors: None }
     }
 }
 
@@ -92,10 +94,10 @@ fn with(router: &Router, record: &DecisionRecord, seed: u64) -> Remade {
         None => Replay::Differs { what: "it cannot be made from that state".to_owned() },
     };
     let AnyPolicy::Certified(policy) = router.policy() else {
-        return Remade { replay, then: None, errors: None };
+        return Remade { replay, then: None, price: None, errors: None };
     };
     let fits = record.features.is_empty() || router.features() == (record.features.len(), record.feature_version);
-    let Grounds { satisfaction_price, demand, reserve, wanted_reserve, safeguarded, errors } =
+    let Grounds { satisfaction_price, ranking_price, demand, reserve, wanted_reserve, safeguarded, errors } =
         policy.grounds(if fits { &record.features } else { &[] });
     let same_zoo =
         record.decision.candidates.iter().map(|c| &c.model).eq(router.zoo().models().iter().map(|m| &m.name));
@@ -107,7 +109,8 @@ fn with(router: &Router, record: &DecisionRecord, seed: u64) -> Remade {
         safeguarded,
         certificate: router.certificate(),
     };
-    Remade { replay, then: Some(then), errors: Some(errors).filter(|_| same_zoo) }
+    let price = (replay == Replay::Same).then_some(ranking_price);
+    Remade { replay, then: Some(then), price, errors: Some(errors).filter(|_| same_zoo) }
 }
 
 /// The decision once more: by the same calls as the first time.

@@ -133,7 +133,7 @@ fn decision(reason: Reason, chosen: usize) -> Decision {
 
 #[test]
 fn what_would_have_had_to_be_true_is_where_the_scores_meet() {
-    let ranking = Ranking::of(&decision(Reason::Exploit, 0)).unwrap();
+    let ranking = Ranking::of(&decision(Reason::Exploit, 0), None).unwrap();
     assert_eq!((ranking.price, &*ranking.best), (2.0, "small"));
     let row = decision(Reason::Exploit, 0);
     assert_eq!(ranking.would_win(&row.candidates[0]), None);
@@ -144,7 +144,7 @@ fn what_would_have_had_to_be_true_is_where_the_scores_meet() {
     hopeless.score = 5.0;
     assert_eq!(ranking.would_win(&hopeless), Some(WouldWin { satisfaction: None, cost_usd: None }));
     for reason in [Reason::Pinned, Reason::Fallback] {
-        assert!(Ranking::of(&decision(reason, 0)).is_none());
+        assert!(Ranking::of(&decision(reason, 0), None).is_none());
     }
 }
 
@@ -168,7 +168,7 @@ fn each_reason_has_its_sentence() {
         };
         let decision = slarouter_store::StoredDecision { seq: 1, record, rerouted: None };
         let history = DecisionHistory { decision, configuration: None, outcome: None, feedback: vec![] };
-        let remade = Remade { replay: Replay::Same, then: None, errors: None };
+        let remade = Remade { replay: Replay::Same, then: None, price: None, errors: None };
         explained(history, Some(&logged_route()), remade).sentence
     };
     for (reason, chosen, begins) in [

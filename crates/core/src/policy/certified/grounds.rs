@@ -7,6 +7,8 @@ use super::{Certified, Source};
 pub struct Grounds {
     /// λ, USD that a satisfied answer is worth: the mean of the two prices chosen by.
     pub satisfaction_price: f64,
+    /// The higher of these two prices, at which the candidates are ranked.
+    pub ranking_price: f64,
     /// Mean satisfaction asked of the next answers, if it costs no more than usual; above 1 if it cannot be had.
     pub demand: f64,
     /// G, the estimated surplus of satisfied answers over what α asks for; negative for a deficit.
@@ -23,9 +25,10 @@ impl Certified {
     /// What a decision on a prompt with these features rests on. O(models · features).
     #[must_use]
     pub fn grounds(&self, features: &[f32]) -> Grounds {
-        let demand = self.demand();
+        let (demand, (_, ranking_price, _)) = (self.demand(), self.steering.prices());
         Grounds {
             satisfaction_price: self.satisfaction_price(),
+            ranking_price,
             demand: demand.at(1.0, 1.0),
             reserve: demand.surplus,
             wanted_reserve: demand.margin,
