@@ -64,13 +64,11 @@ async fn what_the_commands_say_of_a_gateway_that_has_served() {
     let print = |name: &str, words: &[&str]| told(name, &run(words, folder).succeeded());
     print("check", &["check"]);
     let daemon = serve(folder).await;
-    let mut ids = Vec::new();
-    for _ in 0..3 {
-        ids.push(ask(&daemon, None, "what?").await.1);
-    }
-    rate(&daemon, &ids[1], "up").await;
+    // What is predicted of a second one depends on how far the learner is with the first.
+    let id = ask(&daemon, None, "what?").await.1;
+    rate(&daemon, &id, "up").await;
     stop(daemon).await;
-    print("explain", &["explain", &ids[1]]);
+    print("explain", &["explain", &id]);
     let ever = ["--from", "2020-01", "--to", "2100-01"];
     print("totals", &[&["totals", "--by", "route,model,key"], &ever[..]].concat());
     print("verify", &["verify"]);

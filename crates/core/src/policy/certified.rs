@@ -11,7 +11,7 @@ mod params;
 mod predictor;
 mod residual;
 mod safeguard;
-pub(in crate::policy) mod saved;
+pub(super) mod saved;
 mod spending;
 mod steering;
 #[cfg(test)]
