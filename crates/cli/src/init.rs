@@ -24,6 +24,9 @@ use talk::Talk;
 
 pub(crate) async fn run(args: InitArgs) -> anyhow::Result<ExitCode> {
     let file = args.config.display();
+    if std::fs::symlink_metadata(&args.config).is_ok_and(|there| !there.is_file()) {
+        bail!("{file} is there, and is no regular file: give another one with --config FILE");
+    }
     if args.config.exists() && !args.force {
         bail!("{file} is there already: --force replaces it, and --config FILE writes another one");
     }

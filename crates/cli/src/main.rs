@@ -47,7 +47,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Send a test alert to each webhook of the configuration.
     AlertTest(alert_test::AlertTestArgs),
-    /// Compare the saved state with what replaying the whole log gives; the gateway must not be running.
+    /// Compare the saved state with what replaying the whole log gives, also while the gateway runs. Changes nothing.
     Verify(verify::VerifyArgs),
     /// Copy the database to a file, also while the gateway runs and writes to it.
     Backup(backup::BackupArgs),

@@ -187,6 +187,11 @@ fn sentence(out: &mut impl Write, asked: &Point) -> io::Result<()> {
                 "{} of its choices could not have been drawn, so nothing is known of them: more `exploration` makes them possible",
                 told_percent(*share)
             )?,
+            Refusal::Unanswered { share } => writeln!(
+                out,
+                "{} of the requests got no answer and count nowhere, so the others are no sample of all: with `feedback.failures_count` they count",
+                told_percent(*share)
+            )?,
             Refusal::Wide { half_width, labels } => writeln!(
                 out,
                 "its satisfaction is known to ±{} alone: about {} labels would make that ±10.0 %, and fewer with more `exploration`",
@@ -214,6 +219,7 @@ mod tests {
             effective_labels: 130.4,
             largest_weight: 40.0,
             unsupported: 0.0,
+            unanswered: 0.0,
             satisfaction: around(0.9),
             satisfaction_difference: around(0.01),
             cost: Some(around(0.25)),

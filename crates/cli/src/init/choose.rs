@@ -1,6 +1,6 @@
 //! From flags, answers and what was found to a plan.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::{anyhow, bail};
 use slarouter_config::{DEFAULT_WINDOW, parse_window};
@@ -17,6 +17,8 @@ const SHOWN: usize = 20;
 const MEANT: usize = 5;
 const ALPHA: f64 = 0.9;
 const PORT: u16 = 8080;
+/// Ports that are tried.
+const PORTS: u16 = 100;
 
 /// Asks for all that the flags do not say.
 ///
@@ -46,15 +48,14 @@ pub(super) fn plan(args: &InitArgs, found: &[Found], talk: &mut Talk<'_>) -> any
             talk.ask(question, |word| parse_window(word.trim_matches('"')).map_err(str::to_owned))?
         }
     };
-    let listen = args.listen.unwrap_or_else(|| free(found));
+    let listen = args.listen.unwrap_or_else(|| free(|addr| TcpListener::bind(addr).is_ok()));
     Ok(Plan { listen, admin_listen: args.admin_listen, models, fallback, alpha, window })
 }
 
-/// The gateway's usual port is that of llama.cpp's server too.
-fn free(found: &[Found]) -> SocketAddr {
-    let has = |found: &Found, port| found.provider.local && found.provider.base_url.contains(&format!(":{port}/"));
-    let port = (PORT..).find(|port| !found.iter().any(|found| has(found, *port)));
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(PORT)))
+/// The gateway's usual port, or the next one that `is_free`: it is that of llama.cpp's server too.
+fn free(is_free: impl Fn(SocketAddr) -> bool) -> SocketAddr {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    (PORT..PORT + PORTS).map(at).find(|addr| is_free(*addr)).unwrap_or(at(PORT))
 }
 
 /// A model of a provider: its place among those found, and its name there.

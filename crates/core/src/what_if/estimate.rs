@@ -24,6 +24,9 @@ pub struct Evaluated {
     pub largest_weight: f64,
     /// Share of its choices that could not have been drawn: of them nothing is known but predictions.
     pub unsupported: f64,
+    /// Share of the requests that were drawn and count nowhere, as they got no answer: where one model fails more than another, those that
+    /// are left are no sample of all.
+    pub unanswered: f64,
     /// Mean satisfaction.
     pub satisfaction: Estimate,
     /// That less the mean satisfaction of what ran.
@@ -72,6 +75,7 @@ impl Evaluated {
             effective_labels: self.effective_labels.min(other.effective_labels),
             largest_weight: self.largest_weight.max(other.largest_weight),
             unsupported: (1.0 - share) * self.unsupported + share * other.unsupported,
+            unanswered: self.unanswered,
             satisfaction: self.satisfaction.between(&other.satisfaction, share),
             satisfaction_difference: self.satisfaction_difference.between(&other.satisfaction_difference, share),
             cost: costs(self.cost, other.cost),

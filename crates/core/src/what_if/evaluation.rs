@@ -52,6 +52,7 @@ pub struct Evaluation {
     /// The mean predicted cost of the first row: USD are counted in it.
     unit: f64,
     requests: u64,
+    unanswered: u64,
     priced: u64,
     /// What was charged, and what of it was beyond what counts.
     charged: [f64; 2],
@@ -70,6 +71,7 @@ impl Evaluation {
             first_rate: None,
             unit: 0.0,
             requests: 0,
+            unanswered: 0,
             priced: 0,
             charged: [0.0; 2],
             targets: vec![Sums::default(); targets],
@@ -89,7 +91,9 @@ impl Evaluation {
             self.unit = (costs.iter().sum::<f64>() / costs.len() as f64).max(1e-9);
         }
         let drawn = of(|candidate| candidate.probability);
-        if logged.heard != Heard::NoAnswer {
+        if logged.heard == Heard::NoAnswer {
+            self.unanswered += 1;
+        } else {
             self.hear(logged, targets, &drawn, &of(|candidate| candidate.satisfaction));
         }
         if let Some(cost) = logged.cost {
@@ -159,6 +163,7 @@ impl Evaluation {
             satisfaction: Grounds { seen: &[], rates: &self.rates, scale, needed },
             cost: Grounds { seen: &[], rates: &self.rates, scale: [1.0, 1.0], needed },
             requests: self.requests as f64,
+            unanswered: self.unanswered as f64 / (self.requests + self.unanswered) as f64,
             priced: self.priced as f64,
             unit: self.unit,
         };

@@ -55,6 +55,8 @@ pub(super) struct Terms<'a> {
     pub(super) satisfaction: Grounds<'a>,
     pub(super) cost: Grounds<'a>,
     pub(super) requests: f64,
+    /// See [`Evaluated::unanswered`].
+    pub(super) unanswered: f64,
     pub(super) priced: f64,
     /// USD.
     pub(super) unit: f64,
@@ -166,6 +168,7 @@ impl Sums {
             effective_labels: per(points.weights * points.weights, points.squares),
             largest_weight: points.largest,
             unsupported: per(self.unsupported, requests),
+            unanswered: terms.unanswered,
             satisfaction: told(&self.satisfaction, 0.0, value, 0.0),
             satisfaction_difference: told(&self.satisfaction_difference, 1.0, value - ran, -1.0),
             cost: spent(&self.cost, 0.0, self.spent[0], 0.0),

@@ -11,6 +11,9 @@ const WIDEST: f64 = 0.10;
 /// Share of choices without any support beyond which predictions would be all that is said.
 const MOST_UNSUPPORTED: f64 = 0.2;
 
+/// Share of requests without an answer beyond which those that are left say too little of all.
+const MOST_UNANSWERED: f64 = 0.01;
+
 /// How the satisfaction of a target compares with that of what ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +34,11 @@ pub enum Verdict {
 pub enum Refusal {
     /// So large a share of its choices could not have been drawn.
     Unsupported {
+        /// From 0 to 1.
+        share: f64,
+    },
+    /// So large a share of the requests that were drawn got no answer, and counts nowhere.
+    Unanswered {
         /// From 0 to 1.
         share: f64,
     },
@@ -81,6 +89,9 @@ impl Evaluated {
         if self.unsupported > MOST_UNSUPPORTED {
             refusals.push(Refusal::Unsupported { share: self.unsupported });
         }
+        if self.unanswered > MOST_UNANSWERED {
+            refusals.push(Refusal::Unanswered { share: self.unanswered });
+        }
         let half_width = self.satisfaction.half_width();
         if half_width > WIDEST {
             refusals.push(Refusal::Wide { half_width, labels: self.labels_for(half_width / WIDEST) });
@@ -116,6 +127,7 @@ mod tests {
             effective_labels: 100.0,
             largest_weight: 40.0,
             unsupported,
+            unanswered: 0.0,
             satisfaction,
             satisfaction_difference: difference,
             cost: None,
@@ -152,5 +164,8 @@ mod tests {
         let Refusal::Wide { half_width, labels } = refusals[1] else { panic!("{refusals:?}") };
         assert!((half_width - 0.2).abs() < 1e-12 && labels == 1_600, "{refusals:?}");
         assert_eq!(wide.labels_to_tell(), None);
+        let failing = Evaluated { unanswered: 0.02, ..told };
+        assert_eq!(failing.refusals(), [Refusal::Unanswered { share: 0.02 }]);
+        assert_eq!(Evaluated { unanswered: 0.01, ..failing }.refusals(), []);
     }
 }

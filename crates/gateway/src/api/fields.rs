@@ -17,6 +17,10 @@ const SHOWN: usize = 64;
 /// # Errors
 /// 400 with the field that is missing, unknown or of another type.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // A list would be taken for the fields in their order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::invalid("", "invalid_json", "the body must be a JSON object, not an array"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let message = error.to_string();
         if let Some((name, known)) = refused_name(&message) {

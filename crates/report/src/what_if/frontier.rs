@@ -76,6 +76,7 @@ mod tests {
             effective_labels: 50.0,
             largest_weight: 2.0,
             unsupported: 0.0,
+            unanswered: 0.0,
             satisfaction: around(satisfaction),
             satisfaction_difference: around(satisfaction - 0.75),
             cost: Some(around(cost)),

@@ -128,8 +128,8 @@ impl Change {
             Self::Without(_) if spec.zoo.models().len() < 2 => {
                 Err(WhatIfError::question("without", "the route has no other model"))
             }
-            Self::Without(model) => known("without", model),
-            Self::Price(model, _) => known("price", model),
+            Self::Without(model) => known("without", model).and_then(|()| is_ranked(spec)),
+            Self::Price(model, _) => known("price", model).and_then(|()| is_ranked(spec)),
             Self::Policy(PolicySpec::Fixed(model)) => known("policy", model),
             Self::Policy(PolicySpec::Certified(_) | PolicySpec::SlaRouter(_)) => Err(WhatIfError::Simulation(
                 "what a policy would have learnt from answers that were never given is in no log: `slarouter replay` simulates it".to_owned(),
@@ -137,6 +137,18 @@ impl Change {
             Self::Nothing | Self::Alpha(_) | Self::Policy(_) => Ok(()),
         }
     }
+}
+
+/// Only `certified` logs how the candidates rank in USD.
+fn is_ranked(spec: &RouteSpec) -> Result<(), WhatIfError> {
+    if matches!(spec.policy, PolicySpec::Certified(_)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the route's policy is {}, which ranks its models by no price: who would have taken over is not in the log; ask for `policy` instead",
+        spec.policy
+    );
+    Err(WhatIfError::Simulation(message))
 }
 
 fn unknown(key: &'static str, model: &str, names: &[&str]) -> WhatIfError {
@@ -201,6 +213,11 @@ mod tests {
         ] {
             let error = question(json).change().unwrap().check(&spec()).unwrap_err();
             assert!(error.to_string().contains(said), "{json}: {error}");
+        }
+        let random = RouteSpec { policy: PolicySpec::parse("random").unwrap(), ..spec() };
+        for json in [r#"{"without": "small"}"#, r#"{"price": {"model": "small", "input": 1, "output": 1}}"#] {
+            let error = question(json).change().unwrap().check(&random).unwrap_err();
+            assert!(error.to_string().contains("the route's policy is random"), "{json}: {error}");
         }
         assert!(serde_json::from_str::<Question>(r#"{"alhpa": 0.8}"#).is_err());
     }
