@@ -181,6 +181,7 @@ fn has_form(answer: &CommonAnswer, format: &Format) -> bool {
         (_, Err(_)) => false,
         (Format::Json, Ok(value)) => value.is_object(),
         // A schema that is none is the request's fault.
+        (Format::Schema { schema, .. }, Ok(_)) if schema.len() > schema::LONGEST => true,
         (Format::Schema { schema, .. }, Ok(value)) => {
             serde_json::from_str(schema).map_or(true, |schema| schema::keeps(&schema, &value))
         }
