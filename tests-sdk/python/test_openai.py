@@ -424,7 +424,7 @@ def test_feedback_on_nothing(client):
         ({"id": "chatcmpl-up-1"}, "id"),
         ({"rating": "good"}, "rating"),
         ({"rating": 1.5}, "rating"),
-        ({"rating": -1}, "rating"),
+        ({"rating": -0.5}, "rating"),
         ({"rating": []}, "rating"),
         ({"comment": 7}, "comment"),
     ],
