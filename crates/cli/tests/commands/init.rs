@@ -63,7 +63,8 @@ async fn flags_alone_make_a_configuration_that_serves() {
     assert!(said.contains(&checked), "it said what `check` says: {said}\n{checked}");
     let daemon = Daemon::spawn(&mut keyed(&["serve"], folder).into()).await.unwrap();
     let (status, _, model) = ask(&daemon, None, "what?").await;
-    assert_eq!((status, &*model), (200, "big/ok"), "the fallback serves");
+    // The fallback, or what is tried beside it.
+    assert!(status == 200 && ["big/ok", "ok"].contains(&&*model), "{status} {model}");
     let log = stop(daemon).await;
     assert!(!log.contains("base URL"), "steps are for terminals: {log}");
 }
