@@ -112,7 +112,7 @@ mod tests {
         assert_eq!((code, param), ("unknown_field", place("x")));
         assert_eq!(message, "unknown field `x`: there are `cost`, `error`");
         assert_eq!(told("{}"), ("missing_field", place("cost"), "`cost` is missing".to_owned()));
-        for (body, what) in [("{", "EOF"), ("[1]", "invalid"), (r#"{"cost":"1"}"#, "invalid type: string \"1\"")] {
+        for (body, what) in [("{", "EOF"), ("[1]", "not an array"), (r#"{"cost":"1"}"#, "invalid type: string \"1\"")] {
             let (code, param, message) = told(body);
             assert!(code == "invalid_json" && param.is_none() && message.contains(what), "{body}: {message}");
         }
