@@ -192,7 +192,9 @@ async fn what_was_not_drawn_is_counted_apart() {
     let answer = log.ask(&Question::default()).await.unwrap();
     assert_eq!((answer.requests, answer.unanswered, answer.stayed, answer.pinned), (17, 1, 2, 1));
     assert_eq!(answer.ran.evaluated.labels, 16);
-    assert!(matches!(answer.models[1].refusals[..], [Refusal::Wide { .. }]), "{:?}", answer.models[1].refusals);
+    // One of eighteen counts nowhere.
+    let refusals = &answer.models[1].refusals[..];
+    assert!(matches!(refusals, [Refusal::Unanswered { .. }, Refusal::Wide { .. }]), "{refusals:?}");
     let drawing = plot(&answer);
     assert!(drawing.starts_with("<svg ") && drawing.ends_with("</svg>\n") && !drawing.contains("NaN"), "{drawing}");
     log.store.close().await;
