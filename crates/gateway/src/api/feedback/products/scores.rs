@@ -67,22 +67,29 @@ struct FeedbackSource {
 
 /// Langfuse's, of a trace.
 pub(super) fn langfuse(item: &RawValue, names: &[String]) -> Result<Option<Given>, ApiError> {
-    let score: Score<'_> = read(item.get().as_bytes())?;
-    let Some(rating) = counted(score.name.as_deref(), names).then(|| thumb("value", score.value)) else {
-        return Ok(None);
-    };
-    given("traceId", score.trace_id.as_deref(), Some(rating?), score.comment).map(Some)
+    scored(item, names, "traceId", |score| score.trace_id.clone())
 }
 
 /// LibreChat's, in the form of Langfuse, of a message.
 pub(super) fn of_message(item: &RawValue, names: &[String]) -> Result<Option<Given>, ApiError> {
+    scored(item, names, "metadata.messageId", |score| {
+        serde_json::from_str::<ScoredMessage>(score.metadata?.get()).ok()?.message_id
+    })
+}
+
+/// A score of what `id` finds in it, at `place`.
+fn scored(
+    item: &RawValue,
+    names: &[String],
+    place: &'static str,
+    id: impl FnOnce(&Score<'_>) -> Option<String>,
+) -> Result<Option<Given>, ApiError> {
     let score: Score<'_> = read(item.get().as_bytes())?;
-    let Some(rating) = counted(score.name.as_deref(), names).then(|| thumb("value", score.value)) else {
+    if !counted(score.name.as_deref(), names) {
         return Ok(None);
-    };
-    let message = score.metadata.and_then(|metadata| serde_json::from_str::<ScoredMessage>(metadata.get()).ok());
-    let message = message.and_then(|message| message.message_id);
-    given("metadata.messageId", message.as_deref(), Some(rating?), score.comment).map(Some)
+    }
+    let rating = thumb("value", score.value)?;
+    given(place, id(&score).as_deref(), Some(rating), score.comment).map(Some)
 }
 
 /// Events for Langfuse's ingestion, of which those that create scores are read.
