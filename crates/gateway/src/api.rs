@@ -149,6 +149,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
     Router::from(paths)
         .fallback(paths::not_found)
         .method_not_allowed_fallback(paths::wrong_method)
+        .layer(from_fn(paths::readable))
         .layer(from_fn_with_state(app.clone(), head::check))
         .with_state(app)
 }
@@ -168,6 +169,7 @@ pub(crate) fn operator(app: Arc<App>) -> Router {
         .route("/readyz", get(readyz))
         .fallback(paths::not_found)
         .method_not_allowed_fallback(paths::wrong_method)
+        .layer(from_fn(paths::readable))
         .layer(from_fn_with_state(app.clone(), head::check))
         .with_state(app)
 }

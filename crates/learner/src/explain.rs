@@ -73,7 +73,8 @@ fn explained(history: DecisionHistory, configured: Option<&LoggedRoute>, remade:
         audit: record.audit,
         feedback: feedback.into_iter().map(word).collect(),
     };
-    explanation.sentence = words::sentence(&explanation, ranking.as_ref());
+    let fallback = record.fallback.and_then(|place| decision.candidates.get(place)).map(|candidate| &*candidate.model);
+    explanation.sentence = words::sentence(&explanation, ranking.as_ref(), fallback);
     explanation
 }
 

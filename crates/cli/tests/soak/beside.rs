@@ -13,7 +13,7 @@ use slarouter_testkit::{Daemon, Script, Upstream, until};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::hostile::{Hostiles, Numbers, Statuses, WORDS_PER_ANSWER};
+use crate::hostile::{Hostiles, Numbers, WORDS_PER_ANSWER};
 use crate::process::Process;
 use crate::{BIN, sum};
 
@@ -119,12 +119,21 @@ pub(crate) async fn soak(scale: Scale) {
     let (mut alone, mut answers) = honest(addr, scale.requests).await;
     answers.truncate(scale.numbers.words.div_ceil(WORDS_PER_ANSWER));
     let mut hostiles = Hostiles::start(addr, scale.numbers, answers).await;
-    let (mut beside, mut rated, mut memory) = (Vec::new(), Statuses::new(), 0);
-    while !hostiles.rater_is_done(&mut rated) || beside.len() < scale.requests {
-        beside.extend(honest(addr, ROUND).await.0);
+    let (mut beside, mut rated, mut memory) = (Vec::new(), None, 0);
+    while rated.is_none() || beside.len() < scale.requests {
+        let round = honest(addr, ROUND);
+        tokio::pin!(round);
+        // The rater may have said all in the middle of a round.
+        let times = loop {
+            tokio::select! {
+                (times, _) = &mut round => break times,
+                all = hostiles.rated(), if rated.is_none() => rated = Some(all),
+            }
+        };
+        beside.extend(times);
         memory = process.memory().max(memory);
     }
-    let bombs = hostiles.leave().await;
+    let (rated, bombs) = (rated.unwrap_or_default(), hostiles.leave().await);
 
     let (p99_alone, p99_beside) = (p99(&mut alone), p99(&mut beside));
     println!(

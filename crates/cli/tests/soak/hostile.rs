@@ -1,15 +1,19 @@
-//! Hostile clients: connections that say nothing, bodies that do not end, bombs, and a rater who never stops.
+//! Hostile clients: connections that say nothing, bodies that do not end, bombs, and a rater who never stops. They are a process of their
+//! own with the lowest priority: hostile clients are on other machines, and what their own work takes is not what the gateway is asked for.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Client;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -26,8 +30,13 @@ pub(crate) const WORDS_PER_ANSWER: usize = 1_000;
 const TONGUES: usize = 16;
 const DIGITS: usize = 1 << 20;
 
+/// What their process says when all connections are there, when the rater has said all, and when they have been sent away.
+const THERE: &str = "hostile clients are there";
+const RATED: &str = "hostile ratings: ";
+const BOMBS: &str = "hostile bombs: ";
+
 /// How many there are of each.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Numbers {
     pub(crate) idle: usize,
     pub(crate) slow: usize,
@@ -37,54 +46,104 @@ pub(crate) struct Numbers {
 /// What became of their requests, by status.
 pub(crate) type Statuses = BTreeMap<u16, usize>;
 
-/// Those that are at it until they are told to stop.
+/// What their process reads first.
+#[derive(Serialize, Deserialize)]
+struct Orders {
+    addr: SocketAddr,
+    numbers: Numbers,
+    /// Ids of answers to be rated, one for each thousand words.
+    answers: Vec<String>,
+}
+
+/// Those that are at it until they are sent away.
 pub(crate) struct Hostiles {
-    stop: Arc<AtomicBool>,
-    holders: JoinSet<()>,
-    bombs: JoinSet<Statuses>,
-    rater: JoinSet<Statuses>,
+    child: Child,
+    orders: ChildStdin,
+    said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Hostiles {
-    /// Sets them on the gateway. `answers` are ids of answers to be rated, one for each thousand words.
+    /// Sets them on the gateway, and waits until all connections are there.
     pub(crate) async fn start(addr: SocketAddr, numbers: Numbers, answers: Vec<String>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (mut holders, mut bombs, mut rater) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        for number in 0..numbers.idle {
-            // All are there before the first honest client asks.
-            let stream = connect(home(number), addr).await;
-            holders.spawn(hold(addr, stream, number, stop.clone()));
-        }
-        for number in 0..numbers.slow {
-            holders.spawn(drip(addr, number, stop.clone()));
-        }
-        bombs.spawn(throw(addr, stop.clone()));
-        let shares = answers.len().div_ceil(TONGUES).max(1);
-        let each = numbers.words.div_ceil(answers.len().max(1)).min(WORDS_PER_ANSWER);
-        for answers in answers.chunks(shares) {
-            rater.spawn(rate(addr, answers.to_vec(), each));
-        }
-        Self { stop, holders, bombs, rater }
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(std::env::current_exe().unwrap());
+        command.args(["--exact", "hostile::at_work", "--ignored", "--nocapture"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let (mut orders, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let line = serde_json::to_string(&Orders { addr, numbers, answers }).unwrap() + "\n";
+        orders.write_all(line.as_bytes()).await.unwrap();
+        let mut hostiles = Self { child, orders, said: BufReader::new(stdout).lines() };
+        hostiles.until(THERE).await;
+        hostiles
     }
 
-    /// Whether the rater has said all that it had to say.
-    pub(crate) fn rater_is_done(&mut self, statuses: &mut Statuses) -> bool {
-        while let Some(done) = self.rater.try_join_next() {
-            add(statuses, done.unwrap());
-        }
-        self.rater.is_empty()
+    /// What the rater got, once all has been said.
+    pub(crate) async fn rated(&mut self) -> Statuses {
+        serde_json::from_str(&self.until(RATED).await).unwrap()
     }
 
     /// Sends them away; what the bombs got.
     pub(crate) async fn leave(mut self) -> Statuses {
-        self.stop.store(true, Ordering::Relaxed);
-        self.holders.shutdown().await;
-        let mut statuses = Statuses::new();
-        for done in self.bombs.join_all().await {
-            add(&mut statuses, done);
-        }
-        statuses
+        self.orders.shutdown().await.unwrap();
+        drop(self.orders);
+        let bombs = loop {
+            let line = self.said.next_line().await.unwrap().expect("the hostile clients say what they got");
+            if let Some(bombs) = line.strip_prefix(BOMBS) {
+                break serde_json::from_str(bombs).unwrap();
+            }
+        };
+        assert!(self.child.wait().await.unwrap().success());
+        bombs
     }
+
+    /// The rest of the next line that begins so.
+    async fn until(&mut self, prefix: &str) -> String {
+        loop {
+            let line = self.said.next_line().await.unwrap().expect("the hostile clients are at it");
+            if let Some(rest) = line.strip_prefix(prefix) {
+                return rest.to_owned();
+            }
+        }
+    }
+}
+
+/// Their process, which [`Hostiles::start`] begins: no test by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "is run by honest_clients_are_served_beside_hostile_ones"]
+async fn at_work() {
+    let Some(line) = next_order().await else { return };
+    let Orders { addr, numbers, answers } = serde_json::from_str(&line).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut holders, mut rater) = (JoinSet::new(), JoinSet::new());
+    for number in 0..numbers.idle {
+        // All are there before the first honest client asks.
+        let stream = connect(home(number), addr).await;
+        holders.spawn(hold(addr, stream, number));
+    }
+    for number in 0..numbers.slow {
+        holders.spawn(drip(addr, number));
+    }
+    let bombs = tokio::spawn(throw(addr, stop.clone()));
+    let shares = answers.len().div_ceil(TONGUES).max(1);
+    let each = numbers.words.div_ceil(answers.len().max(1)).min(WORDS_PER_ANSWER);
+    for answers in answers.chunks(shares) {
+        rater.spawn(rate(addr, answers.to_vec(), each));
+    }
+    println!("{THERE}");
+    let mut rated = Statuses::new();
+    for statuses in rater.join_all().await {
+        add(&mut rated, statuses);
+    }
+    println!("{RATED}{}", serde_json::to_string(&rated).unwrap());
+    while next_order().await.is_some() {}
+    stop.store(true, Ordering::Relaxed);
+    holders.shutdown().await;
+    println!("{BOMBS}{}", serde_json::to_string(&bombs.await.unwrap()).unwrap());
+}
+
+/// The next line of the standard input; `None` at its end.
+async fn next_order() -> Option<String> {
+    tokio::task::spawn_blocking(|| std::io::stdin().lines().next()).await.unwrap().transpose().unwrap()
 }
 
 fn add(all: &mut Statuses, more: Statuses) {
@@ -110,24 +169,21 @@ fn idle(number: usize) -> &'static [u8] {
 }
 
 /// Holds a connection, and another one whenever it is closed.
-async fn hold(addr: SocketAddr, mut stream: TcpStream, number: usize, stop: Arc<AtomicBool>) {
+async fn hold(addr: SocketAddr, mut stream: TcpStream, number: usize) {
     let mut read = [0; 1024];
     let says = idle(number);
     loop {
         // Who has been closed already cannot send, and sees it when it reads.
         let _ = stream.write_all(says).await;
         while matches!(stream.read(&mut read).await, Ok(1..)) {}
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
         stream = connect(home(number), addr).await;
     }
 }
 
 /// Sends a body byte by byte, and another one whenever it is refused.
-async fn drip(addr: SocketAddr, number: usize, stop: Arc<AtomicBool>) {
+async fn drip(addr: SocketAddr, number: usize) {
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n";
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         let mut stream = connect(home(number), addr).await;
         let _ = stream.write_all(head.as_bytes()).await;
         while stream.write_all(b" ").await.is_ok() {

@@ -32,9 +32,19 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
                 let error = ApiError::invalid("", "missing_field", format!("`{name}` is missing"));
                 ApiError { place: Some(name.to_owned()), ..error }
             }
-            None => ApiError::invalid("", "invalid_json", format!("the body cannot be read: {message}")),
+            None => unread(&error),
         }
     })
+}
+
+/// What serde says of a body, without the names of our types.
+pub(super) fn unread(error: &serde_json::Error) -> ApiError {
+    let mut message = error.to_string();
+    if let Some((before, after)) = message.split_once("expected struct ") {
+        let rest = after.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+        message = format!("{before}expected an object{rest}");
+    }
+    ApiError::invalid("", "invalid_json", format!("the body cannot be read: {message}"))
 }
 
 /// A body of ours, all of which is short: as a tree a body takes many times its bytes.
@@ -116,6 +126,10 @@ mod tests {
             let (code, param, message) = told(body);
             assert!(code == "invalid_json" && param.is_none() && message.contains(what), "{body}: {message}");
         }
+        assert_eq!(
+            told("7").2,
+            "the body cannot be read: invalid type: integer `7`, expected an object at line 1 column 1"
+        );
         let long = "x".repeat(1_000);
         assert_eq!(told(&format!("{{\"{long}\":1}}")).1, place(&"x".repeat(SHOWN)));
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -12,7 +11,6 @@ use slarouter_config::{Model, Takes, utc};
 
 use crate::admission::auth::Caller;
 use crate::app::App;
-use crate::error::ApiError;
 use crate::lookup::{self, Target};
 
 /// A model or route, in the members that OpenAI's clients read, those of Anthropic, and those that read OpenRouter's.
@@ -78,12 +76,8 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Extension(caller): Extensi
 pub(crate) async fn retrieve(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
-    id: Result<Path<String>, PathRejection>,
+    Path(id): Path<String>,
 ) -> Response {
-    let Ok(Path(id)) = id else {
-        let message = "the model's name in the path is not UTF-8: GET /v1/models lists the names";
-        return ApiError::invalid("model", "invalid_path", message).into_response();
-    };
     if names(&app, &caller).contains(&id) {
         return Json(entry(&app, &caller, &id)).into_response();
     }

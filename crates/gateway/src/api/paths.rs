@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::Response;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Uri, header};
@@ -60,6 +61,16 @@ fn deployment(rest: &str) -> Option<(String, &'static str)> {
         operations.iter().find_map(|operation| Some((rest.strip_suffix(*operation)?, *operation)))?;
     let model = percent_decode_str(model).decode_utf8().ok().filter(|model| !model.is_empty())?;
     Some((model.into_owned(), operation))
+}
+
+/// Refuses a path that is no text, which would have no word for the names in it.
+pub(super) async fn readable(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if percent_decode_str(path).decode_utf8().is_ok() {
+        return next.run(request).await;
+    }
+    let message = format!("{path} is not UTF-8 once its percent signs are read: write each name in it as UTF-8");
+    ApiError::invalid("", "invalid_path", message).respond(Endpoint::of_path(path).protocol())
 }
 
 /// 404 in the shape of the path's protocol, with what may be wrong.

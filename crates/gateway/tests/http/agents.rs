@@ -179,8 +179,10 @@ async fn half_a_surrogate_pair_is_mended_at_every_endpoint() {
 #[tokio::test]
 async fn a_path_that_is_no_text_gets_an_error_in_shape() {
     let rig = Rig::start(&["ok"], "").await;
-    let reply = rig.client.get(format!("http://{}/v1/models/%ff", rig.gateway.addr())).send().await.unwrap();
-    let (status, param, message) = error(reply).await;
-    assert_eq!((status, param.as_str()), (400, "model"));
-    assert!(message.contains("not UTF-8"), "{message}");
+    for path in ["/v1/models/%ff", "/v1/feedback/%ff", "/v1/feedback/librechat/%ff/x", "/v1/outcomes/%c3", "/%80"] {
+        let reply = rig.client.get(format!("http://{}{path}", rig.gateway.addr())).send().await.unwrap();
+        let (status, param, message) = error(reply).await;
+        assert_eq!((status, param.as_str()), (400, ""), "{path}");
+        assert!(message.contains("not UTF-8"), "{path}: {message}");
+    }
 }

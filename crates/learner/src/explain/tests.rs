@@ -163,7 +163,7 @@ fn each_reason_has_its_sentence() {
             prompt: None,
             audit: AuditDraw::default(),
             payer: slarouter_store::Payer::default(),
-            fallback: None,
+            fallback: Some(1),
             trace: None,
         };
         let decision = slarouter_store::StoredDecision { seq: 1, record, rerouted: None };
@@ -181,6 +181,11 @@ fn each_reason_has_its_sentence() {
         (Reason::Explore, 1, "large was drawn with a probability of 50.0 %; small had the best balance."),
         (Reason::Explore, 0, "small was drawn with a probability of 50.0 %, to learn."),
         (Reason::Fallback, 1, "large served as the fallback: there was too little evidence to choose by."),
+        (
+            Reason::Fallback,
+            0,
+            "small served, as the fallback large was not to be asked: there was too little evidence to choose by.",
+        ),
         (Reason::Pinned, 1, "The client named large, so there was nothing to decide."),
         (Reason::Affinity, 0, "The conversation was with small and stayed there; nothing was drawn."),
     ] {
@@ -193,6 +198,11 @@ fn each_reason_has_its_sentence() {
             Reason::Fallback,
             1,
             "The route is only observed, so large served as the fallback; small would have been drawn with a probability of 75.0 %.",
+        ),
+        (
+            Reason::Fallback,
+            0,
+            "The route is only observed, so small served, as the fallback large was not to be asked; small would have been drawn",
         ),
         (
             Reason::Explore,

@@ -5,9 +5,9 @@ use slarouter_core::{Reason, told_money, told_percent};
 use super::explanation::{ExplainedOutcome, Explanation, Word};
 use super::price::Ranking;
 
-/// What happened: why the model, how it ended, what was said of it.
-pub(super) fn sentence(explained: &Explanation, ranking: Option<&Ranking>) -> String {
-    let mut text = choice(explained, ranking);
+/// What happened: why the model, how it ended, what was said of it. `fallback`: the route's, if it is known.
+pub(super) fn sentence(explained: &Explanation, ranking: Option<&Ranking>, fallback: Option<&str>) -> String {
+    let mut text = choice(explained, ranking, fallback);
     if explained.answered != explained.chosen {
         text += &format!(" {} answered in its place.", explained.answered);
     }
@@ -21,14 +21,14 @@ pub(super) fn sentence(explained: &Explanation, ranking: Option<&Ranking>) -> St
     text
 }
 
-fn choice(explained: &Explanation, ranking: Option<&Ranking>) -> String {
+fn choice(explained: &Explanation, ranking: Option<&Ranking>, fallback: Option<&str>) -> String {
     let (model, probability) = (&explained.chosen, told_percent(explained.propensity));
     let Some(chosen) = explained.candidates.iter().find(|candidate| candidate.model == *model) else {
         return format!("{model} was chosen.");
     };
     let (satisfaction, cost) = (told_percent(chosen.satisfaction), told_money(chosen.cost_usd));
     if explained.reason != Reason::Affinity
-        && let Some(told) = observed(explained)
+        && let Some(told) = observed(explained, fallback)
     {
         return told;
     }
@@ -36,7 +36,7 @@ fn choice(explained: &Explanation, ranking: Option<&Ranking>) -> String {
         (Reason::Pinned, _) => format!("The client named {model}, so there was nothing to decide."),
         (Reason::Affinity, _) => format!("The conversation was with {model} and stayed there; nothing was drawn."),
         (Reason::Fallback, _) => {
-            format!("{model} served as the fallback: there was too little evidence to choose by.")
+            format!("{}: there was too little evidence to choose by.", served(model, fallback))
         }
         (Reason::Explore, Some(ranking)) if ranking.best != *model => {
             format!("{model} was drawn with a probability of {probability}; {} had the best balance.", ranking.best)
@@ -61,7 +61,7 @@ fn choice(explained: &Explanation, ranking: Option<&Ranking>) -> String {
 }
 
 /// What the plan would have drawn most likely, on a route that is only observed.
-fn observed(explained: &Explanation) -> Option<String> {
+fn observed(explained: &Explanation, fallback: Option<&str>) -> Option<String> {
     let planned = explained.candidates.iter().filter_map(|candidate| Some((candidate.planned?, &candidate.model)));
     let (planned, model) = planned.max_by(|a, b| a.0.total_cmp(&b.0))?;
     let would = format!("{model} would have been drawn with a probability of {}", told_percent(planned));
@@ -71,8 +71,18 @@ fn observed(explained: &Explanation) -> Option<String> {
             explained.chosen,
             told_percent(explained.propensity)
         ),
-        _ => format!("The route is only observed, so {} served as the fallback; {would}.", explained.chosen),
+        _ => format!("The route is only observed, so {}; {would}.", served(&explained.chosen, fallback)),
     })
+}
+
+/// That a model served without having been chosen: as the fallback, or where that could not be asked.
+fn served(model: &str, fallback: Option<&str>) -> String {
+    match fallback {
+        Some(fallback) if fallback != model => {
+            format!("{model} served, as the fallback {fallback} was not to be asked")
+        }
+        _ => format!("{model} served as the fallback"),
+    }
 }
 
 fn ending(outcome: &ExplainedOutcome) -> String {

@@ -1,5 +1,8 @@
 //! The body of `/v1/feedback`.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use slarouter_core::{DecisionId, Rater, Rating, Source};
@@ -9,6 +12,7 @@ use super::rating::{TAKEN, rating};
 use crate::api::fields;
 use crate::clock::parse_id;
 use crate::error::ApiError;
+use crate::words::cut;
 
 /// All that are read; some have several names.
 const FIELDS: [&str; 9] = ["id", "inference_id", "trace_id", "rating", "value", "score", "rater", "source", "comment"];
@@ -16,6 +20,8 @@ const FIELDS: [&str; 9] = ["id", "inference_id", "trace_id", "rating", "value", 
 const RATINGS: [&str; 3] = ["rating", "value", "score"];
 pub(super) const MAX_COMMENT: usize = 8_192;
 const MAX_RATER: usize = 256;
+/// Bytes of a member's name that a message repeats.
+const SHOWN: usize = 64;
 
 /// A word on an answer.
 pub(crate) struct Given {
@@ -36,8 +42,37 @@ pub(crate) enum About {
     Trace(TraceId),
 }
 
+/// The members of an object, each of which stands there once: of two ratings nobody knows which is meant.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Map<String, Value>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut object = Map::new();
+                while let Some((name, value)) = members.next_entry::<String, Value>()? {
+                    if object.contains_key(&name) {
+                        let shown = cut(&name, SHOWN);
+                        return Err(A::Error::custom(format_args!("`{shown}` stands there twice: give it once")));
+                    }
+                    object.insert(name, value);
+                }
+                Ok(object)
+            }
+        }
+        deserializer.deserialize_map(Once).map(Self)
+    }
+}
+
 pub(crate) fn parse(body: &[u8]) -> Result<Given, ApiError> {
-    let object: Map<String, Value> = serde_json::from_slice(fields::short(body)?)
+    let Fields(object) = serde_json::from_slice(fields::short(body)?)
         .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body is no JSON object: {error}")))?;
     if let Some(name) = object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         return Err(fields::unknown(name, &FIELDS));
@@ -65,26 +100,34 @@ fn rater(name: &str) -> Rater {
     Rater(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
 }
 
-/// The id of the application's own that this text is.
+/// The id of the application's own that the text at this place is.
 ///
 /// # Errors
 /// 400 that says what one is made of.
-pub(super) fn trace_id(text: &str) -> Result<TraceId, ApiError> {
+pub(super) fn trace_id(place: &str, text: &str) -> Result<TraceId, ApiError> {
     TraceId::new(text).ok_or_else(|| {
         let most = TraceId::MOST;
-        let message = format!("`trace_id` must be 1 to {most} letters, digits and characters of -_.:/+=@~");
-        ApiError::invalid("trace_id", "invalid_trace_id", message)
+        let message = format!("`{place}` must be 1 to {most} letters, digits and characters of -_.:/+=@~");
+        ApiError { place: Some(place.to_owned()), ..ApiError::invalid("", "invalid_trace_id", message) }
     })
 }
 
 fn about(object: &Map<String, Value>) -> Result<About, ApiError> {
-    let id = object.get("id").or_else(|| object.get("inference_id"));
-    match (id, object.get("trace_id")) {
+    // A client that fills in what it does not know names nothing.
+    let named = |name: &str| object.get(name).filter(|value| !value.is_null());
+    let id = match (named("id"), named("inference_id")) {
+        (Some(_), Some(_)) => {
+            let message = "`id` and `inference_id` are two names of one field: give one of them";
+            return Err(ApiError::invalid("inference_id", "invalid_id", message));
+        }
+        (id, other) => id.or(other),
+    };
+    match (id, named("trace_id")) {
         (Some(_), Some(_)) => {
             let message = "`id` and `trace_id` both say which answer is meant: give one of them";
             Err(ApiError::invalid("trace_id", "invalid_trace_id", message))
         }
-        (None, Some(trace)) => Ok(About::Trace(trace_id(trace.as_str().unwrap_or_default())?)),
+        (None, Some(trace)) => Ok(About::Trace(trace_id("trace_id", trace.as_str().unwrap_or_default())?)),
         (None, None) => {
             let message = "`id` is missing: the `id` of the response, or `trace_id`, the id that you gave it";
             Err(ApiError::invalid("id", "missing_field", message))
@@ -177,10 +220,18 @@ mod tests {
         assert!(matches!(about(&format!(r#""id":"{id}""#)), Ok(About::Decision(_, written)) if written == id));
         let own = about(r#""trace_id":"run-7""#).unwrap();
         assert!(matches!(own, About::Trace(trace) if trace.as_str() == "run-7"));
-        for wrong in [r#""trace_id":"a b""#, r#""trace_id":7"#, r#""trace_id":null"#, r#""trace_id":"""#] {
+        for wrong in [r#""trace_id":"a b""#, r#""trace_id":7"#, r#""trace_id":"""#] {
             let error = about(wrong).map(|_| ()).unwrap_err();
-            assert_eq!((error.code, error.param), ("invalid_trace_id", Some("trace_id")), "{wrong}");
+            assert_eq!((error.code, error.place.as_deref()), ("invalid_trace_id", Some("trace_id")), "{wrong}");
         }
+        // What a client leaves null it does not know.
+        let filled = format!(r#""id":"{id}","inference_id":null,"trace_id":null"#);
+        assert!(matches!(about(&filled), Ok(About::Decision(..))));
+        assert!(matches!(about(r#""id":null,"trace_id":"run-7""#), Ok(About::Trace(_))));
+        let nothing = about(r#""id":null,"trace_id":null"#).map(|_| ()).unwrap_err();
+        assert_eq!((nothing.code, nothing.param), ("missing_field", Some("id")));
+        let twice = about(&format!(r#""id":"{id}","inference_id":"{id}""#)).map(|_| ()).unwrap_err();
+        assert_eq!((twice.code, twice.param), ("invalid_id", Some("inference_id")));
         let both = about(&format!(r#""id":"{id}","trace_id":"a""#)).map(|_| ()).unwrap_err();
         assert!(both.message.contains("give one of them"), "{}", both.message);
         let foreign = about(r#""id":"run-7""#).map(|_| ()).unwrap_err();
@@ -203,6 +254,10 @@ mod tests {
         let error = |body: &str| parse(body.as_bytes()).map(|_| ()).unwrap_err();
         assert_eq!(error("[]").code, "invalid_json");
         assert_eq!(error("{").code, "invalid_json");
+        for twice in [r#""rating":"up","rating":"down""#, r#""rating":"up","id":"chatcmpl-2""#] {
+            let wrong = error(&format!(r#"{{"id":"{id}",{twice}}}"#));
+            assert!(wrong.code == "invalid_json" && wrong.message.contains("stands there twice"), "{}", wrong.message);
+        }
         assert_eq!(error(r#"{"rating":"up"}"#).param, Some("id"));
         assert_eq!(error(r#"{"id":"chatcmpl-1","rating":"up"}"#).code, "invalid_id");
         assert_eq!(error(&format!(r#"{{"id":"{id}","rating":"up","rater":7}}"#)).param, Some("rater"));

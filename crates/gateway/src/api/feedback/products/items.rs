@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::api::fields;
 use crate::error::ApiError;
 
 /// Words in one body: each waits for the disk.
@@ -66,8 +67,7 @@ impl<'a> Items<'a> {
 /// # Errors
 /// 400 with what is wrong.
 pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(json)
-        .map_err(|error| ApiError::invalid("", "invalid_json", format!("the body cannot be read: {error}")))
+    serde_json::from_slice(json).map_err(|error| fields::unread(&error))
 }
 
 #[cfg(test)]

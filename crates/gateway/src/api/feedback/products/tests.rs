@@ -114,7 +114,7 @@ fn what_cannot_be_read_is_refused_by_name() {
     let error = read("chainlit", "", deep.as_bytes(), &names()).unwrap().words.remove(0).given.map(|_| ()).unwrap_err();
     assert_eq!(error.code, "invalid_rating");
     let odd = told("langfuse", "", &json!({ "traceId": "a b", "name": "user-feedback", "value": 1 }));
-    assert_eq!(odd, [Err("trace_id".to_owned())]);
+    assert_eq!(odd, [Err("traceId".to_owned())]);
 }
 
 #[test]

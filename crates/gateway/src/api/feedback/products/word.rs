@@ -42,5 +42,6 @@ pub(super) fn given(
         return Err(ApiError { place: Some(place.to_owned()), ..error });
     };
     let comment = comment.map(|comment| cut(&comment, MAX_COMMENT).to_owned()).filter(|comment| !comment.is_empty());
-    Ok(Given { about: About::Trace(trace_id(trace)?), source: Source::User, rater: Rater(0), rating, comment })
+    let trace = trace_id(place, trace)?;
+    Ok(Given { about: About::Trace(trace), source: Source::User, rater: Rater(0), rating, comment })
 }
