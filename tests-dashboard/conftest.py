@@ -46,6 +46,16 @@ name = "{HOSTILE}"
 base_url = "@UPSTREAM@"
 upstream_model = "vendor/ok"
 price = {{ input = 2.50, output = 10.00 }}
+[[models]]
+name = "waits"
+base_url = "@UPSTREAM@"
+upstream_model = "vendor/gated"
+price = {{ input = 0.10, output = 0.40 }}
+[[models]]
+name = "breaks"
+base_url = "@UPSTREAM@"
+upstream_model = "vendor/cut"
+price = {{ input = 0.10, output = 0.40 }}
 [routes.default]
 models = ["small", "{HOSTILE}"]
 fallback = "small"

@@ -192,3 +192,28 @@ def test_a_person_asks_rates_and_sees_why(look, gateway):
     page.get_by_role("link", name="Why this model").click()
     page.get_by_role("heading", name="Why small").wait_for()
     assert "recorded" in page.inner_text("main")
+
+
+def test_an_answer_is_shown_while_it_comes_and_one_without_its_end_is_none(look, gateway):
+    _, base = gateway
+    page = look()
+    log_in(page, base, PLAY_KEY)
+    page.get_by_role("link", name="Playground").click()
+    stop = page.get_by_role("button", name="Stop")
+    assert not stop.is_visible()
+    page.get_by_label("Model or route").select_option("waits")
+    page.get_by_label("Question").fill("one")
+    page.get_by_role("button", name="Ask").click()
+    # The rest of this answer never comes.
+    page.locator("#talk li:last-child .text", has_text="You").wait_for()
+    page.screenshot(path=SCREENSHOTS / "playground-answering.png", full_page=True)
+    assert findings(page) == []
+    stop.click()
+    page.get_by_text("You stopped the answer.").wait_for()
+    assert not stop.is_visible() and page.get_by_label("Question").input_value() == "one"
+    page.get_by_label("Model or route").select_option("breaks")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("alert").nth(1).wait_for()
+    assert "stopped" not in page.get_by_role("alert").nth(1).inner_text()
+    # What came of it can be looked at and rated.
+    assert page.get_by_role("link", name="Why this model").count() == 2

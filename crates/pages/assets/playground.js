@@ -5,6 +5,7 @@
 const form = document.querySelector("#ask");
 const talk = document.querySelector("#talk");
 const said = document.querySelector("#said");
+const stop = document.querySelector("#stop");
 const messages = [];
 
 const element = (name, kind, text) => {
@@ -23,6 +24,35 @@ const send = async (path, body, headers = {}) => {
   const read = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(read.error?.message ?? `the gateway answered ${answer.status}`);
   return read;
+};
+
+// Asks for an answer in pieces, each of which goes to `heard` as it comes. An answer is whole only if its end has come.
+const converse = async (body, signal, heard) => {
+  const answer = await fetch("/v1/chat/completions", {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-slarouter-metadata": "enabled" },
+    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
+    signal,
+  });
+  if (!answer.ok) {
+    const read = await answer.json().catch(() => ({}));
+    throw new Error(read.error?.message ?? `the gateway answered ${answer.status}`);
+  }
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error("the answer broke off");
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines.filter((line) => line.startsWith("data:"))) {
+      const data = line.slice(5).trim();
+      if (data === "[DONE]") return;
+      const piece = JSON.parse(data);
+      if (piece.error) throw new Error(piece.error.message);
+      heard(piece);
+    }
+  }
 };
 
 const money = (usd) => (usd == null ? "an unknown cost" : `$${usd >= 1 ? usd.toFixed(2) : Number(usd.toPrecision(2))}`);
@@ -55,47 +85,82 @@ const thumbs = (id) => {
   return buttons;
 };
 
-const about = (answer, took) => {
-  const { slarouter: details } = answer;
+const about = (id, details, usage, took) => {
   const line = element("div", "about");
   const why = element("a", "", "Why this model");
-  why.href = `/dashboard/decisions/${encodeURIComponent(answer.id)}`;
-  const cost = details?.cost_usd ?? answer.usage?.cost;
+  why.href = `/dashboard/decisions/${encodeURIComponent(id)}`;
   line.append(
     element("span", "", details?.decision ?? ""),
-    element("span", "", money(cost)),
-    element("span", "", `${Math.round(took)} ms`),
+    element("span", "", money(details?.cost_usd ?? usage?.cost)),
+    element("span", "", took),
     why,
-    ...thumbs(answer.id),
+    ...thumbs(id),
   );
   return line;
 };
 
+// Shows an answer while it comes: what has come of it, and how long the first word and all of them took.
+const shown = () => {
+  const begun = performance.now();
+  const item = entry("", "…", "");
+  const [who, text] = item.children;
+  // Screen readers hear of the answer once it is whole.
+  talk.ariaBusy = "true";
+  let id, details, usage, first;
+  return {
+    heard(piece) {
+      id ??= piece.id;
+      details = piece.slarouter ?? details;
+      usage = piece.usage ?? usage;
+      who.textContent = details?.model ?? piece.model ?? "…";
+      const words = piece.choices?.[0]?.delta?.content;
+      if (!words) return;
+      first ??= performance.now() - begun;
+      text.append(words);
+      item.scrollIntoView({ block: "nearest" });
+    },
+    ended(problem) {
+      talk.ariaBusy = "false";
+      if (problem) {
+        if (!text.textContent) item.remove();
+        entry("", "The gateway", problem).setAttribute("role", "alert");
+      }
+      if (id && item.isConnected) {
+        const whole = `${Math.round(performance.now() - begun)} ms`;
+        item.append(about(id, details, usage, first == null ? whole : `first word ${Math.round(first)} ms, all ${whole}`));
+      }
+      return text.textContent;
+    },
+  };
+};
+
+let underWay;
+stop.addEventListener("click", () => underWay?.abort());
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = form.elements.text.value.trim();
-  const button = form.querySelector("button");
-  if (!text || button.disabled) return;
+  if (!text || underWay) return;
   messages.push({ role: "user", content: text });
   entry("mine", "You", text);
   form.elements.text.value = "";
-  button.disabled = true;
+  underWay = new AbortController();
+  stop.hidden = false;
   said.textContent = "The model is answering.";
-  const begun = performance.now();
+  const answer = shown();
   try {
-    const answer = await send("/v1/chat/completions", { model: form.elements.model.value, messages }, { "x-slarouter-metadata": "enabled" });
-    const message = answer.choices?.[0]?.message;
-    messages.push({ role: "assistant", content: message?.content ?? "" });
-    const item = entry("", answer.slarouter?.model ?? answer.model, message?.content ?? "");
-    item.append(about(answer, performance.now() - begun));
+    await converse({ model: form.elements.model.value, messages }, underWay.signal, answer.heard);
+    messages.push({ role: "assistant", content: answer.ended() });
     said.textContent = "Answered.";
   } catch (error) {
+    const problem = error.name === "AbortError" ? "You stopped the answer." : error.message;
+    answer.ended(problem);
     messages.pop();
     form.elements.text.value = text;
-    entry("", "The gateway", error.message).setAttribute("role", "alert");
     said.textContent = "Not answered.";
   }
-  button.disabled = false;
+  underWay = undefined;
+  stop.hidden = true;
   form.elements.text.focus();
 });
 
