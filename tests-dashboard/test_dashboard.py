@@ -206,6 +206,7 @@ def test_an_answer_is_shown_while_it_comes_and_one_without_its_end_is_none(look,
     page.get_by_role("button", name="Ask").click()
     # The rest of this answer never comes.
     page.locator("#talk li:last-child .text", has_text="You").wait_for()
+    assert page.locator("#talk li:last-child .who").inner_text() == "waits"
     page.screenshot(path=SCREENSHOTS / "playground-answering.png", full_page=True)
     assert findings(page) == []
     stop.click()

@@ -38,6 +38,9 @@ const converse = async (body, signal, heard) => {
     const read = await answer.json().catch(() => ({}));
     throw new Error(read.error?.message ?? `the gateway answered ${answer.status}`);
   }
+  // Pieces have the name that the provider knows the model by.
+  const named = answer.headers.get("x-slarouter-model");
+  if (named) heard({ slarouter: { model: named } });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {

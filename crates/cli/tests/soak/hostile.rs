@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 const HOMES: u8 = 16;
 /// The address of the others.
 const FROM: [u8; 4] = [127, 0, 0, 2];
-/// Between two bytes of a slow body, and between two bombs.
+/// Between two bytes of a slow body.
 const PACE: Duration = Duration::from_millis(50);
 /// Ratings and changes of them that one answer takes.
 pub(crate) const WORDS_PER_ANSWER: usize = 1_000;
@@ -41,6 +41,8 @@ pub(crate) struct Numbers {
     pub(crate) idle: usize,
     pub(crate) slow: usize,
     pub(crate) words: usize,
+    /// Bombs a second.
+    pub(crate) bombs: u32,
 }
 
 /// What became of their requests, by status.
@@ -123,7 +125,7 @@ async fn at_work() {
     for number in 0..numbers.slow {
         holders.spawn(drip(addr, number));
     }
-    let bombs = tokio::spawn(throw(addr, stop.clone()));
+    let bombs = tokio::spawn(throw(addr, numbers.bombs, stop.clone()));
     let shares = answers.len().div_ceil(TONGUES).max(1);
     let each = numbers.words.div_ceil(answers.len().max(1)).min(WORDS_PER_ANSWER);
     for answers in answers.chunks(shares) {
@@ -212,10 +214,13 @@ fn bombs() -> Vec<(Vec<u8>, bool)> {
     ]
 }
 
-async fn throw(addr: SocketAddr, stop: Arc<AtomicBool>) -> Statuses {
+async fn throw(addr: SocketAddr, each_second: u32, stop: Arc<AtomicBool>) -> Statuses {
     let http = Client::builder().no_proxy().local_address(std::net::IpAddr::from(FROM)).build().unwrap();
     let (bombs, mut statuses) = (bombs(), Statuses::new());
-    let mut pace = interval(PACE);
+    if each_second == 0 {
+        return statuses;
+    }
+    let mut pace = interval(Duration::from_secs(1) / each_second);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for (body, compressed) in bombs.iter().cycle() {
         if stop.load(Ordering::Relaxed) {
