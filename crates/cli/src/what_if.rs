@@ -184,7 +184,7 @@ fn sentence(out: &mut impl Write, asked: &Point) -> io::Result<()> {
         match refusal {
             Refusal::Unsupported { share } => writeln!(
                 out,
-                "{} of its choices could not have been drawn, so nothing is known of them: more `exploration` makes them possible",
+                "{} of its choices could not have been drawn, so nothing is known of them: `exploration_floor` makes them possible",
                 told_percent(*share)
             )?,
             Refusal::Unanswered { share } => writeln!(
@@ -194,7 +194,7 @@ fn sentence(out: &mut impl Write, asked: &Point) -> io::Result<()> {
             )?,
             Refusal::Wide { half_width, labels } => writeln!(
                 out,
-                "its satisfaction is known to ±{} alone: about {} labels would make that ±10.0 %, and fewer with more `exploration`",
+                "its satisfaction is known to ±{} alone: about {} labels would make that ±10.0 %, and fewer with an `exploration_floor`",
                 told_percent(*half_width),
                 told_count(*labels)
             )?,

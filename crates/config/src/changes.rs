@@ -282,13 +282,14 @@ fn policy_changes(old: &PolicySpec, new: &PolicySpec, told: &mut Vec<String>) ->
         }
         return old != new;
     };
-    let CertifiedParams { assurance, fallback, exploration, window, observe } = held;
+    let CertifiedParams { assurance, fallback, exploration, exploration_floor, window, observe } = held;
     let shown = |fallback: &Option<String>| fallback.clone().unwrap_or_default();
     for (key, old, new) in [
         ("assurance", assurance.to_string(), then.assurance.to_string()),
         ("window", window.to_string(), then.window.to_string()),
         ("fallback", shown(fallback), shown(&then.fallback)),
         ("exploration", exploration.to_string(), then.exploration.to_string()),
+        ("exploration_floor", exploration_floor.to_string(), then.exploration_floor.to_string()),
         ("observe", observe.to_string(), then.observe.to_string()),
     ] {
         if old != new {

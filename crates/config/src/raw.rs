@@ -230,6 +230,7 @@ pub(crate) struct Route {
     pub(crate) sla: Sla,
     pub(crate) policy: Option<Text>,
     pub(crate) exploration: Option<Number>,
+    pub(crate) exploration_floor: Option<Number>,
     pub(crate) observe: Option<Spanned<bool>>,
     pub(crate) alone: Option<bool>,
     pub(crate) warm_start: Option<Text>,
@@ -248,6 +249,7 @@ pub(crate) struct Tenant {
     pub(crate) sla: Option<Sla>,
     pub(crate) policy: Option<Text>,
     pub(crate) exploration: Option<Number>,
+    pub(crate) exploration_floor: Option<Number>,
     pub(crate) observe: Option<Spanned<bool>>,
     pub(crate) alone: Option<bool>,
 }

@@ -338,6 +338,7 @@ fn refusals_say_how_to_mend() {
         ("", "", "policy = \"slarouter\"\nslarouter = { initial_queue = nan }", "finite and not negative"),
         ("", "", "policy = \"slarouter\"\nslarouter = { learning_rate = 0 }", "finite and positive"),
         ("", "", "exploration = -0.1", "must be from 0 to 1, not -0.1"),
+        ("", "", "exploration_floor = 0.06", "must be from 0 to 0.05, not 0.06"),
         ("", "", "policy = \"random\"\nobserve = true", "observe is for policy certified"),
         ("", "", "observe = 1", "expected a boolean"),
         ("", "", "exploration = nan", "must be from 0 to 1"),
@@ -417,7 +418,7 @@ fn the_promise_is_read_into_the_policy() {
         let fallback = Some("m".to_owned());
         assert_eq!(
             params,
-            CertifiedParams { assurance: 0.8, fallback, exploration: 0.0, window, observe: false },
+            CertifiedParams { assurance: 0.8, fallback, exploration: 0.0, window, ..CertifiedParams::default() },
             "{written}"
         );
     }
@@ -504,7 +505,7 @@ fn prices_that_are_none_are_refused_where_they_stand() {
 
 #[test]
 fn a_tenant_differs_from_its_route_where_it_says_so() {
-    let tenants = "fallback = \"m\"\n[routes.default.tenants.acme]\nsla = { satisfaction = 0.97, assurance = 0.8 }\nobserve = true\n\
+    let tenants = "fallback = \"m\"\n[routes.default.tenants.acme]\nsla = { satisfaction = 0.97, assurance = 0.8 }\nobserve = true\nexploration_floor = 0.02\n\
                    [routes.default.tenants.frugal]\nexploration = 0.01\npolicy = \"fixed:m\"\n";
     let config = Config::parse(&minimal("", "", tenants), &none).unwrap();
     let names: Vec<_> = config.routes.keys().map(|name| &**name).collect();
@@ -515,6 +516,7 @@ fn a_tenant_differs_from_its_route_where_it_says_so() {
     assert_eq!(spec("default/frugal").policy, PolicySpec::Fixed("m".to_owned()));
     let PolicySpec::Certified(params) = &spec("default/acme").policy else { panic!("another policy") };
     assert_eq!((params.assurance, params.fallback.as_deref()), (0.8, Some("m")));
+    assert_eq!((params.exploration, params.exploration_floor), (0.05, 0.02));
     assert_eq!((spec("default").is_observed(), spec("default/acme").is_observed()), (false, true));
     assert_eq!(&*config.default_route, "default");
 

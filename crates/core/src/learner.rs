@@ -41,6 +41,16 @@ impl Learner<AnyPolicy> {
         }
     }
 
+    /// Tells the configuration what only the policy has saved.
+    pub(crate) fn complete(mut self) -> Self {
+        if let (PolicySpec::Certified(params), AnyPolicy::Certified(policy)) =
+            (&mut self.router.spec.policy, &mut self.router.policy)
+        {
+            params.exploration_floor = policy.complete();
+        }
+        self
+    }
+
     /// Takes a new α, zoo, prices or policy into force. What was learnt about models that stay is kept; a policy of
     /// another kind starts afresh; account and ledger go on.
     ///

@@ -10,7 +10,7 @@ mod spec;
 pub use any::AnyPolicy;
 pub(crate) use any::{FirstPolicy, SecondPolicy};
 pub use certified::grounds::Grounds;
-pub use certified::{Certified, CertifiedParams, Predictor, Window};
+pub use certified::{Certified, CertifiedParams, HIGHEST_FLOOR, Predictor, Window};
 pub use fixed::Fixed;
 pub use interface::{Believed, Label, Policy, View};
 pub use slarouter::{SlaRouter, SlaRouterParams};

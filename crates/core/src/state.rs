@@ -30,7 +30,7 @@ impl Learner {
         match unseal(bytes)? {
             (1, content) => Ok(read::<Learner<FirstPolicy>>(content)?.with(AnyPolicy::from)),
             (2, content) => Ok(read::<Learner<SecondPolicy>>(content)?.with(AnyPolicy::from)),
-            (_, content) => read(content),
+            (_, content) => Ok(read::<Self>(content)?.complete()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slarouter_core::policy::{CertifiedParams, Window};
+use slarouter_core::policy::{CertifiedParams, HIGHEST_FLOOR, Window};
 use slarouter_core::{PolicySpec, Zoo};
 use toml::Spanned;
 
@@ -46,12 +46,13 @@ pub(super) fn policy(
 /// The parameters of the default policy, but for its fallback, and whether it is only observed.
 pub(super) fn certified(
     sla: &raw::Sla,
-    exploration: Option<Number>,
+    (exploration, exploration_floor): (Option<Number>, Option<Number>),
     env: Env<'_>,
     problems: &mut Problems<'_>,
 ) -> CertifiedParams {
     let defaults = CertifiedParams::default();
     let explored = |share: f64| (0.0..=1.0).contains(&share);
+    let floor = |share: f64| (0.0..=HIGHEST_FLOOR).contains(&share);
     CertifiedParams {
         assurance: share(sla.assurance.clone(), defaults.assurance, problems),
         window: sla
@@ -60,6 +61,7 @@ pub(super) fn certified(
             .and_then(|written| certified_window(written, env, problems))
             .unwrap_or(DEFAULT_WINDOW),
         exploration: number(exploration, defaults.exploration, explored, "from 0 to 1", problems),
+        exploration_floor: number(exploration_floor, defaults.exploration_floor, floor, "from 0 to 0.05", problems),
         fallback: None,
         observe: false,
     }

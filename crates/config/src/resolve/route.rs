@@ -80,6 +80,7 @@ fn of_tenant(route: &raw::Route, tenant: raw::Tenant) -> raw::Route {
         slarouter: if tenant.policy.is_some() { None } else { held.slarouter },
         policy: tenant.policy.or(held.policy),
         exploration: tenant.exploration.or(held.exploration),
+        exploration_floor: tenant.exploration_floor.or(held.exploration_floor),
         observe: tenant.observe.or(held.observe),
         alone: tenant.alone.or(held.alone),
         warm_start: held.warm_start,
@@ -97,7 +98,7 @@ fn route(raw: raw::Route, common: &Common<'_>, env: Env<'_>, problems: &mut Prob
     let listed = Listed::read(&raw.models, common.specs, env, problems);
     let place = raw.sla.satisfaction.span();
     let alpha = check_target(*raw.sla.satisfaction.get_ref()).map_err(|what| problems.add(Some(place), what)).ok();
-    let mut params = certified(&raw.sla, raw.exploration, env, problems);
+    let mut params = certified(&raw.sla, (raw.exploration, raw.exploration_floor), env, problems);
     let chosen = policy(raw.policy.as_ref(), raw.slarouter, env, problems);
     if let Some((place, chosen)) = raw.policy.as_ref().zip(chosen.as_ref()) {
         check_policy(place, chosen, &listed, common, problems);

@@ -26,7 +26,7 @@ use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, So
 use drift::Drift;
 use outlook::{History, Outlook};
 use pace::{Horizon, Pace};
-pub use params::{CertifiedParams, Window};
+pub use params::{CertifiedParams, HIGHEST_FLOOR, Window};
 pub use predictor::Predictor;
 use predictor::clamped;
 use residual::{Correction, Memory, Residual};
@@ -84,6 +84,8 @@ pub struct Certified {
     pace: Pace,
     history: History,
     spending: Spending,
+    /// That of the parameters, which do not save it.
+    exploration_floor: f64,
 }
 
 impl Certified {
@@ -108,6 +110,7 @@ impl Certified {
             slow: Residual::default(),
             period: 0,
             drift: Drift::default(),
+            exploration_floor: params.exploration_floor,
             params,
         }
     }
@@ -130,6 +133,12 @@ impl Certified {
     #[must_use]
     pub fn rating_bias(&self) -> Option<f64> {
         self.account.audit_rate().map(|_| self.predictor.offset())
+    }
+
+    /// Tells the parameters, which have been loaded, what they do not save; returns the floor of exploration.
+    pub(crate) fn complete(&mut self) -> f64 {
+        self.params.exploration_floor = self.exploration_floor;
+        self.exploration_floor
     }
 
     /// Asks the steering for a new price λ.
@@ -324,6 +333,7 @@ impl Policy for Certified {
             self.forget_residuals();
         }
         self.params = params.clone();
+        self.exploration_floor = params.exploration_floor;
         self.alpha = spec.alpha.get();
         self.fallback = params.fallback(&spec.zoo);
         self.predictor.reconfigure(old, &spec.zoo);

@@ -33,8 +33,11 @@ impl Certified {
             least_score(view, candidates)
         };
         let best = (at(low), at(high));
+        let budget = self.params.exploration * self.steering.spend();
+        // Half of it at most, so that something is left to learn with.
+        let (share, paid) = self.split(candidates, best, share, 0.5 * budget);
         let expected = (1.0 - share) * candidates[best.0].cost + share * candidates[best.1].cost;
-        let explored = self.explore(view, candidates, best, high, expected);
+        let explored = self.explore(view, candidates, best, (high, expected), budget - paid);
         candidates[best.0].probability += (1.0 - explored) * (1.0 - share);
         candidates[best.1].probability += (1.0 - explored) * share;
         if share >= 0.5 { best.1 } else { best.0 }
@@ -78,41 +81,61 @@ impl Certified {
         best
     }
 
-    /// Gives the models other than the two best a probability, as much as they promise to save for what trying them costs. Returns
-    /// the sum.
+    /// The share of the second of the two best models, with the operator's floor for either, and what that costs more per request.
+    fn split(&self, candidates: &[Candidate], best: (usize, usize), share: f64, budget: f64) -> (f64, f64) {
+        // The others leave it so much at least.
+        let floor = self.exploration_floor / (1.0 - MOST_EXPLORATION);
+        if best.0 == best.1 || floor <= 0.0 || budget <= 0.0 {
+            return (share, 0.0);
+        }
+        let apart = candidates[best.1].cost - candidates[best.0].cost;
+        let affordable = if apart == 0.0 { 1.0 } else { budget / apart.abs() };
+        // Towards the cheaper one nothing is paid.
+        let (more, less) = if apart > 0.0 { (floor.min(affordable), floor) } else { (floor, floor.min(affordable)) };
+        let floored = share.clamp(more, 1.0 - less);
+        (floored, ((floored - share) * apart).max(0.0))
+    }
+
+    /// Gives the models other than the two best a probability: as much as they promise to save for what trying them costs, and the
+    /// operator's floor, as far as the budget goes. `terms` are the price of satisfaction and the cost expected of the plan. Returns the sum.
     fn explore(
         &self,
         view: &View<'_>,
         candidates: &mut [Candidate],
         best: (usize, usize),
-        price: f64,
-        expected: f64,
+        terms: (f64, f64),
+        budget: f64,
     ) -> f64 {
-        let budget = self.params.exploration * self.steering.spend();
-        if budget <= 0.0 || price <= 0.0 {
+        let (price, expected) = terms;
+        if budget <= 0.0 || (price <= 0.0 && self.exploration_floor <= 0.0) {
             return 0.0;
         }
         let least = view.allowed.iter().map(|&i| candidates[i].score).fold(f64::INFINITY, f64::min);
-        let floor = LEAST_PROBABILITY / candidates.len() as f64;
-        let mut total = 0.0;
+        let floor = (LEAST_PROBABILITY / candidates.len() as f64).max(self.exploration_floor);
+        let affordable = |c: &Candidate| if c.cost > expected { budget / (c.cost - expected) } else { 1.0 };
+        let firm = |c: &Candidate| self.exploration_floor.min(affordable(c));
+        // Probability and extra cost: of all, and of the operator's floor alone.
+        let (mut all, mut floors) = ((0.0, 0.0), (0.0, 0.0));
         for &i in view.allowed.iter().filter(|&&i| i != best.0 && i != best.1) {
             let doubt = price * self.predictor.doubt()[i];
             let regret = ((candidates[i].score - least) / doubt.max(f64::MIN_POSITIVE)).max(0.05);
-            let wanted = CURIOSITY * expected_improvement(regret) / regret;
-            let extra = candidates[i].cost - expected;
-            let affordable = if extra > 0.0 { budget / extra } else { 1.0 };
-            candidates[i].probability = wanted.min(affordable).max(floor.min(affordable));
-            total += candidates[i].probability;
+            let wanted = if price > 0.0 { CURIOSITY * expected_improvement(regret) / regret } else { 0.0 };
+            let c = &mut candidates[i];
+            let (most, extra) = (affordable(c), (c.cost - expected).max(0.0));
+            c.probability = wanted.min(most).max(floor.min(most));
+            all = (all.0 + c.probability, all.1 + c.probability * extra);
+            floors = (floors.0 + firm(c), floors.1 + firm(c) * extra);
         }
-        let extra: f64 =
-            view.allowed.iter().map(|&i| candidates[i].probability * (candidates[i].cost - expected).max(0.0)).sum();
-        let scale = (MOST_EXPLORATION / total).min(budget / extra).min(1.0);
-        if scale < 1.0 {
-            for &i in view.allowed {
-                candidates[i].probability *= scale;
-            }
+        // What cannot be paid is taken from the floors only where they alone are too much.
+        let firm_scale = (MOST_EXPLORATION / floors.0).min(budget / floors.1).min(1.0);
+        let left = |of: f64, floor: f64| (of - firm_scale * floor).max(0.0);
+        let (share, cost) = (left(MOST_EXPLORATION, floors.0), left(budget, floors.1));
+        let scale = (share / (all.0 - floors.0)).min(cost / (all.1 - floors.1)).min(1.0);
+        for &i in view.allowed.iter().filter(|&&i| i != best.0 && i != best.1) {
+            let firm = firm(&candidates[i]);
+            candidates[i].probability = firm_scale * firm + scale * (candidates[i].probability - firm);
         }
-        total * scale
+        firm_scale * floors.0 + scale * (all.0 - floors.0)
     }
 }
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Span, SpecError, Zoo};
 
+/// Highest least share of a model in the draw: more is a test and no exploration.
+pub const HIGHEST_FLOOR: f64 = 0.05;
+
 /// Over which answers the SLA is to hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -29,12 +32,31 @@ pub struct CertifiedParams {
     pub fallback: Option<String>,
     /// Highest extra cost of exploration as a share of the spend, in \[0, 1\]; 0 turns exploration off.
     pub exploration: f64,
+    /// Least share of the drawn requests for each model that may be chosen, in \[0, 0.05\], as far as `exploration` can pay for it: what
+    /// was never drawn cannot be evaluated later. 0 asks for no more than what is explored to learn.
+    #[serde(skip_serializing_if = "is_none", serialize_with = "written_floor", deserialize_with = "read_floor")]
+    pub exploration_floor: f64,
     /// Over which answers the SLA is to hold.
     pub window: Window,
     /// Whether it is only to be seen what it would choose: the fallback serves, and others at most the share `exploration` of the
     /// requests. What is saved of a learner does not hold it: see [`Learner::observe_on`](crate::Learner::observe_on).
     #[serde(skip_serializing_if = "std::ops::Not::not", serialize_with = "written", deserialize_with = "read")]
     pub observe: bool,
+}
+
+/// Takes no room in binary forms, which are older than it: the policy saves it by itself.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn written_floor<S: Serializer>(floor: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if serializer.is_human_readable() { serializer.serialize_f64(*floor) } else { serializer.serialize_unit() }
+}
+
+fn read_floor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    if deserializer.is_human_readable() { f64::deserialize(deserializer) } else { Ok(0.0) }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_none(floor: &f64) -> bool {
+    *floor == 0.0
 }
 
 /// Takes no room in binary forms, which are older than it.
@@ -66,7 +88,14 @@ impl fmt::Display for Window {
 
 impl Default for CertifiedParams {
     fn default() -> Self {
-        Self { assurance: 0.95, fallback: None, exploration: 0.05, window: Window::Run, observe: false }
+        Self {
+            assurance: 0.95,
+            fallback: None,
+            exploration: 0.05,
+            exploration_floor: 0.0,
+            window: Window::Run,
+            observe: false,
+        }
     }
 }
 
@@ -78,6 +107,9 @@ impl CertifiedParams {
         }
         if !(0.0..=1.0).contains(&self.exploration) {
             return refuse("exploration", "between 0 and 1", self.exploration);
+        }
+        if !(0.0..=HIGHEST_FLOOR).contains(&self.exploration_floor) {
+            return refuse("exploration_floor", "between 0 and 0.05", self.exploration_floor);
         }
         if let Window::Requests(0) | Window::Period(0) = self.window {
             return refuse("window", "positive", 0.0);

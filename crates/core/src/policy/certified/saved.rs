@@ -69,6 +69,7 @@ impl From<Saved<Second>> for Certified {
             pace,
             history,
             spending,
+            exploration_floor: 0.0,
         }
     }
 }
