@@ -21,7 +21,8 @@ test: setup-test
 	cargo build --workspace --locked --bins
 	cargo test --workspace --locked
 	cargo test -p slarouter-text --features bert --locked --lib --test bert
-	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run
+	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream FILL_BIN=target/debug/examples/fill \
+		tests-sdk/run
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream FILL_BIN=target/debug/examples/fill \
 		tests-dashboard/run
 

@@ -7,9 +7,11 @@ mod compare;
 mod demo;
 mod doctor;
 mod explain;
+mod export;
 mod init;
 mod keys;
 mod next;
+mod price;
 mod print;
 mod remote_book;
 mod replay;
@@ -51,6 +53,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Copy the database to a file, also while the gateway runs and writes to it.
     Backup(backup::BackupArgs),
+    /// Write the log to files that analysts' tools read, as Parquet or CSV, also while the gateway runs.
+    Export(export::ExportArgs),
     /// Make, list, rotate and revoke the keys of clients.
     Keys(keys::KeysArgs),
     /// What the log says of a period, for the person who signs: promises, costs, savings, and how sure they are.
@@ -102,6 +106,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::AlertTest(args) => block_on(alert_test::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Backup(args) => block_on(backup::run(args)),
+        Command::Export(args) => block_on(export::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),
         Command::Report(args) => block_on(report::run(args)),
         Command::Totals(args) => block_on(totals::run(args)),

@@ -11,9 +11,10 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use slarouter_config::{KeyPlace, utc};
 use slarouter_core::what_if::{Estimate, Refusal};
-use slarouter_core::{Timestamp, told_count, told_money, told_percent};
+use slarouter_core::{Price, Timestamp, told_count, told_money, told_percent};
 use slarouter_report::{NewPrice, Point, Question, WhatIf, plot, what_if};
 
+use crate::price::priced;
 use crate::print::print;
 
 #[derive(Args)]
@@ -59,11 +60,8 @@ struct ChangeArgs {
 }
 
 fn price(text: &str) -> Result<NewPrice, String> {
-    let parsed = text.rsplit_once('=').and_then(|(model, prices)| {
-        let (input, output) = prices.split_once(',')?;
-        Some(NewPrice { model: model.into(), input: input.trim().parse().ok()?, output: output.trim().parse().ok()? })
-    });
-    parsed.ok_or_else(|| "must be a model and its two prices, as in small=0.15,0.6".to_owned())
+    let (model, Price { input, output }) = priced(text)?;
+    Ok(NewPrice { model: model.into(), input, output })
 }
 
 pub(crate) async fn run(args: WhatIfArgs) -> anyhow::Result<ExitCode> {
@@ -275,14 +273,5 @@ mod tests {
         sentence(&mut told, &answer.models[0]).unwrap();
         let told = String::from_utf8(told).unwrap();
         assert!(told.contains("±20.0 % alone: about 1,648 labels would make that ±10.0 %"), "{told}");
-    }
-
-    #[test]
-    fn a_price_is_a_model_and_two_numbers() {
-        let read = price("a=b=0.15,0.6").unwrap();
-        assert_eq!((&*read.model, read.input, read.output), ("a=b", 0.15, 0.6));
-        for text in ["", "small", "small=1", "small=a,b", "small=1;2"] {
-            assert!(price(text).unwrap_err().contains("small=0.15,0.6"), "{text}");
-        }
     }
 }

@@ -11,6 +11,7 @@ mod log;
 mod open;
 mod records;
 mod rollup;
+mod rows;
 mod sqlite;
 mod trace;
 mod views;
@@ -33,5 +34,6 @@ pub use rollup::{
     Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Observed, Point, RouteCertificate, Row, Saving,
     Selection, Step, Totals, observed, saving,
 };
+pub use rows::{CertificateSpan, DecisionRef, LogRow, LogTable, RowQuery, SpanCertificate};
 pub use trace::{TraceId, TraceQuery};
 pub use views::{Configured, TENTHS, Tenth};

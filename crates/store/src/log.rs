@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection,
-    Snapshot, Spending, Step, StoreError, StoredDecision, TENTHS, Tenth, TraceQuery,
+    FeedbackRecord, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, RowQuery,
+    Selection, Snapshot, SpanCertificate, Spending, Step, StoreError, StoredDecision, TENTHS, Tenth, TraceQuery,
 };
 
 /// A durable log.
@@ -104,6 +104,23 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if it cannot be read.
     async fn history(&self, id: DecisionId) -> Result<Option<DecisionHistory>, StoreError>;
+
+    /// The next rows of a table of the log, in the order of their numbers; none if there are no more. A page may have fewer rows than its
+    /// limit, where their messages are long. Outcomes and feedback of decisions that are not in the log are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the log cannot be read.
+    async fn rows(&self, query: RowQuery) -> Result<Vec<LogRow>, StoreError>;
+
+    /// The certificates that are kept, those after this one in the order of span, route and time, at most `limit`; none if there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    async fn certificates(
+        &self,
+        after: Option<SpanCertificate>,
+        limit: usize,
+    ) -> Result<Vec<SpanCertificate>, StoreError>;
 
     /// Decisions made at `since` or later that were drawn for audit, have ended, and have no audit in force: those that come
     /// in the log after the decision `after`, oldest first, at most `limit`. With a `tenant`, those of its own routes (`route/tenant`) alone.

@@ -163,6 +163,8 @@ pub enum Event {
     Rerouted {
         /// Its number.
         seq: u64,
+        /// The decision.
+        decision: DecisionId,
         /// The route.
         route: Arc<str>,
         /// Why the model had been chosen.

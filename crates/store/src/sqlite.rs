@@ -18,6 +18,7 @@ mod read;
 mod readers;
 mod rollups;
 mod row;
+mod rows;
 mod tables;
 mod traces;
 mod views;
@@ -33,8 +34,9 @@ use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, KeyChange, KeyRecord, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, Selection,
-    Snapshot, Spending, Step, Store, StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
+    FeedbackRecord, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, RowQuery,
+    Selection, Snapshot, SpanCertificate, Spending, Step, Store, StoreError, StoredDecision, TENTHS, Tenth, Totals,
+    TraceQuery,
 };
 pub(crate) use backup::backup;
 use check::check;
@@ -216,6 +218,18 @@ impl Store for SqliteStore {
 
     async fn history(&self, id: DecisionId) -> Result<Option<DecisionHistory>, StoreError> {
         self.readers.read(move |connection| decisions::history(connection, id)).await
+    }
+
+    async fn rows(&self, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
+        self.readers.read(move |connection| rows::after(connection, query)).await
+    }
+
+    async fn certificates(
+        &self,
+        after: Option<SpanCertificate>,
+        limit: usize,
+    ) -> Result<Vec<SpanCertificate>, StoreError> {
+        self.readers.read(move |connection| rows::certificates(connection, after.as_ref(), limit)).await
     }
 
     async fn pending_audits(

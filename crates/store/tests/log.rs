@@ -124,7 +124,8 @@ async fn everything_comes_back_bit_for_bit_also_after_reopening() {
     assert_eq!(events.iter().map(Event::seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(matches!(&events[0], Event::Configured { time: Timestamp(1), spec, .. } if spec == "{\"alpha\":0.9}"));
     assert!(matches!(&events[1], Event::Decided { decision, .. } if *decision == with_prompt.decision));
-    let Event::Rerouted { decided_at, old, new, .. } = &events[2] else { panic!("{:?}", events[2]) };
+    let Event::Rerouted { decision, decided_at, old, new, .. } = &events[2] else { panic!("{:?}", events[2]) };
+    assert_eq!(*decision, DecisionId(id));
     let predicted = |model: &str| with_prompt.decision.candidate(model).unwrap().satisfaction;
     assert_eq!(
         (*decided_at, *old, *new),

@@ -10,6 +10,7 @@ use super::flags::{self, InitArgs};
 use super::plan::{Chosen, Plan};
 use super::providers::{Found, places, variable_of};
 use super::talk::{Question, Talk};
+use crate::price::price;
 
 /// Models of one provider that are shown; the rest are there by name.
 const SHOWN: usize = 20;
@@ -214,7 +215,7 @@ fn prices(args: &InitArgs, models: &mut [Chosen], talk: &mut Talk<'_>) -> anyhow
             let question = Question { text, flag: "--price", default: Some((model.price, shown)) };
             model.price = talk.ask(question, |word| match word {
                 "unknown" => Ok(None),
-                word => flags::price(word).map(Some),
+                word => price(word).map(Some),
             })?;
         }
         if models.iter().any(|model| model.price.is_some()) {

@@ -7,6 +7,8 @@ use slarouter_config::{check_name, check_target, parse_window};
 use slarouter_core::Price;
 use slarouter_core::policy::Window;
 
+use crate::price::priced;
+
 #[derive(clap::Args)]
 pub(crate) struct InitArgs {
     /// The file to write.
@@ -54,19 +56,6 @@ fn server(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), url.to_owned()))
 }
 
-fn priced(text: &str) -> Result<(String, Price), String> {
-    let (model, price_) = text.rsplit_once('=').ok_or("a price is MODEL=IN,OUT, as in gpt-4o-mini=0.15,0.6")?;
-    Ok((model.to_owned(), price(price_)?))
-}
-
-/// Two numbers with a comma.
-pub(super) fn price(text: &str) -> Result<Price, String> {
-    let usd = |word: &str| word.trim().parse().ok().filter(|usd| (0.0..=1e6).contains(usd));
-    let read =
-        text.split_once(',').and_then(|(input, output)| Some(Price { input: usd(input)?, output: usd(output)? }));
-    read.ok_or_else(|| format!("{text:?} is no price: two numbers from 0 to 1000000 with a comma, as in 0.15,0.6"))
-}
-
 pub(super) fn alpha(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number from 0 to below 1, as in 0.9"))?;
     Ok(check_target(share)?.get())
@@ -75,16 +64,6 @@ pub(super) fn alpha(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn prices_are_two_numbers() {
-        assert_eq!(price("0.15, 0.6"), Ok(Price { input: 0.15, output: 0.6 }));
-        assert_eq!(priced("a=b=1,2"), Ok(("a=b".to_owned(), Price { input: 1.0, output: 2.0 })));
-        for wrong in ["", "1", "1,", "1;2", "-1,2", "NaN,2", "inf,2", "1,1000001", "1,2,3"] {
-            assert!(price(wrong).unwrap_err().contains("two numbers from 0 to 1000000"), "{wrong}");
-        }
-        assert!(priced("0.15,0.6").unwrap_err().contains("MODEL=IN,OUT"));
-    }
 
     #[test]
     fn the_target_is_a_share_below_one() {

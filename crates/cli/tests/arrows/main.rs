@@ -52,9 +52,10 @@ fn arrows_point_down_only() {
         ("lab", vec!["core", "text"]),
         ("learner", vec!["core", "store"]),
         ("report", vec!["core", "learner", "store"]),
+        ("export", vec!["core", "store"]),
         ("gateway", vec!["config", "core", "learner", "pages", "protocol", "report", "store", "text"]),
         ("demo", vec!["config", "core", "gateway", "lab"]),
-        ("cli", vec!["config", "core", "demo", "gateway", "lab", "learner", "report", "store"]),
+        ("cli", vec!["config", "core", "demo", "export", "gateway", "lab", "learner", "report", "store"]),
     ]);
     assert_eq!(arrows, expected);
 }

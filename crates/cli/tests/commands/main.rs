@@ -1,10 +1,11 @@
-//! The commands that are run and end, as the real binary: `compare`, `replay`, `train`, `keys`, `check`, `verify`, `alert-test`, `init`.
+//! The commands that are run and end, as the real binary: `compare`, `replay`, `train`, `keys`, `export`, `check`, `verify`, `alert-test`, `init`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod alerts;
 mod compare;
 mod encoder;
 mod errors;
+mod export;
 mod init;
 mod keys;
 mod replay;

@@ -1,11 +1,12 @@
 //! Decisions as people look at them.
 
 use rusqlite::{Connection, params};
-use slarouter_core::{DecisionId, Rater, Receipt, Source};
+use slarouter_core::DecisionId;
 
 use super::events;
 use super::read;
 use super::row::{Columns, Zoos};
+use super::rows;
 use crate::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, LoggedFeedback, OutcomeRecord, StoreError};
 
 /// Events of the log that one page is looked for among: half a second of a core where a filter fits none of them, which no index that each
@@ -91,19 +92,10 @@ fn feedback(connection: &Connection, id: DecisionId) -> Result<Vec<LoggedFeedbac
     let mut statement = connection.prepare_cached(
         "SELECT seq, time, source, rater, rating, receipt, comment FROM feedback WHERE decision_id = ?1 ORDER BY seq",
     )?;
-    let (mut rows, zoos) = (statement.query([read::blob(id)])?, Zoos::new(connection));
+    let (mut found, zoos) = (statement.query([read::blob(id)])?, Zoos::new(connection));
     let mut words = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut row = Columns::of(row, &zoos)?;
-        words.push(LoggedFeedback {
-            seq: row.seq(),
-            time: row.time()?,
-            source: row.parsed(Source::parse, "unknown source of a rating")?,
-            rater: Rater(row.next::<i64>()?.cast_unsigned()),
-            rating: row.next()?,
-            receipt: row.parsed(Receipt::parse, "unknown receipt")?,
-            comment: row.next()?,
-        });
+    while let Some(row) = found.next()? {
+        words.push(rows::word(&mut Columns::of(row, &zoos)?)?);
     }
     Ok(words)
 }

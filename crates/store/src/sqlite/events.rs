@@ -23,7 +23,7 @@ const FINISHED: &str = "SELECT o.seq, o.decision_id, o.time, o.model, o.status, 
      CASE WHEN NOT o.ok THEN (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq LIMIT 1) END \
      FROM outcomes o JOIN decisions d ON d.id = o.decision_id WHERE o.seq > ?1 ORDER BY o.seq";
 
-const REROUTED: &str = "SELECT r.seq, r.model, d.route, d.time, d.reason, d.zoo, d.candidates, d.decision FROM reroutes r \
+const REROUTED: &str = "SELECT r.seq, r.decision_id, r.model, d.route, d.time, d.reason, d.zoo, d.candidates, d.decision FROM reroutes r \
      JOIN decisions d ON d.id = r.decision_id WHERE r.seq > ?1 \
      AND r.seq = (SELECT MIN(seq) FROM reroutes WHERE decision_id = d.id) \
      AND NOT EXISTS (SELECT 1 FROM feedback f WHERE f.decision_id = d.id AND f.seq < r.seq) ORDER BY r.seq";
@@ -115,11 +115,11 @@ fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
 }
 
 fn rerouted(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let (model, route, decided_at) = (row.text()?, row.text()?, row.time()?);
-    let decision = row.decision()?;
-    let reason = decision.reason;
-    let (old, new) = (decision.choice().satisfaction, predicted(&decision, Some(&model)));
-    Ok(Event::Rerouted { seq: row.seq(), route, reason, decided_at, old, new })
+    let (decision, model, route, decided_at) = (row.id()?, row.text()?, row.text()?, row.time()?);
+    let decided = row.decision()?;
+    let reason = decided.reason;
+    let (old, new) = (decided.choice().satisfaction, predicted(&decided, Some(&model)));
+    Ok(Event::Rerouted { seq: row.seq(), decision, route, reason, decided_at, old, new })
 }
 
 /// What was predicted of the model that took the chosen one's place, or else of the chosen one.

@@ -38,19 +38,22 @@ pub(crate) fn snapshots(connection: &Connection, until: u64) -> Result<Vec<Snaps
     Ok(found)
 }
 
-pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, time, route, reason, zoo, candidates, decision, zoo, features, feature_version, input_tokens, state_seq, prompt, audit_rate, audit_drawn, z.key, z.tenant, z.fallback, \
-         (SELECT t.trace_id FROM traces t WHERE t.seq = d.seq), \
-         (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id ORDER BY r.seq DESC LIMIT 1) \
-         FROM decisions d LEFT JOIN zoos z ON z.number = d.zoo WHERE d.id = ?1",
-    )?;
-    let mut rows = statement.query([blob(id)])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let zoos = Zoos::new(connection);
-    let mut row = Columns::of(row, &zoos)?;
+/// Decisions as the log was after the event ?2, with the messages if ?3: the columns of [`stored`].
+const DECISIONS: &str = "SELECT d.seq, d.id, d.time, d.route, d.reason, d.zoo, d.candidates, d.decision, d.zoo, d.features, d.feature_version, \
+     d.input_tokens, d.state_seq, CASE WHEN ?3 THEN d.prompt END AS prompt, d.audit_rate, d.audit_drawn, z.key, z.tenant, z.fallback, \
+     (SELECT t.trace_id FROM traces t WHERE t.seq = d.seq) AS trace_id, \
+     (SELECT r.model FROM reroutes r WHERE r.decision_id = d.id AND r.seq <= ?2 ORDER BY r.seq DESC LIMIT 1) AS model \
+     FROM decisions d LEFT JOIN zoos z ON z.number = d.zoo";
+
+/// The query for the decisions of which this is so.
+pub(super) fn decisions(condition: &str) -> String {
+    format!("{DECISIONS} WHERE {condition}")
+}
+
+/// A row of [`decisions`].
+pub(super) fn stored(row: &mut Columns<'_>) -> Result<StoredDecision, StoreError> {
     let record = DecisionRecord {
-        id,
+        id: row.id()?,
         time: row.time()?,
         route: row.text()?,
         decision: row.decision()?,
@@ -65,7 +68,13 @@ pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option
         trace: row.trace()?,
     };
     let rerouted: Option<String> = row.next()?;
-    Ok(Some(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into) }))
+    Ok(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into) })
+}
+
+pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
+    let mut statement = connection.prepare_cached(&decisions("d.id = ?1"))?;
+    let (mut rows, zoos) = (statement.query(params![blob(id), i64::MAX, true])?, Zoos::new(connection));
+    rows.next()?.map(|row| stored(&mut Columns::of(row, &zoos)?)).transpose()
 }
 
 /// The number of a decision; if `suffix` is given, of one whose route ends so.
