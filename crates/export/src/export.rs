@@ -107,15 +107,7 @@ impl<'a> Exporter<'a> {
             unreadable: Vec::new(),
             unreadable_rows: 0,
         };
-        Self {
-            store,
-            order,
-            until,
-            root,
-            partitions: Partitions::default(),
-            targets: HashMap::new(),
-            manifest,
-        }
+        Self { store, order, until, root, partitions: Partitions::default(), targets: HashMap::new(), manifest }
     }
 
     async fn configurations(&mut self) -> Result<(), ExportError> {
@@ -129,11 +121,7 @@ impl<'a> Exporter<'a> {
                 };
                 let alpha = serde_json::from_str(&spec).ok().map(|Target { alpha }| alpha);
                 let sha256 = HEXLOWER.encode(&Sha256::digest(&spec));
-                self.manifest.configurations.push(Configuration {
-                    seq,
-                    route: route.clone(),
-                    sha256: sha256.clone(),
-                });
+                self.manifest.configurations.push(Configuration { seq, route: route.clone(), sha256: sha256.clone() });
                 if let Some(alpha) = alpha {
                     self.targets.entry(route.clone()).or_default().push((seq, alpha));
                 }

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::column::Column;
 use crate::partition::Partition;
-use hashed::{Hashed, Written};
+use hashed::Hashed;
+pub(crate) use hashed::Written;
 
 /// A file to which rows are appended, group after group.
 pub(crate) enum Writer {

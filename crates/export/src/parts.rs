@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::ExportError;
-use crate::file::{Form, Writer};
+use crate::file::{Form, Writer, Written};
 use crate::manifest::{FileEntry, TableEntry};
 use crate::partition::Partition;
 use crate::tables::Table;
@@ -13,16 +13,17 @@ use crate::tables::Table;
 const ROWS_IN_GROUP: usize = 122_880;
 /// Bytes of rows of one table that wait to be written; beyond them the largest group is written as it is.
 const MOST_WAITING: usize = 96 << 20;
-/// Files of one table that are open at a time. More than there are routes with traffic at once on most gateways, and few enough for the
-/// usual limit of 1,024 files of a process.
-const MOST_OPEN: usize = 128;
+/// Files of one table that are open at a time: two tables are written at once, and a process mostly may have 1,024 open.
+const MOST_OPEN: usize = 384;
 
 /// The files of a table in the making.
 pub(crate) struct Parts<R: 'static> {
     table: Table<R>,
     form: Form,
     root: PathBuf,
-    open: HashMap<Partition, Part<R>>,
+    parts: HashMap<Partition, Part<R>>,
+    /// How many of them have a file that is open.
+    open: usize,
     /// Bytes of rows that wait.
     waiting: usize,
     /// Rows so far, by which is known which part was not used for longest.
@@ -34,7 +35,8 @@ pub(crate) struct Parts<R: 'static> {
 struct Part<R> {
     /// From the root, with `/`.
     path: String,
-    writer: Writer,
+    /// Nothing of it is written before rows have to be.
+    writer: Option<Writer>,
     waiting: Vec<R>,
     bytes: usize,
     first: u64,
@@ -46,95 +48,98 @@ struct Part<R> {
 impl<R> Parts<R> {
     /// No files yet, below this folder.
     pub(crate) fn new(table: Table<R>, form: Form, root: &Path) -> Self {
-        Self {
-            table,
-            form,
-            root: root.to_owned(),
-            open: HashMap::new(),
-            waiting: 0,
-            rows: 0,
-            done: Vec::new(),
-        }
+        let (root, parts) = (root.to_owned(), HashMap::new());
+        Self { table, form, root, parts, open: 0, waiting: 0, rows: 0, done: Vec::new() }
     }
 
     /// Adds a row, whose number is above that of all rows before or the same.
     pub(crate) fn add(&mut self, partition: &Partition, number: u64, row: R) -> Result<(), ExportError> {
         let bytes = (self.table.size)(&row);
-        if !self.open.contains_key(partition) {
-            self.begin(partition, number)?;
+        if !self.parts.contains_key(partition) {
+            self.begin(partition, number);
         }
         self.rows += 1;
-        let Some(part) = self.open.get_mut(partition) else { return Ok(()) };
+        self.waiting += bytes;
+        let Some(part) = self.parts.get_mut(partition) else { return Ok(()) };
         part.waiting.push(row);
         (part.bytes, part.last, part.used) = (part.bytes + bytes, number, self.rows);
-        self.waiting += bytes;
         if part.waiting.len() == ROWS_IN_GROUP {
-            self.waiting -= part.write(&self.table, &self.root)?;
+            self.write(partition)?;
         }
         while self.waiting > MOST_WAITING
-            && let Some(largest) = self.open.values_mut().max_by_key(|part| part.bytes)
+            && let Some(largest) = self.largest()
         {
-            self.waiting -= largest.write(&self.table, &self.root)?;
+            self.write(&largest)?;
         }
         Ok(())
     }
 
-    /// Begins a file, for which another one may have to be ended.
-    fn begin(&mut self, partition: &Partition, number: u64) -> Result<(), ExportError> {
-        if self.open.len() >= MOST_OPEN {
-            let unused = self.open.iter().min_by_key(|(_, part)| part.used).map(|(partition, _)| partition.clone());
+    /// That of which most waits.
+    fn largest(&self) -> Option<Partition> {
+        let largest = self.parts.iter().max_by_key(|(_, part)| part.bytes);
+        largest.map(|(partition, _)| partition.clone())
+    }
+
+    fn begin(&mut self, partition: &Partition, number: u64) {
+        let (name, ending) = (self.table.name, self.form.as_str());
+        let path = format!("{name}/{}/part-{number:012}.{ending}", partition.folder());
+        let part =
+            Part { path, writer: None, waiting: Vec::new(), bytes: 0, first: number, last: number, rows: 0, used: 0 };
+        self.parts.insert(partition.clone(), part);
+    }
+
+    /// Writes what waits, for which a file may have to be opened and another one to be ended.
+    fn write(&mut self, partition: &Partition) -> Result<(), ExportError> {
+        if self.parts.get(partition).is_some_and(|part| part.writer.is_none()) && self.open >= MOST_OPEN {
+            let open = self.parts.iter().filter(|(_, part)| part.writer.is_some());
+            let unused = open.min_by_key(|(_, part)| part.used).map(|(partition, _)| partition.clone());
             if let Some(unused) = unused {
                 self.end(&unused)?;
             }
         }
-        let folder = format!("{}/{}", self.table.name, partition.folder());
-        let path = format!("{folder}/part-{number:012}.{}", self.form.as_str());
-        let (folder, file) = (self.root.join(folder), self.root.join(&path));
-        std::fs::create_dir_all(&folder).map_err(ExportError::write(&folder))?;
-        let writer = Writer::new(self.form, &file, &self.table.columns, partition).map_err(ExportError::write(&file))?;
-        let part = Part { path, writer, waiting: Vec::new(), bytes: 0, first: number, last: number, rows: 0, used: 0 };
-        self.open.insert(partition.clone(), part);
+        let Some(part) = self.parts.get_mut(partition) else { return Ok(()) };
+        let path = self.root.join(&part.path);
+        let writer = match &mut part.writer {
+            Some(writer) => writer,
+            none => {
+                let folder = path.parent().unwrap_or(&self.root);
+                std::fs::create_dir_all(folder).map_err(ExportError::write(folder))?;
+                let made = Writer::new(self.form, &path, &self.table.columns, partition);
+                self.open += 1;
+                none.insert(made.map_err(ExportError::write(&path))?)
+            }
+        };
+        let rows = std::mem::take(&mut part.waiting);
+        if !rows.is_empty() {
+            writer.write(&self.table.columns, &rows).map_err(ExportError::write(&path))?;
+        }
+        part.rows += rows.len() as u64;
+        self.waiting -= std::mem::take(&mut part.bytes);
         Ok(())
     }
 
     fn end(&mut self, partition: &Partition) -> Result<(), ExportError> {
-        let Some(mut part) = self.open.remove(partition) else { return Ok(()) };
-        self.waiting -= part.write(&self.table, &self.root)?;
-        let written = part.writer.close().map_err(ExportError::write(&self.root.join(&part.path)))?;
-        self.done.push(FileEntry {
-            path: part.path,
-            rows: part.rows,
-            bytes: written.bytes,
-            sha256: written.sha256,
-            first: part.first,
-            last: part.last,
-        });
+        self.write(partition)?;
+        let Some(Part { path, writer: Some(writer), rows, first, last, .. }) = self.parts.remove(partition) else {
+            return Ok(());
+        };
+        self.open -= 1;
+        let Written { bytes, sha256 } = writer.close().map_err(ExportError::write(&self.root.join(&path)))?;
+        self.done.push(FileEntry { path, rows, bytes, sha256, first, last });
         Ok(())
     }
 
     /// Ends all files. A table without rows gets one without rows.
     pub(crate) fn finish(mut self) -> Result<(TableEntry, Vec<FileEntry>), ExportError> {
         if self.rows == 0 {
-            self.begin(&Partition::nowhere(), 0)?;
+            self.begin(&Partition::nowhere(), 0);
         }
-        let open: Vec<_> = self.open.keys().cloned().collect();
-        for partition in open {
+        let all: Vec<_> = self.parts.keys().cloned().collect();
+        for partition in all {
             self.end(&partition)?;
         }
         self.done.sort_by(|a, b| a.path.cmp(&b.path));
         let columns = self.table.columns.iter().map(|column| (column.name, column.kind())).collect();
         Ok((TableEntry { name: self.table.name, rows: self.rows, columns }, self.done))
-    }
-}
-
-impl<R> Part<R> {
-    /// Writes what waits; how many bytes of memory that were.
-    fn write(&mut self, table: &Table<R>, root: &Path) -> Result<usize, ExportError> {
-        let rows = std::mem::take(&mut self.waiting);
-        if !rows.is_empty() {
-            self.writer.write(&table.columns, &rows).map_err(ExportError::write(&root.join(&self.path)))?;
-        }
-        self.rows += rows.len() as u64;
-        Ok(std::mem::take(&mut self.bytes))
     }
 }

@@ -82,7 +82,9 @@ fn schema<R>(columns: &[&'static Column<R>]) -> String {
             Read::Bool(_) => format!("{there} BOOLEAN {name};"),
             Read::Int(_) => format!("{there} INT64 {name};"),
             Read::Real(_) => format!("{there} DOUBLE {name};"),
-            Read::Reals(_) => format!("REQUIRED GROUP {name} (LIST) {{ REPEATED GROUP list {{ REQUIRED FLOAT element; }} }}"),
+            Read::Reals(_) => {
+                format!("REQUIRED GROUP {name} (LIST) {{ REPEATED GROUP list {{ REQUIRED FLOAT element; }} }}")
+            }
             Read::Text(_) => format!("{there} BINARY {name} (STRING);"),
             Read::Time(_) => format!("{there} INT64 {name} (TIMESTAMP(MILLIS,true));"),
         }

@@ -77,8 +77,7 @@ impl Log {
         log.rate(8, 2, None, Source::User).await;
         log.rate(u128::MAX, 0, Some(1.0), Source::Audit).await;
         let certificate = Certificate { requests: 9, labels: 3, lower: 0.1, estimate: 0.5, upper: 0.9 };
-        let certificate =
-            RouteCertificate { route: "default".into(), time: Timestamp(DAY), alpha: 0.8, certificate };
+        let certificate = RouteCertificate { route: "default".into(), time: Timestamp(DAY), alpha: 0.8, certificate };
         log.store.roll_up(&Calendar::default(), vec![certificate]).await.unwrap();
         (log, decisions.iter().map(|decision| decision.id.0).collect())
     }
