@@ -38,7 +38,7 @@ type Parse = fn(&mut Columns<'_>) -> Result<LogRow, StoreError>;
 
 /// The next rows of a table, in the order of their numbers; none if there are no more. A row that cannot be read stands in its place.
 pub(super) fn after(connection: &Connection, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
-    let (table, select, parse) = match query.table {
+    let (table, select, parse): (_, _, Parse) = match query.table {
         LogTable::Configurations => ("route_configs", CONFIGURATIONS.to_owned(), configuration as Parse),
         LogTable::Decisions => ("decisions", read::decisions("d.seq > ?1 AND d.seq <= ?2 ORDER BY d.seq"), decision),
         LogTable::Outcomes => ("outcomes", OUTCOMES.to_owned(), outcome),
