@@ -22,7 +22,7 @@ fn spec(prices: [f64; 3], exploration: f64, exploration_floor: f64) -> RouteSpec
     route::spec(route::models(&prices), 0.8, policy(exploration, exploration_floor))
 }
 
-fn learner(prices: [f64; 3], exploration: f64, exploration_floor: f64) -> Learner {
+fn begun(prices: [f64; 3], exploration: f64, exploration_floor: f64) -> Learner {
     route::learner(route::models(&prices), 0.8, policy(exploration, exploration_floor), PROMPT.len())
 }
 
@@ -76,7 +76,7 @@ fn serve(learner: &mut Learner, prices: [f64; 3], requests: u64) -> (Vec<(Decisi
 #[test]
 fn every_model_is_drawn_at_least_as_often_as_the_operator_says() {
     let (prices, floor) = ([1.0, 1.2, 1.5], 0.02);
-    let mut learner = learner(prices, 0.05, floor);
+    let mut learner = begun(prices, 0.05, floor);
     let (made, _) = serve(&mut learner, prices, 4_000);
     for (decision, safeguarded) in &made {
         for candidate in &decision.candidates {
@@ -85,7 +85,7 @@ fn every_model_is_drawn_at_least_as_often_as_the_operator_says() {
         let sum: f64 = decision.candidates.iter().map(|candidate| candidate.probability).sum();
         assert!((sum - 1.0).abs() < 1e-12, "{sum}");
     }
-    let (made, _) = serve(&mut learner(prices, 0.05, 0.0), prices, 4_000);
+    let (made, _) = serve(&mut begun(prices, 0.05, 0.0), prices, 4_000);
     let bare = |(decision, _): &&(Decision, f64)| decision.candidates.iter().any(|c| c.probability < floor / 10.0);
     assert!(made.iter().filter(bare).count() > 500, "without a floor some have next to nothing");
 }
@@ -94,7 +94,7 @@ fn every_model_is_drawn_at_least_as_often_as_the_operator_says() {
 #[test]
 fn the_floor_stays_within_the_bill_of_exploration() {
     let prices = [0.9, 1.0, 100.0];
-    let cost = |floor: f64| serve(&mut learner(prices, 0.05, floor), prices, 12_000);
+    let cost = |floor: f64| serve(&mut begun(prices, 0.05, floor), prices, 12_000);
     let (bare, floored) = (cost(0.0), cost(0.05));
     let mean = |made: &[(Decision, f64)], place: usize| {
         let late = &made[made.len() - 4_000..];
@@ -108,7 +108,7 @@ fn the_floor_stays_within_the_bill_of_exploration() {
 #[test]
 fn without_a_bill_there_is_no_floor() {
     let prices = [1.0, 1.2, 1.5];
-    let mut learner = learner(prices, 0.0, 0.05);
+    let mut learner = begun(prices, 0.0, 0.05);
     let (made, _) = serve(&mut learner, prices, 800);
     let mut others = made.iter().flat_map(|(decision, _)| &decision.candidates).map(|c| c.probability);
     assert!(others.all(|p| p == 0.0 || p > 1e-6), "nothing but the plan and the fallback");
@@ -118,7 +118,7 @@ fn without_a_bill_there_is_no_floor() {
 #[test]
 fn it_is_saved_and_written_down() {
     let prices = [1.0, 1.2, 1.5];
-    let mut learner = learner(prices, 0.05, 0.02);
+    let mut learner = begun(prices, 0.05, 0.02);
     serve(&mut learner, prices, 600);
     let again = Learner::from_bytes(&learner.to_bytes().unwrap()).unwrap();
     assert!(again == learner, "the state holds it");
