@@ -196,6 +196,18 @@ impl SatisfactionAccount {
         }
     }
 
+    /// A judge's verdict on the answer decided at `at` makes `new` of its prediction, which was `old`; `rating` and `audit` are its labels,
+    /// if it has them already. What `new` is must not depend on whether there are any, nor on what they say. O(1).
+    pub fn judged(&mut self, at: Timestamp, old: f64, new: f64, rating: Option<f64>, audit: Option<f64>) {
+        if let Some(block) = self.block(at) {
+            block.predicted += to_fixed(new) - to_fixed(old);
+            for (sums, label) in [(&mut block.ratings, rating), (&mut block.audits, audit)] {
+                sums.change(old, label, None);
+                sums.change(new, None, label);
+            }
+        }
+    }
+
     /// The account as it stands at `now`, which for a window of time may be without what it was told last. O(blocks).
     #[must_use]
     pub fn as_of(&self, now: Timestamp) -> Self {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::DecisionId;
-use crate::rng::{audit_rng, uniform};
+use crate::rng::{audit_rng, judge_rng, uniform};
 
 /// Whether a decision was drawn for audit, and with which probability.
 ///
@@ -22,5 +22,12 @@ impl AuditDraw {
     #[must_use]
     pub fn of(seed: u64, id: DecisionId, rate: f64) -> Self {
         Self { rate, drawn: rate > 0.0 && uniform(&mut audit_rng(seed, id)) < rate }
+    }
+
+    /// Draws the decision for a judge whose verdicts are no audits, in the same way and apart from the draw for audit. Nothing is proven
+    /// by this one; it spreads what is judged.
+    #[must_use]
+    pub fn for_judge(seed: u64, id: DecisionId, rate: f64) -> bool {
+        rate > 0.0 && uniform(&mut judge_rng(seed, id)) < rate
     }
 }

@@ -25,6 +25,8 @@ pub enum Source {
     User,
     /// A trusted auditor's, of an answer that was drawn for audit: [`crate::AuditDraw`].
     Audit,
+    /// A judge's verdict that is no label: it stands as the prediction of its answer, if there is a use for it.
+    Judge,
 }
 
 /// How satisfied a user was, in \[0, 1\]; 1 is a thumb up.
@@ -92,6 +94,14 @@ pub enum Receipt {
     Expired,
 }
 
+// === impl Rater ===
+
+impl Rater {
+    /// A model that judges answers in the gateway's name, as auditor or beside the labels. No hash of a name comes to so small a number,
+    /// except by a chance of one in 10¹⁹.
+    pub const JUDGE: Self = Self(2);
+}
+
 // === impl Source ===
 
 impl Source {
@@ -101,13 +111,14 @@ impl Source {
         match self {
             Self::User => "user",
             Self::Audit => "audit",
+            Self::Judge => "judge",
         }
     }
 
     /// The inverse of [`Source::as_str`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::User, Self::Audit].into_iter().find(|source| source.as_str() == word)
+        [Self::User, Self::Audit, Self::Judge].into_iter().find(|source| source.as_str() == word)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Label;
+use crate::policy::{Judged, Label};
 use crate::router::check_features;
+use crate::verdicts::Verdicts;
 use crate::{
-    Account, AnyPolicy, Change, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy, PolicySpec,
-    Reason, Receipt, RouteSpec, Router, Source, SpecError, Timestamp,
+    Account, Agreement, AnyPolicy, Change, CostModel, Decision, Feedback, Ledger, ObserveError, Outcome, Policy,
+    PolicySpec, Rater, Reason, Receipt, RouteSpec, Router, Source, SpecError, Timestamp,
 };
 
 /// Learns from the events of one route, in the order of its log.
@@ -15,6 +16,14 @@ use crate::{
 /// nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learner<P = AnyPolicy> {
+    router: Router<P>,
+    ledger: Ledger,
+    verdicts: Verdicts,
+}
+
+/// [`Learner`] as versions 1 and 2 of the state have it.
+#[derive(Deserialize)]
+pub(crate) struct SavedLearner<P> {
     router: Router<P>,
     ledger: Ledger,
 }
@@ -66,6 +75,7 @@ impl Learner<AnyPolicy> {
         } else {
             self.router.policy = fresh;
             self.ledger.forget_lessons();
+            self.verdicts.begin();
         }
         self.ledger.set_window(self.router.spec.feedback_window_ms);
         self.ledger.set_rater_limit(self.router.spec.rater_limit, self.router.spec.rater_share);
@@ -73,12 +83,13 @@ impl Learner<AnyPolicy> {
     }
 }
 
-impl<P> Learner<P> {
-    /// The same route with another form of its policy.
+impl<P> SavedLearner<P> {
+    /// The same route with the form that its policy has now. There were no verdicts.
     pub(crate) fn with<Q>(self, convert: impl FnOnce(P) -> Q) -> Learner<Q> {
         let Router { spec, dim, feature_version, costs, account, policy } = self.router;
         let policy = convert(policy);
-        Learner { router: Router { spec, dim, feature_version, costs, account, policy }, ledger: self.ledger }
+        let router = Router { spec, dim, feature_version, costs, account, policy };
+        Learner { router, ledger: self.ledger, verdicts: Verdicts::default() }
     }
 }
 
@@ -89,7 +100,7 @@ impl<P: Policy> Learner<P> {
         ledger.set_rater_limit(spec.rater_limit, spec.rater_share);
         let router =
             Router { spec, dim, feature_version, costs: CostModel::default(), account: Account::default(), policy };
-        Self { router, ledger }
+        Self { router, ledger, verdicts: Verdicts::default() }
     }
 
     /// What decisions are made from.
@@ -114,6 +125,12 @@ impl<P: Policy> Learner<P> {
         &self.ledger
     }
 
+    /// How often its judge and people say the same, over all answers that both have judged.
+    #[must_use]
+    pub fn agreement(&self) -> Agreement {
+        self.verdicts.agreement()
+    }
+
     /// Makes the route use features of another length or version. Heads learnt on the old ones are dropped, as their
     /// weights mean nothing now; returns whether that happened.
     pub fn use_features(&mut self, dim: usize, version: u32) -> bool {
@@ -129,6 +146,7 @@ impl<P: Policy> Learner<P> {
     /// Takes note of a decision made at `at`; one that was pinned changes nothing.
     pub fn decided(&mut self, decision: &Decision, at: Timestamp) {
         if decision.reason != Reason::Pinned {
+            self.verdicts.decided(at);
             self.router.account.decided(decision);
             self.router.policy.decided(decision, at);
         }
@@ -200,14 +218,20 @@ impl<P: Policy> Learner<P> {
         if !feedback.predicted.is_finite() {
             return Err(ObserveError::Predicted(feedback.predicted));
         }
+        if feedback.source == Source::Judge {
+            return Ok((self.judged(feedback, now), None));
+        }
         let (receipt, change) = self.ledger.apply(feedback, now);
         let change = change.filter(|_| feedback.reason != Reason::Pinned);
+        let (key, predicted) = ((feedback.decided_at, feedback.decision), feedback.predicted.clamp(0.0, 1.0));
+        self.verdicts.close(self.ledger.close(now));
         if let Some(change) = change {
             if feedback.source == Source::User {
                 self.router.account.labelled(feedback.model, change);
             }
             let model = self.router.spec.zoo.position(feedback.model);
             let can_teach = model.is_some() && !feedback.features.is_empty();
+            let verdict = self.verdicts.of(key).and_then(|entry| Some((entry.verdict, entry.standing?)));
             self.router.policy.labelled(&Label {
                 source: feedback.source,
                 model,
@@ -216,9 +240,40 @@ impl<P: Policy> Learner<P> {
                 lesson: self.ledger.lesson(feedback, change, can_teach),
                 alpha: self.router.spec.alpha.get(),
                 decided_at: feedback.decided_at,
-                predicted: feedback.predicted.clamp(0.0, 1.0),
+                predicted,
+                standing: verdict.map_or(predicted, |(_, standing)| standing),
+                verdict: verdict.map(|(verdict, _)| verdict),
             });
         }
+        // Where a judge is the auditor, it stands beside people as it does elsewhere; also where the label stays what it was.
+        if let (Source::Audit, Rater::JUDGE, Some(rating)) = (feedback.source, feedback.rater, feedback.rating)
+            && receipt == Receipt::Recorded
+            && self.verdicts.of(key).is_none()
+        {
+            self.verdicts.enter(key, rating.get(), None);
+        }
+        self.verdicts.compare(key, self.ledger.people(key));
         Ok((receipt, change))
+    }
+
+    /// Takes a verdict that is no label. The first on a decision holds.
+    fn judged(&mut self, feedback: &Feedback<'_>, now: Timestamp) -> Receipt {
+        let (key, horizon) = ((feedback.decided_at, feedback.decision), self.ledger.close(now));
+        self.verdicts.close(horizon);
+        if feedback.decided_at < horizon {
+            return Receipt::Expired;
+        }
+        let Some(verdict) = feedback.rating.filter(|_| self.verdicts.of(key).is_none()) else {
+            return Receipt::Duplicate;
+        };
+        if feedback.reason == Reason::Pinned || !self.verdicts.speak_of(feedback.decided_at) {
+            return Receipt::Recorded;
+        }
+        let (decided_at, predicted) = (feedback.decided_at, feedback.predicted.clamp(0.0, 1.0));
+        let labels = self.ledger.labels(key);
+        let standing = self.router.policy.judged(&Judged { decided_at, predicted, verdict: verdict.get(), labels });
+        self.verdicts.enter(key, verdict.get(), standing);
+        self.verdicts.compare(key, self.ledger.people(key));
+        Receipt::Recorded
     }
 }

@@ -7,8 +7,9 @@ mod share;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Feedback, Receipt, Source, Timestamp};
+use crate::{Feedback, Rater, Receipt, Source, Timestamp};
 use book::Book;
+pub(crate) use book::Key;
 pub use change::Change;
 use limit::RaterLimit;
 
@@ -67,16 +68,13 @@ impl Ledger {
     /// Enters a rating or an audit. O(log n). The change is `None` where the label of the decision, by users or by auditors as
     /// the feedback says, stays what it was.
     pub fn apply(&mut self, feedback: &Feedback<'_>, now: Timestamp) -> (Receipt, Option<Change>) {
-        self.horizon = self.horizon.max(Timestamp(now.0.saturating_sub(self.window_ms)));
-        self.ratings.close(self.horizon);
-        self.audits.close(self.horizon);
-        self.limit.close(self.horizon);
-        if feedback.decided_at < self.horizon {
+        if feedback.decided_at < self.close(now) {
             return (Receipt::Expired, None);
         }
         let old = self.label(feedback);
         let key = (feedback.decided_at, feedback.decision);
         let receipt = match feedback.source {
+            Source::Judge => return (Receipt::Recorded, None),
             Source::Audit => self.audits.enter(key, feedback).0,
             Source::User => {
                 let (receipt, before) = self.ratings.enter(key, feedback);
@@ -90,12 +88,33 @@ impl Ledger {
         (receipt, (old != new).then_some(Change { old, new }))
     }
 
+    /// Forgets decisions whose window has closed at `now`. Decisions before the time that it returns are closed.
+    pub(crate) fn close(&mut self, now: Timestamp) -> Timestamp {
+        self.horizon = self.horizon.max(Timestamp(now.0.saturating_sub(self.window_ms)));
+        self.ratings.close(self.horizon);
+        self.audits.close(self.horizon);
+        self.limit.close(self.horizon);
+        self.horizon
+    }
+
+    /// The labels of a decision: by users, and by auditors.
+    pub(crate) fn labels(&self, key: Key) -> [Option<f64>; 2] {
+        [self.ratings.label(key, |held| self.limit.counts(key, held)), self.audits.label(key, |held| held.rating)]
+    }
+
+    /// What people say of a decision: its auditors, but for a judge, or else its users.
+    pub(crate) fn people(&self, key: Key) -> Option<f64> {
+        let audits = self.audits.label(key, |held| held.rating.filter(|_| held.rater != Rater::JUDGE));
+        audits.or_else(|| self.labels(key)[0])
+    }
+
     /// What a head is to learn from a change that [`Ledger::apply`] has just entered: it starts at what the head was taught
     /// before. `None` if there is nothing to learn, as always where nothing `can_teach`.
     pub(crate) fn lesson(&mut self, feedback: &Feedback<'_>, change: Change, can_teach: bool) -> Option<Change> {
         let book = match feedback.source {
             Source::User => &mut self.ratings,
             Source::Audit => &mut self.audits,
+            Source::Judge => return None,
         };
         book.lesson((feedback.decided_at, feedback.decision), change, can_teach)
     }
@@ -108,10 +127,11 @@ impl Ledger {
 
     /// The label of a decision, by users or by auditors.
     fn label(&self, feedback: &Feedback<'_>) -> Option<f64> {
-        let key = (feedback.decided_at, feedback.decision);
+        let [rating, audit] = self.labels((feedback.decided_at, feedback.decision));
         match feedback.source {
-            Source::User => self.ratings.label(key, |held| self.limit.counts(key, held)),
-            Source::Audit => self.audits.label(key, |held| held.rating),
+            Source::User => rating,
+            Source::Audit => audit,
+            Source::Judge => None,
         }
     }
 }

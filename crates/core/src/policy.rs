@@ -12,6 +12,6 @@ pub(crate) use any::{FirstPolicy, SecondPolicy};
 pub use certified::grounds::Grounds;
 pub use certified::{Certified, CertifiedParams, HIGHEST_FLOOR, Predictor, Window};
 pub use fixed::Fixed;
-pub use interface::{Believed, Label, Policy, View};
+pub use interface::{Believed, Judged, Label, Policy, View};
 pub use slarouter::{SlaRouter, SlaRouterParams};
 pub use spec::PolicySpec;

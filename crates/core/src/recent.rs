@@ -109,6 +109,8 @@ impl Recent {
         let enter = match feedback.source {
             Source::Audit => SatisfactionAccount::audited,
             Source::User => SatisfactionAccount::labelled,
+            // A verdict changes no label.
+            Source::Judge => return,
         };
         let (decided_at, predicted) = (feedback.decided_at, feedback.predicted.clamp(0.0, 1.0));
         self.windows.iter_mut().for_each(|account| enter(account, decided_at, predicted, change.old, change.new));

@@ -17,6 +17,11 @@ pub(crate) fn audit_rng(seed: u64, id: DecisionId) -> ChaCha8Rng {
     tagged(seed, id, b"slar-aud")
 }
 
+/// The generator that draws one decision for a judge: independent of the others.
+pub(crate) fn judge_rng(seed: u64, id: DecisionId) -> ChaCha8Rng {
+    tagged(seed, id, b"slar-jud")
+}
+
 /// The tag keeps uses of the same seed apart.
 fn tagged(seed: u64, id: DecisionId, tag: &[u8; 8]) -> ChaCha8Rng {
     let mut key = [0_u8; 32];

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::learner::SavedLearner;
 use crate::policy::{FirstPolicy, SecondPolicy};
 use crate::{AnyPolicy, Knowledge, Learner, StateError};
 
@@ -28,8 +29,8 @@ impl Learner {
     /// [`StateError`] if the bytes are not ours, damaged, or written by a newer release.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         match unseal(bytes)? {
-            (1, content) => Ok(read::<Learner<FirstPolicy>>(content)?.with(AnyPolicy::from)),
-            (2, content) => Ok(read::<Learner<SecondPolicy>>(content)?.with(AnyPolicy::from)),
+            (1, content) => Ok(read::<SavedLearner<FirstPolicy>>(content)?.with(AnyPolicy::from)),
+            (2, content) => Ok(read::<SavedLearner<SecondPolicy>>(content)?.with(AnyPolicy::from)),
             (_, content) => Ok(read::<Self>(content)?.complete()),
         }
     }

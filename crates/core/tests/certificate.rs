@@ -13,7 +13,7 @@ mod stream;
 
 use misses::{most_misses, number_of_runs};
 use slarouter_core::{Certificate, SatisfactionAccount, Span, Timestamp};
-use stream::{Delay, Outlook, Stream};
+use stream::{Delay, Judge, Outlook, Rule, Stream};
 
 /// Requests for some 400 labels at φ, at least 1,000.
 fn length(rate: f64) -> u64 {
@@ -103,6 +103,79 @@ fn audits_hold_where_ratings_mislead() {
     covers("biased ratings, audits", &Stream { audits: Some(0.1), ..biased });
     let wrong = Stream { audits: Some(0.1), outlook: Outlook::Constant(0.4), ..biased };
     covers("biased ratings, audits, constant 0.4", &wrong);
+}
+
+/// Labels that come before the verdict as often as after it, by judges that are right, useless and worse, and by one that turns.
+const JUDGES: [(&str, Judge); 6] = [
+    ("right of 95 %", Judge::Right(0.95)),
+    ("right of 90 %", Judge::Right(0.9)),
+    ("right of 80 %", Judge::Right(0.8)),
+    ("tosses a coin", Judge::Right(0.5)),
+    ("says the opposite of 95 %", Judge::Right(0.05)),
+    ("right, then the opposite", Judge::Turncoat),
+];
+
+const JUDGED: Stream<'static> = Stream {
+    requests: 8_000,
+    rate: &|_| 0.05,
+    outlook: Outlook::Calibrated,
+    drift: 0.0,
+    delay: Delay::Uniform(20),
+    unhappy: 1.0,
+    audits: None,
+    chase: false,
+    span: Span::Open,
+    only_at_end: false,
+    judge: None,
+    rule: Rule::Settled,
+};
+
+/// Whatever the judge is worth; how many labels would be needed without it follows from the width, which goes with 1/√labels.
+#[test]
+#[expect(clippy::print_stdout, reason = "shown by --nocapture")]
+fn covers_whatever_a_judge_says() {
+    let runs = number_of_runs(100);
+    let width = |stream: &Stream<'_>| {
+        (0..runs).fold((0, 0.0, 0.0), |(missed, width, labels), seed| {
+            let run = stream.run(seed);
+            let (half, count) = ((run.last.upper - run.last.lower) / 2.0, run.last.labels as f64);
+            (missed + usize::from(run.missed), width + half / runs as f64, labels + count / runs as f64)
+        })
+    };
+    for (name, outlook) in [("calibrated", Outlook::Calibrated), ("constant 0.75", Outlook::Constant(0.75))] {
+        let (_, alone, _) = width(&Stream { outlook, ..JUDGED });
+        for (what, judge) in JUDGES {
+            for share in [1.0, 0.3] {
+                let (missed, half, labels) = width(&Stream { outlook, judge: Some((judge, share)), ..JUDGED });
+                let (worth, of) = ((alone / half) * (alone / half) * labels, 100.0 * share);
+                println!(
+                    "| {name}, {what}, of {of:.0} % | {missed} of {runs} | {labels:.0} | {half:.3} | {worth:.0} |"
+                );
+                assert!(missed <= most_misses(runs), "{name}, {what}: {missed} of {runs} runs missed");
+                // What is believed of one that turns is wrong for a while.
+                let most = if judge == Judge::Turncoat { 1.8 } else { 1.1 };
+                assert!(half < most * alone, "{name}, {what}: {half} instead of {alone}");
+                if judge == Judge::Right(0.95) && share == 1.0 {
+                    assert!(worth > 2.0 * labels, "{name}: it saves half of the labels: {worth} for {labels}");
+                }
+            }
+        }
+    }
+}
+
+/// Taken only where they come before the label, verdicts would stand for the answers without a label and not for those with an early
+/// one: a prediction that depends on whether there is a label. That this misleads is why it is settled with the decision.
+#[test]
+#[expect(clippy::print_stdout, reason = "shown by --nocapture")]
+fn a_verdict_that_counts_only_before_the_label_would_mislead() {
+    // About half of the labels come before the verdict.
+    let (judge, outlook) = (Some((Judge::Right(0.99), 1.0)), Outlook::Constant(0.2));
+    let early = Stream { judge, outlook, rate: &|_| 0.2, ..JUDGED };
+    let missed = |rule| (0..20).filter(|seed| Stream { rule, ..early }.run(*seed).missed).count();
+    let (misled, held) = (missed(Rule::BeforeTheLabel), missed(Rule::Settled));
+    println!("before the label: {misled} of 20 missed, settled: {held} of 20");
+    assert!(misled >= 18, "{misled} of 20");
+    assert!(held <= most_misses(20), "{held} of 20");
 }
 
 #[test]

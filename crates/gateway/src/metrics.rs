@@ -273,6 +273,7 @@ impl Metrics {
         let counts = match source {
             Source::User => &self.feedback,
             Source::Audit => &self.audits,
+            Source::Judge => return,
         };
         counts.get_or_create(&ReceiptLabel { receipt: receipt.as_str() }).inc();
     }

@@ -345,10 +345,13 @@ impl Learning {
         let routes = self.learners.iter().map(|(route, learner)| (route.clone(), view(learner))).collect();
         let set_aside =
             self.learners.iter().map(|(route, learner)| (route.clone(), learner.ledger().set_aside())).collect();
+        let agreements = self.learners.iter().map(|(route, learner)| (route.clone(), learner.agreement()));
+        let agreements = agreements.filter(|(_, agreement)| agreement.compared > 0).collect();
         Snapshot {
             seq: self.seq,
             routes,
             set_aside,
+            agreements,
             unreadable: self.unreadable.clone(),
             recent: self.recent.clone(),
             ..Snapshot::default()

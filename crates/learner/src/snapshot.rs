@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::{Recent, Router, Status, Thrift};
+use slarouter_core::{Agreement, Recent, Router, Status, Thrift};
 
 use crate::unreadable::Unreadable;
 
@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub recent: BTreeMap<Arc<str>, Arc<Recent>>,
     /// Ratings beyond the limit of their rater, by route.
     pub set_aside: BTreeMap<Arc<str>, u64>,
+    /// How often each route's judge and people say the same of an answer; of routes where both have.
+    pub agreements: BTreeMap<Arc<str>, Agreement>,
     /// Rows of the log that could not be read.
     pub unreadable: Arc<Unreadable>,
 }

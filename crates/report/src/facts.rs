@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-use slarouter_core::Timestamp;
+use slarouter_core::{Agreement, Timestamp};
 use slarouter_store::{By, Calendar, Observed, Row, Selection, Store, Totals, observed, saving};
 
 use crate::error::ReportError;
@@ -77,6 +77,9 @@ pub struct Route {
     pub saved_interval_usd: Option<(f64, f64)>,
     /// For which share of requests the baseline could have been drawn; for the others its cost is predicted.
     pub saving_supported: f64,
+    /// How often its judge and people said the same of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
     /// What it would have given while it was only observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed: Option<Observed>,
@@ -228,6 +231,7 @@ impl Judge<'_> {
             saved_usd: saved.usd,
             saved_interval_usd: saved.interval,
             saving_supported: saved.supported,
+            agreement: self.agreement(month, &name),
             observed: observed(days),
             name,
         }

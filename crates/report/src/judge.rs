@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use slarouter_core::policy::Window;
-use slarouter_core::{Learner, PolicySpec, Reason, RouteSpec, Timestamp};
+use slarouter_core::{Agreement, Learner, PolicySpec, Reason, RouteSpec, Timestamp};
 use slarouter_learner::{LearningError, LoggedRoute, changes};
 use slarouter_store::{Calendar, Event, Rated, Store};
 
@@ -134,6 +134,12 @@ impl<'a> Judge<'a> {
             labels: held.labels,
             set_aside: learner.ledger().set_aside(),
         })
+    }
+
+    /// How often the route's model that judges answers and people said the same of one; `None` if nothing was said by both.
+    pub(crate) fn agreement(&self, month: usize, route: &Arc<str>) -> Option<Agreement> {
+        let agreement = self.learners.get(&(month, route.clone()))?.agreement();
+        (agreement.compared > 0).then_some(agreement)
     }
 
     /// With what the costs of the route are compared.

@@ -127,6 +127,18 @@ impl Route {
         )
     }
 
+    /// How often its judge and people said the same of an answer.
+    fn judged(&self) -> Option<String> {
+        let held = self.agreement?;
+        let (lower, upper) = held.interval(0.95);
+        let bounds = format!("[{}, {}]", percent(lower), percent(upper));
+        Some(format!(
+            "Judge and people said the same of {} {bounds} of {} answers",
+            percent(held.share()?),
+            held.compared
+        ))
+    }
+
     /// What it would have given while it was only observed.
     fn plan(&self) -> Option<String> {
         let (found, baseline) = (self.observed.as_ref()?, self.baseline.as_deref().unwrap_or("the fallback"));

@@ -40,7 +40,7 @@ pub(crate) async fn labelled(path: &Path, zoo: &Zoo, (dim, version): (usize, u32
         seq = last.seq();
         for event in events {
             let Event::Rated { rated, .. } = event else { continue };
-            if rated.failed || rated.receipt == Receipt::Expired {
+            if rated.failed || rated.receipt == Receipt::Expired || rated.source == Source::Judge {
                 continue;
             }
             if (rated.features.len(), rated.feature_version) == (dim, version) {

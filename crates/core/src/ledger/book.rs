@@ -8,7 +8,7 @@ use super::change::Change;
 use crate::{DecisionId, Feedback, Rater, Rating, Receipt, Timestamp};
 
 /// A decision, by time first, so that closed windows lie in front.
-pub(super) type Key = (Timestamp, DecisionId);
+pub(crate) type Key = (Timestamp, DecisionId);
 
 /// The ratings of every labelled decision whose window is open.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::certified::saved::{Saved, Second};
 use super::certified::{Certified, Predictor};
 use super::fixed::Fixed;
-use super::interface::{Believed, Label, Policy, View};
+use super::interface::{Believed, Judged, Label, Policy, View};
 use super::slarouter::SlaRouter;
 use super::spec::PolicySpec;
 use crate::{Candidate, Certificate, Decision, RouteSpec, Timestamp, Zoo};
@@ -89,6 +89,9 @@ impl Policy for AnyPolicy {
     }
     fn labelled(&mut self, label: &Label<'_>) {
         self.inner_mut().labelled(label);
+    }
+    fn judged(&mut self, judged: &Judged) -> Option<f64> {
+        self.inner_mut().judged(judged)
     }
     fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
         self.inner_mut().reconfigured(old, spec);

@@ -20,9 +20,11 @@ mod trust;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Believed, Label, Policy, PolicySpec, View};
+use super::{Believed, Judged, Label, Policy, PolicySpec, View};
 use crate::numeric::normal_quantile;
-use crate::{Candidate, Certificate, Decision, RouteSpec, SatisfactionAccount, Source, Standing, Timestamp, Zoo};
+use crate::{
+    Candidate, Certificate, Decision, Reliability, RouteSpec, SatisfactionAccount, Source, Standing, Timestamp, Zoo,
+};
 use drift::Drift;
 use outlook::{History, Outlook};
 use pace::{Horizon, Pace};
@@ -86,6 +88,8 @@ pub struct Certified {
     spending: Spending,
     /// That of the parameters, which do not save it.
     exploration_floor: f64,
+    /// What a judge's verdicts are worth as predictions.
+    reliability: Reliability,
 }
 
 impl Certified {
@@ -102,6 +106,7 @@ impl Certified {
             pace: Pace::default(),
             history: History::new(zoo.models().len()),
             spending: Spending::default(),
+            reliability: Reliability::default(),
             predictor,
             standing: account.standing(),
             account,
@@ -250,6 +255,7 @@ impl Policy for Certified {
             self.safeguard.restart();
         }
         let predicted = decision.choice().satisfaction;
+        self.reliability.decided(at);
         self.account.answered(at, predicted);
         self.spending.decided(predicted + self.slow.mean(SLOW), self.alpha);
         self.pace.decided(at);
@@ -288,16 +294,19 @@ impl Policy for Certified {
     fn labelled(&mut self, label: &Label<'_>) {
         let audit = label.source == Source::Audit;
         let enter = if audit { SatisfactionAccount::audited } else { SatisfactionAccount::labelled };
-        enter(&mut self.account, label.decided_at, label.predicted, label.change.old, label.change.new);
+        enter(&mut self.account, label.decided_at, label.standing, label.change.old, label.change.new);
         // Where there are audits they alone say how far off the predictions are.
         let trusted = audit == self.account.audit_rate().is_some();
+        if let Some(verdict) = label.verdict.filter(|_| trusted) {
+            self.reliability.compared(verdict, label.change.old, label.change.new);
+        }
         if let Some(new) = label.change.new.filter(|_| trusted) {
             let (predicted, corrected) = self.would_predict(label);
             // A changed label enters the running means by its difference, as if the first had been right.
             self.correction.add(new - label.change.old.unwrap_or(predicted));
             self.slow.add(SLOW, new - label.change.old.unwrap_or(corrected));
             if let (Some(model), None) = (label.model, label.change.old) {
-                self.history.add(model, new - label.predicted);
+                self.history.add(model, new - label.standing);
                 self.drift.add(model, new);
             }
             if let Some(model) = label.model {
@@ -310,6 +319,18 @@ impl Policy for Certified {
         }
         self.solve();
         self.measure();
+    }
+
+    fn judged(&mut self, judged: &Judged) -> Option<f64> {
+        let Judged { decided_at, predicted, verdict, labels: [rating, audit] } = *judged;
+        let standing = self.reliability.revised(decided_at, predicted, verdict);
+        self.account.judged(decided_at, predicted, standing, rating, audit);
+        let trusted = if self.account.audit_rate().is_some() { audit } else { rating };
+        self.reliability.compared(verdict, None, trusted);
+        // The steering looks at the account again within a few decisions.
+        self.standing = self.account.standing();
+        self.measure();
+        Some(standing)
     }
 
     fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {

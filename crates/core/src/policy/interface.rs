@@ -35,6 +35,23 @@ pub struct Label<'a> {
     pub decided_at: Timestamp,
     /// The satisfaction that was predicted of the model then chosen.
     pub predicted: f64,
+    /// What stands as the prediction of the answer: `predicted`, or what [`Policy::judged`] made of it.
+    pub standing: f64,
+    /// The verdict that made it so.
+    pub verdict: Option<f64>,
+}
+
+/// A judge's verdict on the answer of a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// When the decision was made.
+    pub decided_at: Timestamp,
+    /// The satisfaction that was predicted of the model then chosen.
+    pub predicted: f64,
+    /// In \[0, 1\]; 1 if the answer satisfies.
+    pub verdict: f64,
+    /// The labels that there are already, by users and by auditors.
+    pub labels: [Option<f64>; 2],
 }
 
 /// What is believed of a model's mean satisfaction over prompts.
@@ -81,6 +98,12 @@ pub trait Policy: Send + Sync {
 
     /// Learns.
     fn labelled(&mut self, label: &Label<'_>);
+
+    /// A judge has a verdict on an answer, for the first time and the last. Returns what stands as the prediction of the answer from now on,
+    /// also for labels that come later; `None` by policies that have no use for verdicts.
+    fn judged(&mut self, _judged: &Judged) -> Option<f64> {
+        None
+    }
 
     /// The zoo or the parameters have changed; what was learnt about models that stay is kept.
     fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec);
@@ -152,6 +175,9 @@ impl Policy for Box<dyn Policy> {
     }
     fn labelled(&mut self, label: &Label<'_>) {
         (**self).labelled(label);
+    }
+    fn judged(&mut self, judged: &Judged) -> Option<f64> {
+        (**self).judged(judged)
     }
     fn reconfigured(&mut self, old: &Zoo, spec: &RouteSpec) {
         (**self).reconfigured(old, spec);

@@ -1,7 +1,9 @@
 //! A stream of answers, some of them labelled, whose true satisfaction is known.
 
 use rand_core::Rng;
-use slarouter_core::{Certificate, DecisionId, SatisfactionAccount, Span, Timestamp, decision_rng, uniform};
+use slarouter_core::{
+    Certificate, DecisionId, Reliability, SatisfactionAccount, Span, Timestamp, decision_rng, uniform,
+};
 
 /// What the predictions know.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +27,34 @@ pub(crate) enum Delay {
     Bursts(u64),
 }
 
+/// What a judge says of an answer that satisfies, or does not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Judge {
+    /// The truth, with this probability.
+    Right(f64),
+    /// The truth until half of the run is over, and the opposite from then on.
+    Turncoat,
+}
+
+/// When a verdict takes the place of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Rule {
+    /// Whenever it comes, as it was settled with the decision.
+    Settled,
+    /// Only if the label is not there yet; what is **not** done.
+    BeforeTheLabel,
+}
+
+/// One answer of a run with a judge.
+#[derive(Clone, Copy)]
+struct Answer {
+    predicted: f64,
+    /// What stands in the account.
+    standing: f64,
+    label: Option<f64>,
+    verdict: Option<f64>,
+}
+
 #[derive(Clone, Copy)]
 pub(crate) struct Stream<'a> {
     pub(crate) requests: u64,
@@ -41,6 +71,9 @@ pub(crate) struct Stream<'a> {
     pub(crate) chase: bool,
     pub(crate) span: Span,
     pub(crate) only_at_end: bool,
+    /// Reads this share of the answers. A verdict comes up to 20 requests after its answer.
+    pub(crate) judge: Option<(Judge, f64)>,
+    pub(crate) rule: Rule,
 }
 
 impl Default for Stream<'_> {
@@ -56,6 +89,8 @@ impl Default for Stream<'_> {
             chase: false,
             span: Span::Open,
             only_at_end: false,
+            judge: None,
+            rule: Rule::Settled,
         }
     }
 }
@@ -74,6 +109,10 @@ impl Stream<'_> {
         let mut draw = || uniform(&mut rng as &mut dyn Rng);
         let mut account = SatisfactionAccount::new(0.95, self.span);
         account.set_audit_rate(self.audits);
+        // A generator of its own: streams without a judge are what they were.
+        let mut judging = decision_rng(seed, DecisionId(1));
+        let mut reliability = Reliability::default();
+        let (mut answers, mut verdicts): (Vec<Answer>, Vec<(u64, u64, f64)>) = (Vec::new(), Vec::new());
         let mut pending: Vec<(u64, u64, f64, f64)> = Vec::new();
         let mut truth: Vec<f64> = Vec::new();
         let mut bias = 0.0;
@@ -91,8 +130,21 @@ impl Stream<'_> {
                 Outlook::Reversed => 1.0 - before,
             };
             let satisfied = f64::from(u8::from(draw() < chance));
+            reliability.decided(Timestamp(t));
             account.answered(Timestamp(t), predicted);
+            answers.push(Answer { predicted, standing: predicted, label: None, verdict: None });
             truth.push(satisfied);
+            if let Some((judge, share)) = self.judge {
+                let mut draw = || uniform(&mut judging as &mut dyn Rng);
+                let truthful = match judge {
+                    Judge::Right(probability) => draw() < probability,
+                    Judge::Turncoat => x < 0.5,
+                };
+                let verdict = if truthful { satisfied } else { 1.0 - satisfied };
+                if draw() < share {
+                    verdicts.push((t + (draw() * 20.0) as u64, t, verdict));
+                }
+            }
             squares += (satisfied - predicted) * (satisfied - predicted);
             let rate = (self.rate)(x) * if satisfied == 0.0 { self.unhappy } else { 1.0 };
             if draw() < rate {
@@ -106,9 +158,24 @@ impl Stream<'_> {
             if self.audits.is_some_and(|rate| draw() < rate) {
                 account.audited(Timestamp(t), predicted, None, Some(satisfied));
             }
+            verdicts.retain(|&(at, decided, verdict)| {
+                let answer = &mut answers[decided as usize];
+                if at <= t && (self.rule == Rule::Settled || answer.label.is_none()) {
+                    answer.standing = reliability.revised(Timestamp(decided), answer.predicted, verdict);
+                    answer.verdict = Some(verdict);
+                    account.judged(Timestamp(decided), answer.predicted, answer.standing, answer.label, None);
+                    reliability.compared(verdict, None, answer.label);
+                }
+                at > t
+            });
             pending.retain(|&(at, decided, predicted, satisfied)| {
                 if at <= t {
-                    account.labelled(Timestamp(decided), predicted, None, Some(satisfied));
+                    let answer = &mut answers[decided as usize];
+                    answer.label = Some(satisfied);
+                    account.labelled(Timestamp(decided), answer.standing, None, Some(satisfied));
+                    if let Some(verdict) = answer.verdict {
+                        reliability.compared(verdict, None, Some(satisfied));
+                    }
                     bias += 0.02 * (satisfied - predicted);
                 }
                 at > t

@@ -104,7 +104,7 @@ async fn record(app: &App, caller: &Caller, given: Given) -> Result<Recorded, Ap
 fn authorize(caller: &Caller, given: &Given) -> Result<(), ApiError> {
     let (scope, what) = match given.source {
         Source::Audit => (Scope::Audit, "audits need"),
-        Source::User => (Scope::Feedback, "a rating without `\"source\": \"audit\"` needs"),
+        Source::User | Source::Judge => (Scope::Feedback, "a rating without `\"source\": \"audit\"` needs"),
     };
     if !caller.has(scope) {
         let message = format!("{what} a key with the scope `{scope}`");

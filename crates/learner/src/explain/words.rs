@@ -99,7 +99,11 @@ fn ending(outcome: &ExplainedOutcome) -> String {
 }
 
 fn rating(word: &Word, count: usize) -> String {
-    let who = if word.source == "audit" { "An auditor" } else { "A user" };
+    let who = match word.source {
+        "audit" => "An auditor",
+        "judge" => "The judge",
+        _ => "A user",
+    };
     let last = if count > 1 { " last" } else { "" };
     match word.rating {
         Some(rating) => format!(" {who}{last} gave it {rating}: {}.", word.receipt),

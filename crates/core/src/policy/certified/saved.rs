@@ -10,7 +10,7 @@ use super::safeguard::Safeguard;
 use super::spending::Spending;
 use super::steering::Steering;
 use super::{Certified, CertifiedParams, Predictor};
-use crate::{SatisfactionAccount, Standing};
+use crate::{Reliability, SatisfactionAccount, Standing};
 
 /// What version 1 has of [`Certified`], and what a version has `added` to it.
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ impl From<Saved<()>> for Certified {
     }
 }
 
-/// Of windows before, nothing is known.
+/// Of windows before, and of judges, nothing is known.
 impl From<Saved<Second>> for Certified {
     fn from(second: Saved<Second>) -> Self {
         let Saved { params, alpha, fallback, predictor, account, standing, .. } = second;
@@ -70,6 +70,7 @@ impl From<Saved<Second>> for Certified {
             history,
             spending,
             exploration_floor: 0.0,
+            reliability: Reliability::default(),
         }
     }
 }

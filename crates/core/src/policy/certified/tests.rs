@@ -91,6 +91,8 @@ fn grounds_say_what_the_state_asks_for_and_how_sure_it_is() {
             alpha: 0.8,
             decided_at: Timestamp(n),
             predicted: 0.5,
+            standing: 0.5,
+            verdict: None,
         });
     }
     let known = policy.grounds(&[1.0]);

@@ -82,6 +82,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<Given, ApiError> {
         Some(word) => word
             .as_str()
             .and_then(Source::parse)
+            // The gateway's own judge alone speaks for a judge: what it says must not depend on what people say.
+            .filter(|source| *source != Source::Judge)
             .ok_or_else(|| ApiError::invalid("source", "invalid_source", "`source` must be \"user\" or \"audit\""))?,
     };
     Ok(Given {
