@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use slarouter_config::{Config, ConfigErrors, utc};
+use slarouter_config::{Config, ConfigErrors, VerdictUse, utc};
 use slarouter_core::{PolicySpec, RouteSpec, Timestamp};
 use slarouter_learner::{FeaturesId, WarmStart, first_belief};
 
@@ -51,7 +51,27 @@ pub(crate) fn examine(config: &Config) -> anyhow::Result<Vec<u8>> {
             writeln!(said, "  {doubt}")?;
         }
     }
+    said.extend(judged(config));
     Ok(said)
+}
+
+/// What there is to say of the judge, and against it.
+fn judged(config: &Config) -> Vec<u8> {
+    let Some(judge) = &config.judge else { return Vec::new() };
+    let counts = match judge.counts_as {
+        VerdictUse::Audit => "whose verdicts are audits: what is promised is promised by it".to_owned(),
+        VerdictUse::Prediction { rate } => format!("of {rate} of the answers, as predictions of what people will say"),
+    };
+    let mut said = format!("  judge: {}, {counts}; at most {} USD a day\n", judge.model, judge.usd_per_day);
+    let own = config.routes.iter().filter(|(_, route)| route.spec.zoo.position(&judge.model).is_some());
+    for (name, _) in own {
+        said += &format!(
+            "  warning: {name}: {} judges its own answers here, and models favour what they have written: name another judge, or trust only \
+             what people say\n",
+            judge.model
+        );
+    }
+    said.into_bytes()
 }
 
 /// What there is to say against a fallback that is believed to miss α from the beginning.

@@ -21,6 +21,7 @@ impl Config {
             rater_per_minute,
             score_names,
             checks,
+            judge,
             browser,
             keys,
             tenants,
@@ -39,6 +40,7 @@ impl Config {
             ("rater_per_minute", *rater_per_minute != new.rater_per_minute),
             ("score_names", *score_names != new.score_names),
             ("checks", *checks != new.checks),
+            ("judge", *judge != new.judge),
         ];
         told.extend(section("feedback", &words));
         let key = |key: &ClientKey| (key.name.to_string(), key.clone());

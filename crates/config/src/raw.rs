@@ -144,6 +144,7 @@ pub(crate) struct Feedback {
     pub(crate) rater_per_minute: Option<u64>,
     pub(crate) score_names: Option<Vec<String>>,
     pub(crate) checks: Option<Checks>,
+    pub(crate) judge: Option<Judge>,
     #[serde(default)]
     pub(crate) failures_count: bool,
     pub(crate) token_secret: Option<Text>,
@@ -158,6 +159,19 @@ pub(crate) struct Checks {
     #[serde(default)]
     pub(crate) run: Vec<Text>,
     pub(crate) count: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(crate) struct Judge {
+    pub(crate) model: Text,
+    pub(crate) usd_per_day: Number,
+    pub(crate) counts_as: Option<Text>,
+    pub(crate) rate: Option<Number>,
+    pub(crate) rubric: Option<Text>,
+    pub(crate) timeout_s: Option<Number>,
+    pub(crate) max_concurrency: Option<Count>,
+    pub(crate) queue: Option<Count>,
 }
 
 #[derive(Default, Deserialize)]

@@ -5,6 +5,7 @@
 
 mod features;
 mod feedback;
+mod judge;
 mod keys;
 mod latency;
 mod model;
@@ -41,6 +42,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
     let (feedback_window_ms, rater_per_minute) = (terms.window_ms, feedback::rater_per_minute(&raw.feedback));
     let score_names = feedback::score_names(&raw.feedback);
     let checks = feedback::checks(raw.feedback.checks.as_ref(), env, problems);
+    let judge = judge::judge(raw.feedback.judge, &zoo.models, terms.audit_rate, env, problems);
     let common = Common { specs: &zoo.specs, unpriced: &zoo.unpriced, terms };
     let (routes, default_route) = route::routes(raw.routes, &common, env, problems);
     let keys = keys::keys(raw.keys, &zoo.models, &routes, &server, env, problems);
@@ -53,6 +55,7 @@ pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>)
         rater_per_minute,
         score_names,
         checks,
+        judge,
         browser,
         features,
         telemetry,

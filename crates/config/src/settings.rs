@@ -35,6 +35,8 @@ pub struct Config {
     pub score_names: Vec<String>,
     /// Checks of answers that count as ratings.
     pub checks: Checks,
+    /// The model that judges answers, if one does.
+    pub judge: Option<Judge>,
     /// Feedback from browsers.
     pub browser: BrowserFeedback,
     /// What makes features of the requests.
@@ -135,6 +137,37 @@ pub struct Checks {
     pub run: Vec<Check>,
     /// Whether answers that pass are rated too; else only those that fail.
     pub count_all: bool,
+}
+
+/// `[feedback.judge]`: a model that reads answers and says whether they satisfy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judge {
+    /// One of the models.
+    pub model: Arc<str>,
+    /// What it judges by.
+    pub rubric: String,
+    /// What its verdicts count as.
+    pub counts_as: VerdictUse,
+    /// What it may cost in a day of `server.time_zone`, in USD.
+    pub usd_per_day: f64,
+    /// From the question to its verdict, retries included.
+    pub timeout: Duration,
+    /// Verdicts that may be under way at once.
+    pub max_concurrency: usize,
+    /// Answers that may wait to be judged.
+    pub queue: usize,
+}
+
+/// What a judge's verdicts count as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum VerdictUse {
+    /// Predictions of what people will say: the certificate rests on people's labels and gets narrower. This share of the answers is judged.
+    Prediction {
+        /// From 0 to 1.
+        rate: f64,
+    },
+    /// Audits: the judge reads what `feedback.audit_rate` draws, and the certificate rests on its word.
+    Audit,
 }
 
 /// What `[feedback]` says of browsers.

@@ -17,7 +17,7 @@ queue = 1
 [upstream]
 hedge = { quantile = 0.9 }
 [feedback]
-audit_rate = 0
+judge = { model = "m", usd_per_day = 5 }
 [features]
 encoder = "hashed"
 [telemetry]
@@ -81,6 +81,7 @@ fn a_key_that_is_none_is_told_what_was_meant_in_every_table() {
         ("[upstream]\n", "max_attempt = 1", "max_attempts"),
         ("hedge = { ", "min = 1, ", "min_s"),
         ("[feedback]\n", "audit_rates = 1", "audit_rate"),
+        ("judge = { ", "count_as = \"audit\", ", "counts_as"),
         ("[features]\n", "encodr = \"x\"", "encoder"),
         ("[telemetry]\n", "endpont = \"x\"", "endpoint"),
         ("[[keys]]\n", "scope = []", "scopes"),
@@ -112,6 +113,8 @@ fn a_key_that_is_missing_is_told_with_whose_it_is() {
     let cases = [
         ("cert = \"c\", ", "3:7: server.tls has no `cert`: write cert = "),
         (", key = \"k\"", "3:7: server.tls has no `key`: write key = "),
+        ("model = \"m\", ", "9:9: feedback.judge has no `model`: write model = "),
+        (", usd_per_day = 5", "9:9: feedback.judge has no `usd_per_day`: write usd_per_day = "),
         ("quantile = 0.9", "7:9: upstream.hedge has no `quantile`: write quantile = "),
         ("name = \"web\"\n", "14:1: this key has no `name`: write name = "),
         ("key = \"sixteen-letters-1\"\n", "14:1: the key \"web\" has no `key`: write key = "),

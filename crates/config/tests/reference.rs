@@ -14,6 +14,7 @@ hedge = { quantile = 0.9 }
 [feedback]
 token_secret = "0123456789abcdef0123456789abcdef"
 checks = { run = ["empty"] }
+judge = { model = "m", usd_per_day = 5 }
 [features]
 encoder = "remote"
 base_url = "http://h/v1"

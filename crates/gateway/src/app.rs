@@ -18,6 +18,7 @@ use crate::admission::logins::Logins;
 use crate::admission::room::Room;
 use crate::admission::token::Signer;
 use crate::alerts::Alerts;
+use crate::aside::Aside;
 use crate::clock::Clock;
 use crate::features::Features;
 use crate::journal::Journal;
@@ -70,6 +71,8 @@ pub(crate) struct App {
     pub(crate) reloads: Reloads,
     /// Held while a decision is made again from the log.
     pub(crate) replaying: Arc<Mutex<()>>,
+    /// What is done beside the requests.
+    pub(crate) aside: Arc<Aside>,
     /// What the metrics tell of the last hour.
     pub(crate) last_hour: Arc<LastHour>,
     /// The figures of the dashboard and when they were made last.

@@ -13,6 +13,7 @@ mod exchange;
 mod fallible;
 mod headers;
 mod hedge;
+mod judging;
 mod recall;
 mod refusal;
 mod trace_id;

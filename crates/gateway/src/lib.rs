@@ -9,6 +9,7 @@ mod alerts;
 mod apart;
 mod api;
 mod app;
+mod aside;
 mod chat;
 mod clock;
 pub mod doctor;

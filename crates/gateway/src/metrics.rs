@@ -120,6 +120,9 @@ metrics! {
     feedback: Family<ReceiptLabel, Counter> = "feedback", "Ratings by what became of them";
     drawn: Family<RouteLabel, Counter> = "audits_drawn", "Answers drawn for audit";
     audits: Family<ReceiptLabel, Counter> = "audits_given", "Audits by what became of them";
+    verdicts: Family<ResultLabel, Counter> = "verdicts", "Answers drawn for the judge by what became of them";
+    agreement: Family<BoundLabels, FloatGauge> = "judge_agreement_ratio", "Share of the answers that judge and people both judged on which they agree";
+    compared: Family<RouteLabel, Gauge> = "judge_compared", "Answers that judge and people both judged";
     set_aside: Family<RouteLabel, Gauge> = "ratings_set_aside", "Ratings beyond the limit or the share of their rater";
     rating_bias: Family<RouteLabel, FloatGauge> = "rating_bias_log_odds", "Learnt bias of those who rate";
     unlogged: Counter = "unlogged", "Decisions and outcomes that the log could not take";
@@ -278,6 +281,16 @@ impl Metrics {
         counts.get_or_create(&ReceiptLabel { receipt: receipt.as_str() }).inc();
     }
 
+    /// What became of an answer that was drawn for the judge.
+    pub(crate) fn verdict(&self, result: &'static str) {
+        self.verdicts.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// So many answers were dropped that waited for the judge.
+    pub(crate) fn not_judged(&self, count: u64) {
+        self.verdicts.get_or_create(&ResultLabel { result: "overflow" }).inc_by(count);
+    }
+
     pub(crate) fn without_features(&self, reason: &'static str) {
         self.without_features.get_or_create(&ReasonLabel { reason }).inc();
     }
@@ -320,6 +333,9 @@ impl Metrics {
         self.unreadable.set(snapshot.unreadable.count as i64);
         for (route, count) in &snapshot.set_aside {
             self.set_aside.get_or_create(&RouteLabel { route: route.to_string() }).set(*count as i64);
+        }
+        for (route, agreement) in &snapshot.agreements {
+            self.agreement(route, agreement);
         }
         self.forget_windows();
         for (route, router) in &snapshot.routes {

@@ -36,7 +36,7 @@ pub struct Wanted {
 }
 
 /// An answer as its upstream wrote it, in the pieces that it came in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Written {
     /// What the upstream speaks.
     pub upstream: ModelProtocol,
@@ -104,9 +104,27 @@ impl Wanted {
 /// Those of `checks` that a whole answer fails; `None` if it cannot be read.
 #[must_use]
 pub fn failed(checks: &[Check], wanted: &Wanted, written: &Written) -> Option<Vec<Check>> {
-    let answer = if written.streamed { put_together(written)? } else { read(written)? };
+    let answer = whole(written)?;
     let format = wanted.format();
     Some(checks.iter().copied().filter(|check| check.fails(&answer, format.as_ref())).collect())
+}
+
+/// What an answer says and does, as a text for who reads it; `None` if it cannot be read. Reasoning is no part of the answer.
+#[must_use]
+pub fn said(written: &Written) -> Option<String> {
+    let part = |part: &Part| match part {
+        Part::Text(text) | Part::Refusal(text) => Some(text.clone()),
+        Part::Call { name, arguments, .. } => Some(format!("[calls {name} with {arguments}]")),
+        Part::Image(_) => Some("[an image]".to_owned()),
+        Part::File { .. } => Some("[a file]".to_owned()),
+        Part::Reasoning { .. } | Part::Result { .. } => None,
+    };
+    let parts: Vec<_> = whole(written)?.parts.iter().filter_map(part).filter(|text| !text.is_empty()).collect();
+    Some(parts.join("\n"))
+}
+
+fn whole(written: &Written) -> Option<CommonAnswer> {
+    if written.streamed { put_together(written) } else { read(written) }
 }
 
 fn read(written: &Written) -> Option<CommonAnswer> {

@@ -44,3 +44,29 @@ fn a_fallback_that_is_believed_to_miss_alpha_is_named_where_a_prior_says_so() {
     assert!(!check("prior = 0.8").contains("warning"), "{}", check("prior = 0.8"));
     assert!(!check("").contains("warning"), "nobody has said anything");
 }
+
+#[test]
+fn a_judge_of_its_own_answers_is_named_and_one_that_is_no_model_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |model: &str| {
+        configure(folder.path(), "http://127.0.0.1:9/v1", "", "");
+        let path = folder.path().join("slarouter.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let other =
+            "[[models]]\nname = \"other\"\nbase_url = \"http://127.0.0.1:9/v1\"\nprice = { input = 1, output = 1 }\n";
+        std::fs::write(&path, format!("{text}\n{other}[feedback.judge]\nmodel = \"{model}\"\nusd_per_day = 5\n"))
+            .unwrap();
+        run(&["check"], folder.path())
+    };
+    let own = check("large").succeeded();
+    assert!(
+        own.contains("judge: large, of 1 of the answers, as predictions of what people will say; at most 5 USD a day"),
+        "{own}"
+    );
+    assert!(own.contains("warning: default: large judges its own answers here"), "{own}");
+    let other = check("other").succeeded();
+    assert!(other.contains("judge: other") && !other.contains("warning"), "{other}");
+    let none = check("largest");
+    assert_eq!(none.code, Some(64));
+    assert!(none.stderr.contains("the judge is none of [[models]]: there are "), "{}", none.stderr);
+}

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// Every key that must be there: what it belongs to, its name, and how it may be written.
-pub(super) const REQUIRED: [(&str, &str, &str); 19] = [
+pub(super) const REQUIRED: [(&str, &str, &str); 21] = [
     ("model", "name", "name = \"small\", what requests and routes call it"),
     ("model", "base_url", "base_url = \"https://api.openai.com/v1\""),
     ("model", "price", "price = { input = 0.15, output = 0.6 }, in USD per million tokens, or price = \"unknown\""),
@@ -25,6 +25,8 @@ pub(super) const REQUIRED: [(&str, &str, &str); 19] = [
     ("tls", "cert", "cert = \"cert.pem\", the chain of certificates"),
     ("tls", "key", "key = \"key.pem\", the private key"),
     ("hedge", "quantile", "quantile = 0.95"),
+    ("judge", "model", "model = \"large\", one of [[models]]"),
+    ("judge", "usd_per_day", "usd_per_day = 5, what its verdicts may cost in a day"),
 ];
 
 /// A step on the way to a table.

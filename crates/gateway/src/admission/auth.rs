@@ -212,6 +212,11 @@ impl Caller {
         Self { decision: Some(decision), ..Self::plain(&[Scope::Feedback]) }
     }
 
+    /// The gateway itself, which pays under this name and within this meter.
+    pub(crate) fn of_gateway(name: &str, meter: Arc<Meter>) -> Self {
+        Self { key: Some(name.into()), meters: vec![meter], ..Self::plain(&[Scope::Inference]) }
+    }
+
     fn new(
         name: &str,
         grants: Grants,

@@ -1,4 +1,5 @@
-//! Checks of answers that need no model. They are made after an answer has gone out, on a thread of their own, and what they find is a rating.
+//! What becomes of an answer after it has gone out: checks that need no model, on a thread of their own, which are ratings; and a model that
+//! judges it.
 
 use std::sync::Arc;
 
@@ -10,35 +11,40 @@ use slarouter_store::FeedbackRecord;
 use tokio::task::spawn_blocking;
 
 use super::exchange::Exchange;
+use super::judging::{self, Case};
 use crate::app::App;
 use crate::clock::public_id;
 
-/// Bytes that are taken to keep one answer for its checks: a longer one is not checked.
+/// Bytes that are taken to keep one answer for its checks, and its request for a judge: a longer one is not checked or judged.
 const MOST: usize = 1 << 20;
 /// What a piece takes beside its own bytes.
 const OVERHEAD: usize = 64;
 /// Who rates in the name of the checks. No name of a client's comes to so small a number, except by a chance of one in 10¹⁹.
 const CHECKS: Rater = Rater(1);
 
-/// An answer on its way that is to be checked.
+/// An answer on its way that is to be checked or judged.
 pub(super) struct Checking {
     app: Arc<App>,
     id: DecisionId,
     wanted: Wanted,
     written: Written,
+    /// The messages of the request, where the answer is to be judged.
+    conversation: Option<String>,
     bytes: usize,
 }
 
 impl Checking {
-    /// The answer of this exchange, if such are checked and anything is learnt from it.
+    /// The answer of this exchange, if such are checked and anything is learnt from it, or if it is drawn for a judge.
     pub(super) fn of(exchange: &Exchange, request: &Request, streamed: bool) -> Option<Self> {
         let app = exchange.shared();
         let learns = exchange.endpoint().routes() && exchange.decision().reason != Reason::Pinned;
-        if app.config.checks.run.is_empty() || !learns {
+        let conversation = judging::drawn(exchange, request);
+        if (app.config.checks.run.is_empty() || !learns) && conversation.is_none() {
             return None;
         }
+        let bytes = conversation.as_ref().map_or(0, String::len);
         let written = Written { upstream: exchange.upstream(), streamed, pieces: Vec::new() };
-        Some(Self { app, id: exchange.id(), wanted: Wanted::of(request), written, bytes: 0 })
+        Some(Self { app, id: exchange.id(), wanted: Wanted::of(request), written, conversation, bytes })
     }
 
     /// Keeps the next piece of the answer.
@@ -52,9 +58,20 @@ impl Checking {
         }
     }
 
-    /// Checks the answer, which is whole and has been logged, and rates it.
-    pub(super) fn finish(self) {
-        if self.bytes <= MOST {
+    /// Checks the answer, which is whole and has been logged, and rates it; and has it judged.
+    pub(super) fn finish(mut self) {
+        let conversation = self.conversation.take();
+        if self.bytes > MOST {
+            if conversation.is_some() {
+                self.app.metrics.verdict("too_long");
+            }
+            return;
+        }
+        if let Some(conversation) = conversation {
+            let (app, written) = (self.app.clone(), self.written.clone());
+            Case { app, id: self.id, conversation, written }.submit(self.bytes);
+        }
+        if !self.app.config.checks.run.is_empty() {
             tokio::spawn(self.rate());
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slarouter_core::{
-    Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, Obstacle, PolicySpec, Price, Rater, Rating, Recent,
-    RouteSpec, Router, Thrift, Zoo, decision_rng,
+    Agreement, Alpha, Context, DecisionId, Feedback, Learner, ModelSpec, Obstacle, PolicySpec, Price, Rater, Rating,
+    Recent, RouteSpec, Router, Thrift, Zoo, decision_rng,
 };
 use slarouter_store::Totals;
 use slarouter_testkit::{Metric, documented, exposition};
@@ -85,6 +85,7 @@ fn scraped() -> BTreeMap<String, Metric> {
     metrics.drawn("r");
     metrics.feedback(Source::User, Receipt::Recorded);
     metrics.feedback(Source::Audit, Receipt::Recorded);
+    metrics.verdict("approved");
     metrics.without_features("timeout");
     metrics.unlogged();
     metrics.configured(Timestamp(1));
@@ -100,6 +101,7 @@ fn scraped() -> BTreeMap<String, Metric> {
         recent: [("certified".into(), recent.into())].into(),
         thrift: [("certified".into(), Thrift { saving: 0.0, obstacle: Some(Obstacle::Headroom) })].into(),
         set_aside: [("certified".into(), 1)].into(),
+        agreements: [("certified".into(), Agreement { compared: 10, agreed: 9 })].into(),
         ..Snapshot::default()
     };
     exposition(&metrics.render(&snapshot, &LogState { now: Timestamp(3), ..LogState::default() }, [("m", 0)]))

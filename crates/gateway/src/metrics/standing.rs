@@ -2,7 +2,8 @@
 
 use prometheus_client::metrics::family::Family;
 use slarouter_core::{
-    AnyPolicy, Certificate, Obstacle, Policy, Recent, Router, Status, Thrift, Timestamp, burn_rate, exhaustion_seconds,
+    Agreement, AnyPolicy, Certificate, Obstacle, Policy, Recent, Router, Status, Thrift, Timestamp, burn_rate,
+    exhaustion_seconds,
 };
 use slarouter_store::{Observed, Totals};
 
@@ -66,6 +67,16 @@ impl Metrics {
         }
         let label = RouteLabel { route: route.to_owned() };
         self.feasible.get_or_create(&label).set(i64::from(now != Status::Unreachable));
+    }
+
+    /// How often a route's judge and people say the same. Nothing before there is anything to compare.
+    pub(super) fn agreement(&self, route: &str, held: &Agreement) {
+        let Some(share) = held.share() else { return };
+        let (lower, upper) = held.interval(0.95);
+        for (bound, value) in [("lower", lower), ("estimate", share), ("upper", upper)] {
+            self.agreement.get_or_create(&BoundLabels { route: route.to_owned(), bound }).set(value);
+        }
+        self.compared.get_or_create(&RouteLabel { route: route.to_owned() }).set(held.compared as i64);
     }
 
     /// What a route saves, and why that is little where it is.

@@ -186,6 +186,7 @@ impl Gateway {
             reloads,
             replaying: Arc::default(),
             figures: Arc::default(),
+            aside: Arc::default(),
             last_hour: Arc::default(),
             journal: Arc::new(Journal::new(store.clone(), metrics)),
             store,
@@ -313,7 +314,7 @@ impl Gateway {
         self.live.load().reloads.clone()
     }
 
-    /// Says on `/readyz` that it goes away, serves on for the delay of the configuration, then stops accepting, lets open requests and streams finish within the grace period and cuts off what is left, stops the
+    /// Says on `/readyz` that it goes away, serves on for the delay of the configuration, then stops accepting, lets open requests, streams and verdicts under way finish within the grace period and cuts off what is left, stops the
     /// operator's listener, learns the rest of the log, saves the state and closes the store.
     pub async fn shutdown(self) {
         self.live.load().draining.store(true, Ordering::Relaxed);
@@ -324,7 +325,11 @@ impl Gateway {
         tokio::time::sleep(app.config.server.shutdown_delay).await;
         // The receivers may be gone already; then there is nothing to stop.
         let _ = self.stop_serving.send(true);
-        let _ = self.server.await;
+        let (_, unjudged) = tokio::join!(self.server, app.aside.close(app.config.server.shutdown_grace));
+        if unjudged > 0 {
+            app.metrics.not_judged(unjudged as u64);
+            tracing::warn!(unjudged, "answers that waited for the judge were not judged");
+        }
         // The operator sees the draining to its end: `/readyz` and `/metrics` answer until here.
         let _ = self.stop_operating.send(true);
         if let Some(operator) = self.operator {

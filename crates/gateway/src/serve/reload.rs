@@ -212,6 +212,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         reloads: old.reloads.clone(),
         replaying: old.replaying.clone(),
         figures: Arc::default(),
+        aside: old.aside.clone(),
         last_hour: old.last_hour.clone(),
         config: Arc::new(config),
     }

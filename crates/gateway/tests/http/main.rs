@@ -30,6 +30,7 @@ mod grammar;
 mod health;
 mod hedge;
 mod intruders;
+mod judge;
 mod keyless;
 mod keys;
 mod labels;

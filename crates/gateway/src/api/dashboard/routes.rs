@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
-use slarouter_core::{Policy, Timestamp, told_count, told_money, told_percent};
+use slarouter_core::{Agreement, Policy, Timestamp, told_count, told_money, told_percent};
 use slarouter_learner::Snapshot;
 use slarouter_pages::{Badge, MarkRow, ModelRow, RouteView, Signal, UpstreamRow};
 use slarouter_store::{Calendar, Point};
@@ -169,6 +169,19 @@ fn alerts(app: &App, route: &str) -> Vec<Signal> {
     signals
 }
 
+/// How often judge and people say the same.
+fn agreement(held: &Agreement) -> Option<Signal> {
+    let (share, (lower, upper)) = (held.share()?, held.interval(0.95));
+    let now = format!(
+        "the same of {} ({:.1} to {:.1}) of the {} answers that both have judged",
+        told_percent(share),
+        lower * 100.0,
+        upper * 100.0,
+        told_count(held.compared)
+    );
+    Some(Signal { name: "Judge and people", now, badge: Badge::calm("compared") })
+}
+
 pub(super) fn signals(app: &App, snapshot: &Snapshot, route: &str, standing: &Standing<'_>) -> Vec<Signal> {
     let mut signals = alerts(app, route);
     let behind = app.store.committed().borrow().saturating_sub(snapshot.seq);
@@ -191,6 +204,7 @@ pub(super) fn signals(app: &App, snapshot: &Snapshot, route: &str, standing: &St
             badge: if feasible { Badge::good("can meet the target") } else { Badge::bad("cannot meet the target") },
         });
     }
+    signals.extend(snapshot.agreements.get(route).and_then(agreement));
     let aside = snapshot.set_aside.get(route).copied().unwrap_or_default();
     signals.push(Signal {
         name: "Ratings set aside",
