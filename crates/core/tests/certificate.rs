@@ -168,13 +168,13 @@ fn covers_whatever_a_judge_says() {
 #[test]
 #[expect(clippy::print_stdout, reason = "shown by --nocapture")]
 fn a_verdict_that_counts_only_before_the_label_would_mislead() {
-    // About half of the labels come before the verdict.
-    let (judge, outlook) = (Some((Judge::Right(0.99), 1.0)), Outlook::Constant(0.2));
-    let early = Stream { judge, outlook, rate: &|_| 0.2, ..JUDGED };
+    // Nearly all labels come before the verdict.
+    let (judge, outlook) = (Some((Judge::Right(0.95), 1.0)), Outlook::Constant(0.2));
+    let early = Stream { judge, outlook, rate: &|_| 0.2, delay: Delay::None, ..JUDGED };
     let missed = |rule| (0..20).filter(|seed| Stream { rule, ..early }.run(*seed).missed).count();
     let (misled, held) = (missed(Rule::BeforeTheLabel), missed(Rule::Settled));
     println!("before the label: {misled} of 20 missed, settled: {held} of 20");
-    assert!(misled >= 18, "{misled} of 20");
+    assert!(misled > most_misses(20), "{misled} of 20");
     assert!(held <= most_misses(20), "{held} of 20");
 }
 
