@@ -1,7 +1,8 @@
 //! The server.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +55,8 @@ struct Shared {
     queue: Mutex<VecDeque<Script>>,
     /// By model.
     queues: Mutex<HashMap<String, VecDeque<Script>>>,
+    /// What it lists, and answers as `ok`.
+    models: Vec<String>,
     /// In place of queue and scenarios.
     answering: Option<Box<Answering>>,
     health: AtomicU16,
@@ -74,7 +77,23 @@ impl Upstream {
     /// # Panics
     /// If there is no loopback interface to listen on.
     pub async fn start() -> Self {
-        Self::with(None).await
+        Self::free(&[], None).await
+    }
+
+    /// Starts listening; `GET …/models` lists these models, and each of them answers as `ok`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn serving(models: &[&str]) -> Self {
+        Self::free(models, None).await
+    }
+
+    /// The same on an address of the caller's.
+    ///
+    /// # Errors
+    /// If it cannot listen there.
+    pub async fn bound(addr: SocketAddr, models: &[&str]) -> io::Result<Self> {
+        Self::with(addr, models, None).await
     }
 
     /// Starts listening; every answer is what `answering` makes of the request, and no request is kept.
@@ -82,16 +101,22 @@ impl Upstream {
     /// # Panics
     /// As [`start`](Self::start).
     pub async fn answering(answering: impl Fn(&Received) -> Script + Send + Sync + 'static) -> Self {
-        Self::with(Some(Box::new(answering))).await
+        Self::free(&[], Some(Box::new(answering))).await
     }
 
     #[expect(clippy::expect_used, reason = "a test cannot go on without its upstream")]
-    async fn with(answering: Option<Box<Answering>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on 127.0.0.1");
-        let addr = listener.local_addr().expect("the port just bound");
+    async fn free(models: &[&str], answering: Option<Box<Answering>>) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::with(any, models, answering).await.expect("a free port on 127.0.0.1")
+    }
+
+    async fn with(addr: SocketAddr, models: &[&str], answering: Option<Box<Answering>>) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             queues: Mutex::default(),
+            models: models.iter().map(|model| (*model).to_owned()).collect(),
             answering,
             health: AtomicU16::new(200),
             checked: watch::Sender::new(0),
@@ -104,7 +129,7 @@ impl Upstream {
             gate: Arc::new(Semaphore::new(0)),
         });
         let server = tokio::spawn(accept(listener, shared.clone()));
-        Self { addr, shared, server }
+        Ok(Self { addr, shared, server })
     }
 
     /// Where it listens.
@@ -221,6 +246,7 @@ impl Shared {
         if request.method == "GET" && !scripted {
             self.checked.send_modify(|count| *count += 1);
             return match self.health.load(Ordering::Relaxed) {
+                200 if request.path.ends_with("/models") && !self.models.is_empty() => self.list(),
                 0 => Script::bare().stall(),
                 status => Script::json(status, &json!({})),
             };
@@ -230,11 +256,19 @@ impl Shared {
             return answering(&request);
         }
         let script = self.scripted(&request).or_else(|| locked(&self.queue).pop_front());
-        let script =
-            script.unwrap_or_else(|| scenario::answer(&request, self.next_id(), |model| self.seen(model), &self.gate));
+        let script = script.unwrap_or_else(|| {
+            let plain = |model: &str| self.models.iter().any(|listed| listed == model);
+            scenario::answer(&request, self.next_id(), plain, |model| self.seen(model), &self.gate)
+        });
         locked(&self.requests).push(request);
         self.arrived.send_modify(|count| *count += 1);
         script
+    }
+
+    /// The models, as OpenAI's API lists them.
+    fn list(&self) -> Script {
+        let data: Vec<_> = self.models.iter().map(|name| json!({ "id": name, "object": "model" })).collect();
+        Script::json(200, &json!({ "object": "list", "data": data }))
     }
 
     fn control(&self, method: &str, command: &str) -> Script {
