@@ -1,6 +1,7 @@
 //! `slarouter check`.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
     }
     let server = &config.server;
     let keys = server.api_keys.len() + server.admin_keys.len() + config.keys.len();
-    let reached = if server.listen.ip().is_loopback() { "this machine alone reaches it" } else { "others reach it" };
+    let reached = reached(server.listen.ip(), server.admin_listen.as_ref().map(|addr| addr.ip()));
     match keys {
         0 if server.allow_unauthenticated || server.listen.ip().is_loopback() => {
             writeln!(out, "  keys: none in this file: unless the database has one, anybody may call; {reached}")?;
@@ -139,8 +140,42 @@ fn summary(out: &mut impl Write, config: &Config, features: &FeaturesId) -> io::
     Ok(())
 }
 
+/// From where the listeners can be reached.
+fn reached(public: IpAddr, admin: Option<IpAddr>) -> &'static str {
+    match (public.is_loopback(), admin.is_none_or(|admin| admin.is_loopback())) {
+        (true, true) => "this machine alone reaches it",
+        (true, false) => {
+            "this machine alone reaches server.listen, and others reach server.admin_listen: dashboard and metrics"
+        }
+        (false, true) if admin.is_some() => "others reach server.listen, and this machine alone server.admin_listen",
+        (false, _) => "others reach it",
+    }
+}
+
 /// Says what is wrong with a configuration.
 pub(crate) fn refuse(errors: &ConfigErrors) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr(), "{errors}")?;
     Ok(ExitCode::from(BAD_CONFIG))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn both_listeners_count_for_who_reaches_it() {
+        let (here, all) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        for (public, admin, said) in [
+            (here, None, "this machine alone reaches it"),
+            (here, Some(here), "this machine alone reaches it"),
+            (here, Some(all), "others reach server.admin_listen"),
+            (all, Some(here), "this machine alone server.admin_listen"),
+            (all, Some(all), "others reach it"),
+            (all, None, "others reach it"),
+        ] {
+            assert!(reached(public, admin).contains(said), "{public} {admin:?}: {}", reached(public, admin));
+        }
+    }
 }

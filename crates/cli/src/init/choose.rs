@@ -118,6 +118,12 @@ fn pick(word: &str, numbered: &[Pick], found: &[Found]) -> Result<Pick, String> 
     if let Some(pick) = number {
         return Ok(pick.clone());
     }
+    if !word.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return Err(format!(
+            "{word:?} cannot be the name of a model in the configuration, which is printable ASCII: choose another one, and write \
+             this one into the file as upstream_model"
+        ));
+    }
     let named = word.split_once('/').filter(|(_, id)| !id.is_empty());
     let at = |name: &str| found.iter().position(|found| found.provider.name == name);
     if let Some((place, id)) = named.and_then(|(name, id)| Some((at(name)?, id))) {
@@ -132,7 +138,9 @@ fn pick(word: &str, numbered: &[Pick], found: &[Found]) -> Result<Pick, String> 
     match &*same {
         [(place, id)] => return Ok((*place, (*id).to_owned())),
         [] => {}
-        many => return Err(format!("{word} is to be had more than once: say {}", listed(many.iter().map(full)))),
+        many => {
+            return Err(format!("{word} is listed by {} providers: say {}", many.len(), listed(many.iter().map(full))));
+        }
     }
     if let Some((name, variable)) = named.and_then(|(name, _)| Some((name, variable_of(name)?))) {
         return Err(format!("{name} needs {variable}, which is not set"));

@@ -70,9 +70,11 @@ pub(super) fn providers(servers: &[(String, String)], env: &dyn Fn(&str) -> Opti
     });
     let hosted = HOSTED.into_iter().filter_map(|(name, variable, protocol, base_url)| {
         let variable = Some(set(variable.to_owned())?);
+        // As OpenAI's own SDKs read it; other providers' variables of this kind are without /v1.
+        let elsewhere = env("OPENAI_BASE_URL").filter(|url| name == "openai" && url.starts_with("http"));
         Some(Provider {
             name: name.into(),
-            base_url: base_url.into(),
+            base_url: elsewhere.unwrap_or_else(|| base_url.into()),
             protocol,
             variable,
             local: false,
@@ -121,14 +123,20 @@ fn is_there(found: &Found) -> bool {
     !(found.provider.guessed && listed.map_or(true, |models| models.iter().any(|model| model.id == "auto")))
 }
 
-/// The models whose names the configuration can have, without the folder that Gemini puts before each.
+/// The models whose names the configuration can have, each once, without the folder that Gemini puts before each.
 fn usable(models: Vec<ListedModel>) -> Vec<ListedModel> {
     let printable = |model: &ListedModel| !model.id.is_empty() && model.id.bytes().all(|byte| byte.is_ascii_graphic());
     let named = |model: ListedModel| match model.id.strip_prefix("models/") {
         Some(id) => ListedModel { id: id.to_owned(), ..model },
         None => model,
     };
-    models.into_iter().map(named).filter(printable).collect()
+    let mut once: Vec<ListedModel> = Vec::new();
+    for model in models.into_iter().map(named).filter(printable) {
+        if !once.iter().any(|other| other.id == model.id) {
+            once.push(model);
+        }
+    }
+    once
 }
 
 /// Whether the URL's host is this machine.
@@ -166,6 +174,17 @@ mod tests {
             "OPENAI_API_KEY" => Some(String::new()),
             _ => None,
         };
+        let at = |name: &str| match name {
+            "OPENAI_API_KEY" => Some("sk".to_owned()),
+            "OPENAI_BASE_URL" => Some("http://127.0.0.1:7/v1".to_owned()),
+            _ => None,
+        };
+        let openai = providers(&[], &at).remove(0);
+        assert_eq!(
+            (&*openai.base_url, openai.local),
+            ("http://127.0.0.1:7/v1", false),
+            "a proxy's prices are the provider's"
+        );
         let own =
             [("my-lab".to_owned(), "http://10.0.0.5:8000/v1".to_owned()), ("vllm".into(), "http://[::1]:9/v1".into())];
         let found = providers(&own, &env);
@@ -219,7 +238,9 @@ mod tests {
 
     #[test]
     fn names_that_no_configuration_can_have_are_left_out() {
-        let models = usable(listed(&["models/gemini-x", "a b", "", "\u{1b}[2J", "größe", "a\"b", "models/"]).unwrap());
+        let models = usable(
+            listed(&["models/gemini-x", "gemini-x", "a b", "", "\u{1b}[2J", "größe", "a\"b", "models/"]).unwrap(),
+        );
         let ids: Vec<_> = models.iter().map(|model| &*model.id).collect();
         assert_eq!(ids, ["gemini-x", "a\"b"]);
     }

@@ -48,11 +48,15 @@ impl Talk<'_> {
         loop {
             write!(self.out, "{text}{shown}: ")?;
             self.out.flush()?;
-            let mut line = String::new();
-            if self.input.read_line(&mut line)? == 0 {
+            let mut line = Vec::new();
+            if self.input.read_until(b'\n', &mut line)? == 0 {
                 self.say("")?;
                 bail!("the input has ended before all was answered: nothing is written");
             }
+            let Ok(line) = str::from_utf8(&line) else {
+                self.say("  that is no UTF-8: see what your terminal sends")?;
+                continue;
+            };
             let answer = line.trim();
             if answer.is_empty()
                 && let Some(value) = default.take()
@@ -72,8 +76,8 @@ mod tests {
     use super::*;
 
     /// The answer to a question for a number, and all that was shown.
-    fn asked(input: &str, default: Option<u8>, asks: bool) -> (Result<u8, String>, String) {
-        let (mut input, mut out) = (input.as_bytes(), Vec::new());
+    fn asked(input: impl AsRef<[u8]>, default: Option<u8>, asks: bool) -> (Result<u8, String>, String) {
+        let (mut input, mut out) = (input.as_ref(), Vec::new());
         let question = Question {
             text: "How many".to_owned(),
             flag: "--many N",
@@ -91,6 +95,13 @@ mod tests {
         assert_eq!(answer, Ok(7));
         let expected = "How many:   \"many\" is no number from 0 to 255\nHow many:   \"300\" is no number from 0 to 255\nHow many: ";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_asked_again() {
+        let (answer, shown) = asked(b"\xff\xfe\n7\n", None, true);
+        assert_eq!(answer, Ok(7));
+        assert_eq!(shown, "How many:   that is no UTF-8: see what your terminal sends\nHow many: ");
     }
 
     #[test]

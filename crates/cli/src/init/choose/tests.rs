@@ -82,7 +82,7 @@ fn what_is_not_taken_is_asked_again_with_what_is() {
         "\"9\" is no model that is listed: say openai/MODEL or mistral/MODEL or vllm/MODEL",
         "\"gpt\" is no model that is listed; do you mean openai/gpt-4o or openai/gpt-4o-mini?",
         "\"\" is no model that is listed: say",
-        "oss is to be had more than once: say openai/oss or vllm/oss",
+        "oss is listed by 2 providers: say openai/oss or vllm/oss",
         "\"none\" is none of the chosen models: say oss or gpt-4o",
         "\"1\" is no price: two numbers",
         "the satisfaction target must lie between 0 and 1, not 1.5",
@@ -130,7 +130,7 @@ fn what_no_flag_says_is_a_default_or_an_error_that_names_the_flag() {
         (&[two[0], two[1], "--fallback=x"], "--fallback: \"x\" is none of the chosen models"),
         (&[two[0], two[1], "--fallback=oss", "--price=x=1,1"], "--price: \"x\" is none of the chosen models"),
         (&["--model=groq/x"], "--model: groq needs GROQ_API_KEY, which is not set"),
-        (&["--model=oss"], "--model: oss is to be had more than once"),
+        (&["--model=oss"], "--model: oss is listed by 2 providers"),
     ] {
         let error = planned(words, None).0.unwrap_err();
         assert!(error.contains(said), "{words:?}: {error}");
