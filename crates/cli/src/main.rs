@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod init;
 mod keys;
+mod labels;
 mod next;
 mod price;
 mod print;
@@ -63,6 +64,8 @@ enum Command {
     Totals(totals::TotalsArgs),
     /// What another target, price or policy, or a model less, would have come to, by the log of what ran.
     WhatIf(what_if::WhatIfArgs),
+    /// How many labels, and days, it takes until it is known whether α is kept.
+    Labels(labels::LabelsArgs),
     /// Replay recorded outcomes through a policy: what would it have cost, and would it have kept the SLA?
     Replay(replay::ReplayArgs),
     /// Learn from judged answers, for a warm start of a route.
@@ -111,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Report(args) => block_on(report::run(args)),
         Command::Totals(args) => block_on(totals::run(args)),
         Command::WhatIf(args) => block_on(what_if::run(args)),
+        Command::Labels(args) => labels::run(args),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => block_on(train::run(args)),
         Command::Compare(args) => compare::run(args).map(|()| ExitCode::SUCCESS),
