@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: demo static chart test test-agents test-clients soak explore lint bench tables bench-gateway fuzz fmt setup-test setup-lint setup-fuzz setup-bench
+.PHONY: book demo static chart test test-agents test-clients soak explore lint bench tables bench-gateway fuzz fmt setup-test setup-book setup-lint setup-fuzz setup-bench
 
 # In a profile of its own, which is compiled in a fraction of the time of a release.
 demo:
@@ -17,12 +17,20 @@ chart:
 setup-test:
 	scripts/setup-test
 
-test: setup-test
+# docs/ as a book in target/book; builds mdBook if it is not there. Warnings, dead links and files from elsewhere are errors.
+book: setup-book
+	scripts/book
+
+setup-book:
+	scripts/setup-book
+
+test: setup-test setup-book
 	cargo build --workspace --locked --bins
 	cargo test --workspace --locked
 	cargo test -p slarouter-text --features bert --locked --lib --test bert
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream FILL_BIN=target/debug/examples/fill \
 		tests-sdk/run
+	scripts/book
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream FILL_BIN=target/debug/examples/fill \
 		tests-dashboard/run
 
