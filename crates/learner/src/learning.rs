@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Recent, StateError, Timestamp};
+use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Recent, RouteSpec, StateError, Timestamp};
 use slarouter_store::{Event, Rated, Store, StoreError};
 
 use crate::logged_route::LoggedRoute;
@@ -57,18 +57,61 @@ impl Learning {
         }
     }
 
-    /// The newest saved state. One that is damaged is reported and made again from the log.
+    /// The newest saved state. One that is damaged is reported, and the one before it is taken, or else nothing: what is missing is made
+    /// again from the log, as far as that is there.
     ///
     /// # Errors
     /// If the store cannot be read, or the state was written by a newer release.
     pub async fn load(store: &dyn Store) -> Result<Self, LearningError> {
-        match Self::restore(store.load_snapshots().await?) {
-            Err(LearningError::State(error @ StateError::Damaged(_))) => {
-                tracing::error!(%error, "a saved state is unusable: learning anew from the log");
-                Ok(Self::empty())
+        let mut until = u64::MAX;
+        loop {
+            let saved = store.load_snapshots_until(until).await?;
+            let Some(at) = saved.first().map(|saved| saved.seq) else { break };
+            match Self::restore(saved) {
+                Err(LearningError::State(error @ StateError::Damaged(_))) => {
+                    tracing::error!(%error, seq = at, "a saved state is unusable: learning from the log after the one before it");
+                }
+                Ok(restored) if restored.seq < at => {}
+                restored => return restored,
             }
-            restored => restored,
+            let Some(before) = at.checked_sub(1) else { break };
+            until = before;
         }
+        let lost = store.held().await?.shortened_to;
+        if lost > 0 {
+            tracing::error!(
+                events = lost,
+                "no saved state is usable, and the log was shortened: what was learnt from the events that are gone is lost"
+            );
+        }
+        Ok(Self::empty())
+    }
+
+    /// The oldest state from which the log can be replayed to its end: nothing learnt yet, or where the log was shortened the oldest saved one.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the state is damaged or was written by a newer release.
+    pub async fn oldest(store: &dyn Store) -> Result<Self, LearningError> {
+        let held = store.held().await?;
+        match held.saved.first() {
+            Some(oldest) if held.shortened_to > 0 => Self::restore(store.load_snapshots_until(*oldest).await?),
+            _ => Ok(Self::empty()),
+        }
+    }
+
+    /// What was known at the event `seq`, from the nearest saved state before it. `None` if the log no longer tells.
+    ///
+    /// # Errors
+    /// As [`Learning::catch_up`].
+    pub async fn at(store: &dyn Store, seq: u64) -> Result<Option<Self>, LearningError> {
+        let saved = store.load_snapshots_until(seq).await?;
+        // One that is damaged or of another release is none.
+        let mut learning = Self::restore(saved).unwrap_or_else(|_| Self::empty());
+        let from = learning.seq;
+        learning.catch_up_to(store, seq).await?;
+        // Asked last: what went while it was read is missing too.
+        let shortened_to = store.held().await?.shortened_to;
+        Ok((from >= shortened_to).then_some(learning))
     }
 
     /// From saved states, in any order.
@@ -125,12 +168,17 @@ impl Learning {
     /// # Errors
     /// As [`Learning::catch_up`].
     pub async fn catch_up_to(&mut self, store: &dyn Store, last: u64) -> Result<u64, LearningError> {
+        self.advance(store, last, u64::MAX).await
+    }
+
+    /// Applies the events up to this one, at most so many.
+    pub(crate) async fn advance(&mut self, store: &dyn Store, last: u64, most: u64) -> Result<u64, LearningError> {
         let mut applied = 0;
         loop {
             let events = store.events_after(self.seq, BATCH).await?;
             let whole = events.len() == BATCH;
             for event in &events {
-                if event.seq() > last {
+                if event.seq() > last || applied == most {
                     return Ok(applied);
                 }
                 self.apply(event);
@@ -217,7 +265,7 @@ impl Learning {
     }
 
     /// What is known of a route, for an event of it: of models what all the others know, and how it has done of late.
-    fn route(&mut self, route: &Arc<str>) -> Option<(&mut Learner, &mut Recent)> {
+    pub(crate) fn route(&mut self, route: &Arc<str>) -> Option<(&mut Learner, &mut Recent)> {
         let shared = if self.newest.as_ref() == Some(route) { None } else { self.shared() };
         let learner = self.learners.get_mut(route)?;
         if let Some(shared) = shared {
@@ -231,7 +279,7 @@ impl Learning {
         Some((learner, Arc::make_mut(recent)))
     }
 
-    fn apply(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, event: &Event) {
         self.seq = event.seq();
         if let Err(error) = self.learn(event) {
             // One event that makes no sense must not stop the learning from all the others.
@@ -276,10 +324,32 @@ impl Learning {
                 let row = UnreadableRow { table: (*table).to_owned(), seq: *seq, what: what.clone() };
                 Arc::make_mut(&mut self.unreadable).add(row);
             }
+            Event::RolledBack { seq, time, states, .. } => self.roll_back(*seq, *time, states)?,
             // What was no answer cannot satisfy or fail to; what it counts as is settled.
             Event::Rated { rated, .. } if rated.failed => {}
             Event::Rated { seq, time, route, rated } => self.rated(*seq, *time, route, rated)?,
         }
+        Ok(())
+    }
+
+    /// Puts these specifications in the place of those of the routes that are known.
+    pub(crate) fn reconfigure(&mut self, specs: &BTreeMap<Arc<str>, RouteSpec>) -> Result<(), LearningError> {
+        for (route, spec) in specs {
+            if let Some((learner, recent)) = self.route(route) {
+                learner.reconfigure(spec.clone())?;
+                recent.reconfigured(learner.router().spec());
+            }
+        }
+        Ok(())
+    }
+
+    /// Knows again what was known then. Which rows cannot be read is no matter of learning, and stays.
+    fn roll_back(&mut self, seq: u64, time: Timestamp, states: &[(Arc<str>, Vec<u8>)]) -> Result<(), LearningError> {
+        let saved = |(route, state): &(Arc<str>, Vec<u8>)| {
+            slarouter_store::Snapshot { route: route.clone(), seq, time, state: state.clone() }
+        };
+        let then = Self::restore(states.iter().map(saved).collect())?;
+        *self = Self { seq, refused: self.refused, unreadable: self.unreadable.clone(), ..then };
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Why a store fails.
 
+use slarouter_core::Timestamp;
+
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +64,16 @@ pub enum StoreError {
     /// Sums were asked for that there are not. Whoever asks is at fault.
     #[error("{0}")]
     Range(String),
+    /// What was asked for is gone, by the operator's will (`store.retention`). Asking for what is later helps.
+    #[error("{what} of before {} are gone, as store.retention.{key} says", told(.before))]
+    Gone {
+        /// What they are.
+        what: &'static str,
+        /// From when on there are some.
+        before: Timestamp,
+        /// The key of `store.retention` that says so.
+        key: &'static str,
+    },
     /// The rated decision is not in the log. The client is at fault, or the decision was lost in a crash.
     #[error("the decision is not in the log")]
     UnknownDecision,
@@ -104,6 +116,12 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
     }
+}
+
+/// A moment in UTC, for people.
+fn told(time: &Timestamp) -> String {
+    let time = i64::try_from(time.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(String::new, |time| time.to_string())
 }
 
 impl From<rusqlite_migration::Error> for StoreError {

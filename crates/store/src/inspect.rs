@@ -10,6 +10,9 @@ use crate::open::path;
 use crate::sqlite::{Options, lock_path, newest, snapshots, version};
 use crate::{Snapshot, StoreError};
 
+const LATEST: &str = "SELECT latest FROM (SELECT coalesce((SELECT time FROM decisions ORDER BY seq DESC LIMIT 1), \
+     (SELECT time FROM archive ORDER BY seq DESC LIMIT 1)) AS latest) WHERE latest IS NOT NULL";
+
 /// What a database looks like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
@@ -65,7 +68,7 @@ fn content(connection: &Connection, bytes: u64, newest: i64) -> Result<Content, 
     let version = version(connection)?;
     let mut content = Content { bytes, version, latest: None, has_keys: false, snapshots: Vec::new() };
     if content.version == newest {
-        let latest = number("SELECT time FROM decisions ORDER BY seq DESC LIMIT 1")?;
+        let latest = number(LATEST)?;
         content.latest = latest.map(|time| Timestamp(time.max(0) as u64));
         content.has_keys = number("SELECT 1 FROM api_keys LIMIT 1")?.is_some();
         content.snapshots = snapshots(connection, u64::MAX)?;

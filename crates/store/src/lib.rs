@@ -10,6 +10,7 @@ mod keys;
 mod log;
 mod open;
 mod records;
+mod retention;
 mod rollup;
 mod rows;
 mod sqlite;
@@ -25,11 +26,12 @@ pub use error::StoreError;
 pub use inspect::{Content, Inspection, inspect};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
-pub use open::{backup, beside, open, open_to_read, open_with_queue};
+pub use open::{backup, beside, compact, open, open_to_read, open_with_queue, restore};
 pub use records::{
     Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, Payer, PendingAudit,
     PendingAudits, Rated, Snapshot, StoredDecision,
 };
+pub use retention::{Compacted, Forgotten, Held, Retention, Shortened, rater};
 pub use rollup::{
     Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Observed, Point, RouteCertificate, Row, Saving,
     Selection, Step, Totals, observed, saving,

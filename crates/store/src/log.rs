@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slarouter_core::{DecisionId, Receipt, Source, Timestamp};
+use slarouter_core::{DecisionId, Rater, Receipt, Source, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, RowQuery,
-    Selection, Snapshot, SpanCertificate, Spending, Step, StoreError, StoredDecision, TENTHS, Tenth, TraceQuery,
+    FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
+    RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, StoreError,
+    StoredDecision, TENTHS, Tenth, TraceQuery,
 };
 
 /// A durable log.
@@ -80,7 +81,35 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if they cannot be read.
     async fn load_snapshots_until(&self, seq: u64) -> Result<Vec<Snapshot>, StoreError>;
 
-    /// One decision.
+    /// Puts what is learnt back to `states`, which is what was known at the event `to`, by an event of the log ([`Event::RolledBack`]); after
+    /// it the configurations that were put in force since are appended anew. Durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written.
+    async fn roll_back(&self, to: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>) -> Result<(), StoreError>;
+
+    /// Does the next small step towards what is to be kept as of `now`, so that what is logged meanwhile waits for some milliseconds at most;
+    /// says whether there is more to do. Nothing goes that a replay from one of the saved states reads, or that is not in the sums yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written; then nothing of the step is done.
+    async fn shorten(&self, retention: &Retention, now: Timestamp) -> Result<Shortened, StoreError>;
+
+    /// What the store still holds of its log.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn held(&self) -> Result<Held, StoreError>;
+
+    /// Finds what there is of a rater, and deletes it if `delete` is set: the rater's own words, and the messages and errors of what the rater rated, at
+    /// once; the rater's number in the log when the window for feedback of all of it is over ([`Store::shorten`]). Ratings stay, and so
+    /// does what was learnt. Rater 0, who has no name, is nobody.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read or written.
+    async fn forget(&self, rater: Rater, now: Timestamp, delete: bool) -> Result<Forgotten, StoreError>;
+
+    /// One decision; of one that is in the archive, what is kept of it ([`StoredDecision::archived`]).
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.
@@ -208,7 +237,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if the log cannot be read.
     async fn recount(&self, selection: Selection, until: u64, by: &[By]) -> Result<Vec<Row>, StoreError>;
 
-    /// SHA-256 of the log up to the event `until`, without prompts. Reads all of it.
+    /// SHA-256 of the log up to the event `until`, without prompts. Another one once the log is shortened, or somebody is forgotten. Reads all of it.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::sqlite::{Options, SqliteStore};
-use crate::{Backup, Store, StoreError};
+use crate::{Backup, Compacted, Store, StoreError};
 
 /// The file of a store: `sqlite://<path>`.
 pub(crate) fn path(url: &str) -> Result<&str, StoreError> {
@@ -58,6 +58,30 @@ pub async fn open_to_read(url: &str) -> Result<Arc<dyn Store>, StoreError> {
 pub async fn backup(url: &str, to: &Path) -> Result<Backup, StoreError> {
     let (options, to) = (Options::new(path(url)?), PathBuf::from(to));
     let copying = tokio::task::spawn_blocking(move || crate::sqlite::backup(&options, &to));
+    // It ends early only by a panic, or with the runtime.
+    copying.await.map_err(|_| StoreError::Closed)?
+}
+
+/// Writes the file of the store with this URL anew, without the room that what is gone has left. Needs as much room again while it runs.
+///
+/// # Errors
+/// [`StoreError::InUse`] while a process has it open, [`StoreError::Missing`], [`StoreError::Foreign`] and [`StoreError::Newer`] if there is
+/// nothing to write; others if it cannot be written: then it stays as it is.
+pub async fn compact(url: &str) -> Result<Compacted, StoreError> {
+    let options = Options::new(path(url)?);
+    let compacting = tokio::task::spawn_blocking(move || crate::sqlite::compact(&options));
+    // It ends early only by a panic, or with the runtime.
+    compacting.await.map_err(|_| StoreError::Closed)?
+}
+
+/// Makes the store with this URL from a copy ([`backup`]), of this release or an older one.
+///
+/// # Errors
+/// [`StoreError::Exists`] if there is a store, [`StoreError::InUse`] while a process waits for one there, [`StoreError::Missing`],
+/// [`StoreError::Foreign`] and [`StoreError::Newer`] if the copy is none; others if it cannot be read or written. Nothing is left behind then.
+pub async fn restore(url: &str, from: &Path) -> Result<Backup, StoreError> {
+    let (options, from) = (Options::new(path(url)?), PathBuf::from(from));
+    let copying = tokio::task::spawn_blocking(move || crate::sqlite::restore(&options, &from));
     // It ends early only by a panic, or with the runtime.
     copying.await.map_err(|_| StoreError::Closed)?
 }

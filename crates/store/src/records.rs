@@ -187,6 +187,17 @@ pub enum Event {
         /// The rating, joined with its decision.
         rated: Rated,
     },
+    /// What was learnt is put back to what it was at an earlier event.
+    RolledBack {
+        /// Its number.
+        seq: u64,
+        /// When.
+        time: Timestamp,
+        /// The last event that is known again.
+        to: u64,
+        /// All that was known then, as it is saved.
+        states: Vec<(Arc<str>, Vec<u8>)>,
+    },
     /// A row that does not hold what this release writes, or whose decision does not.
     Unreadable {
         /// Its number.
@@ -245,6 +256,8 @@ pub struct StoredDecision {
     pub record: DecisionRecord,
     /// The model that answered in place of the chosen one, if any.
     pub rerouted: Option<Arc<str>>,
+    /// It is in the archive: nothing is known of its features, of the candidates that were not chosen, and of the state that it was made from.
+    pub archived: bool,
 }
 
 /// Answers that wait for an auditor.
@@ -311,6 +324,7 @@ impl Event {
             | Self::Finished { seq, .. }
             | Self::Rerouted { seq, .. }
             | Self::Rated { seq, .. }
+            | Self::RolledBack { seq, .. }
             | Self::Unreadable { seq, .. } => *seq,
         }
     }

@@ -1,14 +1,17 @@
 //! SQLite: one writer thread with group commit, and readers beside it.
 
 mod apply;
+mod archive;
 mod audits;
 mod backup;
 mod check;
 mod command;
+mod compact;
 mod connection;
 mod decisions;
 mod events;
 mod fingerprint;
+mod forget;
 mod inbox;
 mod insert;
 mod keys;
@@ -19,6 +22,7 @@ mod readers;
 mod rollups;
 mod row;
 mod rows;
+mod shorten;
 mod tables;
 mod traces;
 mod views;
@@ -29,18 +33,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use slarouter_core::{DecisionId, Receipt, Source, Timestamp};
+use slarouter_core::{DecisionId, Rater, Receipt, Source, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, RowQuery,
-    Selection, Snapshot, SpanCertificate, Spending, Step, Store, StoreError, StoredDecision, TENTHS, Tenth, Totals,
-    TraceQuery,
+    FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
+    RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, Store, StoreError,
+    StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
 };
 pub(crate) use backup::backup;
 use check::check;
 use command::Command;
+pub(crate) use compact::{compact, restore};
 pub(crate) use connection::Options;
 use fingerprint::Fingerprint;
 use inbox::Inbox;
@@ -48,6 +53,7 @@ use lock::lock;
 pub(crate) use lock::{beside, lock_path};
 pub(crate) use read::snapshots;
 use readers::Readers;
+use shorten::Pass;
 pub(crate) use tables::{newest, version};
 use write::{Health, Writer};
 
@@ -59,6 +65,8 @@ pub(crate) struct SqliteStore {
     committed: watch::Receiver<u64>,
     health: Arc<Health>,
     readers: Readers,
+    /// How far the shortening has come; held while a step is made.
+    pass: Mutex<Pass>,
     /// Answers when the writer has ended; `None` once somebody waits for that.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -105,7 +113,7 @@ impl SqliteStore {
             let _ = end.send(());
         };
         std::thread::Builder::new().name("log-writer".to_owned()).spawn(work).map_err(StoreError::Thread)?;
-        Ok(Self { inbox, committed, health, readers, ended: Mutex::new(Some(ended)) })
+        Ok(Self { inbox, committed, health, readers, pass: Mutex::default(), ended: Mutex::new(Some(ended)) })
     }
 
     /// For reading alone: there is no writer.
@@ -122,7 +130,14 @@ impl SqliteStore {
         let inbox = Arc::new(Inbox::new(0));
         inbox.close();
         let (_, committed) = watch::channel(last);
-        Ok(Self { inbox, committed, health: Arc::default(), readers, ended: Mutex::default() })
+        Ok(Self {
+            inbox,
+            committed,
+            health: Arc::default(),
+            readers,
+            pass: Mutex::default(),
+            ended: Mutex::default(),
+        })
     }
 
     async fn ask<T>(
@@ -202,6 +217,31 @@ impl Store for SqliteStore {
 
     async fn load_snapshots_until(&self, seq: u64) -> Result<Vec<Snapshot>, StoreError> {
         self.readers.read(move |connection| read::snapshots(connection, seq)).await
+    }
+
+    async fn roll_back(&self, to: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>) -> Result<(), StoreError> {
+        self.ask(|reply| Command::RollBack { to, time, states, reply }).await
+    }
+
+    async fn shorten(&self, retention: &Retention, now: Timestamp) -> Result<Shortened, StoreError> {
+        let mut pass = self.pass.lock().await;
+        let (retention, begun) = (Box::new(*retention), *pass);
+        let (done, reached) = self.ask(|reply| Command::Shorten { retention, now, pass: begun, reply }).await?;
+        *pass = reached;
+        Ok(done)
+    }
+
+    async fn held(&self) -> Result<Held, StoreError> {
+        self.readers.read(shorten::held).await
+    }
+
+    async fn forget(&self, rater: Rater, now: Timestamp, delete: bool) -> Result<Forgotten, StoreError> {
+        let found = self.readers.read(move |connection| forget::found(connection, rater, now)).await?;
+        let mut after = if delete { Some(0) } else { None };
+        while let Some(last) = after {
+            after = self.ask(|reply| Command::Forget { rater, until: now, after: last, reply }).await?;
+        }
+        Ok(found)
     }
 
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
@@ -295,6 +335,7 @@ impl Store for SqliteStore {
         let (selection, by) = (Arc::new(selection), Arc::<[By]>::from(by));
         let until = until.min(*self.committed.borrow());
         let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
+        let from = selection.from;
         for range in stretches(until) {
             let (selection, by) = (selection.clone(), by.clone());
             let part =
@@ -303,12 +344,17 @@ impl Store for SqliteStore {
                 *sums.entry(names).or_default() += totals;
             }
         }
+        // Looked at last: what went while it was read is missing too.
+        let whole_since = self.held().await?.whole_since;
+        if from < whole_since {
+            return Err(StoreError::Gone { what: "details of decisions", before: whole_since, key: "details" });
+        }
         Ok(sums.into_iter().map(|(names, totals)| Row { names, totals }).collect())
     }
 
     async fn fingerprint(&self, until: u64) -> Result<[u8; 32], StoreError> {
         let until = until.min(*self.committed.borrow());
-        let mut fingerprint = Fingerprint::default();
+        let mut fingerprint = self.readers.read(|connection| Fingerprint::begin(connection)).await?;
         for (from, to) in stretches(until) {
             fingerprint = self.readers.read(move |connection| fingerprint.take(connection, from, to)).await?;
         }

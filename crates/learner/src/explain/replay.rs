@@ -69,6 +69,9 @@ pub(super) async fn remake(
     if record.route.is_empty() {
         return Ok(Remade::unreachable("the client named a model of no route: there was nothing to decide"));
     }
+    if stored.archived {
+        return Ok(Remade::unreachable("its details are gone, as store.retention.details says: what stays is shown"));
+    }
     let saved = store.load_snapshots_until(record.state_seq).await?;
     // One that is damaged or of another release is none: the log has it all.
     let mut learning = Learning::restore(saved).unwrap_or_else(|_| Learning::empty());
@@ -80,7 +83,12 @@ pub(super) async fn remake(
             told_count(most_events)
         )));
     }
+    let from = learning.seq();
     learning.catch_up_to(store, record.state_seq).await?;
+    // Asked last: what went while it was read is missing too.
+    if from < store.held().await?.shortened_to {
+        return Ok(Remade::unreachable("the log before it was shortened (store.retention), and no saved state of then is kept"));
+    }
     match learning.snapshot().routes.get(&record.route) {
         Some(router) => Ok(with(router, record, seed)),
         None => Ok(Remade::unreachable("the log knew no such route when it was made")),

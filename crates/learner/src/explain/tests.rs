@@ -166,7 +166,7 @@ fn each_reason_has_its_sentence() {
             fallback: Some(1),
             trace: None,
         };
-        let decision = slarouter_store::StoredDecision { seq: 1, record, rerouted: None };
+        let decision = slarouter_store::StoredDecision { seq: 1, record, rerouted: None, archived: false };
         let history = DecisionHistory { decision, configuration: None, outcome: None, feedback: vec![] };
         let remade = Remade { replay: Replay::Same, then: None, price: None, errors: None };
         explained(history, Some(&logged_route()), remade).sentence

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 use slarouter_core::{Rating, Receipt, Source, Timestamp};
 
+use super::archive;
 use super::command::{Answer, Command};
+use super::forget::forget;
 use super::insert::insert;
 use super::keys::change;
 use super::read::blob;
 use super::rollups::add;
+use super::shorten::shorten;
 use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
 
 /// Saved states kept per route.
@@ -60,10 +63,33 @@ pub(super) fn apply(
             answers.push(Answer::Done(reply));
             save(connection, at, time, &states)
         }
+        Command::RollBack { to, time, states, reply } => {
+            answers.push(Answer::Done(reply));
+            roll_back(connection, to, time, &states, seq)
+        }
         Command::RollUp { tally, reply } => {
             answers.push(Answer::Done(reply));
             add(connection, &tally)
         }
+        Command::Shorten { retention, now, mut pass, reply } => {
+            let done = shorten(connection, &retention, now, &mut pass);
+            let (value, result) = split(done.map(|done| (done, pass)));
+            answers.push(Answer::with(reply, value.unwrap_or_default()));
+            result
+        }
+        Command::Forget { rater, until, after, reply } => {
+            let (value, result) = split(forget(connection, rater, until, after));
+            answers.push(Answer::with(reply, value.flatten()));
+            result
+        }
+    }
+}
+
+/// The value if there is one, and whether there is: an answer is told even if the statement failed.
+fn split<T>(result: Result<T, rusqlite::Error>) -> (Option<T>, Result<(), rusqlite::Error>) {
+    match result {
+        Ok(value) => (Some(value), Ok(())),
+        Err(error) => (None, Err(error)),
     }
 }
 
@@ -80,11 +106,16 @@ fn rate(
         .prepare_cached("SELECT time, audit_drawn FROM decisions WHERE id = ?1")?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
+    // Of one in the archive nothing is learnt any more, whatever the window is now.
+    let (decided, archived) = match decided {
+        Some(known) => (Some(known), false),
+        None => (archive::known(connection, feedback.decision)?.map(|known| (known.time, known.drawn)), true),
+    };
     let Some((decided, drawn)) = decided else { return Ok(Err(StoreError::UnknownDecision)) };
     if feedback.source == Source::Audit && !drawn {
         return Ok(Err(StoreError::NotDrawn));
     }
-    let late = feedback.time.0.saturating_sub(decided as u64) > window_ms;
+    let late = archived || feedback.time.0.saturating_sub(decided as u64) > window_ms;
     // Ratings that came too late are not in force, but saying one of them again is still nothing new.
     let held: Option<Option<f64>> = connection
         .prepare_cached(
@@ -142,7 +173,8 @@ fn report(
     let known = connection
         .prepare_cached("SELECT 1 FROM outcomes WHERE decision_id = ?1 AND attempts = 0 LIMIT 1")?
         .exists([blob(outcome.decision)])?;
-    if known {
+    // What ended in the archive stays as it is.
+    if known || archive::known(connection, outcome.decision)?.is_some() {
         return Ok(Receipt::Duplicate);
     }
     let reroute = Entry::Reroute { decision: outcome.decision, model: outcome.model.clone() };
@@ -187,10 +219,46 @@ fn save(
             "INSERT OR REPLACE INTO snapshots (seq, route, time, state) VALUES (?1, ?2, ?3, ?4)",
             params![seq as i64, route, time.0 as i64, state],
         )?;
+    }
+    // A state is whole or gone: what routes share is saved under the name of the one that learnt last, which changes.
+    connection.execute(
+        "DELETE FROM snapshots WHERE seq NOT IN (SELECT DISTINCT seq FROM snapshots ORDER BY seq DESC LIMIT ?1)",
+        [KEPT_SNAPSHOTS],
+    )?;
+    Ok(())
+}
+
+/// An event that holds all that was known; after it the configurations that were put in force since then, as they still are.
+fn roll_back(
+    connection: &Connection,
+    to: u64,
+    time: Timestamp,
+    states: &[(Arc<str>, Vec<u8>)],
+    seq: &mut u64,
+) -> Result<(), rusqlite::Error> {
+    *seq += 1;
+    let number = seq.cast_signed();
+    connection.execute(
+        "INSERT INTO rollbacks (seq, time, until) VALUES (?1, ?2, ?3)",
+        params![number, time.0 as i64, to as i64],
+    )?;
+    for (route, state) in states {
         connection.execute(
-            "DELETE FROM snapshots WHERE route = ?1 AND seq NOT IN \
-             (SELECT seq FROM snapshots WHERE route = ?1 ORDER BY seq DESC LIMIT ?2)",
-            params![route, KEPT_SNAPSHOTS],
+            "INSERT INTO rollback_states (seq, route, state) VALUES (?1, ?2, ?3)",
+            params![number, route, state],
+        )?;
+    }
+    let mut since = connection.prepare(
+        "SELECT route, spec FROM route_configs c WHERE seq > ?1 AND seq = \
+         (SELECT max(seq) FROM route_configs WHERE route = c.route) ORDER BY seq",
+    )?;
+    let since = since.query_map([to as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let since: Vec<(String, String)> = since.collect::<Result<_, _>>()?;
+    for (route, spec) in since {
+        *seq += 1;
+        connection.execute(
+            "INSERT INTO route_configs (seq, time, route, spec) VALUES (?1, ?2, ?3, ?4)",
+            params![seq.cast_signed(), time.0 as i64, route, spec],
         )?;
     }
     Ok(())

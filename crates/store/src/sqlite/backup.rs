@@ -43,12 +43,12 @@ pub(crate) fn backup(options: &Options, to: &Path) -> Result<Backup, StoreError>
     made
 }
 
-fn partial(to: &Path) -> PathBuf {
+pub(super) fn partial(to: &Path) -> PathBuf {
     let mut path = to.as_os_str().to_owned();
     path.push(".partial");
     PathBuf::from(path)
 }
 
-fn unwritten(path: &Path, reason: std::io::Error) -> StoreError {
+pub(super) fn unwritten(path: &Path, reason: std::io::Error) -> StoreError {
     StoreError::Copy { path: path.display().to_string(), reason }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use slarouter_core::{Receipt, Timestamp};
+use slarouter_core::{Rater, Receipt, Timestamp};
 use tokio::sync::oneshot;
 
 use super::rollups::Tally;
-use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, StoreError};
+use super::shorten::Pass;
+use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, Retention, Shortened, StoreError};
 
 /// Where the answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -18,6 +19,9 @@ pub(super) enum Command {
     Report { outcome: Box<OutcomeRecord>, rerouted: bool, reply: Reply<Receipt> },
     ChangeKeys { changes: Vec<KeyChange>, reply: Reply<()> },
     Save { seq: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
+    RollBack { to: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
+    Shorten { retention: Box<Retention>, now: Timestamp, pass: Pass, reply: Reply<(Shortened, Pass)> },
+    Forget { rater: Rater, until: Timestamp, after: u64, reply: Reply<Option<u64>> },
     RollUp { tally: Box<Tally>, reply: Reply<()> },
     Flush { reply: Reply<()> },
 }
@@ -26,14 +30,22 @@ pub(super) enum Command {
 pub(super) enum Answer {
     Done(Reply<()>),
     Receipt(Reply<Receipt>, Result<Receipt, StoreError>),
+    /// Does what is to be done with what the commit came to.
+    Then(Box<dyn FnOnce(Result<(), StoreError>) + Send>),
 }
 
 impl Answer {
+    /// This value, once it is committed.
+    pub(super) fn with<T: Send + 'static>(reply: Reply<T>, value: T) -> Self {
+        Self::Then(Box::new(move |committed| drop(reply.send(committed.map(|()| value)))))
+    }
+
     pub(super) fn give(self) {
         // Nobody may be waiting any more: the client went away, the event is durable all the same.
         match self {
             Self::Done(reply) => drop(reply.send(Ok(()))),
             Self::Receipt(reply, receipt) => drop(reply.send(receipt)),
+            Self::Then(told) => told(Ok(())),
         }
     }
 
@@ -49,6 +61,7 @@ impl Answer {
                 drop(reply.send(Err(known)));
             }
             Self::Receipt(reply, _) => drop(reply.send(Err(error))),
+            Self::Then(told) => told(Err(error)),
         }
     }
 
@@ -60,8 +73,11 @@ impl Answer {
             Command::Configure { reply, .. }
             | Command::ChangeKeys { reply, .. }
             | Command::Save { reply, .. }
+            | Command::RollBack { reply, .. }
             | Command::RollUp { reply, .. }
             | Command::Flush { reply } => Self::Done(reply),
+            Command::Shorten { reply, .. } => Self::with(reply, Default::default()),
+            Command::Forget { reply, .. } => Self::with(reply, None),
             Command::Log(_) => Self::Done(oneshot::channel().0),
         }
     }

@@ -33,7 +33,10 @@ impl Options {
     /// [`StoreError::Foreign`] for another program's database, to which nothing is done, and what SQLite says.
     pub(super) fn first_writer(&self) -> Result<Connection, StoreError> {
         let connection = self.connect(self.rights())?;
-        version(&connection)?;
+        if version(&connection)? == 0 {
+            // So that the file can give back room step by step; nothing is done to one that has tables.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
         Ok(self.writing(connection)?)
     }
 

@@ -1,5 +1,7 @@
 //! The log in order, as the learner reads it.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use slarouter_core::{Decision, Rater, Rating, Receipt, Source};
 
@@ -7,6 +9,8 @@ use super::row::{Columns, Zoos};
 use crate::{Event, Failed, OutcomeRecord, Rated, StoreError};
 
 const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE seq > ?1 ORDER BY seq";
+
+const ROLLED_BACK: &str = "SELECT seq, time, until FROM rollbacks WHERE seq > ?1 ORDER BY seq";
 
 const DECIDED: &str =
     "SELECT seq, id, time, route, reason, zoo, candidates, decision FROM decisions WHERE seq > ?1 ORDER BY seq";
@@ -43,12 +47,13 @@ type Parse = fn(&mut Columns<'_>) -> Result<Event, StoreError>;
 /// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them. A row that does not
 /// hold what it should is an event too, so that it stops none of the others.
 pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-    const KINDS: [(&str, &str, Parse); 5] = [
+    const KINDS: [(&str, &str, Parse); 6] = [
         ("route_configs", CONFIGURED, configured),
         ("decisions", DECIDED, decided),
         ("outcomes", FINISHED, finished),
         ("reroutes", REROUTED, rerouted),
         ("feedback", RATED, rated),
+        ("rollbacks", ROLLED_BACK, rolled_back),
     ];
     let view = connection.transaction()?;
     let zoos = Zoos::new(&view);
@@ -65,9 +70,13 @@ pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Resu
             });
         }
     }
-    drop(view);
     events.sort_by_key(Event::seq);
     events.truncate(limit);
+    for event in &mut events {
+        if let Event::RolledBack { seq, states, .. } = event {
+            *states = known_then(&view, *seq)?;
+        }
+    }
     Ok(events)
 }
 
@@ -78,6 +87,20 @@ fn configured(row: &mut Columns<'_>) -> Result<Event, StoreError> {
 fn decided(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     let seq = row.seq();
     Ok(Event::Decided { seq, id: row.id()?, time: row.time()?, route: row.text()?, decision: row.decision()? })
+}
+
+/// Its states follow.
+fn rolled_back(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+    let (time, to) = (row.time()?, row.next::<i64>()?.cast_unsigned());
+    Ok(Event::RolledBack { seq: row.seq(), time, to, states: Vec::new() })
+}
+
+/// What was known at the event to which was rolled back.
+fn known_then(connection: &Connection, seq: u64) -> Result<Vec<(Arc<str>, Vec<u8>)>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT route, state FROM rollback_states WHERE seq = ?1 ORDER BY rowid")?;
+    let states = statement.query_map([seq.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(states.collect::<Result<_, _>>()?)
 }
 
 /// The columns of [`OUTCOME`].

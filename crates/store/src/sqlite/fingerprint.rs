@@ -6,7 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::StoreError;
 
-const TABLES: [&str; 5] = ["route_configs", "decisions", "reroutes", "outcomes", "feedback"];
+const ROLLBACKS: &str = "rollbacks";
+
+const TABLES: [&str; 6] = ["route_configs", "decisions", "reroutes", "outcomes", "feedback", ROLLBACKS];
 
 /// A hash in the making.
 #[derive(Default)]
@@ -17,6 +19,17 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Begins with what is gone: a log that was shortened is another one.
+    pub(super) fn begin(connection: &Connection) -> Result<Self, StoreError> {
+        let mut fingerprint = Self::default();
+        let gone: i64 = connection.query_row("SELECT seq FROM shortened", [], |row| row.get(0))?;
+        if gone > 0 {
+            fingerprint.hash.update("shortened");
+            fingerprint.value(1, &gone.to_be_bytes());
+        }
+        Ok(fingerprint)
+    }
+
     /// Takes the events after `from` up to `to` in, table after table: with other steps it would be another hash.
     pub(super) fn take(mut self, connection: &Connection, from: u64, to: u64) -> Result<Self, StoreError> {
         for table in TABLES {
@@ -24,7 +37,10 @@ impl Fingerprint {
             let mut statement = connection.prepare_cached(&query)?;
             let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
             let mut rows = statement.query([from as i64, to as i64])?;
-            self.hash.update(table);
+            // The hash of a log without any is what it was before there was this table.
+            if table != ROLLBACKS {
+                self.hash.update(table);
+            }
             while let Some(row) = rows.next()? {
                 self.row(row, &names)?;
             }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use slarouter_core::{AuditDraw, DecisionId};
 
+use super::archive;
 use super::row::{Columns, Zoos};
 use crate::{Counts, DecisionRecord, Snapshot, StoreError, StoredDecision};
 
@@ -11,11 +12,13 @@ pub(super) fn blob(id: DecisionId) -> [u8; 16] {
     id.0.to_be_bytes()
 }
 
+/// The last number that was given out; what is gone had one as well.
 pub(super) fn last_seq(connection: &Connection) -> Result<u64, rusqlite::Error> {
     let last: i64 = connection.query_row(
         "SELECT MAX(coalesce((SELECT MAX(seq) FROM route_configs), 0), coalesce((SELECT MAX(seq) FROM decisions), 0), \
          coalesce((SELECT MAX(seq) FROM reroutes), 0), coalesce((SELECT MAX(seq) FROM outcomes), 0), \
-         coalesce((SELECT MAX(seq) FROM feedback), 0))",
+         coalesce((SELECT MAX(seq) FROM feedback), 0), coalesce((SELECT MAX(seq) FROM rollbacks), 0), \
+         (SELECT seq FROM shortened))",
         [],
         |row| row.get(0),
     )?;
@@ -68,13 +71,16 @@ pub(super) fn stored(row: &mut Columns<'_>) -> Result<StoredDecision, StoreError
         trace: row.trace()?,
     };
     let rerouted: Option<String> = row.next()?;
-    Ok(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into) })
+    Ok(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into), archived: false })
 }
 
 pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
     let mut statement = connection.prepare_cached(&decisions("d.id = ?1"))?;
     let (mut rows, zoos) = (statement.query(params![blob(id), i64::MAX, true])?, Zoos::new(connection));
-    rows.next()?.map(|row| stored(&mut Columns::of(row, &zoos)?)).transpose()
+    match rows.next()? {
+        Some(row) => stored(&mut Columns::of(row, &zoos)?).map(Some),
+        None => archive::decision(connection, id),
+    }
 }
 
 /// The number of a decision; if `suffix` is given, of one whose route ends so.
@@ -83,13 +89,16 @@ pub(super) fn seq_of(
     id: DecisionId,
     suffix: Option<&str>,
 ) -> Result<Option<i64>, rusqlite::Error> {
-    let query = "SELECT seq FROM decisions WHERE id = ?1 AND (?2 IS NULL OR substr(route, -length(?2)) = ?2)";
+    let query = "SELECT seq FROM decisions WHERE id = ?1 AND (?2 IS NULL OR substr(route, -length(?2)) = ?2) UNION ALL \
+         SELECT a.seq FROM archive a JOIN archive_kinds k ON k.number = a.kind \
+         WHERE a.id = ?1 AND (?2 IS NULL OR substr(k.route, -length(?2)) = ?2)";
     connection.query_row(query, params![blob(id), suffix], |row| row.get(0)).optional()
 }
 
 pub(super) fn counts(connection: &Connection) -> Result<Counts, StoreError> {
     let counts = connection.query_row(
-        "SELECT (SELECT COUNT(*) FROM decisions), (SELECT COUNT(*) FROM outcomes), (SELECT COUNT(*) FROM feedback)",
+        "SELECT (SELECT COUNT(*) FROM decisions) + (SELECT COUNT(*) FROM archive), \
+         (SELECT COUNT(*) FROM outcomes) + (SELECT COUNT(ending) FROM archive), (SELECT COUNT(*) FROM feedback)",
         [],
         |row| {
             let count = |place| row.get::<_, i64>(place).map(|count| count as u64);

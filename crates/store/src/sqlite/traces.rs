@@ -19,6 +19,10 @@ const NEWEST: &str = "SELECT d.id FROM (SELECT seq FROM traces WHERE trace_id = 
      EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id AND NOT o.ok AND o.status <> 499), \
      d.seq DESC LIMIT 1";
 
+/// Where none of them is whole any more, the last one: whoever rates it is told that it is too late.
+const ARCHIVED: &str = "SELECT a.id FROM traces t JOIN archive a ON a.seq = t.seq WHERE t.trace_id = ?1 AND t.tenant = ?2 \
+     ORDER BY t.seq DESC LIMIT 1";
+
 /// The decision that feedback with an id of the application's own is about.
 pub(super) fn find(connection: &Connection, query: &TraceQuery) -> Result<Option<DecisionId>, StoreError> {
     let trace = query.trace.as_str();
@@ -28,7 +32,10 @@ pub(super) fn find(connection: &Connection, query: &TraceQuery) -> Result<Option
     };
     let (source, rater) = query.rated_by.map(|(source, rater)| (source.as_str(), rater.0.cast_signed())).unzip();
     let mut statement = connection.prepare_cached(NEWEST)?;
-    let found = statement.query_row(params![trace, tenant, rater, source], |row| row.get(0)).optional()?;
+    let mut found = statement.query_row(params![trace, tenant, rater, source], |row| row.get(0)).optional()?;
+    if found.is_none() {
+        found = connection.prepare_cached(ARCHIVED)?.query_row(params![trace, tenant], |row| row.get(0)).optional()?;
+    }
     Ok(found.map(|id| DecisionId(u128::from_be_bytes(id))))
 }
 

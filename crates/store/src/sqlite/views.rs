@@ -29,6 +29,13 @@ const RATED: &str = "SELECT d.satisfaction, f.rating FROM feedback f JOIN decisi
      AND g.receipt <> 'expired' AND g.seq > f.seq) \
      AND NOT EXISTS (SELECT 1 FROM reroutes r WHERE r.decision_id = d.id) ORDER BY f.seq DESC LIMIT ?4";
 
+/// The same of decisions that are in the archive.
+const RATED_BEFORE: &str = "SELECT a.satisfaction, f.rating FROM feedback f JOIN archive a ON a.id = f.decision_id \
+     JOIN archive_kinds k ON k.number = a.kind WHERE f.seq > ?2 AND f.source = ?3 AND f.rating IS NOT NULL AND f.receipt <> 'expired' \
+     AND k.route = ?1 AND k.reason <> 'pinned' AND a.satisfaction IS NOT NULL AND k.model = k.chosen \
+     AND NOT EXISTS (SELECT 1 FROM feedback g WHERE g.decision_id = f.decision_id AND g.rater = f.rater AND g.source = f.source \
+     AND g.receipt <> 'expired' AND g.seq > f.seq) ORDER BY f.seq DESC LIMIT ?4";
+
 /// See [`crate::Store::first`].
 pub(super) fn first(connection: &Connection, route: &str, from: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let span = if from < rollups::minutes(connection)? { Span::Quarter } else { Span::Minute };
@@ -55,16 +62,19 @@ pub(super) fn configured(
 /// See [`crate::Store::calibration`].
 pub(super) fn calibration(connection: &Connection, route: &str, source: Source) -> Result<[Tenth; TENTHS], StoreError> {
     let floor = read::last_seq(connection)?.cast_signed() - LOOKED_THROUGH;
-    let mut statement = connection.prepare_cached(RATED)?;
-    let mut rows = statement.query(params![route, floor, source.as_str(), COMPARED])?;
-    let mut tenths = [Tenth::default(); TENTHS];
-    while let Some(row) = rows.next()? {
-        let (predicted, rating): (f64, f64) = (row.get(0)?, row.get(1)?);
-        // What is below 0 or no number, as in a damaged row, counts as 0.
-        let tenth = &mut tenths[((predicted * TENTHS as f64) as usize).min(TENTHS - 1)];
-        tenth.ratings += 1;
-        tenth.predicted += predicted;
-        tenth.rated += rating;
+    let (mut tenths, mut room) = ([Tenth::default(); TENTHS], COMPARED);
+    for query in [RATED, RATED_BEFORE] {
+        let mut statement = connection.prepare_cached(query)?;
+        let mut rows = statement.query(params![route, floor, source.as_str(), room])?;
+        while let Some(row) = rows.next()? {
+            room -= 1;
+            let (predicted, rating): (f64, f64) = (row.get(0)?, row.get(1)?);
+            // What is below 0 or no number, as in a damaged row, counts as 0.
+            let tenth = &mut tenths[((predicted * TENTHS as f64) as usize).min(TENTHS - 1)];
+            tenth.ratings += 1;
+            tenth.predicted += predicted;
+            tenth.rated += rating;
+        }
     }
     Ok(tenths)
 }

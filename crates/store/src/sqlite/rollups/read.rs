@@ -30,6 +30,7 @@ pub(crate) const CERTIFICATES: &str = "SELECT start, alpha, requests, labels, lo
 /// See [`crate::Store::totals`].
 pub(crate) fn totals(connection: &mut Connection, selection: &Selection, by: &[By]) -> Result<Vec<Row>, StoreError> {
     let view = connection.transaction()?;
+    there(&view, selection)?;
     let calendar = &calendar(&view)?;
     let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
     for piece in pieces(selection.from, selection.to, minutes(&view)?, calendar) {
@@ -44,6 +45,7 @@ pub(crate) fn totals(connection: &mut Connection, selection: &Selection, by: &[B
 /// See [`crate::Store::series`].
 pub(crate) fn series(connection: &mut Connection, selection: &Selection, step: Step) -> Result<Vec<Point>, StoreError> {
     let view = connection.transaction()?;
+    there(&view, selection)?;
     let calendar = &calendar(&view)?;
     let span = match step {
         Step::Days(_) => Span::Day,
@@ -69,6 +71,16 @@ pub(crate) fn series(connection: &mut Connection, selection: &Selection, step: S
         }
     }
     Ok(points)
+}
+
+/// Refuses a range of which no sum is kept any more: zeros would say that nothing was asked.
+fn there(connection: &Connection, selection: &Selection) -> Result<(), StoreError> {
+    let since: i64 = connection.query_row("SELECT rollups FROM shortened", [], |row| row.get(0))?;
+    let before = Timestamp(since.cast_unsigned());
+    if since > 0 && selection.from < selection.to && selection.to <= before {
+        return Err(StoreError::Gone { what: "sums", before, key: "rollups" });
+    }
+    Ok(())
 }
 
 /// Where the steps of a range begin.
