@@ -164,7 +164,7 @@ fn table(keys: &Value, calendar: &Calendar) -> Table {
 }
 
 /// Where the gateway of this configuration has its admin API.
-fn own_url(server: &Server) -> anyhow::Result<String> {
+pub(crate) fn own_url(server: &Server) -> anyhow::Result<String> {
     let addr = server.admin_listen.unwrap_or(server.listen);
     // An address is not what a certificate is for.
     if server.tls.is_some() && !server.admin_listen.is_some_and(|addr| addr.ip().is_loopback()) {

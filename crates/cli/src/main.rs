@@ -3,11 +3,14 @@
 mod alert_test;
 mod backup;
 mod check;
+mod compact;
 mod compare;
 mod demo;
 mod doctor;
 mod explain;
 mod export;
+mod forget;
+mod fork;
 mod init;
 mod keys;
 mod labels;
@@ -17,6 +20,8 @@ mod print;
 mod remote_book;
 mod replay;
 mod report;
+mod restore;
+mod rollback;
 mod serve;
 mod totals;
 mod train;
@@ -56,6 +61,16 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Write the log to files that analysts' tools read, as Parquet or CSV, also while the gateway runs.
     Export(export::ExportArgs),
+    /// Put a copy in the place of the database, which must not be there.
+    Restore(restore::RestoreArgs),
+    /// Shorten the log as store.retention says, and the database's file to what is in it, while no gateway has it.
+    Compact(compact::CompactArgs),
+    /// Count what the log holds of a rater; with --delete, let it go. What was learnt stays.
+    Forget(forget::ForgetArgs),
+    /// Put what was learnt back to what it was at an earlier event, while no gateway has the database. The log stays whole.
+    Rollback(rollback::RollbackArgs),
+    /// Replay the log with another configuration as a dry run, also while the gateway runs, and say what it would choose otherwise.
+    Fork(fork::ForkArgs),
     /// Make, list, rotate and revoke the keys of clients.
     Keys(keys::KeysArgs),
     /// What the log says of a period, for the person who signs: promises, costs, savings, and how sure they are.
@@ -110,6 +125,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Backup(args) => block_on(backup::run(args)),
         Command::Export(args) => block_on(export::run(args)),
+        Command::Restore(args) => block_on(restore::run(args)),
+        Command::Compact(args) => block_on(compact::run(args)),
+        Command::Forget(args) => block_on(forget::run(args)),
+        Command::Rollback(args) => block_on(rollback::run(args)),
+        Command::Fork(args) => block_on(fork::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),
         Command::Report(args) => block_on(report::run(args)),
         Command::Totals(args) => block_on(totals::run(args)),

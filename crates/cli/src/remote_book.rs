@@ -83,6 +83,15 @@ impl RemoteBook {
         self.send(self.client.delete(self.url(&format!("/{id}")))).await
     }
 
+    /// As [`slarouter_gateway::forget`].
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub(crate) async fn forget(&self, rater: &str, delete: bool) -> Result<Value, RemoteError> {
+        let body = json!({ "rater": rater, "delete": delete });
+        self.send(self.client.post(format!("{}/admin/forget", self.base)).json(&body)).await
+    }
+
     fn url(&self, rest: &str) -> String {
         format!("{}/admin/keys{rest}", self.base)
     }

@@ -56,7 +56,12 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let server = &config.server;
     let keyed = !(server.api_keys.is_empty() && server.admin_keys.is_empty() && config.keys.is_empty());
     let tls = server.tls.is_some();
-    let gateway = Gateway::start(config).await?;
+    let gateway = tokio::select! {
+        started = Gateway::start(config) => started?,
+        // What was learnt by then is saved but for the last second or two.
+        _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
+    };
     let mut ready = serde_json::json!({ "listening": gateway.addr().to_string() });
     if let Some(admin) = gateway.admin_addr() {
         ready["admin"] = admin.to_string().into();

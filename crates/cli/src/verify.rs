@@ -28,18 +28,23 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let mut saved = Learning::load(store.as_ref()).await?;
     let from = saved.seq();
     saved.catch_up(store.as_ref()).await?;
-    let mut replayed = Learning::empty();
+    let mut replayed = Learning::oldest(store.as_ref()).await?;
+    let replayed_from = replayed.seq();
     // A gateway that has it open may have written more by now.
     replayed.catch_up_to(store.as_ref(), saved.seq()).await?;
     let differences = differences(&saved, &replayed);
     let same = saved.seq() == replayed.seq() && saved.states()? == replayed.states()?;
     let counts = store.counts().await?;
+    let held = store.held().await?;
     store.close().await;
+    if replayed_from < held.shortened_to {
+        anyhow::bail!("the log was shortened while it was replayed: try again");
+    }
 
     let routes: Map<_, _> =
         replayed.learners().iter().map(|(route, known)| (route.to_string(), figures(known))).collect();
     let mut report = json!({
-        "same": same, "saved_at": from, "log_seq": replayed.seq(), "refused": replayed.refused(),
+        "same": same, "saved_at": from, "replayed_from": replayed_from, "log_seq": replayed.seq(), "refused": replayed.refused(),
         "unreadable": replayed.unreadable(),
         "decisions": counts.decisions, "outcomes": counts.outcomes, "feedback": counts.feedback, "routes": routes,
     });
@@ -47,6 +52,14 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         report["differences"] = differences.into();
     }
     print(|out| writeln!(out, "{report:#}"))?;
+    if held.shortened_to > 0 {
+        // With standard error gone there is nobody left to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "slarouter: the log was shortened (store.retention): what was learnt up to event {replayed_from} cannot be made again, and \
+             is taken as the oldest saved state has it; all after it was replayed"
+        );
+    }
     if replayed.unreadable().count > 0 {
         // With standard error gone there is nobody left to tell.
         let _ = writeln!(
@@ -58,10 +71,14 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     if same {
         return Ok(ExitCode::SUCCESS);
     }
+    let (which, all) = match held.shortened_to {
+        0 => (String::new(), "all of it"),
+        _ => (format!(" WHERE seq > {replayed_from}"), "what came after the oldest of them"),
+    };
     let _ = writeln!(
         io::stderr(),
         "slarouter: the state saved at event {from} is not what the log says: see \"differences\". The log is what counts: \
-         without the saved states (DELETE FROM snapshots) the next start learns all of it again"
+         without the saved states (DELETE FROM snapshots{which}) the next start learns {all} again"
     );
     Ok(ExitCode::FAILURE)
 }

@@ -126,6 +126,56 @@ async fn ratings_in_force(url: &str) -> (HashMap<DecisionId, f64>, u64) {
     (held.into_iter().map(|((id, _), rating)| (id, rating)).collect(), decisions)
 }
 
+/// What is sure of a log that is shortened while it is killed: the sums and the rows say the same.
+async fn rows_and_sums(url: &str) -> (i64, i64) {
+    let store = slarouter_store::open(url).await.unwrap();
+    while store.roll_up(&Calendar::default(), Vec::new()).await.unwrap().more {}
+    let ever = Selection { to: Timestamp(u64::MAX), ..Selection::default() };
+    let summed = store.totals(ever, &[]).await.unwrap().first().map_or_else(Totals::default, |row| row.totals);
+    let counted = store.counts().await.unwrap();
+    let short = store.held().await.unwrap().shortened_to;
+    store.close().await;
+    assert_eq!(summed.requests, counted.outcomes as i64);
+    (summed.requests, short as i64)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_the_log_is_shortened_loses_nothing_and_counts_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let path = dir.path().join("slarouter.toml");
+    let kept = "[store.retention]\ndetails = \"1 second\"\n[feedback]\nwindow_days = 0.00001\n[routes.default]\n";
+    let text = config(dir.path(), &upstream.base_url()).replace("[routes.default]\n", kept);
+    std::fs::write(&path, text.replace("snapshot_every = 50", "snapshot_every = 20")).unwrap();
+    let url = format!("sqlite://{}", dir.path().join("kill.db").display());
+    let (mut rng, mut requests, mut shortened) = (Rng(11), 0, 0);
+    for round in 0..ROUNDS {
+        let mut command = tokio::process::Command::new(BIN);
+        command.args(["serve", "--log", "error", "--config"]).arg(&path);
+        let mut daemon = Daemon::spawn(&mut command).await.unwrap();
+        let base = format!("http://{}", daemon.addr());
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|n| tokio::spawn(client(base.clone(), round * 100 + n, Ledger::default(), acknowledged.clone())))
+            .collect();
+        let enough = 20 + rng.below(120) as usize;
+        until(&format!("{enough} ratings are acknowledged"), async || {
+            assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
+            acknowledged.load(Ordering::Relaxed) >= enough
+        })
+        .await;
+        daemon.kill().await.unwrap();
+        for client in clients {
+            client.await.unwrap();
+        }
+        let (now, short) = rows_and_sums(&url).await;
+        assert!(now >= requests, "round {round}: {now} requests after {requests}");
+        verify(&path);
+        (requests, shortened) = (now, shortened.max(short));
+    }
+    assert!(shortened > 0 && requests > 100, "nothing was shortened: {requests} requests");
+}
+
 fn verify(config: &Path) -> Value {
     let output = Command::new(BIN).args(["verify", "--config"]).arg(config).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);

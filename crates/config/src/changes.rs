@@ -2,6 +2,7 @@
 //!
 //! The structs are taken apart whole, so that a new key has to say whether it is told. Secrets and URLs are told by their name alone.
 
+use secrecy::SecretString;
 use slarouter_core::policy::CertifiedParams;
 use slarouter_core::{PolicySpec, RouteSpec};
 
@@ -141,8 +142,14 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
 }
 
 fn store_keys(old: &StoreConfig, new: &StoreConfig) -> Vec<(&'static str, bool)> {
-    let StoreConfig { url: _, snapshot_every: _, queue: _, keep_prompts } = old;
-    vec![("keep_prompts", *keep_prompts != new.keep_prompts)]
+    let StoreConfig { url: _, snapshot_every: _, queue: _, keep_prompts, prompt_keys, retention } = old;
+    let same = |(one, other): (&SecretString, &SecretString)| same_secret(Some(one), Some(other));
+    let same_keys = prompt_keys.len() == new.prompt_keys.len() && prompt_keys.iter().zip(&new.prompt_keys).all(same);
+    vec![
+        ("keep_prompts", *keep_prompts != new.keep_prompts),
+        ("prompt_keys", !same_keys),
+        ("retention", *retention != new.retention),
+    ]
 }
 
 fn upstream_keys(old: &UpstreamConfig, new: &UpstreamConfig) -> Vec<(&'static str, bool)> {

@@ -27,8 +27,8 @@ pub use problems::ConfigErrors;
 pub use resolve::{DEFAULT_WINDOW, check_target, parse_window};
 pub use settings::{
     BrowserFeedback, Checks, ClientKey, Config, EmbeddingConfig, EncoderConfig, ExportConfig, FeaturesConfig,
-    HealthCheck, Hedge, HedgeTo, Judge, KeyPlace, LogFormat, Model, Route, Server, StoreConfig, TelemetryConfig, Tls,
-    UpstreamConfig, VerdictUse, same_secret,
+    HealthCheck, Hedge, HedgeTo, Judge, KeyPlace, LogFormat, Model, RetentionConfig, Route, Server, StoreConfig,
+    TelemetryConfig, Tls, UpstreamConfig, VerdictUse, same_secret,
 };
 pub use slarouter_protocol::ModelProtocol;
 pub use spelling::{nearest, refused_name, suggestion};

@@ -51,7 +51,7 @@ impl KeyPlace {
     /// As [`Config::load`].
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         part(path, |raw, env, problems| Self {
-            url: server::store(raw.store, env, problems).url,
+            url: server::store(raw.store, 0, env, problems).url,
             time_zone: server::time_zone(raw.server.time_zone.as_ref(), env, problems),
             taken: raw.keys.iter().filter_map(|key| text(&key.name, env, problems)).map(Into::into).collect(),
         })

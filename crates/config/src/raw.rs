@@ -103,6 +103,21 @@ pub(crate) struct Store {
     pub(crate) keep_prompts: bool,
     pub(crate) snapshot_every: Option<Count>,
     pub(crate) queue: Option<Count>,
+    #[serde(default)]
+    pub(crate) prompt_keys: Vec<Text>,
+    #[serde(default)]
+    pub(crate) retention: Retention,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(crate) struct Retention {
+    pub(crate) details: Option<Text>,
+    pub(crate) decisions: Option<Text>,
+    pub(crate) outcomes: Option<Text>,
+    pub(crate) feedback: Option<Text>,
+    pub(crate) prompts: Option<Text>,
+    pub(crate) rollups: Option<Text>,
 }
 
 #[derive(Default, Deserialize)]

@@ -12,6 +12,7 @@ mod model;
 mod origins;
 mod policy;
 mod prices;
+mod retention;
 mod route;
 pub(crate) mod server;
 mod takes;
@@ -31,10 +32,10 @@ pub use window::{DEFAULT_WINDOW, parse_window};
 /// The settings; to be used only if `problems` stays empty.
 pub(crate) fn resolve(raw: raw::File, env: Env<'_>, problems: &mut Problems<'_>) -> Config {
     let server = server::server(raw.server, env, problems);
-    let store = server::store(raw.store, env, problems);
     let upstream = upstream::upstream(raw.upstream, env, problems);
     let browser = feedback::browser(&raw.feedback, env, problems);
     let terms = feedback::terms(&raw.feedback, problems);
+    let store = server::store(raw.store, terms.window_ms, env, problems);
     let features = features::features(raw.features, env, problems);
     let telemetry = telemetry::telemetry(raw.telemetry, env, problems);
     let alerts = webhook::webhooks(raw.alerts, env, problems);

@@ -203,6 +203,27 @@ pub struct StoreConfig {
     pub snapshot_every: u64,
     /// Entries that may wait to be written.
     pub queue: usize,
+    /// With the first of them prompts are sealed; with each they are opened.
+    pub prompt_keys: Vec<SecretString>,
+    /// For how long what is kept.
+    pub retention: RetentionConfig,
+}
+
+/// `[store.retention]`: for how long each kind is kept, in milliseconds; `None` for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Features and the figures of candidates that were not chosen.
+    pub details_ms: Option<u64>,
+    /// Decisions.
+    pub decisions_ms: Option<u64>,
+    /// How their requests ended.
+    pub outcomes_ms: Option<u64>,
+    /// What was said of them.
+    pub feedback_ms: Option<u64>,
+    /// Their messages.
+    pub prompts_ms: Option<u64>,
+    /// The sums that they are in.
+    pub rollups_ms: Option<u64>,
 }
 
 /// Where the keys of a configuration are: as much of it as the tools for keys need.

@@ -11,6 +11,7 @@ mod dashboard;
 mod decisions;
 pub(crate) mod feedback;
 mod fields;
+pub(crate) mod forget;
 mod guard;
 pub(crate) mod head;
 mod marks;
@@ -87,6 +88,7 @@ fn administration() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::reload))
         .routes(routes!(admin::health))
         .routes(routes!(admin::alerts))
+        .routes(routes!(forget::forget))
 }
 
 fn viewing() -> OpenApiRouter<Arc<App>> {

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::features::Features;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::prompts::PromptKeys;
 use crate::reloads::Reloads;
 use crate::sessions::Sessions;
 use crate::telemetry::Telemetry;
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub(crate) book: KeyBook,
     /// Signs and checks feedback tokens; `None` where there are none.
     pub(crate) signer: Option<Signer>,
+    /// With which messages are sealed that are kept.
+    pub(crate) prompts: Arc<PromptKeys>,
     /// Whether the address with the admin API is one that only this machine reaches.
     pub(crate) loopback: bool,
     pub(crate) clock: Arc<Clock>,

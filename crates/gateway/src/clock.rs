@@ -65,6 +65,12 @@ pub(crate) fn is_route_id(id: DecisionId) -> bool {
     id.0 & 1 == 1
 }
 
+/// The time of this machine.
+#[must_use]
+pub fn now() -> Timestamp {
+    Clock::default().now()
+}
+
 /// The id as logs show it.
 #[must_use]
 pub fn public_id(id: DecisionId) -> String {

@@ -8,8 +8,10 @@ mod gateway;
 mod listener;
 mod reload;
 mod reprice;
+pub(crate) mod retention;
 mod server;
 mod simulation;
+mod starting;
 mod streams;
 mod sums;
 

@@ -14,7 +14,7 @@ use modules::{circles, imports, upward};
 
 /// The floors of the gateway, from the lowest up, as ARCHITECTURE.md has them.
 const FLOORS: [&[&str]; 8] = [
-    &["apart", "aside", "clock", "error", "metrics", "sessions", "tls", "words"],
+    &["apart", "aside", "clock", "error", "metrics", "prompts", "sessions", "tls", "words"],
     &["journal", "reloads", "upstream"],
     &["admission", "alerts", "features", "telemetry"],
     &["app", "doctor"],

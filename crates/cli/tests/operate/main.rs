@@ -6,6 +6,7 @@ mod deploy;
 mod doctor;
 mod explain;
 mod serve;
+mod shorten;
 
 use std::path::{Path, PathBuf};
 

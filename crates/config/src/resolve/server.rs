@@ -7,10 +7,14 @@ use jiff::tz::TimeZone;
 
 use super::keys::{once, secret};
 use super::origins::origins;
+use super::retention::retention;
 use crate::problems::Problems;
 use crate::raw::{self, Count, Text};
 use crate::settings::{LogFormat, Server, StoreConfig, Tls};
 use crate::values::{Env, SECONDS, address, count, number, seconds, text};
+
+/// Least length of a key for prompts: a shorter one could be tried out on one of them.
+const PROMPT_KEY_LENGTH: usize = 32;
 
 pub(crate) fn server(raw: raw::Server, env: Env<'_>, problems: &mut Problems<'_>) -> Server {
     let standard = SocketAddr::from(([127, 0, 0, 1], 8080));
@@ -113,7 +117,8 @@ fn header_bytes(value: Option<Count>, problems: &mut Problems<'_>) -> usize {
     bytes as usize
 }
 
-pub(crate) fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {
+/// `window_ms`: for how long ratings are taken.
+pub(crate) fn store(raw: raw::Store, window_ms: u64, env: Env<'_>, problems: &mut Problems<'_>) -> StoreConfig {
     let mut url = "sqlite://slarouter.db".to_owned();
     if let Some(place) = &raw.url
         && let Some(given) = text(place, env, problems)
@@ -124,10 +129,21 @@ pub(crate) fn store(raw: raw::Store, env: Env<'_>, problems: &mut Problems<'_>) 
         }
         url = given;
     }
+    let prompt_key = |place: &Text| {
+        let key = text(place, env, problems)?;
+        if key.len() < PROMPT_KEY_LENGTH {
+            let what = format!("a prompt key must have at least {PROMPT_KEY_LENGTH} characters, as `openssl rand -hex 32` makes them");
+            problems.add(Some(place.span()), what);
+        }
+        Some(key.into())
+    };
+    let prompt_keys = raw.prompt_keys.iter().filter_map(prompt_key).collect();
     StoreConfig {
         url,
         keep_prompts: raw.keep_prompts,
         snapshot_every: count(raw.snapshot_every, 10_000, problems),
         queue: count(raw.queue, 65_536, problems) as usize,
+        prompt_keys,
+        retention: retention(raw.retention, window_ms, env, problems),
     }
 }

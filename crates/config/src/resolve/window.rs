@@ -27,10 +27,24 @@ fn parse(text: &str) -> Option<Window> {
     if text == "run" {
         return Some(Window::Run);
     }
+    let (count, unit) = counted(text)?;
+    if unit == "request" {
+        return REQUESTS.contains(&count).then_some(Window::Requests(count));
+    }
+    duration_ms(text).map(Window::Period)
+}
+
+/// A number above 0 and its unit, without the s of the plural.
+fn counted(text: &str) -> Option<(u64, &str)> {
     let (count, unit) = text.split_once(' ')?;
     let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
-    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
-        "request" => return REQUESTS.contains(&count).then_some(Window::Requests(count)),
+    Some((count, unit.strip_suffix('s').unwrap_or(unit)))
+}
+
+/// Reads a duration in whole seconds, minutes, hours, days or weeks; in milliseconds.
+pub(super) fn duration_ms(text: &str) -> Option<u64> {
+    let (count, unit) = counted(text)?;
+    let seconds = match unit {
         "second" => 1,
         "minute" => 60,
         "hour" => 3_600,
@@ -39,5 +53,5 @@ fn parse(text: &str) -> Option<Window> {
         _ => return None,
     };
     let length = count.checked_mul(seconds * 1_000)?;
-    (length <= LONGEST_MS).then_some(Window::Period(length))
+    (length <= LONGEST_MS).then_some(length)
 }

@@ -15,6 +15,7 @@ use crate::api::fields;
 use crate::app::App;
 use crate::clock::{parse_id, public_id};
 use crate::error::ApiError;
+use crate::prompts::PromptKeys;
 
 const LIMIT: usize = 100;
 const MOST: usize = 1_000;
@@ -76,20 +77,27 @@ async fn pending(app: &App, caller: &Caller, query: &str) -> Result<Response, Ap
     if !unreadable.is_empty() {
         tracing::error!(decisions = ?unreadable, "rows of the log cannot be read: the list of audits goes on without them");
     }
-    let data: Vec<Value> = found.iter().take(page.limit).map(entry).collect();
+    let data: Vec<Value> = found.iter().take(page.limit).map(|pending| entry(&app.prompts, pending)).collect();
     let more = found.len() > page.limit;
     Ok(Json(json!({ "object": "list", "data": data, "has_more": more, "unreadable": unreadable })).into_response())
 }
 
-fn entry(pending: &PendingAudit) -> Value {
+fn entry(keys: &PromptKeys, pending: &PendingAudit) -> Value {
     // Kept as the client wrote it, which has been parsed once: the string is for a database that somebody has edited.
     let read = |prompt: &String| serde_json::from_str(prompt).unwrap_or_else(|_| Value::String(prompt.clone()));
-    let messages = pending.prompt.as_ref().map(read);
-    json!({
+    let opened = pending.prompt.as_ref().map(|prompt| keys.open(pending.decision, prompt)).transpose();
+    let messages = opened.as_ref().ok().and_then(|opened| opened.as_ref().map(read));
+    let mut entry = json!({
         "id": public_id(pending.decision), "created_ms": pending.time.0, "route": &*pending.route,
         "model": &*pending.model, "status": pending.status, "ok": pending.ok, "audit_rate": pending.rate,
         "messages": messages,
-    })
+    });
+    // Whoever asks is to know that there are some.
+    if let Err(error) = opened {
+        tracing::warn!(request_id = public_id(pending.decision), %error, "messages cannot be shown");
+        entry["messages_error"] = error.to_string().into();
+    }
+    entry
 }
 
 fn parse(query: &str) -> Result<Page, ApiError> {

@@ -207,6 +207,9 @@ pub(crate) fn parse(query: &str) -> Result<Asked, ApiError> {
 }
 
 pub(crate) fn unreadable(error: StoreError) -> ApiError {
+    if let StoreError::Gone { .. } = error {
+        return ApiError::invalid("from", "gone", error.to_string()).with_status(StatusCode::GONE);
+    }
     tracing::error!(%error, "decisions not read");
     ApiError::unavailable("store_unavailable", "the log could not be read: ask again")
 }

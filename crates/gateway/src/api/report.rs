@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::header;
-use slarouter_report::{Format, period, report};
+use slarouter_report::{Format, ReportError, period, report};
+use slarouter_store::StoreError;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -78,6 +79,7 @@ async fn write(app: &App, asked: &Asked) -> Result<String, ApiError> {
     let made = spawn_blocking(move || runtime.block_on(report(store.as_ref(), period, until))?.write(format)).await;
     match made {
         Ok(Ok(text)) => Ok(text),
+        Ok(Err(ReportError::Store(error @ StoreError::Gone { .. }))) => Err(unreadable(error)),
         Ok(Err(error)) => {
             tracing::error!(%error, "a report cannot be made");
             Err(ApiError::unavailable("log_unreadable", format!("the log cannot be read: {error}")))

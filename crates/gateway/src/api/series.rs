@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use slarouter_core::{Timestamp, told_usd};
 use slarouter_store::{By, Observed, Point, Row, Selection, Step, StoreError, Totals};
 
+use crate::api::decisions::unreadable;
 use crate::api::marks::marks;
 use crate::api::{fields, table};
 use crate::app::App;
@@ -103,6 +104,7 @@ pub(crate) async fn points(
 ) -> Result<Vec<Point>, ApiError> {
     let selection = Selection { from, to, route: Some(route.into()), ..Selection::default() };
     app.store.series(selection, step).await.map_err(|error| match error {
+        StoreError::Gone { .. } => unreadable(error),
         StoreError::Range(_) => ApiError::invalid("step", "range_too_fine", error.to_string()),
         error => {
             tracing::error!(%error, "a series cannot be read");

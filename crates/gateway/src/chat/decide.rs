@@ -139,6 +139,8 @@ pub(crate) async fn decide(
         decision.place(&spec.zoo.models()[spec.fallback()].name)
     });
     let payer = caller.payer(&route);
+    let messages = app.config.store.keep_prompts.then(|| input.outline.messages.into_owned());
+    let prompt = messages.and_then(|messages| app.prompts.seal(id, messages));
     let record = DecisionRecord {
         id,
         time,
@@ -148,7 +150,7 @@ pub(crate) async fn decide(
         feature_version: app.features.id().version,
         input_tokens,
         state_seq: snapshot.seq,
-        prompt: app.config.store.keep_prompts.then(|| input.outline.messages.into_owned()),
+        prompt,
         audit,
         payer: payer.clone(),
         // Where the client named the model there was nothing to save.

@@ -31,7 +31,7 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         shutdown_grace: _,
         seed: _,
     } = &old.server;
-    let StoreConfig { url, snapshot_every, queue, keep_prompts: _ } = &old.store;
+    let StoreConfig { url, snapshot_every, queue, keep_prompts: _, prompt_keys: _, retention: _ } = &old.store;
     let (server, store) = (&new.server, &new.store);
     [
         ("server.listen", *listen != server.listen),

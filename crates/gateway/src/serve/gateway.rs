@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use futures_util::future::OptionFuture;
 use slarouter_config::Config;
 use slarouter_core::{Account, Certificate, Policy, Timestamp};
 use slarouter_learner::{
-    FeaturesId, LearnerTask, Learning, LearningError, LogRouteError, Publisher, SlaWatch, WarmStartError, watched,
+    FeaturesId, LearnerTask, Learning, LearningError, LogRouteError, Progress, Publisher, SlaWatch, WarmStartError,
+    replay, watched,
 };
 use slarouter_store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -18,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
-use super::{alerting, listener, server, sums};
+use super::{alerting, listener, retention, server, starting, sums};
 use crate::admission::auth::Auth;
 use crate::admission::keys::{FirstSecret, KeyBook};
 use crate::admission::room::Room;
@@ -29,6 +31,7 @@ use crate::clock::Clock;
 use crate::features::{EncoderError, Features};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::prompts::PromptKeys;
 use crate::reloads::{Orders, Reloads};
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::tls::{self, TlsError};
@@ -159,9 +162,20 @@ impl Gateway {
         let features = Features::start(&config.features)?;
         let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
         let started = clock.now();
-        let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
-        let (book, auth) = keys(&config, &store, &clock, started).await?;
-        let (learning, logged) = learn(&config, store.as_ref(), features.id(), started).await?;
+        let (progress, seen) = watch::channel(Progress::default());
+        let operator_tls = tls.clone().filter(|_| !is_loopback(&config));
+        let waiting = async {
+            let operator = operator.as_ref().map(|operator| starting::answer(operator, operator_tls, seen.clone()));
+            tokio::select! {
+                never = starting::answer(&public, tls.clone(), seen.clone()) => never,
+                Some(never) = OptionFuture::from(operator) => never,
+            }
+        };
+        let begun = Begun::of(&config, features.id(), &clock, &progress);
+        let Begun { store, book, auth, learning, logged } = tokio::select! {
+            begun = begun => begun?,
+            never = waiting => match never {},
+        };
         let (reloads, orders) = Reloads::channel();
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new());
@@ -172,7 +186,8 @@ impl Gateway {
             keyed: Arc::new(Mutex::new(config.clone())),
             book,
             signer: Signer::of(&config.browser),
-            loopback: config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback(),
+            prompts: Arc::new(PromptKeys::new(&config.store.prompt_keys)),
+            loopback: is_loopback(&config),
             upstream: Arc::new(Upstream::new(config.upstream.clone(), clock.clone())?),
             features: Arc::new(features),
             room: Arc::new(Room::new(config.server.max_body_bytes_at_once)),
@@ -232,7 +247,7 @@ impl Gateway {
         let addr = local_addr(&public, app.config.server.listen);
         let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
         let public_listener = Arc::new(ArcSwap::from_pointee(listener::public(&app, tls.clone())));
-        let [pricing_stops, alerting_stops, telling_stops] = [(); 3].map(|()| serving.clone());
+        let [pricing_stops, alerting_stops, telling_stops, keeping_stops] = [(); 4].map(|()| serving.clone());
         let server = tokio::spawn(server::serve(public, public_listener.clone(), serving));
         let operator = operator.map(|operator| {
             let shared = Arc::new(ArcSwap::from_pointee(listener::operator(&app, tls)));
@@ -245,7 +260,8 @@ impl Gateway {
         let pricing = reprice::keep_in_force(live.clone(), logged.clone(), pricing_stops);
         let alerting = alerting::keep_looking(live.clone(), alerting_stops);
         let telling = sums::keep_telling(live.clone(), telling_stops);
-        let watching = tokio::spawn(async { _ = tokio::join!(pricing, alerting, telling) });
+        let keeping = retention::keep_short(live.clone(), keeping_stops);
+        let watching = tokio::spawn(async { _ = tokio::join!(pricing, alerting, telling, keeping) });
         let reloader = Reloader {
             live: live.clone(),
             publisher,
@@ -350,6 +366,36 @@ impl Gateway {
     }
 }
 
+/// What is known before the first request.
+struct Begun {
+    store: Arc<dyn Store>,
+    book: KeyBook,
+    auth: Auth,
+    learning: Learning,
+    logged: LoggedRoutes,
+}
+
+impl Begun {
+    /// Opens the store and learns what the log holds, which may take long.
+    async fn of(
+        config: &Config,
+        features: &FeaturesId,
+        clock: &Arc<Clock>,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Self, StartError> {
+        let started = clock.now();
+        let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
+        let (book, auth) = keys(config, &store, clock, started).await?;
+        let (learning, logged) = learn(config, store.as_ref(), features, clock, progress).await?;
+        Ok(Self { store, book, auth, learning, logged })
+    }
+}
+
+/// Whether the administrator's listener is within this machine.
+fn is_loopback(config: &Config) -> bool {
+    config.server.admin_listen.unwrap_or(config.server.listen).ip().is_loopback()
+}
+
 /// The keys of configuration and store, with what was spent on them.
 ///
 /// # Errors
@@ -392,8 +438,10 @@ async fn learn(
     config: &Config,
     store: &dyn Store,
     features: &FeaturesId,
-    started: Timestamp,
+    clock: &Clock,
+    progress: &watch::Sender<Progress>,
 ) -> Result<(Learning, LoggedRoutes), StartError> {
+    let started = clock.now();
     let mut learning = Learning::load(store).await?;
     let mut logged = Vec::new();
     for (name, route) in &config.routes {
@@ -401,7 +449,7 @@ async fn learn(
         store.configure(started, name, &logged_route.json()?).await?;
         logged.push((name.clone(), logged_route));
     }
-    let replayed = learning.catch_up(store).await?;
+    let replayed = replay(&mut learning, store, || clock.now(), progress).await?;
     tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
     Ok((learning, LoggedRoutes::new(logged)))
 }

@@ -25,6 +25,7 @@ use super::{fixed, listener, reprice};
 use crate::admission::auth::Auth;
 use crate::admission::token::Signer;
 use crate::app::App;
+use crate::prompts::PromptKeys;
 use crate::reloads::{Orders, ReloadError, ReloadResult, Reloaded};
 use crate::tls;
 use crate::upstream::{Checks, Upstream};
@@ -192,6 +193,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         keyed: old.keyed.clone(),
         book: old.book.with_taken(config.keys.iter().map(|key| key.name.clone()).collect()),
         signer: Signer::of(&config.browser),
+        prompts: Arc::new(PromptKeys::new(&config.store.prompt_keys)),
         loopback: old.loopback,
         clock: old.clock.clone(),
         started: old.started,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use slarouter_core::what_if::{Evaluation, Heard, Logged, Target};
 use slarouter_core::{Candidate, Decision, DecisionId, PolicySpec, Price, Reason, RouteSpec, Timestamp};
 use slarouter_learner::LoggedRoute;
-use slarouter_store::{Event, Store};
+use slarouter_store::{Event, Store, StoreError};
 
 use super::error::WhatIfError;
 use super::fates::{Fate, Fates};
@@ -78,7 +78,10 @@ struct Pass<'a> {
 /// # Errors
 /// [`WhatIfError`]
 pub async fn what_if(store: &dyn Store, question: &Question, until: u64) -> Result<WhatIf, WhatIfError> {
-    let (change, period) = (question.change()?, question.period(&store.calendar().await?)?);
+    let (change, mut period) = (question.change()?, question.period(&store.calendar().await?)?);
+    if question.from.is_none() {
+        period.start = store.held().await?.whole_since;
+    }
     let repricing = match &change {
         Change::Price(model, new) => Some(Repricing::new(model.clone(), *new)),
         _ => None,
@@ -89,6 +92,11 @@ pub async fn what_if(store: &dyn Store, question: &Question, until: u64) -> Resu
     change.check(spec)?;
     let mut pass = Pass::new(&fates, spec, period, &change, repricing);
     each(store, until, |event| pass.take(question.route(), event)).await?;
+    // Looked at last: what went while it was read is missing too.
+    let before = store.held().await?.whole_since;
+    if pass.period.start < before {
+        return Err(StoreError::Gone { what: "details of decisions", before, key: "details" }.into());
+    }
     pass.answer(question.route(), spec, until)
 }
 

@@ -4,9 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use slarouter_core::{DecisionId, Rater, Rating, Source};
-use slarouter_store::TraceId;
+use slarouter_store::{TraceId, rater};
 
 use super::rating::{TAKEN, rating};
 use crate::api::fields;
@@ -93,13 +92,6 @@ pub(crate) fn parse(body: &[u8]) -> Result<Given, ApiError> {
         rater: text(&object, "rater", MAX_RATER)?.map_or(Rater(0), |name| rater(&name)),
         comment: text(&object, "comment", MAX_COMMENT)?,
     })
-}
-
-/// Who rates, by any name.
-fn rater(name: &str) -> Rater {
-    let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    Rater(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
 }
 
 /// The id of the application's own that the text at this place is.
