@@ -62,6 +62,7 @@ pub async fn export(store: &dyn Store, order: &Order) -> Result<Manifest, Export
     exporter.feedback().await?;
     exporter.certificates().await?;
     let mut manifest = exporter.manifest;
+    manifest.log.whole_since_ms = store.held().await?.whole_since.0;
     manifest.log.sha256 = HEXLOWER.encode(&store.fingerprint(until).await?);
     manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
     folder.finish(&manifest)?;
@@ -98,6 +99,7 @@ impl<'a> Exporter<'a> {
                 sha256: String::new(),
                 from_ms: from.0,
                 to_ms: (to.0 < u64::MAX).then_some(to.0),
+                whole_since_ms: 0,
             },
             prompts: order.prompts,
             comments: order.comments,

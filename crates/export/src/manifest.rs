@@ -45,6 +45,8 @@ pub struct LogRange {
     pub from_ms: u64,
     /// And before there; `None` for all.
     pub to_ms: Option<u64>,
+    /// Decisions of before there have been shortened and are left out; 0 while none have been.
+    pub whole_since_ms: u64,
 }
 
 /// A table.
