@@ -46,7 +46,7 @@ log = duckdb.connect()
 for table in MANIFEST["tables"]:
     files = EXPORT / table["name"] / "*" / "*" / "*.parquet"
     log.sql(f"CREATE VIEW {table['name']} AS SELECT * FROM read_parquet('{files}', hive_partitioning = true, hive_types = {{route: VARCHAR, day: DATE}})")
-    assert log.sql(f"SELECT count(*) FROM {table['name']}").fetchone() == (table["rows"],)
+    assert log.sql(f"SELECT count(*) FROM {table['name']}").fetchall() == [(table["rows"],)]
 
 # %% [markdown]
 # ## Satisfaction
@@ -123,7 +123,7 @@ for route, month in log.sql("SELECT DISTINCT route, month FROM requests").fetcha
 # by the model that was chosen, and no answer that failed before anybody rated it.
 
 # %%
-ips, snips, labels = log.execute(
+((ips, snips, labels),) = log.execute(
     """
     WITH labelled AS (
         SELECT avg(f.rating) AS reward, any_value(CASE WHEN d.chosen = $model THEN 1 / d.propensity ELSE 0 END) AS weight
@@ -137,7 +137,7 @@ ips, snips, labels = log.execute(
     SELECT avg(weight * reward), sum(weight * reward) / sum(weight), count(*) FROM labelled
     """,
     {"model": MODEL, "route": WHAT_IF["route"]},
-).fetchone()
+).fetchall()
 print(f"{labels} labels: IPS {ips:.4f}, SNIPS {snips:.4f}")
 
 # %% [markdown]

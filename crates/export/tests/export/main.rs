@@ -10,7 +10,6 @@ use std::path::Path;
 
 use slarouter_core::Timestamp;
 use slarouter_export::{ExportError, Form, Manifest, Order, export};
-use slarouter_store::Store;
 
 /// Everything, as Parquet.
 fn order(folder: &Path) -> Order {
