@@ -132,7 +132,6 @@ const JUDGED: Stream<'static> = Stream {
 
 /// Whatever the judge is worth; how many labels would be needed without it follows from the width, which goes with 1/√labels.
 #[test]
-#[expect(clippy::print_stdout, reason = "shown by --nocapture")]
 fn covers_whatever_a_judge_says() {
     let runs = number_of_runs(100);
     let width = |stream: &Stream<'_>| {
@@ -166,7 +165,6 @@ fn covers_whatever_a_judge_says() {
 /// Taken only where they come before the label, verdicts would stand for the answers without a label and not for those with an early
 /// one: a prediction that depends on whether there is a label. That this misleads is why it is settled with the decision.
 #[test]
-#[expect(clippy::print_stdout, reason = "shown by --nocapture")]
 fn a_verdict_that_counts_only_before_the_label_would_mislead() {
     // Nearly all labels come before the verdict.
     let (judge, outlook) = (Some((Judge::Right(0.95), 1.0)), Outlook::Constant(0.2));

@@ -78,7 +78,7 @@ impl Case {
 
     async fn judge(self, judge: &Judge) {
         let (app, id, request_id) = (self.app.clone(), self.id, public_id(self.id));
-        let Verdict { reason, satisfied } = match self.ask(judge).await {
+        let Verdict { reason, satisfied } = match Box::pin(self.ask(judge)).await {
             Ok(verdict) => verdict,
             Err(why) => {
                 match &why {
@@ -144,7 +144,7 @@ impl Case {
             _ => failed(error.message),
         })?;
         let exchange = Exchange::new(app.clone(), id, decided, &request, Instant::now(), None);
-        let said = answered(&app, exchange, &request, judge).await.map_err(failed)?;
+        let said = Box::pin(answered(&app, exchange, &request, judge)).await.map_err(failed)?;
         read(&said).ok_or(NoVerdict::Unreadable)
     }
 }
