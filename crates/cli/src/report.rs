@@ -105,7 +105,9 @@ async fn verify(store: &dyn Store, file: &Path) -> anyhow::Result<ExitCode> {
     let shortened = store.held().await?.shortened_to > 0;
     let other = match (terms.version == env!("CARGO_PKG_VERSION"), shortened) {
         (false, _) => "; it was made by another release",
-        (true, true) => "; the log was shortened (store.retention, slarouter forget), and if that was after the report its hash is another one, whatever else is the same",
+        (true, true) => {
+            "; the log was shortened (store.retention, slarouter forget), and if that was after the report its hash is another one, whatever else is the same"
+        }
         (true, false) => "",
     };
     // With standard error gone there is nobody left to tell.

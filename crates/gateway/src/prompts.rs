@@ -114,7 +114,10 @@ mod tests {
         let (id, messages) = (DecisionId(7), "[{\"role\":\"user\",\"content\":\"h\u{e9}\"}]".to_owned());
         let (old, rotated, other) = (keys(&["old"]), keys(&["new", "old"]), keys(&["other"]));
         let sealed = old.seal(id, messages.clone()).unwrap();
-        assert!(!sealed.contains("role") && sealed != old.seal(id, messages.clone()).unwrap(), "each has a nonce of its own");
+        assert!(
+            !sealed.contains("role") && sealed != old.seal(id, messages.clone()).unwrap(),
+            "each has a nonce of its own"
+        );
         assert_eq!(rotated.open(id, &sealed), Ok(messages.clone()));
         let name = old.names().next().unwrap().to_owned();
         assert_eq!(other.open(id, &sealed), Err(Unopened::Key(name.clone())));

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slarouter_core::{Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Recent, RouteSpec, StateError, Timestamp};
+use slarouter_core::{
+    Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Recent, RouteSpec, StateError, Timestamp,
+};
 use slarouter_store::{Event, Rated, Store, StoreError};
 
 use crate::logged_route::LoggedRoute;
@@ -345,8 +347,11 @@ impl Learning {
 
     /// Knows again what was known then. Which rows cannot be read is no matter of learning, and stays.
     fn roll_back(&mut self, seq: u64, time: Timestamp, states: &[(Arc<str>, Vec<u8>)]) -> Result<(), LearningError> {
-        let saved = |(route, state): &(Arc<str>, Vec<u8>)| {
-            slarouter_store::Snapshot { route: route.clone(), seq, time, state: state.clone() }
+        let saved = |(route, state): &(Arc<str>, Vec<u8>)| slarouter_store::Snapshot {
+            route: route.clone(),
+            seq,
+            time,
+            state: state.clone(),
         };
         let then = Self::restore(states.iter().map(saved).collect())?;
         *self = Self { seq, refused: self.refused, unreadable: self.unreadable.clone(), ..then };

@@ -56,7 +56,9 @@ fn a_state_is_bounded_by_the_labels_in_the_window() {
     let mut many = learner(2);
     rate(&mut many, 0..4_000, 1_000, 0);
     let raters = size(&many);
-    println!("empty {empty}, 2,000 labels {some}, 4,000 {twice} ({each:.1} bytes each), of 1,000 raters {raters}, once closed {closed}");
+    println!(
+        "empty {empty}, 2,000 labels {some}, 4,000 {twice} ({each:.1} bytes each), of 1,000 raters {raters}, once closed {closed}"
+    );
     println!("four models, empty: {}", size(&learner(4)));
     assert!(each < 100.0, "{each}");
     assert!(raters < twice + 1_000 * 60, "{raters}: a rater is a number and counts of the window");

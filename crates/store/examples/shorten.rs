@@ -54,7 +54,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// For how long one entry after the other waits until it is durable, with a pause as between requests.
-async fn waits(store: Arc<dyn Store>, done: &AtomicBool, most: usize) -> Result<Vec<Duration>, slarouter_store::StoreError> {
+async fn waits(
+    store: Arc<dyn Store>,
+    done: &AtomicBool,
+    most: usize,
+) -> Result<Vec<Duration>, slarouter_store::StoreError> {
     let mut waits = Vec::new();
     while waits.len() < most && !done.load(Ordering::Relaxed) {
         let begun = clock();
@@ -69,7 +73,14 @@ async fn waits(store: Arc<dyn Store>, done: &AtomicBool, most: usize) -> Result<
 fn told(mut waits: Vec<Duration>) -> String {
     waits.sort_unstable();
     let at = |share: f64| waits.get(((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1)));
-    format!("{} of them, p50 {:?}, p99 {:?}, p99.9 {:?}, longest {:?}", waits.len(), at(0.5), at(0.99), at(0.999), waits.last())
+    format!(
+        "{} of them, p50 {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
+        waits.len(),
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        waits.last()
+    )
 }
 
 fn tell(line: &str) -> Result<(), Box<dyn Error>> {

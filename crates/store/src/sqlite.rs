@@ -39,8 +39,8 @@ use tokio::sync::{Mutex, oneshot, watch};
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
     FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
-    RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, Store, StoreError,
-    StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
+    RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, Store,
+    StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
 };
 pub(crate) use backup::backup;
 use check::check;
@@ -130,14 +130,7 @@ impl SqliteStore {
         let inbox = Arc::new(Inbox::new(0));
         inbox.close();
         let (_, committed) = watch::channel(last);
-        Ok(Self {
-            inbox,
-            committed,
-            health: Arc::default(),
-            readers,
-            pass: Mutex::default(),
-            ended: Mutex::default(),
-        })
+        Ok(Self { inbox, committed, health: Arc::default(), readers, pass: Mutex::default(), ended: Mutex::default() })
     }
 
     async fn ask<T>(

@@ -222,7 +222,10 @@ impl<R: Rng> Model<R> {
             let (store, reading, log) = (store.clone(), reading.clone(), log.clone());
             async move {
                 while reading.load(Ordering::Relaxed) {
-                    assert!(events(store.as_ref(), oldest).await == log, "a replay under way reads what it would have read");
+                    assert!(
+                        events(store.as_ref(), oldest).await == log,
+                        "a replay under way reads what it would have read"
+                    );
                 }
             }
         });
@@ -240,7 +243,9 @@ impl<R: Rng> Model<R> {
         for (seq, row) in &rows {
             match after.get(seq) {
                 Some(kept) => assert_eq!(kept, row),
-                None => assert!(self.known.iter().any(|known| known.time < self.gone_before), "row {seq} is gone too early"),
+                None => {
+                    assert!(self.known.iter().any(|known| known.time < self.gone_before), "row {seq} is gone too early")
+                }
             }
         }
         assert!(after.keys().all(|seq| rows.contains_key(seq)));
@@ -368,7 +373,10 @@ async fn a_decision_takes_at_most_150_bytes_once_its_window_is_over_and_the_file
         store.log(Entry::Decision(decided.clone())).unwrap();
         store.log(Entry::Outcome(ended(&decided, 1.0e-4 / 7.0 + n as f64 * 1e-9))).unwrap();
         if n % 33 == 0 {
-            store.rate(FeedbackRecord { comment: None, ..thumb(decided.id, 1, Some(1.0), BEGIN + n + 5_000) }, DAY).await.unwrap();
+            store
+                .rate(FeedbackRecord { comment: None, ..thumb(decided.id, 1, Some(1.0), BEGIN + n + 5_000) }, DAY)
+                .await
+                .unwrap();
         }
     }
     store.flush().await.unwrap();
@@ -391,9 +399,8 @@ async fn a_database_that_was_made_without_it_gives_back_room_after_a_compaction(
     let folder = TempDir::new().unwrap();
     let path = path(&folder);
     Connection::open(&path).unwrap().execute_batch(&std::fs::read_to_string(FIXTURES[0]).unwrap()).unwrap();
-    let vacuum = || {
-        Connection::open(&path).unwrap().query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, i64>(0)).unwrap()
-    };
+    let vacuum =
+        || Connection::open(&path).unwrap().query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(vacuum(), 0);
     let found = compact(&url(&path)).await.unwrap();
     assert!(found.before_bytes > 0 && found.after_bytes > 0);
@@ -470,7 +477,8 @@ async fn a_rater_is_forgotten_at_once_in_words_and_by_number_once_nothing_is_lea
     let path = path(&folder);
     let store = open(&url(&path)).await.unwrap();
     let anna = rater("anna@example.org");
-    let decided: Vec<_> = (0..300).map(|n| DecisionRecord { prompt: Some("hi".into()), ..record(n, BEGIN + n as u64) }).collect();
+    let decided: Vec<_> =
+        (0..300).map(|n| DecisionRecord { prompt: Some("hi".into()), ..record(n, BEGIN + n as u64) }).collect();
     for record in &decided {
         store.log(Entry::Decision(record.clone())).unwrap();
         store.log(Entry::Outcome(ended(record, 0.0))).unwrap();
@@ -480,7 +488,8 @@ async fn a_rater_is_forgotten_at_once_in_words_and_by_number_once_nothing_is_lea
         store.rate(thumb(record.id, 5, Some(0.0), BEGIN + HOUR), DAY).await.unwrap();
     }
     roll_up(store.as_ref()).await;
-    let count = |query: &str| Connection::open(&path).unwrap().query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+    let count =
+        |query: &str| Connection::open(&path).unwrap().query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
     let numbers = format!("SELECT count(*) FROM feedback WHERE rater = {}", anna.0.cast_signed());
     let now = Timestamp(BEGIN + 2 * HOUR);
     let found = store.forget(anna, now, false).await.unwrap();
@@ -501,7 +510,11 @@ async fn a_rater_is_forgotten_at_once_in_words_and_by_number_once_nothing_is_lea
     assert_eq!(count("SELECT count(DISTINCT rater) FROM feedback"), 2, "one number stands for the person");
     assert_eq!(totals(store.as_ref()).await, sums);
     assert_eq!(events(store.as_ref(), saved).await, log);
-    assert_eq!(store.held().await.unwrap().shortened_to, saved, "a replay of what comes before would read other raters");
+    assert_eq!(
+        store.held().await.unwrap().shortened_to,
+        saved,
+        "a replay of what comes before would read other raters"
+    );
     let nobody = store.forget(Rater(0), now, true).await.unwrap();
     assert_eq!(nobody.feedback, 0);
     store.close().await;
@@ -520,7 +533,13 @@ async fn a_rollback_is_an_event_that_holds_what_was_known() {
     assert_eq!(found[0], Event::RolledBack { seq: 4, time: Timestamp(4), to: 1, states });
     let again: Vec<_> = found[1..]
         .iter()
-        .map(|event| if let Event::Configured { seq, route, spec, .. } = event { (*seq, &**route, &**spec) } else { panic!("{event:?}") })
+        .map(|event| {
+            if let Event::Configured { seq, route, spec, .. } = event {
+                (*seq, &**route, &**spec)
+            } else {
+                panic!("{event:?}")
+            }
+        })
         .collect();
     assert_eq!(again, [(5, "a", "2"), (6, "b", "1")], "what is in force stays in force");
     store.close().await;

@@ -66,7 +66,10 @@ async fn a_log_is_rolled_back_forked_forgotten_in_part_shortened_and_restored() 
     assert_eq!(route["decisions"].as_u64().unwrap() + route["left_out"].as_u64().unwrap(), 50, "{forked:#}");
     let as_it_ran = told(&["fork", "--with", config.to_str().unwrap()], &config).await;
     let route = &as_it_ran["routes"]["default"];
-    assert_eq!(route["ran_certificate"], route["forked_certificate"], "the same configuration knows the same: {as_it_ran:#}");
+    assert_eq!(
+        route["ran_certificate"], route["forked_certificate"],
+        "the same configuration knows the same: {as_it_ran:#}"
+    );
 
     let back = told(&["rollback", "--to", "30"], &config).await;
     assert_eq!(back["rolled_back_to"], 30);
@@ -80,7 +83,8 @@ async fn a_log_is_rolled_back_forked_forgotten_in_part_shortened_and_restored() 
 
     let copy = folder.path().join("copy.db");
     told(&["backup", copy.to_str().unwrap()], &config).await;
-    let short = text.replace("[routes", "[store.retention]\ndetails = \"1 second\"\n[feedback]\nwindow_days = 0.00001\n[routes");
+    let short = text
+        .replace("[routes", "[store.retention]\ndetails = \"1 second\"\n[feedback]\nwindow_days = 0.00001\n[routes");
     let config = write(folder.path(), &short);
     let compacted = told(&["compact"], &config).await;
     assert_eq!(compacted["archived"], 50, "{compacted:#}");

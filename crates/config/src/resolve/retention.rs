@@ -42,7 +42,11 @@ pub(super) fn retention(
         longest(found.decisions_ms) >= longest(found.details_ms),
         "decisions must not be shorter than details, which are a part of them",
     );
-    must(&raw.feedback, longest(found.feedback_ms) >= window_ms, "feedback must not be shorter than feedback.window_days");
+    must(
+        &raw.feedback,
+        longest(found.feedback_ms) >= window_ms,
+        "feedback must not be shorter than feedback.window_days",
+    );
     must(
         &raw.prompts,
         longest(found.prompts_ms) <= longest(details),

@@ -132,7 +132,9 @@ pub(crate) fn store(raw: raw::Store, window_ms: u64, env: Env<'_>, problems: &mu
     let prompt_key = |place: &Text| {
         let key = text(place, env, problems)?;
         if key.len() < PROMPT_KEY_LENGTH {
-            let what = format!("a prompt key must have at least {PROMPT_KEY_LENGTH} characters, as `openssl rand -hex 32` makes them");
+            let what = format!(
+                "a prompt key must have at least {PROMPT_KEY_LENGTH} characters, as `openssl rand -hex 32` makes them"
+            );
             problems.add(Some(place.span()), what);
         }
         Some(key.into())

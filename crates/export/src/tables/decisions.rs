@@ -69,7 +69,10 @@ pub(crate) fn decisions(prompts: bool) -> Table<DecisionRow> {
 
 impl DecisionRow {
     /// Of a decision under this α, which leaves its candidates.
-    pub(crate) fn new(StoredDecision { seq, record, rerouted, archived: _ }: StoredDecision, alpha: Option<f64>) -> Self {
+    pub(crate) fn new(
+        StoredDecision { seq, record, rerouted, archived: _ }: StoredDecision,
+        alpha: Option<f64>,
+    ) -> Self {
         let DecisionRecord { id, time, route: _, decision, features, feature_version, .. } = record;
         let choice = decision.choice();
         Self {

@@ -20,7 +20,11 @@ fn moment(time: Timestamp) -> Field {
 }
 
 /// A decision as it is in the log, against its row.
-fn same_decision(row: &Row, StoredDecision { seq: number, record, rerouted, archived: _ }: &StoredDecision, alpha: Option<f64>) {
+fn same_decision(
+    row: &Row,
+    StoredDecision { seq: number, record, rerouted, archived: _ }: &StoredDecision,
+    alpha: Option<f64>,
+) {
     let (choice, fallback) = (record.decision.choice(), record.fallback);
     let fallback = fallback.map(|place| &*record.decision.candidates[place].model);
     let route = match &*record.route {

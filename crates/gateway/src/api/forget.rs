@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::Response;
 use axum::response::IntoResponse;
-use axum::Json;
+use axum::response::Response;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use slarouter_store::{Forgotten, Store, StoreError, rater};
 use slarouter_core::Timestamp;
+use slarouter_store::{Forgotten, Store, StoreError, rater};
 use utoipa::ToSchema;
 
 use crate::api::fields;

@@ -40,9 +40,17 @@ pub(crate) async fn keep_short(live: Arc<ArcSwap<App>>, mut stop: watch::Receive
         };
         drop(app);
         if pause == EVERY && told != Shortened::default() {
-            let Shortened { archived, decisions, outcomes, feedback, prompts, sums, raters, freed_bytes, more: _ } = told;
+            let Shortened { archived, decisions, outcomes, feedback, prompts, sums, raters, freed_bytes, more: _ } =
+                told;
             tracing::info!(
-                archived, decisions, outcomes, feedback, prompts, sums, raters, freed_bytes,
+                archived,
+                decisions,
+                outcomes,
+                feedback,
+                prompts,
+                sums,
+                raters,
+                freed_bytes,
                 "the log was shortened"
             );
             told = Shortened::default();

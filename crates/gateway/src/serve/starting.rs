@@ -111,6 +111,9 @@ mod tests {
         assert_eq!(told(Progress::default()), "starting: opening the log");
         assert_eq!(response("/healthz", half).status(), StatusCode::OK);
         let asked = response("/v1/chat/completions", half);
-        assert_eq!((asked.status(), &asked.headers()["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()));
+        assert_eq!(
+            (asked.status(), &asked.headers()["retry-after"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+        );
     }
 }

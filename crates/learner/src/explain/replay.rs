@@ -87,7 +87,9 @@ pub(super) async fn remake(
     learning.catch_up_to(store, record.state_seq).await?;
     // Asked last: what went while it was read is missing too.
     if from < store.held().await?.shortened_to {
-        return Ok(Remade::unreachable("the log before it was shortened (store.retention), and no saved state of then is kept"));
+        return Ok(Remade::unreachable(
+            "the log before it was shortened (store.retention), and no saved state of then is kept",
+        ));
     }
     match learning.snapshot().routes.get(&record.route) {
         Some(router) => Ok(with(router, record, seed)),

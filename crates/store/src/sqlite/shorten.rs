@@ -250,7 +250,8 @@ impl Step<'_> {
                 return Ok(true);
             }
             mark(self.connection, "prompts_seq", seq)?;
-            let mut length = self.connection.prepare_cached("SELECT octet_length(prompt) FROM decisions WHERE seq = ?1")?;
+            let mut length =
+                self.connection.prepare_cached("SELECT octet_length(prompt) FROM decisions WHERE seq = ?1")?;
             if let Some(length) = length.query_row([seq], |row| row.get::<_, Option<i64>>(0))? {
                 self.connection.prepare_cached("UPDATE decisions SET prompt = NULL WHERE seq = ?1")?.execute([seq])?;
                 mark(self.connection, "prompts", time + 1)?;
@@ -287,7 +288,9 @@ impl Step<'_> {
 
     /// The numbers of those who are to be forgotten, once nothing that is still learnt from has them.
     fn raters(&mut self) -> Result<bool, rusqlite::Error> {
-        let mut next = self.connection.prepare_cached("SELECT rater, time FROM forgotten WHERE rater > ?1 ORDER BY rater LIMIT 1")?;
+        let mut next = self
+            .connection
+            .prepare_cached("SELECT rater, time FROM forgotten WHERE rater > ?1 ORDER BY rater LIMIT 1")?;
         let first = if self.pass.after == 0 { i64::MIN } else { self.pass.after };
         let Some((rater, time)): Option<(i64, i64)> =
             next.query_row([first], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
@@ -298,7 +301,8 @@ impl Step<'_> {
         let mut newest = self.connection.prepare_cached(
             "SELECT seq <= ?3 AND time < ?4 FROM feedback WHERE rater = ?1 AND rater <> 0 AND time <= ?2 ORDER BY seq DESC LIMIT 1",
         )?;
-        let over: Option<bool> = newest.query_row(params![rater, time, self.floor, open], |row| row.get(0)).optional()?;
+        let over: Option<bool> =
+            newest.query_row(params![rater, time, self.floor, open], |row| row.get(0)).optional()?;
         if over == Some(false) {
             self.pass.after = rater;
             return Ok(true);
@@ -321,7 +325,8 @@ impl Step<'_> {
 
     /// Pages that nothing is in, at the end of the file. A database that was made without `auto_vacuum` keeps them for what comes.
     fn free(&mut self) -> Result<bool, rusqlite::Error> {
-        let number = |pragma: &str| self.connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+        let number =
+            |pragma: &str| self.connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
         let free = number("freelist_count")?;
         if number("auto_vacuum")? != 2 || free <= SPARE {
             return Ok(false);
