@@ -46,11 +46,11 @@ async fn a_log_is_rolled_back_forked_forgotten_in_part_shortened_and_restored() 
     traffic(&base, 10, "ben").await;
 
     // Through the running gateway.
-    let found = told(&["forget", "--rater", "anna"], &config).await;
+    let found = told(&["forget", "--rater", "anna", "--url", &base], &config).await;
     assert_eq!((&found["feedback"], &found["prompts"], &found["deleted"]), (&json!(40), &json!(40), &json!(false)));
-    let found = told(&["forget", "--user", "anna", "--delete"], &config).await;
+    let found = told(&["forget", "--user", "anna", "--delete", "--url", &base], &config).await;
     assert_eq!((&found["comments"], &found["deleted"]), (&json!(40), &json!(true)));
-    let found = told(&["forget", "--rater", "anna"], &config).await;
+    let found = told(&["forget", "--rater", "anna", "--url", &base], &config).await;
     assert_eq!((&found["feedback"], &found["comments"], &found["prompts"]), (&json!(40), &json!(0), &json!(0)));
     let refused = slarouter(&["compact"], &config).await;
     assert!(!refused.status.success(), "a gateway has it");
@@ -87,7 +87,8 @@ async fn a_log_is_rolled_back_forked_forgotten_in_part_shortened_and_restored() 
         .replace("[routes", "[store.retention]\ndetails = \"1 second\"\n[feedback]\nwindow_days = 0.00001\n[routes");
     let config = write(folder.path(), &short);
     let compacted = told(&["compact"], &config).await;
-    assert_eq!(compacted["archived"], 50, "{compacted:#}");
+    // Those that the events after the oldest saved state speak of stay.
+    assert!((40..=50).contains(&compacted["archived"].as_u64().unwrap()), "{compacted:#}");
     assert!(compacted["after_bytes"].as_u64() <= compacted["before_bytes"].as_u64(), "{compacted:#}");
     let verified = slarouter(&["verify"], &config).await;
     let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
