@@ -14,7 +14,7 @@ pub(crate) use hashed::Written;
 
 /// A file to which rows are appended, group after group.
 pub(crate) enum Writer {
-    Csv(csv::CsvFile),
+    Csv(Box<csv::CsvFile>),
     Parquet(Box<parquet::ParquetFile>),
 }
 
@@ -48,7 +48,7 @@ impl Writer {
     ) -> io::Result<Self> {
         let file = Hashed::new(path)?;
         Ok(match form {
-            Form::Csv => Self::Csv(csv::CsvFile::new(file, columns, partition)?),
+            Form::Csv => Self::Csv(Box::new(csv::CsvFile::new(file, columns, partition)?)),
             Form::Parquet => Self::Parquet(Box::new(parquet::ParquetFile::new(file, columns, partition)?)),
         })
     }

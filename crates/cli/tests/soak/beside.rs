@@ -129,10 +129,12 @@ pub(crate) async fn soak(scale: Scale) {
     let (addr, process) = (daemon.addr(), Process::new(daemon.id().unwrap()));
     let http = Client::builder().no_proxy().build().unwrap();
     let metrics = async || http.get(format!("http://{addr}/metrics")).send().await.unwrap().text().await.unwrap();
+    // With its pools of connections, the gateway has more sockets and tasks from the first requests on.
+    Honest::new(addr).round().await;
     let (sockets, tasks) = (process.open().0, sum(&metrics().await, "slarouter_tasks"));
+
     let honest = Honest::new(addr);
     honest.round().await;
-
     let (mut alone, mut answers) = (Vec::new(), Vec::new());
     while alone.len() < scale.requests {
         let (times, ids) = honest.round().await;

@@ -10,8 +10,8 @@ use super::command::{Answer, Command};
 use super::forget::forget;
 use super::insert::insert;
 use super::keys::change;
-use super::read::blob;
 use super::rollups::add;
+use super::row::blob;
 use super::shorten::shorten;
 use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
 

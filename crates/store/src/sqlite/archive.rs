@@ -6,8 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId};
 
-use super::read::blob;
-use super::row::{Columns, Zoos};
+use super::row::{Columns, Zoos, blob};
 use crate::{DecisionRecord, OutcomeRecord, StoreError, StoredDecision};
 
 /// The view has all that stays, for rows of every release.

@@ -6,7 +6,7 @@ use slarouter_core::DecisionId;
 use super::archive;
 use super::events;
 use super::read;
-use super::row::{Columns, Zoos};
+use super::row::{Columns, Zoos, blob};
 use super::rows;
 use crate::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, LoggedFeedback, OutcomeRecord, StoreError};
 
@@ -98,7 +98,7 @@ fn configuration(connection: &Connection, route: &str, seq: u64) -> Result<Optio
 
 fn outcome(connection: &Connection, id: DecisionId) -> Result<Option<OutcomeRecord>, StoreError> {
     let mut statement = connection.prepare_cached(events::OUTCOME)?;
-    let (mut rows, zoos) = (statement.query([read::blob(id)])?, Zoos::new(connection));
+    let (mut rows, zoos) = (statement.query([blob(id)])?, Zoos::new(connection));
     match rows.next()? {
         Some(row) => events::outcome(&mut Columns::of(row, &zoos)?).map(Some),
         None => archive::outcome(connection, id),
@@ -109,7 +109,7 @@ fn feedback(connection: &Connection, id: DecisionId) -> Result<Vec<LoggedFeedbac
     let mut statement = connection.prepare_cached(
         "SELECT seq, time, source, rater, rating, receipt, comment FROM feedback WHERE decision_id = ?1 ORDER BY seq",
     )?;
-    let (mut found, zoos) = (statement.query([read::blob(id)])?, Zoos::new(connection));
+    let (mut found, zoos) = (statement.query([blob(id)])?, Zoos::new(connection));
     let mut words = Vec::new();
     while let Some(row) = found.next()? {
         words.push(rows::word(&mut Columns::of(row, &zoos)?)?);

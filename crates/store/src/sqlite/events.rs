@@ -95,8 +95,11 @@ fn rolled_back(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     Ok(Event::RolledBack { seq: row.seq(), time, to, states: Vec::new() })
 }
 
+/// The saved state of each route, and what else is saved beside them.
+type States = Vec<(Arc<str>, Vec<u8>)>;
+
 /// What was known at the event to which was rolled back.
-fn known_then(connection: &Connection, seq: u64) -> Result<Vec<(Arc<str>, Vec<u8>)>, StoreError> {
+fn known_then(connection: &Connection, seq: u64) -> Result<States, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT route, state FROM rollback_states WHERE seq = ?1 ORDER BY rowid")?;
     let states = statement.query_map([seq.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?;

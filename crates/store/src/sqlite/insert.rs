@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use super::keys::spend;
 use super::packed::{pack_decision, pack_features};
-use super::read::blob;
+use super::row::blob;
 use crate::{DecisionRecord, Entry, OutcomeRecord, Payer};
 
 // An id that is there already must not fail the batch for ever.

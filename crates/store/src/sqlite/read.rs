@@ -4,13 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use slarouter_core::{AuditDraw, DecisionId};
 
 use super::archive;
-use super::row::{Columns, Zoos};
+use super::row::{Columns, Zoos, blob};
 use crate::{Counts, DecisionRecord, Snapshot, StoreError, StoredDecision};
-
-/// The id as it is stored: 16 bytes, big end first, so that ids sort by time.
-pub(super) fn blob(id: DecisionId) -> [u8; 16] {
-    id.0.to_be_bytes()
-}
 
 /// The last number that was given out; what is gone had one as well.
 pub(super) fn last_seq(connection: &Connection) -> Result<u64, rusqlite::Error> {

@@ -11,6 +11,11 @@ use slarouter_core::{Decision, DecisionId, Reason, Timestamp};
 use super::packed::{unpack_decision, unpack_features, whole};
 use crate::{Payer, StoreError, TraceId};
 
+/// The id as it is stored: 16 bytes, big end first, so that ids sort by time.
+pub(super) fn blob(id: DecisionId) -> [u8; 16] {
+    id.0.to_be_bytes()
+}
+
 /// The models of decisions, each zoo looked up once.
 pub(super) struct Zoos<'a> {
     connection: &'a Connection,
