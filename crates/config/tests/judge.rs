@@ -1,5 +1,4 @@
 //! `[feedback.judge]`: its defaults, and what is wrong with one.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! The operator's floor of exploration: what is drawn of every model, and what it may cost.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/route.rs"]
 mod route;

@@ -59,7 +59,7 @@ const JUDGE: (Source, Rater) = (Source::Judge, Rater::JUDGE);
 
 /// Three of four answers satisfy.
 fn satisfies(n: u64) -> f64 {
-    if n % 4 == 0 { 0.0 } else { 1.0 }
+    if n.is_multiple_of(4) { 0.0 } else { 1.0 }
 }
 
 /// The certificate after 2,000 answers, of which every fifth is rated, and the agreement of a judge that says this.

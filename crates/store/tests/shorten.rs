@@ -1,5 +1,5 @@
 //! A log that ends: what stays of it, whatever was asked of the store before, between and after.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/outcomes.rs"]
 mod outcomes;
@@ -160,7 +160,7 @@ struct Model<R> {
 
 impl<R: Rng> Model<R> {
     fn one_in(&mut self, n: u64) -> bool {
-        self.draws.next_u64() % n == 0
+        self.draws.next_u64().is_multiple_of(n)
     }
 
     fn place(&mut self, places: usize) -> usize {

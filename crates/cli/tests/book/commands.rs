@@ -127,7 +127,6 @@ async fn commands_do_what_the_pages_say() {
 
 /// What is printed here is why a block is not run.
 #[test]
-#[expect(clippy::print_stdout, reason = "shown by --nocapture")]
 fn blocks_that_are_not_run_say_why_and_are_few() {
     let all = all();
     let left: Vec<_> = all.iter().filter_map(|block| Some((block, block.mark("not-run")?))).collect();

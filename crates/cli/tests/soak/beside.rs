@@ -96,8 +96,8 @@ impl Honest {
     async fn round(&self) -> (Vec<Duration>, Vec<String>) {
         let next = Arc::new(AtomicUsize::new(0));
         let mut asking = JoinSet::new();
-        for http in self.clients.iter().cloned() {
-            let (addr, next) = (self.addr, next.clone());
+        for http in &self.clients {
+            let (http, addr, next) = (http.clone(), self.addr, next.clone());
             asking.spawn(async move {
                 let mut seen = Vec::new();
                 while next.fetch_add(1, Ordering::Relaxed) < ROUND {

@@ -89,7 +89,7 @@ impl Hostiles {
         self.orders.shutdown().await.unwrap();
         drop(self.orders);
         let bombs = loop {
-            let line = self.said.next_line().await.unwrap().expect("the hostile clients say what they got");
+            let line = self.said.next_line().await.unwrap().unwrap();
             if let Some(bombs) = line.strip_prefix(BOMBS) {
                 break serde_json::from_str(bombs).unwrap();
             }
@@ -101,7 +101,7 @@ impl Hostiles {
     /// The rest of the next line that begins so.
     async fn until(&mut self, prefix: &str) -> String {
         loop {
-            let line = self.said.next_line().await.unwrap().expect("the hostile clients are at it");
+            let line = self.said.next_line().await.unwrap().unwrap();
             if let Some(rest) = line.strip_prefix(prefix) {
                 return rest.to_owned();
             }

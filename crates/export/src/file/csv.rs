@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn times_are_told_to_the_millisecond() {
         assert_eq!(told_time(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(told_time(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+        assert_eq!(told_time(4_102_444_799_999), "2099-12-31T23:59:59.999Z");
     }
 
     #[test]

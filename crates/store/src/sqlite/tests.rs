@@ -15,7 +15,7 @@ fn options(folder: &TempDir) -> Options {
 }
 
 fn small_disk(folder: &TempDir) -> Options {
-    Options { max_pages: Some(64), ..options(folder) }
+    Options { max_pages: Some(80), ..options(folder) }
 }
 
 fn thumb(id: u128) -> FeedbackRecord {
@@ -29,7 +29,7 @@ async fn a_full_disk_refuses_feedback_and_shows_no_half_of_a_batch() {
     store.log(decision(0, None)).unwrap();
     assert_eq!(store.rate(thumb(0), 9).await.unwrap(), Receipt::Recorded);
     let before = *store.committed().borrow();
-    // 40 × 16 kB do not go into 64 pages of 4 kB.
+    // 40 × 16 kB do not go into 80 pages of 4 kB.
     (1..=40).for_each(|id| store.log(decision(id, Some("x".repeat(16_384)))).unwrap());
     for _ in 0..3 {
         assert!(matches!(store.rate(thumb(1), 9).await, Err(StoreError::Unavailable(why)) if why.contains("full")));
