@@ -51,7 +51,8 @@ struct Request {
 /// Numbers that one decision is made of.
 struct Draws<R>(R);
 
-#[tokio::main]
+// On one thread tasks begin in the order in which they were made: so do the ratings, whose order is part of the log.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [path, count, from, to, seed] = &arguments[..] else {
