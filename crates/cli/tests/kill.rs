@@ -126,6 +126,27 @@ async fn ratings_in_force(url: &str) -> (HashMap<DecisionId, f64>, u64) {
     (held.into_iter().map(|((id, _), rating)| (id, rating)).collect(), decisions)
 }
 
+/// Serves clients who ask and rate, until so many ratings are acknowledged, and kills the gateway.
+async fn serve_and_kill(config: &Path, round: u64, enough: usize, ledger: &Ledger) {
+    let mut command = tokio::process::Command::new(BIN);
+    command.args(["serve", "--log", "error", "--config"]).arg(config);
+    let mut daemon = Daemon::spawn(&mut command).await.unwrap();
+    let base = format!("http://{}", daemon.addr());
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|n| tokio::spawn(client(base.clone(), round * 100 + n, ledger.clone(), acknowledged.clone())))
+        .collect();
+    until(&format!("{enough} ratings are acknowledged"), async || {
+        assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
+        acknowledged.load(Ordering::Relaxed) >= enough
+    })
+    .await;
+    daemon.kill().await.unwrap();
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
 /// What is sure of a log that is shortened while it is killed: the sums and the rows say the same.
 async fn rows_and_sums(url: &str) -> (i64, i64) {
     let store = slarouter_store::open(url).await.unwrap();
@@ -150,24 +171,7 @@ async fn a_kill_while_the_log_is_shortened_loses_nothing_and_counts_nothing_twic
     let url = format!("sqlite://{}", dir.path().join("kill.db").display());
     let (mut rng, mut requests, mut shortened) = (Rng(11), 0, 0);
     for round in 0..ROUNDS {
-        let mut command = tokio::process::Command::new(BIN);
-        command.args(["serve", "--log", "error", "--config"]).arg(&path);
-        let mut daemon = Daemon::spawn(&mut command).await.unwrap();
-        let base = format!("http://{}", daemon.addr());
-        let acknowledged = Arc::new(AtomicUsize::new(0));
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|n| tokio::spawn(client(base.clone(), round * 100 + n, Ledger::default(), acknowledged.clone())))
-            .collect();
-        let enough = 20 + rng.below(120) as usize;
-        until(&format!("{enough} ratings are acknowledged"), async || {
-            assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
-            acknowledged.load(Ordering::Relaxed) >= enough
-        })
-        .await;
-        daemon.kill().await.unwrap();
-        for client in clients {
-            client.await.unwrap();
-        }
+        serve_and_kill(&path, round, 20 + rng.below(120) as usize, &Ledger::default()).await;
         let (now, short) = rows_and_sums(&url).await;
         assert!(now >= requests, "round {round}: {now} requests after {requests}");
         verify(&path);
@@ -196,24 +200,7 @@ async fn nothing_acknowledged_is_lost_or_counted_twice() {
     let mut rng = Rng(7);
 
     for round in 0..ROUNDS {
-        let mut command = tokio::process::Command::new(BIN);
-        command.args(["serve", "--log", "error", "--config"]).arg(&path);
-        let mut daemon = Daemon::spawn(&mut command).await.unwrap();
-        let base = format!("http://{}", daemon.addr());
-        let acknowledged = Arc::new(AtomicUsize::new(0));
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|n| tokio::spawn(client(base.clone(), round * 100 + n, ledger.clone(), acknowledged.clone())))
-            .collect();
-        let enough = 20 + rng.below(150) as usize;
-        until(&format!("{enough} ratings are acknowledged"), async || {
-            assert!(clients.iter().any(|client| !client.is_finished()), "the load ended before the kill");
-            acknowledged.load(Ordering::Relaxed) >= enough
-        })
-        .await;
-        daemon.kill().await.unwrap();
-        for client in clients {
-            client.await.unwrap();
-        }
+        serve_and_kill(&path, round, 20 + rng.below(150) as usize, &ledger).await;
 
         let (held, decisions) = ratings_in_force(&url).await;
         let report = verify(&path);

@@ -115,20 +115,9 @@ const JUDGES: [(&str, Judge); 6] = [
     ("right, then the opposite", Judge::Turncoat),
 ];
 
-const JUDGED: Stream<'static> = Stream {
-    requests: 8_000,
-    rate: &|_| 0.05,
-    outlook: Outlook::Calibrated,
-    drift: 0.0,
-    delay: Delay::Uniform(20),
-    unhappy: 1.0,
-    audits: None,
-    chase: false,
-    span: Span::Open,
-    only_at_end: false,
-    judge: None,
-    rule: Rule::Settled,
-};
+fn judged() -> Stream<'static> {
+    Stream { requests: 8_000, rate: &|_| 0.05, delay: Delay::Uniform(20), ..Stream::default() }
+}
 
 /// Whatever the judge is worth; how many labels would be needed without it follows from the width, which goes with 1/√labels.
 #[test]
@@ -142,10 +131,10 @@ fn covers_whatever_a_judge_says() {
         })
     };
     for (name, outlook) in [("calibrated", Outlook::Calibrated), ("constant 0.75", Outlook::Constant(0.75))] {
-        let (_, alone, _) = width(&Stream { outlook, ..JUDGED });
+        let (_, alone, _) = width(&Stream { outlook, ..judged() });
         for (what, judge) in JUDGES {
             for share in [1.0, 0.3] {
-                let (missed, half, labels) = width(&Stream { outlook, judge: Some((judge, share)), ..JUDGED });
+                let (missed, half, labels) = width(&Stream { outlook, judge: Some((judge, share)), ..judged() });
                 let (worth, of) = ((alone / half) * (alone / half) * labels, 100.0 * share);
                 println!(
                     "| {name}, {what}, of {of:.0} % | {missed} of {runs} | {labels:.0} | {half:.3} | {worth:.0} |"
@@ -168,7 +157,7 @@ fn covers_whatever_a_judge_says() {
 fn a_verdict_that_counts_only_before_the_label_would_mislead() {
     // Nearly all labels come before the verdict.
     let (judge, outlook) = (Some((Judge::Right(0.95), 1.0)), Outlook::Constant(0.2));
-    let early = Stream { judge, outlook, rate: &|_| 0.2, delay: Delay::None, ..JUDGED };
+    let early = Stream { judge, outlook, rate: &|_| 0.2, delay: Delay::None, ..judged() };
     let missed = |rule| (0..20).filter(|seed| Stream { rule, ..early }.run(*seed).missed).count();
     let (misled, held) = (missed(Rule::BeforeTheLabel), missed(Rule::Settled));
     println!("before the label: {misled} of 20 missed, settled: {held} of 20");

@@ -15,29 +15,22 @@ const element = (name, kind, text) => {
   return made;
 };
 
-const send = async (path, body, headers = {}) => {
+const post = async (path, body, headers, signal) => {
   const answer = await fetch(path, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify(body),
+    signal,
   });
+  if (answer.ok) return answer;
   const read = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(read.error?.message ?? `the gateway answered ${answer.status}`);
-  return read;
+  throw new Error(read.error?.message ?? `the gateway answered ${answer.status}`);
 };
 
 // Asks for an answer in pieces, each of which goes to `heard` as it comes. An answer is whole only if its end has come.
 const converse = async (body, signal, heard) => {
-  const answer = await fetch("/v1/chat/completions", {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-slarouter-metadata": "enabled" },
-    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
-    signal,
-  });
-  if (!answer.ok) {
-    const read = await answer.json().catch(() => ({}));
-    throw new Error(read.error?.message ?? `the gateway answered ${answer.status}`);
-  }
+  const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
+  const answer = await post("/v1/chat/completions", streamed, { "x-slarouter-metadata": "enabled" }, signal);
   // Pieces have the name that the provider knows the model by.
   const named = answer.headers.get("x-slarouter-model");
   if (named) heard({ slarouter: { model: named } });
@@ -76,7 +69,8 @@ const thumbs = (id) => {
     button.addEventListener("click", async () => {
       const withdrawn = button.ariaPressed === "true";
       try {
-        const receipt = await send("/v1/feedback", { id, rating: withdrawn ? null : rating });
+        const answer = await post("/v1/feedback", { id, rating: withdrawn ? null : rating });
+        const receipt = await answer.json();
         buttons.forEach((other) => { other.ariaPressed = String(other === button && !withdrawn); });
         said.textContent = `Rating ${receipt.status}.`;
       } catch (error) {

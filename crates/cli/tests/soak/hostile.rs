@@ -60,7 +60,7 @@ struct Orders {
 /// Those that are at it until they are sent away.
 pub(crate) struct Hostiles {
     child: Child,
-    orders: ChildStdin,
+    orders: Option<ChildStdin>,
     said: Lines<BufReader<ChildStdout>>,
 }
 
@@ -74,7 +74,7 @@ impl Hostiles {
         let (mut orders, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let line = serde_json::to_string(&Orders { addr, numbers, answers }).unwrap() + "\n";
         orders.write_all(line.as_bytes()).await.unwrap();
-        let mut hostiles = Self { child, orders, said: BufReader::new(stdout).lines() };
+        let mut hostiles = Self { child, orders: Some(orders), said: BufReader::new(stdout).lines() };
         hostiles.until(THERE).await;
         hostiles
     }
@@ -86,14 +86,9 @@ impl Hostiles {
 
     /// Sends them away; what the bombs got.
     pub(crate) async fn leave(mut self) -> Statuses {
-        self.orders.shutdown().await.unwrap();
-        drop(self.orders);
-        let bombs = loop {
-            let line = self.said.next_line().await.unwrap().unwrap();
-            if let Some(bombs) = line.strip_prefix(BOMBS) {
-                break serde_json::from_str(bombs).unwrap();
-            }
-        };
+        // Its end is what they wait for.
+        drop(self.orders.take());
+        let bombs = serde_json::from_str(&self.until(BOMBS).await).unwrap();
         assert!(self.child.wait().await.unwrap().success());
         bombs
     }
