@@ -126,6 +126,21 @@ def test_what_is_loaded_and_what_cannot_be_is_said(look, demo):
     look.complaints.clear()
 
 
+def test_a_chart_of_one_moment_shows_minutes(look, demo):
+    def first(route):
+        answer = route.fetch()
+        series = answer.json()
+        series["columns"] = {name: values[:1] for name, values in series["columns"].items()}
+        route.fulfill(response=answer, json=series)
+
+    page = look()
+    page.route("**/series?*", first)
+    page.goto(demo + path_of(demo, "route"))
+    page.locator(".uplot canvas").nth(2).wait_for()
+    shown = page.evaluate("[...document.querySelectorAll('[kind]')].map(({ plot }) => plot.scales.x.max - plot.scales.x.min)")
+    assert shown == [600, 600, 600]
+
+
 def test_the_keyboard_reaches_everything(look, demo):
     page = look()
     page.goto(f"{demo}/dashboard")

@@ -135,8 +135,8 @@ class SeriesChart extends HTMLElement {
       // As the tables have it.
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
       scales: {
-        // Of a single moment uPlot would show a year.
-        x: { range: (_, from, to) => (to > from ? [from, to] : [from - 300, from + 300]) },
+        // Of a single moment uPlot would show years, and asks for them.
+        x: { range: (_, from, to) => (data[0].length > 1 ? [from, to] : [from - 300, from + 300]) },
         y: { range: (_, low, high) => this.range(low, high, lines) },
       },
       axes: [axis((_, ticks) => ticks.map(moments(zone)), 28), axis((_, ticks) => ticks.map((tick) => (band ? `${Math.round(tick * 1000) / 10} %` : told(tick))), 62)],
