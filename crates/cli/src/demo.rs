@@ -83,6 +83,16 @@ fn show(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
         let (lower, upper) = (certificate.lower * 100.0, certificate.upper * 100.0);
         writeln!(out, "certificate: satisfaction from {lower:.1} % to {upper:.1} %")?;
     }
+    let judge = format!("judge: {} verdicts for {:.4} USD on top", summary.verdicts, summary.judge_cost);
+    match summary.agreement.share() {
+        Some(share) => writeln!(
+            out,
+            "{judge}; of {} rated answers it agrees on {:.1} %",
+            summary.agreement.compared,
+            share * 100.0
+        )?,
+        None => writeln!(out, "{judge}")?,
+    }
     for (model, share) in &summary.share {
         writeln!(out, "  {model}: {:.1} %", share * 100.0)?;
     }

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use slarouter_config::{Config, EncoderConfig};
 use slarouter_core::{
-    Certificate, Context, DecisionId, Feedback, Learner, Outcome, Rater, Rating, Source, Timestamp, decision_rng,
+    AuditDraw, Certificate, Context, DecisionId, Feedback, Learner, Outcome, Rater, Rating, Source, Timestamp,
+    decision_rng,
 };
 use slarouter_lab::simulate::World;
 use slarouter_text::{Conversation, Encoder};
 
 use crate::users::{LONGEST_MS, STEP_MS, sent_at};
-use crate::{BEGAN, DemoOptions, REQUESTS, config};
+use crate::{BEGAN, DemoOptions, REQUESTS, config, judge};
 
 /// Runs, each with a seed of its own. What follows holds for these seeds or fails; the bounds say how often it would fail for
 /// others.
@@ -27,7 +28,8 @@ struct Run {
     certificate: Certificate,
 }
 
-/// A decision that has been answered, and may be rated.
+/// A decision that has been answered, and may be rated and judged.
+#[derive(Clone)]
 struct Answered {
     id: DecisionId,
     decided_at: Timestamp,
@@ -55,6 +57,8 @@ fn run(options: &DemoOptions) -> Run {
             answered.push((next, ask(&learner, &world, encoder.as_ref(), options, next)));
             next += 1;
         }
+        let ended = Timestamp(BEGAN.0 + sent_at(next.saturating_sub(1), options.rate));
+        let mut verdicts = Vec::new();
         for (n, (decision, answered, cost)) in answered {
             learner.decided(&decision, answered.decided_at);
             let model = &world.models()[answered.model];
@@ -68,13 +72,22 @@ fn run(options: &DemoOptions) -> Run {
                 late_cost += cost;
                 late_most_expensive += decision.candidates.iter().map(|candidate| candidate.cost).fold(0.0, f64::max);
             }
+            if AuditDraw::for_judge(options.seed, answered.id, judge::RATE) {
+                // The hash of what the judge reads in the demo is another one, and as good.
+                let satisfied = world.approves(judge::hash(&n.to_string(), "answer"), answered.satisfies);
+                verdicts.push((n, answered.clone(), satisfied));
+            }
             if let Some(delay) = world.rates(n, options.feedback_rate, LONGEST_MS) {
                 thumbs.insert((sent_at(n, options.rate) + delay, n), answered);
             }
         }
         let later = thumbs.split_off(&(end, 0));
         for ((time, n), answered) in std::mem::replace(&mut thumbs, later) {
-            rate(&mut learner, &world, Timestamp(BEGAN.0 + time), n, &answered);
+            let said = (Source::User, answered.satisfies);
+            observe(&mut learner, &world, Timestamp(BEGAN.0 + time), n, &answered, said);
+        }
+        for (n, answered, satisfied) in verdicts {
+            observe(&mut learner, &world, ended, n, &answered, (Source::Judge, satisfied));
         }
         if next == REQUESTS && thumbs.is_empty() {
             break;
@@ -115,7 +128,15 @@ fn ask(
     (decision, answered, cost)
 }
 
-fn rate(learner: &mut Learner, world: &World, now: Timestamp, order: u64, answered: &Answered) {
+/// `said`: by whom, and whether the answer satisfies.
+fn observe(
+    learner: &mut Learner,
+    world: &World,
+    now: Timestamp,
+    order: u64,
+    answered: &Answered,
+    (source, satisfied): (Source, bool),
+) {
     let feedback = Feedback {
         decision: answered.id,
         decided_at: answered.decided_at,
@@ -123,9 +144,9 @@ fn rate(learner: &mut Learner, world: &World, now: Timestamp, order: u64, answer
         reason: answered.reason,
         features: &answered.features,
         predicted: answered.predicted,
-        source: Source::User,
-        rater: Rater(0),
-        rating: Some(Rating::new(f64::from(u8::from(answered.satisfies))).unwrap()),
+        source,
+        rater: if source == Source::Judge { Rater::JUDGE } else { Rater(0) },
+        rating: Some(Rating::new(f64::from(u8::from(satisfied))).unwrap()),
         order,
     };
     learner.observe(&feedback, now).unwrap();

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod claim;
+mod judge;
 mod options;
 mod stats;
 mod users;
@@ -58,6 +59,7 @@ pub async fn run(options: DemoOptions, live: bool) -> anyhow::Result<Summary> {
         stats: stats.clone(),
         simulation: simulation.clone(),
         called: zoo.called(),
+        judged: zoo.judged(),
         paced: live,
     };
     let mut users = tokio::spawn(users.run());
@@ -97,6 +99,7 @@ fn config(options: &DemoOptions, world: &World, base_url: &str, database: &Path)
             model.name, model.price.input, model.price.output
         );
     }
+    text += &judge::config(base_url);
     text + &format!(
         "[routes.default]\nmodels = [\"small\", \"medium\", \"large\", \"frontier\"]\nfallback = \"frontier\"\n\
          sla = {{ satisfaction = {}, window = \"run\" }}\npolicy = \"certified\"\n",

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
-use slarouter_core::{Account, Certificate, told_usd};
+use slarouter_core::{Account, Agreement, Certificate, told_usd};
 use slarouter_gateway::RouteView;
 use slarouter_lab::Mixture;
+
+use crate::judge::Judged;
 
 /// Requests that "now" means.
 const WINDOW: usize = 500;
@@ -36,6 +38,7 @@ pub(crate) struct Stats {
     pub(crate) requests: u64,
     pub(crate) failures: u64,
     pub(crate) rated: u64,
+    pub(crate) judged: Judged,
     /// Milliseconds of simulated time.
     lasted: u64,
     satisfied: u64,
@@ -72,6 +75,12 @@ pub struct Summary {
     pub rated: u64,
     /// Labels that the gateway had learnt from at the end.
     pub labels: u64,
+    /// Answers that the judge has read.
+    pub verdicts: u64,
+    /// USD that it cost, which is not in `cost`.
+    pub judge_cost: f64,
+    /// How often it and the users say the same of an answer, of all that the database knows.
+    pub agreement: Agreement,
     /// True mean satisfaction, which only a simulated world knows.
     pub satisfaction: f64,
     /// The same over the last 500 requests.
@@ -104,6 +113,7 @@ impl Stats {
             requests: 0,
             failures: 0,
             rated: 0,
+            judged: Judged::default(),
             lasted: 0,
             satisfied: 0,
             explored: 0,
@@ -197,6 +207,9 @@ impl Stats {
             failures: self.failures,
             rated: self.rated,
             labels: account.map_or(0, |account| account.labels),
+            verdicts: self.judged.verdicts,
+            judge_cost: told_usd(self.judged.cost),
+            agreement: route.map(|route| route.agreement).unwrap_or_default(),
             satisfaction: total.satisfaction,
             satisfaction_now: now.satisfaction,
             rated_satisfaction: account.and_then(Account::satisfaction),

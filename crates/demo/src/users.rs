@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::DemoOptions;
+use crate::judge::Judged;
 use crate::stats::{Alternative, Seen, Stats};
 use crate::zoo::Called;
 
@@ -36,6 +37,8 @@ pub(crate) struct Users {
     pub(crate) stats: Arc<Mutex<Stats>>,
     pub(crate) simulation: Arc<Simulation>,
     pub(crate) called: Called,
+    /// What the judge has done.
+    pub(crate) judged: Arc<Mutex<Judged>>,
     /// Keeps to the machine's time as well, for somebody who watches.
     pub(crate) paced: bool,
 }
@@ -72,6 +75,8 @@ impl Users {
             let pressed = self.press(&client, end, &mut thumbs).await?;
             if last > next || pressed {
                 self.simulation.learn().await?;
+                let judged = *self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+                self.with(|stats| stats.judged = judged);
             }
             next = last;
             if next == requests && thumbs.is_empty() {

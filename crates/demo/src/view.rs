@@ -7,10 +7,11 @@ use std::time::Duration;
 use crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use crossterm::style::Stylize;
 use crossterm::{cursor, execute, queue, terminal};
-use slarouter_core::{Certificate, told_money};
-use slarouter_gateway::Gateway;
+use slarouter_core::{Agreement, Certificate, told_money, told_percent};
+use slarouter_gateway::{Gateway, RouteView};
 
 use crate::DemoOptions;
+use crate::judge::Judged;
 use crate::stats::Stats;
 
 const FRAME: Duration = Duration::from_millis(250);
@@ -22,12 +23,10 @@ const WIDTH: usize = 56;
 pub(crate) async fn run(options: &DemoOptions, gateway: &Gateway, stats: &Mutex<Stats>) -> anyhow::Result<()> {
     let _terminal = Terminal::take()?;
     loop {
-        let routes = gateway.routes();
-        let labels = routes.first().map_or(0, |route| route.account.labels);
-        let certificate = routes.first().and_then(|route| route.certificate);
+        let known = Known::of(gateway.routes().first());
         let frame = {
             let stats = stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            frame(options.alpha, &addresses(gateway), labels, certificate, &stats)
+            frame(options.alpha, &addresses(gateway), &known, &stats)
         };
         let mut out = io::stdout().lock();
         // What a small terminal has no room for is cut off.
@@ -78,17 +77,30 @@ fn addresses(gateway: &Gateway) -> [String; 2] {
     [operator, format!("gateway    http://{}  (try GET /v1/models)", gateway.addr())]
 }
 
-/// At most 24 lines of at most 80 columns.
-fn frame(
-    alpha: f64,
-    addresses: &[String; 2],
+/// What the gateway knows of its route.
+#[derive(Default)]
+struct Known {
     labels: u64,
     certificate: Option<Certificate>,
-    stats: &Stats,
-) -> Vec<String> {
+    agreement: Agreement,
+}
+
+impl Known {
+    fn of(route: Option<&RouteView>) -> Self {
+        route.map_or_else(Self::default, |route| Self {
+            labels: route.account.labels,
+            certificate: route.certificate,
+            agreement: route.agreement,
+        })
+    }
+}
+
+/// At most 24 lines of at most 80 columns.
+fn frame(alpha: f64, addresses: &[String; 2], known: &Known, stats: &Stats) -> Vec<String> {
+    let labels = known.labels;
     let title = format!("{}  simulated models and users around a real gateway", "SLARouter demo".bold());
     let mut lines = vec![title, String::new()];
-    lines.extend(satisfaction(alpha, certificate, stats));
+    lines.extend(satisfaction(alpha, known.certificate, stats));
     lines.extend(cost(alpha, stats));
     lines.extend(shares(stats));
     lines.extend([
@@ -101,6 +113,7 @@ fn frame(
             100.0 * labels as f64 / stats.requests.max(1) as f64,
             stats.total().explored * 100.0
         ),
+        judged(stats.judged, known.agreement),
         "all other figures: the last 500 requests, unless they say otherwise".to_owned(),
         String::new(),
         addresses[0].as_str().bold().to_string(),
@@ -135,6 +148,18 @@ fn cost(alpha: f64, stats: &Stats) -> [String; 6] {
         format!("  so far     {saved} saved of {of}"),
         String::new(),
     ]
+}
+
+/// What the judge has done, and for how much.
+fn judged(judged: Judged, agreement: Agreement) -> String {
+    let cost = told_money(judged.cost);
+    let verdicts = format!("judge: {} verdicts for {cost}", judged.verdicts);
+    match agreement.share() {
+        Some(share) => {
+            format!("{verdicts}; of {} rated answers it agrees on {}", agreement.compared, told_percent(share))
+        }
+        None => verdicts,
+    }
 }
 
 /// With what the cost is to be compared by those who know that a fixed mix of models saves as well.
@@ -235,7 +260,10 @@ mod tests {
         stats.lasted(250_000);
         let certificate = Certificate { requests: 20_000, labels: 2_000, estimate: 0.9, lower: 0.881, upper: 0.923 };
         let addresses = ["dashboard".to_owned(), "gateway".to_owned()];
-        let frame = frame(0.9, &addresses, 2_000, Some(certificate), &stats);
+        stats.judged = Judged { verdicts: 123_456, cost: 12.345 };
+        let agreement = Agreement { compared: 12_345, agreed: 11_111 };
+        let known = Known { labels: 2_000, certificate: Some(certificate), agreement };
+        let frame = frame(0.9, &addresses, &known, &stats);
         let lines: Vec<String> = frame.iter().map(|line| visible(line)).collect();
         assert!(lines.len() < 24);
         for line in &lines {
@@ -254,6 +282,7 @@ mod tests {
             "saving 75 %",
             "20000 requests (80/s)",
             "2000 labels",
+            "judge: 123456 verdicts for $12.35; of 12345 rated answers it agrees on 90.0 %",
             "25.0 %",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");

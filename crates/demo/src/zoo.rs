@@ -1,6 +1,6 @@
 //! The simulated models, speaking the OpenAI protocol over real HTTP on loopback.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::judge::{self, Judged};
+
 /// Pieces in which the text of a stream comes, at most.
 const PIECES: usize = 4;
 /// Pause between them.
@@ -23,6 +25,7 @@ const GAP: Duration = Duration::from_millis(5);
 pub(crate) struct Zoo {
     base_url: String,
     called: Called,
+    judged: Arc<Mutex<Judged>>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -53,14 +56,16 @@ impl Zoo {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let base_url = format!("http://{}/v1", listener.local_addr()?);
         let called = Called(Arc::new(watch::Sender::new(0)));
-        let paths = Router::new().route("/v1/chat/completions", post(chat)).with_state((world, called.clone()));
+        let judged = Arc::new(Mutex::default());
+        let played = Played { world, called: called.clone(), judged: judged.clone() };
+        let paths = Router::new().route("/v1/chat/completions", post(chat)).with_state(played);
         let (stop, stopped) = oneshot::channel();
         let serving = axum::serve(listener, paths).with_graceful_shutdown(async {
             // The sender going away means stop as well.
             let _ = stopped.await;
         });
         let server = tokio::spawn(serving.into_future());
-        Ok(Self { base_url, called, stop, server })
+        Ok(Self { base_url, called, judged, stop, server })
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -71,6 +76,11 @@ impl Zoo {
         self.called.clone()
     }
 
+    /// What the judge has done so far.
+    pub(crate) fn judged(&self) -> Arc<Mutex<Judged>> {
+        self.judged.clone()
+    }
+
     pub(crate) async fn stop(self) {
         // It may have stopped by itself. Connections that clients keep open are not waited for.
         let _ = self.stop.send(());
@@ -79,9 +89,26 @@ impl Zoo {
     }
 }
 
+/// What the models have in common.
+#[derive(Clone)]
+struct Played {
+    world: Arc<World>,
+    called: Called,
+    judged: Arc<Mutex<Judged>>,
+}
+
 /// Plays the model that the request names. `metadata.request` says which request of the world this is; the router passes
 /// it on without a look.
-async fn chat(State((world, called)): State<(Arc<World>, Called)>, Json(request): Json<Value>) -> Response {
+async fn chat(State(played): State<Played>, Json(request): Json<Value>) -> Response {
+    let Played { world, called, judged } = played;
+    if request["model"] == judge::NAME
+        && let Some((verdict, usage)) = judge::answer(&world, &request)
+    {
+        let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.verdicts += 1;
+        judged.cost += judge::cost(&usage);
+        return plain("sim-judge", judge::NAME, &verdict, &usage);
+    }
     let number = request["metadata"]["request"].as_str().and_then(|n| n.parse().ok());
     let model = request["model"].as_str().and_then(|name| world.position(name));
     let (Some(number), Some(place)) = (number, model) else {
@@ -99,11 +126,7 @@ async fn chat(State((world, called)): State<(Arc<World>, Called)>, Json(request)
     let name = model.name;
     tokio::time::sleep(Duration::from_millis(model.first_token_ms)).await;
     if request["stream"] != true {
-        let choice =
-            json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
-        let body = json!({ "id": id, "object": "chat.completion", "created": 1_700_000_000, "model": name,
-            "choices": [choice], "usage": usage });
-        return Json(body).into_response();
+        return plain(&id, name, text, &usage);
     }
     let chunk = move |choices: Value, usage: Value| {
         let body = json!({ "id": id, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": name,
@@ -123,6 +146,13 @@ async fn chat(State((world, called)): State<(Arc<World>, Called)>, Json(request)
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(event)), events))
     });
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+fn plain(id: &str, model: &str, text: &str, usage: &Value) -> Response {
+    let choice = json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
+    let body = json!({ "id": id, "object": "chat.completion", "created": 1_700_000_000, "model": model,
+        "choices": [choice], "usage": usage });
+    Json(body).into_response()
 }
 
 fn http_status(code: u16) -> axum::http::StatusCode {
@@ -174,6 +204,31 @@ mod tests {
             assert_eq!(plain["usage"], usage["usage"]);
             assert_eq!(streamed.contains("good"), world.answer(5, place).satisfies);
         }
+        zoo.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_judge_reads_the_answer_and_errs_on_one_in_ten() {
+        let world = Arc::new(World::new(0));
+        let zoo = Zoo::start(world.clone()).await.unwrap();
+        let (mut wrong, all) = (0, 400_u32);
+        for n in 0..all {
+            let word = if n % 2 == 0 { "good" } else { "poor" };
+            let text = format!(
+                "<<CONVERSATION 7f>>\n[{n}]\n<<END OF CONVERSATION 7f>>\n\n<<ANSWER 7f>>\nHere is a {word} answer.\n<<END OF ANSWER 7f>>"
+            );
+            let messages = json!([{ "role": "system", "content": "Judge." }, { "role": "user", "content": text }]);
+            let reply = ask(&zoo.base_url(), json!({ "model": "judge", "messages": messages })).await;
+            let body: Value = reply.json().await.unwrap();
+            let verdict: Value =
+                serde_json::from_str(body["choices"][0]["message"]["content"].as_str().unwrap()).unwrap();
+            wrong += u32::from(verdict["satisfied"] != (word == "good"));
+        }
+        // Binomial(400, 0.1): outside 16..=66 with probability below 1e-4; the seed is fixed.
+        assert!((16..=66).contains(&wrong), "{wrong} of {all} are wrong");
+        let judged = *zoo.judged().lock().unwrap();
+        assert_eq!(judged.verdicts, u64::from(all));
+        assert!(judged.cost > 0.0);
         zoo.stop().await;
     }
 

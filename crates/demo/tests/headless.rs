@@ -23,6 +23,10 @@ async fn three_hundred_requests_are_answered_rated_and_learnt_from() {
     assert!((45..=135).contains(&first.rated), "{} ratings", first.rated);
     assert_eq!(first.labels, first.rated);
     assert!((first.share.values().sum::<f64>() - 1.0).abs() < 1e-9);
+    // Binomial(300, 0.25): outside 38..=115 with probability below 1e-6. Each verdict costs some 300 tokens.
+    assert!((38..=115).contains(&first.verdicts), "{} verdicts", first.verdicts);
+    assert!(first.judge_cost > 1e-5 * first.verdicts as f64 && first.judge_cost < 1e-3 * first.verdicts as f64);
+    assert!(0 < first.agreement.compared && first.agreement.compared <= first.verdicts.min(first.rated));
     let certificate = first.certificate.unwrap();
     assert_eq!((certificate.requests, certificate.labels), (300, first.labels));
     assert!((0.0..=1.0).contains(&certificate.lower) && certificate.upper <= 1.0);

@@ -57,6 +57,9 @@ pub struct Answer {
     pub output_tokens: u32,
 }
 
+/// How often the judge is wrong.
+const JUDGE_ERRS: f64 = 0.1;
+
 const KINDS: [Kind; 5] = [Kind::Chat, Kind::Summary, Kind::Extraction, Kind::Code, Kind::Maths];
 
 const TOPICS: [&str; 12] = [
@@ -177,6 +180,14 @@ impl World {
         let satisfies = uniform(&mut rng) < model.skill[kind as usize];
         let output_tokens = (model.output_tokens * (0.5 + uniform(&mut rng))) as u32;
         Answer { satisfies, output_tokens }
+    }
+
+    /// Whether a judge that errs on one answer in ten, as people see it, approves of the answer to a conversation, of which it knows a hash of both
+    /// and what people would say: on the same it says the same.
+    #[must_use]
+    pub fn approves(&self, hash: u64, satisfies: bool) -> bool {
+        let mut rng = decision_rng(self.seed, DecisionId(u128::from(hash) | 1 << 103));
+        satisfies != (uniform(&mut rng) < JUDGE_ERRS)
     }
 
     /// Whether the user of request `n` rates it, at rate φ, and after how long at most `longest_ms`.

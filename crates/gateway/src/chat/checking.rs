@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use super::exchange::Exchange;
 use super::judging::{self, Case};
 use crate::app::App;
+use crate::aside::Expected;
 use crate::clock::public_id;
 
 /// Bytes that are taken to keep one answer for its checks, and its request for a judge: a longer one is not checked or judged.
@@ -31,6 +32,8 @@ pub(super) struct Checking {
     /// The messages of the request, where the answer is to be judged.
     conversation: Option<String>,
     bytes: usize,
+    /// Held until it has been offered to a judge.
+    _expected: Option<Expected>,
 }
 
 impl Checking {
@@ -44,7 +47,8 @@ impl Checking {
         }
         let bytes = conversation.as_ref().map_or(0, String::len);
         let written = Written { upstream: exchange.upstream(), streamed, pieces: Vec::new() };
-        Some(Self { app, id: exchange.id(), wanted: Wanted::of(request), written, conversation, bytes })
+        let _expected = conversation.is_some().then(|| app.aside.expect());
+        Some(Self { id: exchange.id(), wanted: Wanted::of(request), app, written, conversation, bytes, _expected })
     }
 
     /// Keeps the next piece of the answer.

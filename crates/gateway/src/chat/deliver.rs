@@ -61,8 +61,9 @@ pub(super) fn deliver(
                     if let Some(told) = written.usage.and_then(|usage| usage.told_usd()) {
                         set(response.headers_mut(), UPSTREAM_COST, &told.to_string());
                     }
+                    let checking = Checking::of(&exchange, request, false);
                     exchange.finish(status, true, written.usage, None);
-                    if let Some(mut checking) = Checking::of(&exchange, request, false) {
+                    if let Some(mut checking) = checking {
                         checking.keep(&body);
                         checking.finish();
                     }

@@ -71,7 +71,7 @@ impl Case {
         let (app, metrics) = (self.app.clone(), self.app.metrics.clone());
         let Some(judge) = app.config.judge.clone() else { return };
         let bounds = Bounds { waiting: judge.queue, at_once: judge.max_concurrency };
-        if !app.aside.offer(bounds, bytes, async move { self.judge(&judge).await }) {
+        if !app.aside.offer(bounds, self.id, bytes, async move { self.judge(&judge).await }) {
             metrics.verdict("overflow");
         }
     }

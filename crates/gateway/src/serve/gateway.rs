@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use futures_util::future::OptionFuture;
 use slarouter_config::Config;
-use slarouter_core::{Account, Certificate, Policy, Timestamp};
+use slarouter_core::{Account, Agreement, Certificate, Policy, Timestamp};
 use slarouter_learner::{
     FeaturesId, LearnerTask, Learning, LearningError, LogRouteError, Progress, Publisher, SlaWatch, WarmStartError,
     replay, watched,
@@ -27,6 +27,7 @@ use crate::admission::room::Room;
 use crate::admission::token::Signer;
 use crate::alerts::Alerts;
 use crate::app::App;
+use crate::aside::Aside;
 use crate::clock::Clock;
 use crate::features::{EncoderError, Features};
 use crate::journal::Journal;
@@ -71,6 +72,8 @@ pub struct RouteView {
     pub queue: Option<f64>,
     /// What can be promised of the satisfaction so far, where the policy keeps such an account.
     pub certificate: Option<Certificate>,
+    /// How often its judge and people say the same of an answer.
+    pub agreement: Agreement,
 }
 
 /// Why a gateway did not start.
@@ -201,7 +204,7 @@ impl Gateway {
             reloads,
             replaying: Arc::default(),
             figures: Arc::default(),
-            aside: Arc::default(),
+            aside: Arc::new(if steps.is_some() { Aside::held() } else { Aside::default() }),
             last_hour: Arc::default(),
             journal: Arc::new(Journal::new(store.clone(), metrics)),
             store,
@@ -292,6 +295,10 @@ impl Gateway {
         self.live.load().store.clone()
     }
 
+    pub(super) fn aside(&self) -> Arc<Aside> {
+        self.live.load().aside.clone()
+    }
+
     pub(super) fn publishers(&self) -> watch::Receiver<Arc<Publisher>> {
         self.publishers.clone()
     }
@@ -320,6 +327,7 @@ impl Gateway {
             account: router.account().clone(),
             queue: router.policy().queue(),
             certificate: router.certificate(),
+            agreement: snapshot.agreements.get(name).copied().unwrap_or_default(),
         };
         snapshot.routes.iter().filter(|(name, _)| configured(name)).map(view).collect()
     }

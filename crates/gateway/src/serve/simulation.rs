@@ -9,6 +9,7 @@ use slarouter_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use super::gateway::{Gateway, StartError};
+use crate::aside::Aside;
 use crate::clock::Clock;
 
 /// Says what time it is for a gateway, and when it learns.
@@ -18,6 +19,8 @@ use crate::clock::Clock;
 pub struct Simulation {
     clock: Arc<Clock>,
     store: Arc<dyn Store>,
+    /// Answers that wait to be judged.
+    aside: Arc<Aside>,
     /// Wakes the learner.
     step: watch::Sender<u64>,
     publishers: watch::Receiver<Arc<Publisher>>,
@@ -41,8 +44,8 @@ impl Gateway {
         let clock = Arc::new(Clock::simulated(began));
         let (step, steps) = watch::channel(0);
         let gateway = Self::start_by(config, clock.clone(), Some(steps)).await?;
-        let (store, publishers) = (gateway.store(), gateway.publishers());
-        let mut simulation = Simulation { clock, store, step, publishers, began, lost: 0 };
+        let (store, aside, publishers) = (gateway.store(), gateway.aside(), gateway.publishers());
+        let mut simulation = Simulation { clock, store, aside, step, publishers, began, lost: 0 };
         simulation.lost = simulation.unfinished();
         Ok((gateway, simulation))
     }
@@ -60,12 +63,20 @@ impl Simulation {
         self.clock.set(now);
     }
 
-    /// Waits for the outcome of every decision made so far, learns all that is in the log, and puts it into force. A step is over
-    /// before the next requests are sent.
+    /// Waits for the outcome of every decision made so far and has the answers judged, where there is a judge; learns all that is in the log, and
+    /// puts it into force. A step is over before the next requests are sent.
     ///
     /// # Errors
     /// [`StoreError`] if the log cannot be written.
     pub async fn learn(&self) -> Result<(), StoreError> {
+        self.take_in().await?;
+        if self.aside.settle().await > 0 {
+            self.take_in().await?;
+        }
+        Ok(())
+    }
+
+    async fn take_in(&self) -> Result<(), StoreError> {
         let mut committed = self.store.committed();
         loop {
             self.store.flush().await?;
