@@ -17,6 +17,7 @@ use crate::api::{fields, table};
 use crate::app::App;
 use crate::clock::{parse_id, public_id};
 use crate::error::ApiError;
+use crate::prompts::PromptKeys;
 
 const LIMIT: usize = 50;
 const MOST: usize = 500;
@@ -147,13 +148,23 @@ pub(crate) async fn explained(app: &App, id: &str) -> Result<Explanation, ApiErr
     let _turn = app.replaying.lock().await;
     let found = slarouter_learner::explain(app.store.as_ref(), id, app.config.server.seed, MOST_EVENTS).await;
     match found {
-        Ok(explanation) => explanation.ok_or_else(unknown),
+        Ok(explanation) => explanation.map(|explanation| opened(&app.prompts, explanation)).ok_or_else(unknown),
         Err(LearningError::Store(error)) => Err(unreadable(error)),
         Err(error) => {
             tracing::error!(%error, "a decision cannot be explained");
             Err(ApiError::unavailable("log_unreadable", format!("the log cannot be read: {error}")))
         }
     }
+}
+
+/// With what a judge said as it was; what there is no key for stays sealed.
+fn opened(keys: &PromptKeys, mut explanation: Explanation) -> Explanation {
+    for comment in explanation.feedback.iter_mut().filter_map(|word| word.comment.as_mut()) {
+        if let Ok(said) = keys.open(explanation.id, comment) {
+            *comment = said;
+        }
+    }
+    explanation
 }
 
 /// An explanation as programs get it.

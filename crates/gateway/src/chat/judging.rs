@@ -101,8 +101,10 @@ impl Case {
             source,
             rater: Rater::JUDGE,
             rating: Rating::new(f64::from(u8::from(satisfied))).ok(),
-            // It may quote the answer.
-            comment: Some(reason).filter(|reason| app.config.store.keep_prompts && !reason.is_empty()),
+            // It may quote the answer and the prompt.
+            comment: Some(reason)
+                .filter(|reason| app.config.store.keep_prompts && !reason.is_empty())
+                .and_then(|reason| app.prompts.seal(id, reason)),
         };
         match app.store.rate(record, app.config.feedback_window_ms).await {
             Ok(receipt) => {

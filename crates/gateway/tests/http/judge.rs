@@ -7,7 +7,7 @@ use slarouter_core::{Rater, Source};
 use slarouter_store::Event;
 use slarouter_testkit::{Received, Script, until};
 
-use crate::setup::{Left, Rig, Settings, chunk, question};
+use crate::setup::{Left, Rig, Settings, chunk, question, read, url};
 
 /// The judge, whose upstream knows it as `j/ok`.
 const MODEL: &str = "[[models]]\nname = \"judge\"\nbase_url = \"UPSTREAM\"\nupstream_model = \"j/ok\"\nprice = { input = 1, output = 2 }\n";
@@ -178,7 +178,10 @@ async fn a_day_costs_no_more_than_its_budget() {
 
 #[tokio::test]
 async fn what_a_judge_says_is_written_down_only_with_the_prompts() {
-    for (store, kept) in [("", Value::Null), ("keep_prompts = true", json!("secret words"))] {
+    let sealed = "keep_prompts = true\nprompt_keys = [\"0123456789abcdef0123456789abcdef\"]";
+    for (store, kept) in
+        [("", Value::Null), ("keep_prompts = true", json!("secret words")), (sealed, json!("secret words"))]
+    {
         let rig = start_with(JUDGED, MODEL, Settings { store, ..Settings::default() }).await;
         rig.upstream.script_for("a/ok", whole("fine"));
         rig.upstream.script_for("j/ok", verdict(true));
@@ -192,7 +195,22 @@ async fn what_a_judge_says_is_written_down_only_with_the_prompts() {
         .await;
         let word = explained().await["feedback"][0].clone();
         assert_eq!((&word["source"], &word["rating"], &word["comment"]), (&json!("judge"), &json!(1.0), &kept));
-        rig.stop().await;
+        let (_upstream, gateway, folder) = rig.into_parts();
+        gateway.shutdown().await;
+        let left = read(&folder).await;
+        let rated = left.events.iter().find_map(|event| match event {
+            Event::Rated { rated, .. } => Some(rated.decision),
+            _ => None,
+        });
+        let log = slarouter_store::open(&url(&folder)).await.unwrap();
+        let history = log.history(rated.unwrap()).await.unwrap().unwrap();
+        log.close().await;
+        let written = history.feedback[0].comment.clone();
+        if store == sealed {
+            assert!(written.unwrap().starts_with("sealed:1:"));
+        } else {
+            assert_eq!(written.as_deref(), kept.as_str());
+        }
     }
 }
 
