@@ -166,6 +166,13 @@ impl Stats {
         (self.requests > 0).then(|| Mixture::cheapest(&means, alpha))
     }
 
+    /// The share of the answers so far that the fallback, the most expensive model, would have satisfied with by itself. `None` before the
+    /// first request.
+    pub(crate) fn fallback(&self) -> Option<f64> {
+        let (satisfied, _) = self.each.last()?;
+        (self.requests > 0).then(|| *satisfied as f64 / self.requests as f64)
+    }
+
     /// USD.
     pub(crate) fn saved(&self) -> f64 {
         self.most_expensive_cost - self.cost

@@ -122,7 +122,7 @@ fn frame(alpha: f64, addresses: &[String; 2], known: &Known, stats: &Stats) -> V
     lines
 }
 
-fn satisfaction(alpha: f64, certificate: Option<Certificate>, stats: &Stats) -> [String; 4] {
+fn satisfaction(alpha: f64, certificate: Option<Certificate>, stats: &Stats) -> [String; 5] {
     let now = stats.now().satisfaction;
     let told = format!("{:5.1} %", now * 100.0);
     let told = if now >= alpha - 0.02 { told.green().bold() } else { told.red().bold() };
@@ -130,6 +130,7 @@ fn satisfaction(alpha: f64, certificate: Option<Certificate>, stats: &Stats) -> 
     [
         format!("satisfaction {told}   target α = {alpha_told:.0} %   since the start {total:.1} %"),
         format!("  certified  {}", certified(certificate, alpha)),
+        format!("  no harm    {}", harm(alpha, stats)),
         format!("  70–100 %   {}", curve(stats, &|point| point.0, 0.7, 1.0).green()),
         String::new(),
     ]
@@ -219,6 +220,17 @@ fn certified(certificate: Option<Certificate>, alpha: f64) -> String {
     format!("since the start from {:.1} % to {:.1} %: {word}", lower * 100.0, upper * 100.0)
 }
 
+/// Whether α is kept where the fallback alone would have kept it.
+fn harm(alpha: f64, stats: &Stats) -> String {
+    let Some(fallback) = stats.fallback() else { return "not known yet".to_owned() };
+    let told = told_percent(fallback);
+    match (fallback >= alpha, stats.total().satisfaction >= alpha) {
+        (true, true) => format!("the fallback alone would have kept α ({told}): {}", "so do we".green()),
+        (true, false) => format!("the fallback alone would have kept α ({told}): {}", "we do not, so far".red()),
+        (false, _) => format!("the fallback alone would not have kept α ({told})"),
+    }
+}
+
 /// A curve in at most `WIDTH` columns. A longer one is squeezed, each column the mean of its stretch: the start, from which
 /// the cost falls, must not leave the screen.
 fn columns(curve: &[(f64, f64)], value: &dyn Fn(&(f64, f64)) -> f64) -> impl Iterator<Item = f64> {
@@ -265,7 +277,7 @@ mod tests {
         let known = Known { labels: 2_000, certificate: Some(certificate), agreement };
         let frame = frame(0.9, &addresses, &known, &stats);
         let lines: Vec<String> = frame.iter().map(|line| visible(line)).collect();
-        assert!(lines.len() < 24);
+        assert!(lines.len() <= 24);
         for line in &lines {
             assert!(line.chars().count() <= 80, "{line}");
         }
@@ -274,6 +286,7 @@ mod tests {
             "90.0 %",
             "α = 90 %",
             "from 88.1 % to 92.3 %: not yet decided",
+            "the fallback alone would have kept α (100.0 %): so do we",
             "so far     $240.00 saved of $320.00",
             "best mix   $8.00 so far, 50 %: no fixed mix of the models keeps α for less",
             "dashboard",
