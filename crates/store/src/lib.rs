@@ -3,12 +3,20 @@
 //! Everything in the log has one number, `seq`, given by one writer; reading the events in that order and applying them gives
 //! the learner's state. Ids and times are made by the caller and stored as they are given.
 
+mod check;
+mod columns;
+mod command;
 mod decisions;
 mod error;
+mod fingerprint;
+mod health;
+mod inbox;
 mod inspect;
 mod keys;
 mod log;
 mod open;
+mod packed;
+mod parse;
 mod records;
 mod retention;
 mod rollup;

@@ -3,6 +3,10 @@
 use sha2::{Digest, Sha256};
 use slarouter_core::{Rater, Timestamp};
 
+/// A decision whose request has not ended so long after its window is over never will: the process was killed, or the caller keeps it to
+/// himself.
+pub(crate) const LOST_MS: u64 = 86_400_000;
+
 /// For how long each kind is kept after its decision; `None` for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
@@ -79,6 +83,15 @@ pub struct Shortened {
     pub freed_bytes: u64,
     /// There is more to do now.
     pub more: bool,
+}
+
+/// How far a pass over all kinds has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pass {
+    /// Kinds that are through.
+    pub(crate) kinds: usize,
+    /// The last row of this kind that was looked at.
+    pub(crate) after: i64,
 }
 
 /// What a store still holds of its log.

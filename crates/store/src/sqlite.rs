@@ -4,19 +4,15 @@ mod apply;
 mod archive;
 mod audits;
 mod backup;
-mod check;
-mod command;
 mod compact;
 mod connection;
 mod decisions;
 mod events;
 mod fingerprint;
 mod forget;
-mod inbox;
 mod insert;
 mod keys;
 mod lock;
-mod packed;
 mod read;
 mod readers;
 mod rollups;
@@ -36,6 +32,12 @@ use async_trait::async_trait;
 use slarouter_core::{DecisionId, Rater, Receipt, Source, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 
+use crate::check::check;
+use crate::command::Command;
+use crate::fingerprint::stretches;
+use crate::health::{Abandoning, Health};
+use crate::inbox::Inbox;
+use crate::retention::Pass;
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
     FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
@@ -43,19 +45,14 @@ use crate::{
     StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
 };
 pub(crate) use backup::backup;
-use check::check;
-use command::Command;
 pub(crate) use compact::{compact, restore};
 pub(crate) use connection::Options;
-use fingerprint::Fingerprint;
-use inbox::Inbox;
 use lock::lock;
 pub(crate) use lock::{beside, lock_path};
 pub(crate) use read::snapshots;
 use readers::Readers;
-use shorten::Pass;
 pub(crate) use tables::{newest, version};
-use write::{Health, Writer};
+use write::Writer;
 
 #[cfg(test)]
 mod tests;
@@ -69,19 +66,6 @@ pub(crate) struct SqliteStore {
     pass: Mutex<Pass>,
     /// Answers when the writer has ended; `None` once somebody waits for that.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
-}
-
-/// The writer's end of the inbox, which is abandoned however the writer ends, a panic included: from then on nothing can be written.
-struct Abandoning {
-    inbox: Arc<Inbox>,
-    health: Arc<Health>,
-}
-
-impl Drop for Abandoning {
-    fn drop(&mut self) {
-        self.health.failing.store(true, Ordering::Relaxed);
-        self.inbox.abandon();
-    }
 }
 
 impl SqliteStore {
@@ -105,9 +89,9 @@ impl SqliteStore {
         let health = Arc::new(Health::default());
         let writer = Writer::new(options, connection, lock, last, commit, health.clone());
         let (end, ended) = oneshot::channel();
-        let commands = Abandoning { inbox: inbox.clone(), health: health.clone() };
+        let commands = Abandoning::new(inbox.clone(), health.clone());
         let work = move || {
-            writer.run(&commands.inbox);
+            writer.run(commands.inbox());
             drop(commands);
             // Nobody may be waiting for it.
             let _ = end.send(());
@@ -141,12 +125,6 @@ impl SqliteStore {
         self.inbox.ask(command(reply))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
-}
-
-/// The events up to this one in stretches that are read in one go.
-fn stretches(until: u64) -> impl Iterator<Item = (u64, u64)> {
-    const LENGTH: usize = 65_536;
-    (0..until).step_by(LENGTH).map(move |from| (from, until.min(from + LENGTH as u64)))
 }
 
 impl Drop for SqliteStore {
@@ -347,11 +325,12 @@ impl Store for SqliteStore {
 
     async fn fingerprint(&self, until: u64) -> Result<[u8; 32], StoreError> {
         let until = until.min(*self.committed.borrow());
-        let mut fingerprint = self.readers.read(|connection| Fingerprint::begin(connection)).await?;
+        let mut fingerprint = self.readers.read(|connection| fingerprint::begin(connection)).await?;
         for (from, to) in stretches(until) {
-            fingerprint = self.readers.read(move |connection| fingerprint.take(connection, from, to)).await?;
+            fingerprint =
+                self.readers.read(move |connection| fingerprint::take(fingerprint, connection, from, to)).await?;
         }
-        self.readers.read(move |connection| fingerprint.finish(connection)).await
+        self.readers.read(move |connection| fingerprint::finish(fingerprint, connection)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

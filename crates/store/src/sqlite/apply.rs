@@ -6,19 +6,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 use slarouter_core::{Rating, Receipt, Source, Timestamp};
 
 use super::archive;
-use super::command::{Answer, Command};
 use super::forget::forget;
 use super::insert::insert;
 use super::keys::change;
 use super::rollups::add;
 use super::row::blob;
 use super::shorten::shorten;
+use crate::command::{Answer, Command, KEPT_SNAPSHOTS, MOST_WORDS};
 use crate::{Entry, FeedbackRecord, OutcomeRecord, StoreError};
-
-/// Saved states kept per route.
-const KEPT_SNAPSHOTS: i64 = 3;
-/// Ratings of one decision and changes of them: the next is counted against all before it, here and by the learner.
-const MOST_WORDS: i64 = 1_000;
 
 /// Carries out a command that is no log entry. Its answer goes to `answers`, to be given after the commit.
 pub(super) fn apply(

@@ -1,13 +1,12 @@
 //! Decisions in one short row each: what analysts need, once nothing is learnt from them any more.
 
-use std::sync::Arc;
-
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId};
+use slarouter_core::DecisionId;
 
-use super::row::{Columns, Zoos, blob};
-use crate::{DecisionRecord, OutcomeRecord, StoreError, StoredDecision};
+use super::row::{Zoos, blob};
+use crate::columns::Columns;
+use crate::{OutcomeRecord, StoreError, StoredDecision, parse};
 
 /// The view has all that stays, for rows of every release.
 const FOUND: &str = "SELECT d.id, d.time, d.route, d.reason, d.zoo, w.chosen, w.model, d.audit_rate, d.audit_drawn, \
@@ -74,38 +73,11 @@ const DECISION: &str = "SELECT a.seq, a.time, k.route, k.reason, k.chosen, a.pro
      nullif(k.model, k.chosen) FROM archive a JOIN archive_kinds k ON k.number = a.kind LEFT JOIN zoos z ON z.number = k.zoo \
      WHERE a.id = ?1";
 
-/// A decision of the archive: of its candidates the chosen one alone, without features.
+/// A decision of the archive, as far as it is kept.
 pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
     let mut statement = connection.prepare_cached(DECISION)?;
-    let mut rows = statement.query([blob(id)])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let zoos = Zoos::new(connection);
-    let mut row = Columns::of(row, &zoos)?;
-    let (time, route, reason) = (row.time()?, row.text()?, row.reason()?);
-    let chosen = Candidate {
-        model: row.text()?,
-        probability: row.next()?,
-        satisfaction: row.next::<Option<f64>>()?.unwrap_or_default(),
-        cost: row.next::<Option<f64>>()?.unwrap_or_default(),
-        ..Candidate::default()
-    };
-    let record = DecisionRecord {
-        id,
-        time,
-        route,
-        decision: Decision { candidates: vec![chosen], chosen: 0, reason },
-        features: Vec::new(),
-        feature_version: 0,
-        input_tokens: row.next()?,
-        state_seq: 0,
-        prompt: None,
-        audit: AuditDraw { rate: row.next()?, drawn: row.next()? },
-        payer: row.payer()?,
-        fallback: None,
-        trace: row.trace()?,
-    };
-    let rerouted = row.next::<Option<Arc<str>>>()?;
-    Ok(Some(StoredDecision { seq: row.seq(), record, rerouted, archived: true }))
+    let (mut rows, zoos) = (statement.query([blob(id)])?, Zoos::new(connection));
+    rows.next()?.map(|row| parse::archived_decision(&mut Columns::of(row, &zoos)?, id)).transpose()
 }
 
 const OUTCOME: &str = "SELECT a.seq, a.time, k.model, e.status, e.ok, e.streamed, e.attempts, a.input_tokens, a.cached_tokens, \
@@ -115,28 +87,8 @@ const OUTCOME: &str = "SELECT a.seq, a.time, k.model, e.status, e.ok, e.streamed
 /// How the request of a decision of the archive ended, as far as that is kept.
 pub(super) fn outcome(connection: &Connection, id: DecisionId) -> Result<Option<OutcomeRecord>, StoreError> {
     let mut statement = connection.prepare_cached(OUTCOME)?;
-    let mut rows = statement.query([blob(id)])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let zoos = Zoos::new(connection);
-    let mut row = Columns::of(row, &zoos)?;
-    Ok(Some(OutcomeRecord {
-        decision: id,
-        time: row.time()?,
-        model: row.text()?,
-        status: row.next()?,
-        ok: row.next()?,
-        streamed: row.next()?,
-        attempts: row.next()?,
-        input_tokens: row.next()?,
-        cached_tokens: row.next()?,
-        cache_write_tokens: None,
-        output_tokens: row.next()?,
-        reasoning_tokens: None,
-        cost: row.next()?,
-        latency_ms: row.next()?,
-        ttft_ms: row.next()?,
-        error: row.next()?,
-    }))
+    let (mut rows, zoos) = (statement.query([blob(id)])?, Zoos::new(connection));
+    rows.next()?.map(|row| parse::archived_outcome(&mut Columns::of(row, &zoos)?, id)).transpose()
 }
 
 /// What has to be known of a decision of the archive to answer those who speak of it.

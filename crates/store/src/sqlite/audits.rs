@@ -4,8 +4,10 @@ use rusqlite::{Connection, params};
 use slarouter_core::{DecisionId, Timestamp};
 
 use super::read::seq_of;
-use super::row::{Columns, Zoos};
-use crate::{PendingAudit, PendingAudits, StoreError};
+use super::row::Zoos;
+use crate::columns::Columns;
+use crate::parse::pending_audit;
+use crate::{PendingAudits, StoreError};
 
 /// Of so many unreadable rows it is told which they are.
 const NAMED: usize = 100;
@@ -46,17 +48,4 @@ pub(super) fn pending(
         }
     }
     Ok(pending)
-}
-
-fn pending_audit(row: &mut Columns<'_>) -> Result<PendingAudit, StoreError> {
-    Ok(PendingAudit {
-        decision: row.id()?,
-        time: row.time()?,
-        route: row.text()?,
-        rate: row.next()?,
-        model: row.text()?,
-        status: row.next()?,
-        ok: row.next()?,
-        prompt: row.next()?,
-    })
 }

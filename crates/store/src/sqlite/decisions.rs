@@ -6,9 +6,9 @@ use slarouter_core::DecisionId;
 use super::archive;
 use super::events;
 use super::read;
-use super::row::{Columns, Zoos, blob};
-use super::rows;
-use crate::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, LoggedFeedback, OutcomeRecord, StoreError};
+use super::row::{Zoos, blob};
+use crate::columns::Columns;
+use crate::{DecisionHistory, DecisionPage, DecisionQuery, LoggedFeedback, OutcomeRecord, StoreError, parse};
 
 /// Events of the log that one page is looked for among: half a second of a core where a filter fits none of them, which no index that each
 /// decision would have to write is worth.
@@ -46,7 +46,7 @@ pub(super) fn page(connection: &Connection, query: &DecisionQuery) -> Result<Dec
         while let Some(row) = rows.next()? {
             let mut row = Columns::of(row, &zoos)?;
             let seq = row.seq();
-            match line(&mut row) {
+            match parse::line(&mut row) {
                 Err(StoreError::Row { .. }) => found.push((seq, None)),
                 line => found.push((seq, Some(line?))),
             }
@@ -57,25 +57,6 @@ pub(super) fn page(connection: &Connection, query: &DecisionQuery) -> Result<Dec
     let last = found.last().filter(|_| found.len() == query.limit).map(|(seq, _)| *seq);
     let next = last.or(Some(floor.cast_unsigned()).filter(|&floor| floor > 1));
     Ok(DecisionPage { lines: found.into_iter().filter_map(|(_, line)| line).collect(), next })
-}
-
-fn line(row: &mut Columns<'_>) -> Result<DecisionLine, StoreError> {
-    Ok(DecisionLine {
-        seq: row.seq(),
-        id: row.id()?,
-        time: row.time()?,
-        route: row.text()?,
-        reason: row.reason()?,
-        chosen: row.text()?,
-        model: row.text()?,
-        satisfaction: row.next()?,
-        predicted_cost: row.next()?,
-        status: row.next()?,
-        cost: row.next()?,
-        latency_ms: row.next()?,
-        rating: row.next()?,
-        trace: row.trace()?,
-    })
 }
 
 /// A decision, its configuration, its end and all words on it, as of one commit.
@@ -100,7 +81,7 @@ fn outcome(connection: &Connection, id: DecisionId) -> Result<Option<OutcomeReco
     let mut statement = connection.prepare_cached(events::OUTCOME)?;
     let (mut rows, zoos) = (statement.query([blob(id)])?, Zoos::new(connection));
     match rows.next()? {
-        Some(row) => events::outcome(&mut Columns::of(row, &zoos)?).map(Some),
+        Some(row) => parse::outcome(&mut Columns::of(row, &zoos)?).map(Some),
         None => archive::outcome(connection, id),
     }
 }
@@ -112,7 +93,7 @@ fn feedback(connection: &Connection, id: DecisionId) -> Result<Vec<LoggedFeedbac
     let (mut found, zoos) = (statement.query([blob(id)])?, Zoos::new(connection));
     let mut words = Vec::new();
     while let Some(row) = found.next()? {
-        words.push(rows::word(&mut Columns::of(row, &zoos)?)?);
+        words.push(parse::word(&mut Columns::of(row, &zoos)?)?);
     }
     Ok(words)
 }

@@ -1,12 +1,11 @@
 //! The log in order, as the learner reads it.
 
-use std::sync::Arc;
-
 use rusqlite::Connection;
-use slarouter_core::{Decision, Rater, Rating, Receipt, Source};
 
-use super::row::{Columns, Zoos};
-use crate::{Event, Failed, OutcomeRecord, Rated, StoreError};
+use super::row::Zoos;
+use crate::columns::Columns;
+use crate::parse::{ParseEvent, States, configured, decided, finished, rated, rerouted, rolled_back};
+use crate::{Event, StoreError};
 
 const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE seq > ?1 ORDER BY seq";
 
@@ -42,12 +41,10 @@ const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.r
      (SELECT MIN(seq) FROM feedback WHERE decision_id = d.id)) \
      FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE f.seq > ?1 ORDER BY f.seq";
 
-type Parse = fn(&mut Columns<'_>) -> Result<Event, StoreError>;
-
 /// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them. A row that does not
 /// hold what it should is an event too, so that it stops none of the others.
 pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-    const KINDS: [(&str, &str, Parse); 6] = [
+    const KINDS: [(&str, &str, ParseEvent); 6] = [
         ("route_configs", CONFIGURED, configured),
         ("decisions", DECIDED, decided),
         ("outcomes", FINISHED, finished),
@@ -80,109 +77,12 @@ pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Resu
     Ok(events)
 }
 
-fn configured(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    Ok(Event::Configured { seq: row.seq(), time: row.time()?, route: row.text()?, spec: row.next()? })
-}
-
-fn decided(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let seq = row.seq();
-    Ok(Event::Decided { seq, id: row.id()?, time: row.time()?, route: row.text()?, decision: row.decision()? })
-}
-
-/// Its states follow.
-fn rolled_back(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let (time, to) = (row.time()?, row.next::<i64>()?.cast_unsigned());
-    Ok(Event::RolledBack { seq: row.seq(), time, to, states: Vec::new() })
-}
-
-/// The saved state of each route, and what else is saved beside them.
-type States = Vec<(Arc<str>, Vec<u8>)>;
-
 /// What was known at the event to which was rolled back.
 fn known_then(connection: &Connection, seq: u64) -> Result<States, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT route, state FROM rollback_states WHERE seq = ?1 ORDER BY rowid")?;
     let states = statement.query_map([seq.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(states.collect::<Result<_, _>>()?)
-}
-
-/// The columns of [`OUTCOME`].
-pub(super) fn outcome(row: &mut Columns<'_>) -> Result<OutcomeRecord, StoreError> {
-    Ok(OutcomeRecord {
-        decision: row.id()?,
-        time: row.time()?,
-        model: row.text()?,
-        status: row.next()?,
-        ok: row.next()?,
-        streamed: row.next()?,
-        attempts: row.next()?,
-        input_tokens: row.next()?,
-        cached_tokens: row.next()?,
-        cache_write_tokens: row.next()?,
-        output_tokens: row.next()?,
-        reasoning_tokens: row.next()?,
-        cost: row.next()?,
-        latency_ms: row.next()?,
-        ttft_ms: row.next()?,
-        error: row.next()?,
-    })
-}
-
-fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let outcome = outcome(row)?;
-    let (route, decided_at, reason) = (row.text()?, row.time()?, row.reason()?);
-    let failed = if row.next()? {
-        let (decision, rerouted) = (row.decision()?, row.next::<Option<String>>()?);
-        Some(Failed { decided_at, predicted: predicted(&decision, rerouted.as_deref()) })
-    } else {
-        None
-    };
-    Ok(Event::Finished { seq: row.seq(), route, reason, outcome, failed })
-}
-
-fn rerouted(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let (decision, model, route, decided_at) = (row.id()?, row.text()?, row.text()?, row.time()?);
-    let decided = row.decision()?;
-    let reason = decided.reason;
-    let (old, new) = (decided.choice().satisfaction, predicted(&decided, Some(&model)));
-    Ok(Event::Rerouted { seq: row.seq(), decision, route, reason, decided_at, old, new })
-}
-
-/// What was predicted of the model that took the chosen one's place, or else of the chosen one.
-fn predicted(decision: &Decision, rerouted: Option<&str>) -> f64 {
-    let candidate = rerouted.and_then(|model| decision.candidate(model));
-    candidate.unwrap_or_else(|| decision.choice()).satisfaction
-}
-
-fn rated(row: &mut Columns<'_>) -> Result<Event, StoreError> {
-    let (decision, time) = (row.id()?, row.time()?);
-    let rater = Rater(row.next::<i64>()?.cast_unsigned());
-    let rating = row.next::<Option<f64>>()?.map(Rating::new).transpose();
-    let rating = rating.map_err(|error| row.damaged(&error.to_string()))?;
-    let receipt = row.parsed(Receipt::parse, "unknown receipt")?;
-    let source = row.parsed(Source::parse, "unknown source of a rating")?;
-    let (decided_at, route) = (row.time()?, row.text()?);
-    let decided = row.decision()?;
-    let reason = decided.reason;
-    let (features, feature_version) = (row.features()?, row.next()?);
-    let model = row.text()?;
-    let predicted = predicted(&decided, row.next::<Option<String>>()?.as_deref());
-    let failed = row.next()?;
-    let rated = Rated {
-        decision,
-        decided_at,
-        model,
-        reason,
-        features,
-        feature_version,
-        predicted,
-        failed,
-        source,
-        rater,
-        rating,
-        receipt,
-    };
-    Ok(Event::Rated { seq: row.seq(), time, route, rated })
 }
 
 #[cfg(test)]

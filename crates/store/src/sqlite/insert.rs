@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::keys::spend;
-use super::packed::{pack_decision, pack_features};
 use super::row::blob;
+use crate::packed::{pack_decision, pack_features};
 use crate::{DecisionRecord, Entry, OutcomeRecord, Payer};
 
 // An id that is there already must not fail the batch for ever.

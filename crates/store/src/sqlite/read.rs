@@ -1,11 +1,12 @@
 //! Queries.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use slarouter_core::{AuditDraw, DecisionId};
+use slarouter_core::DecisionId;
 
 use super::archive;
-use super::row::{Columns, Zoos, blob};
-use crate::{Counts, DecisionRecord, Snapshot, StoreError, StoredDecision};
+use super::row::{Zoos, blob};
+use crate::columns::Columns;
+use crate::{Counts, Snapshot, StoreError, StoredDecision, parse};
 
 /// The last number that was given out; what is gone had one as well.
 pub(super) fn last_seq(connection: &Connection) -> Result<u64, rusqlite::Error> {
@@ -31,12 +32,12 @@ pub(crate) fn snapshots(connection: &Connection, until: u64) -> Result<Vec<Snaps
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let mut row = Columns::of(row, &zoos)?;
-        found.push(Snapshot { seq: row.seq(), route: row.text()?, time: row.time()?, state: row.next()? });
+        found.push(parse::snapshot(&mut row)?);
     }
     Ok(found)
 }
 
-/// Decisions as the log was after the event ?2, with the messages if ?3: the columns of [`stored`].
+/// Decisions as the log was after the event ?2, with the messages if ?3: the columns of [`parse::stored_decision`].
 const DECISIONS: &str = "SELECT d.seq, d.id, d.time, d.route, d.reason, d.zoo, d.candidates, d.decision, d.zoo, d.features, d.feature_version, \
      d.input_tokens, d.state_seq, CASE WHEN ?3 THEN d.prompt END AS prompt, d.audit_rate, d.audit_drawn, z.key, z.tenant, z.fallback, \
      (SELECT t.trace_id FROM traces t WHERE t.seq = d.seq) AS trace_id, \
@@ -48,32 +49,11 @@ pub(super) fn decisions(condition: &str) -> String {
     format!("{DECISIONS} WHERE {condition}")
 }
 
-/// A row of [`decisions`].
-pub(super) fn stored(row: &mut Columns<'_>) -> Result<StoredDecision, StoreError> {
-    let record = DecisionRecord {
-        id: row.id()?,
-        time: row.time()?,
-        route: row.text()?,
-        decision: row.decision()?,
-        features: row.features()?,
-        feature_version: row.next()?,
-        input_tokens: row.next()?,
-        state_seq: row.next::<i64>()? as u64,
-        prompt: row.next()?,
-        audit: AuditDraw { rate: row.next()?, drawn: row.next()? },
-        payer: row.payer()?,
-        fallback: row.place()?,
-        trace: row.trace()?,
-    };
-    let rerouted: Option<String> = row.next()?;
-    Ok(StoredDecision { seq: row.seq(), record, rerouted: rerouted.map(Into::into), archived: false })
-}
-
 pub(super) fn decision(connection: &Connection, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
     let mut statement = connection.prepare_cached(&decisions("d.id = ?1"))?;
     let (mut rows, zoos) = (statement.query(params![blob(id), i64::MAX, true])?, Zoos::new(connection));
     match rows.next()? {
-        Some(row) => stored(&mut Columns::of(row, &zoos)?).map(Some),
+        Some(row) => parse::stored_decision(&mut Columns::of(row, &zoos)?).map(Some),
         None => archive::decision(connection, id),
     }
 }

@@ -1,11 +1,10 @@
 //! Rollups as tables.
 
 mod count;
-mod group;
 mod read;
 mod write;
 
-pub(super) use count::{Tally, count, recount};
+pub(super) use count::{count, recount};
 #[cfg(test)]
 pub(super) use read::{CERTIFICATES, SUMS};
 pub(super) use read::{calendar, minutes, series, totals};

@@ -1,15 +1,12 @@
 //! The log table by table.
 
 use rusqlite::{Connection, params};
-use slarouter_core::{Certificate, Rater, Rating, Receipt, Source, Timestamp};
 
-use super::events;
 use super::read;
-use super::row::{Columns, Zoos};
-use crate::{
-    CertificateSpan, DecisionRef, LogRow, LogTable, LoggedFeedback, RouteCertificate, RowQuery, SpanCertificate,
-    StoreError,
-};
+use super::row::Zoos;
+use crate::columns::Columns;
+use crate::parse::{ParseRow, configuration_row, decision_row, feedback_row, outcome_row, span_certificate};
+use crate::{LogRow, LogTable, RouteCertificate, RowQuery, SpanCertificate, StoreError};
 
 /// Bytes of messages after which a page ends, however few rows it has.
 const MOST_TEXT: usize = 8 << 20;
@@ -34,15 +31,13 @@ const FEEDBACK: &str = "SELECT f.seq, f.time, f.source, f.rater, f.rating, f.rec
 const CERTIFICATES: &str = "SELECT start, span, route, alpha, requests, labels, lower, estimate, upper FROM certificates \
      WHERE (span, route, start) > (?1, ?2, ?3) ORDER BY span, route, start";
 
-type Parse = fn(&mut Columns<'_>) -> Result<LogRow, StoreError>;
-
 /// The next rows of a table, in the order of their numbers; none if there are no more. A row that cannot be read stands in its place.
 pub(super) fn after(connection: &Connection, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
-    let (table, select, parse): (_, _, Parse) = match query.table {
-        LogTable::Configurations => ("route_configs", CONFIGURATIONS.to_owned(), configuration as Parse),
-        LogTable::Decisions => ("decisions", read::decisions("d.seq > ?1 AND d.seq <= ?2 ORDER BY d.seq"), decision),
-        LogTable::Outcomes => ("outcomes", OUTCOMES.to_owned(), outcome),
-        LogTable::Feedback => ("feedback", FEEDBACK.to_owned(), feedback),
+    let (table, select, parse) = match query.table {
+        LogTable::Configurations => ("route_configs", CONFIGURATIONS.to_owned(), configuration_row as ParseRow),
+        LogTable::Decisions => ("decisions", read::decisions("d.seq > ?1 AND d.seq <= ?2 ORDER BY d.seq"), decision_row),
+        LogTable::Outcomes => ("outcomes", OUTCOMES.to_owned(), outcome_row),
+        LogTable::Feedback => ("feedback", FEEDBACK.to_owned(), feedback_row),
     };
     let most = i64::try_from(query.limit).unwrap_or(i64::MAX);
     // As a parameter, SQLite would plan the query anew each time the limit is bound.
@@ -69,39 +64,6 @@ pub(super) fn after(connection: &Connection, query: RowQuery) -> Result<Vec<LogR
     Ok(found)
 }
 
-fn configuration(row: &mut Columns<'_>) -> Result<LogRow, StoreError> {
-    Ok(LogRow::Configuration { seq: row.seq(), time: row.time()?, route: row.text()?, spec: row.next()? })
-}
-
-fn decision(row: &mut Columns<'_>) -> Result<LogRow, StoreError> {
-    Ok(LogRow::Decision(Box::new(read::stored(row)?)))
-}
-
-fn outcome(row: &mut Columns<'_>) -> Result<LogRow, StoreError> {
-    let outcome = Box::new(events::outcome(row)?);
-    Ok(LogRow::Outcome { seq: row.seq(), of: decision_ref(row)?, counted: row.next()?, outcome })
-}
-
-fn feedback(row: &mut Columns<'_>) -> Result<LogRow, StoreError> {
-    let feedback = Box::new(word(row)?);
-    Ok(LogRow::Feedback { of: decision_ref(row)?, counted: row.next()?, feedback })
-}
-
-/// The columns `seq`, `time`, `source`, `rater`, `rating`, `receipt` and `comment` of feedback.
-pub(super) fn word(row: &mut Columns<'_>) -> Result<LoggedFeedback, StoreError> {
-    let (seq, time) = (row.seq(), row.time()?);
-    let source = row.parsed(Source::parse, "unknown source of a rating")?;
-    let rater = Rater(row.next::<i64>()?.cast_unsigned());
-    let rating = row.next::<Option<f64>>()?.map(Rating::new).transpose();
-    let rating = rating.map_err(|error| row.damaged(&error.to_string()))?.map(Rating::get);
-    let receipt = row.parsed(Receipt::parse, "unknown receipt")?;
-    Ok(LoggedFeedback { seq, time, source, rater, rating, receipt, comment: row.next()? })
-}
-
-fn decision_ref(row: &mut Columns<'_>) -> Result<DecisionRef, StoreError> {
-    Ok(DecisionRef { seq: row.next::<i64>()?.cast_unsigned(), time: row.time()?, route: row.text()? })
-}
-
 /// The next certificates after this one, in the order of span, route and time; none if there are no more.
 pub(super) fn certificates(
     connection: &Connection,
@@ -117,15 +79,7 @@ pub(super) fn certificates(
     let mut rows = statement.query(after.map_or((-1, String::new(), 0), place))?;
     let (zoos, mut found) = (Zoos::new(connection), Vec::new());
     while let Some(row) = rows.next()? {
-        let mut row = Columns::of(row, &zoos)?;
-        let time = Timestamp(row.seq());
-        let span = usize::try_from(row.next::<i64>()?).ok().and_then(|span| CertificateSpan::ALL.get(span).copied());
-        let span = span.ok_or_else(|| row.damaged("unknown span"))?;
-        let (route, alpha) = (row.text()?, row.next()?);
-        let (requests, labels) = (row.next::<i64>()?.cast_unsigned(), row.next::<i64>()?.cast_unsigned());
-        let certificate =
-            Certificate { requests, labels, lower: row.next()?, estimate: row.next()?, upper: row.next()? };
-        found.push(SpanCertificate { span, certificate: RouteCertificate { route, time, alpha, certificate } });
+        found.push(span_certificate(&mut Columns::of(row, &zoos)?)?);
     }
     Ok(found)
 }

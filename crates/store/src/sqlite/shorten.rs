@@ -5,7 +5,7 @@ use slarouter_core::Timestamp;
 
 use super::archive::archive;
 use super::rollups;
-use crate::retention::before;
+use crate::retention::{LOST_MS, Pass, before};
 use crate::rollup::Span;
 use crate::{Held, Retention, Shortened, StoreError};
 
@@ -17,18 +17,6 @@ const PROMPTS: i64 = 128 << 10;
 const PAGES: i64 = 64;
 /// Free pages that stay for what is written next.
 const SPARE: i64 = 256;
-/// A decision whose request has not ended so long after its window is over never will: the process was killed, or the caller keeps it to
-/// himself.
-const LOST_MS: u64 = 86_400_000;
-
-/// How far a pass over all kinds has come.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pass {
-    /// Kinds that are through.
-    kinds: usize,
-    /// The last row of this kind that was looked at.
-    after: i64,
-}
 
 /// One step over one kind.
 struct Step<'a> {

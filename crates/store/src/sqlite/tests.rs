@@ -142,17 +142,6 @@ async fn a_database_that_may_only_be_read_says_so_from_the_start() {
     assert!(store.is_failing());
 }
 
-#[test]
-fn a_writer_that_is_gone_is_a_failure() {
-    let (inbox, health) = (Arc::new(Inbox::new(1)), Arc::new(Health::default()));
-    drop(Abandoning { inbox: inbox.clone(), health: health.clone() });
-    assert!(health.failing.load(Ordering::Relaxed));
-    assert!(matches!(
-        inbox.log(Entry::Spend(Spending { account: "a".into(), day: 1, nano_usd: 1 })),
-        Err(StoreError::Closed)
-    ));
-}
-
 #[tokio::test]
 async fn one_decision_takes_so_many_words_and_no_more() {
     let folder = TempDir::new().unwrap();

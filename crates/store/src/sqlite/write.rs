@@ -2,38 +2,25 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 use tokio::sync::watch;
 
 use super::apply::apply;
-use super::command::{Answer, Command};
 use super::connection::{Options, close};
-use super::inbox::{Inbox, shed};
 use super::insert::insert;
 use super::read::last_seq;
 use crate::Entry;
+use crate::command::{Answer, Command};
+use crate::health::Health;
+use crate::inbox::{BACKLOG, Inbox, RETRY, shed};
 
-/// Entries kept for another try while the log cannot be written; older ones are dropped and counted.
-const BACKLOG: usize = 16_384;
 /// Entries inserted in one go. Where requests fill all cores, the writer's turn on one is a wait for some of them.
 const SLICE: usize = 32;
 /// Pause between two slices.
 const BREATH: Duration = Duration::from_micros(100);
-/// Pause before what could not be written is tried again, if no command comes first.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// How the writer is doing, for others to see.
-#[derive(Default)]
-pub(super) struct Health {
-    /// Entries lost because the log could not be written for long.
-    pub(super) dropped: AtomicU64,
-    /// The last try to write failed.
-    pub(super) failing: AtomicBool,
-}
-
 pub(super) struct Writer {
     options: Options,
     /// `None` after a failure: the next batch connects anew.

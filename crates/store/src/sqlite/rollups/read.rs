@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use jiff::tz::TimeZone;
 use rusqlite::{Connection, Row as Found, named_params};
 use slarouter_core::{Certificate, Timestamp};
 
-use super::group::Group;
 use crate::StoreError;
 use crate::rollup::{
-    By, COLUMNS, Calendar, MINUTE_MS, MINUTES_KEPT_MS, MOST_POINTS, Point, QUARTER_MS, RouteCertificate, Row,
-    Selection, Span, Step, Totals, pieces,
+    By, COLUMNS, Calendar, Frame, Group, Point, RouteCertificate, Row, Selection, Span, Step, Totals, calendar_of,
+    minutes_from, pieces, still_kept,
 };
 
 pub(crate) static SUMS: LazyLock<String> = LazyLock::new(|| {
@@ -47,85 +45,30 @@ pub(crate) fn series(connection: &mut Connection, selection: &Selection, step: S
     let view = connection.transaction()?;
     there(&view, selection)?;
     let calendar = &calendar(&view)?;
-    let span = match step {
-        Step::Days(_) => Span::Day,
-        Step::Minutes(step) if step % 15 == 0 => Span::Quarter,
-        Step::Minutes(_) => Span::Minute,
-    };
-    if span == Span::Minute && selection.from < minutes(&view)? {
-        return Err(StoreError::Range(
-            "sums by the minute are kept for 32 days: take a step of 15 minutes or days".into(),
-        ));
-    }
-    let starts = starts(selection, step, calendar)?;
-    let Some(first) = starts.first() else { return Ok(Vec::new()) };
-    let point = |start: &Timestamp| Point { start: *start, totals: Totals::default(), certificate: None };
-    let mut points: Vec<_> = starts.iter().map(point).collect();
-    let place = |at: Timestamp| starts.partition_point(|start| *start <= at).saturating_sub(1);
-    let piece = (span, *first, end(*starts.last().unwrap_or(first), step, calendar));
-    read(&view, piece, selection, |start, _, totals| points[place(start)].totals += totals)?;
+    let Some(mut frame) = Frame::new(selection, step, minutes(&view)?, calendar)? else { return Ok(Vec::new()) };
+    let piece = frame.piece;
+    read(&view, piece, selection, |start, _, totals| frame.add(start, totals))?;
     if let Some(route) = &selection.route {
-        for certificate in certificates(&view, piece, route)? {
-            let place = place(certificate.time);
-            points[place].certificate = Some(certificate);
-        }
+        certificates(&view, piece, route)?.into_iter().for_each(|certificate| frame.certify(certificate));
     }
-    Ok(points)
+    Ok(frame.points())
 }
 
-/// Refuses a range of which no sum is kept any more: zeros would say that nothing was asked.
+/// Refuses a range of which no sum is kept any more.
 fn there(connection: &Connection, selection: &Selection) -> Result<(), StoreError> {
-    let since: i64 = connection.query_row("SELECT rollups FROM shortened", [], |row| row.get(0))?;
-    let before = Timestamp(since.cast_unsigned());
-    if since > 0 && selection.from < selection.to && selection.to <= before {
-        return Err(StoreError::Gone { what: "sums", before, key: "rollups" });
-    }
-    Ok(())
-}
-
-/// Where the steps of a range begin.
-fn starts(selection: &Selection, step: Step, calendar: &Calendar) -> Result<Vec<Timestamp>, StoreError> {
-    let mut at = match step {
-        Step::Minutes(0 | 527_041..) | Step::Days(0 | 367..) => {
-            return Err(StoreError::Range("a step must be above 0 and no longer than 366 days".into()));
-        }
-        Step::Minutes(minutes) => Timestamp(selection.from.0 - selection.from.0 % (minutes * MINUTE_MS)),
-        Step::Days(_) => calendar.day(selection.from).start,
-    };
-    let mut starts = Vec::new();
-    while at < selection.to {
-        if starts.len() == MOST_POINTS {
-            let what = format!("a series has {MOST_POINTS} points at most: take a longer step, or a shorter range");
-            return Err(StoreError::Range(what));
-        }
-        starts.push(at);
-        at = end(at, step, calendar);
-    }
-    Ok(starts)
-}
-
-/// Where the step that begins at `at` ends.
-fn end(at: Timestamp, step: Step, calendar: &Calendar) -> Timestamp {
-    match step {
-        Step::Minutes(minutes) => Timestamp(at.0.saturating_add(minutes * MINUTE_MS)),
-        Step::Days(days) => (0..days).fold(at, |at, _| calendar.day(at).end),
-    }
+    still_kept(connection.query_row("SELECT rollups FROM shortened", [], |row| row.get(0))?, selection)
 }
 
 /// The calendar whose days are summed.
 pub(crate) fn calendar(connection: &Connection) -> Result<Calendar, StoreError> {
     let zone: String = connection.query_row("SELECT zone FROM rolled", [], |row| row.get(0))?;
-    if zone.is_empty() {
-        return Ok(Calendar::default());
-    }
-    let zone = TimeZone::get(&zone).map_err(|error| StoreError::Range(error.to_string()))?;
-    Ok(Calendar::new(zone))
+    calendar_of(&zone)
 }
 
 /// From when on there are sums by the minute: in whole quarters of an hour.
 pub(crate) fn minutes(connection: &Connection) -> Result<Timestamp, StoreError> {
     let newest: i64 = connection.query_row("SELECT newest FROM rolled", [], |row| row.get(0))?;
-    Ok(Timestamp((newest as u64).saturating_sub(MINUTES_KEPT_MS).next_multiple_of(QUARTER_MS)))
+    Ok(minutes_from(Timestamp(newest as u64)))
 }
 
 /// Hands each row of a piece to `take`.

@@ -6,10 +6,8 @@ use std::sync::{Arc, LazyLock};
 use rusqlite::{Connection, params, params_from_iter};
 use slarouter_core::Timestamp;
 
-use super::count::Tally;
-use super::group::Group;
 use super::read::{certificates, sums};
-use crate::rollup::{COLUMNS, Calendar, MINUTES_KEPT_MS, RouteCertificate, Span, Totals};
+use crate::rollup::{COLUMNS, Calendar, Group, MINUTES_KEPT_MS, RouteCertificate, Span, Tally, Totals};
 
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<_> = (4..4 + COLUMNS.len()).map(|place| format!("?{place}")).collect();

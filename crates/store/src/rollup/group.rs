@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use slarouter_core::Timestamp;
 
-use crate::rollup::{By, Calendar, Selection};
+use super::{By, Calendar, Selection};
 
 /// Whose sums they are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Group {
-    pub(super) route: Arc<str>,
-    pub(super) model: Arc<str>,
-    pub(super) key: Arc<str>,
-    pub(super) tenant: Arc<str>,
+pub(crate) struct Group {
+    pub(crate) route: Arc<str>,
+    pub(crate) model: Arc<str>,
+    pub(crate) key: Arc<str>,
+    pub(crate) tenant: Arc<str>,
 }
 
 impl Group {
     /// Whether it is one of these requests, whenever they were.
-    pub(super) fn is_of(&self, Selection { route, model, key, tenant, .. }: &Selection) -> bool {
+    pub(crate) fn is_of(&self, Selection { route, model, key, tenant, .. }: &Selection) -> bool {
         [(route, &self.route), (model, &self.model), (key, &self.key), (tenant, &self.tenant)]
             .into_iter()
             .all(|(wanted, held)| wanted.as_ref().is_none_or(|wanted| wanted == held))
     }
 
     /// What its sums of that time are told apart by.
-    pub(super) fn name(&self, by: By, time: Timestamp, calendar: &Calendar) -> Arc<str> {
+    pub(crate) fn name(&self, by: By, time: Timestamp, calendar: &Calendar) -> Arc<str> {
         match by {
             By::Route => self.route.clone(),
             By::Model => self.model.clone(),

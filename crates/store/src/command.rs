@@ -1,18 +1,23 @@
-//! What is asked of the writer.
+//! What is asked of the writer of a log.
 
 use std::sync::Arc;
 
 use slarouter_core::{Rater, Receipt, Timestamp};
 use tokio::sync::oneshot;
 
-use super::rollups::Tally;
-use super::shorten::Pass;
+use crate::retention::Pass;
+use crate::rollup::Tally;
 use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, Retention, Shortened, StoreError};
 
-/// Where the answer goes.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+/// Saved states kept per route.
+pub(crate) const KEPT_SNAPSHOTS: i64 = 3;
+/// Ratings of one decision and changes of them: the next is counted against all before it, here and by the learner.
+pub(crate) const MOST_WORDS: i64 = 1_000;
 
-pub(super) enum Command {
+/// Where the answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub(crate) enum Command {
     Log(Entry),
     Configure { time: Timestamp, route: String, spec: String, reply: Reply<()> },
     Rate { feedback: FeedbackRecord, window_ms: u64, reply: Reply<Receipt> },
@@ -27,7 +32,7 @@ pub(super) enum Command {
 }
 
 /// Answers that must wait for the commit.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Done(Reply<()>),
     Receipt(Reply<Receipt>, Result<Receipt, StoreError>),
     /// Does what is to be done with what the commit came to.
@@ -36,11 +41,11 @@ pub(super) enum Answer {
 
 impl Answer {
     /// This value, once it is committed.
-    pub(super) fn with<T: Send + 'static>(reply: Reply<T>, value: T) -> Self {
+    pub(crate) fn with<T: Send + 'static>(reply: Reply<T>, value: T) -> Self {
         Self::Then(Box::new(move |committed| drop(reply.send(committed.map(|()| value)))))
     }
 
-    pub(super) fn give(self) {
+    pub(crate) fn give(self) {
         // Nobody may be waiting any more: the client went away, the event is durable all the same.
         match self {
             Self::Done(reply) => drop(reply.send(Ok(()))),
@@ -49,7 +54,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn refuse(self, why: &str) {
+    pub(crate) fn refuse(self, why: &str) {
         let error = StoreError::Unavailable(why.to_owned());
         match self {
             Self::Done(reply) => drop(reply.send(Err(error))),
@@ -65,7 +70,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn unwritten(command: Command) -> Self {
+    pub(crate) fn unwritten(command: Command) -> Self {
         match command {
             Command::Rate { reply, .. } | Command::Report { reply, .. } => {
                 Self::Receipt(reply, Err(StoreError::Closed))

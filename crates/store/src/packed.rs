@@ -17,7 +17,7 @@ const HALF: u8 = 1;
 
 /// The first byte is of another form, or what follows it is cut off or is nothing that a policy writes.
 #[derive(Debug)]
-pub(super) struct Unreadable;
+pub(crate) struct Unreadable;
 
 /// What a decision has beside its reason and the names of its models.
 #[derive(Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Values {
 ///
 /// # Errors
 /// Never: numbers can always be written.
-pub(super) fn pack_decision(decision: &Decision, out: &mut Vec<u8>) -> Result<(), postcard::Error> {
+pub(crate) fn pack_decision(decision: &Decision, out: &mut Vec<u8>) -> Result<(), postcard::Error> {
     let choice = Choice { chosen: decision.chosen, candidates: decision.candidates.iter().map(Values::from).collect() };
     let is_observed = decision.is_observed();
     out.push(if is_observed { OBSERVED } else { CANDIDATES });
@@ -68,7 +68,7 @@ pub(super) fn pack_decision(decision: &Decision, out: &mut Vec<u8>) -> Result<()
 }
 
 /// The decision for these models that was packed.
-pub(super) fn unpack_decision(bytes: &[u8], models: &[Arc<str>], reason: Reason) -> Result<Decision, Unreadable> {
+pub(crate) fn unpack_decision(bytes: &[u8], models: &[Arc<str>], reason: Reason) -> Result<Decision, Unreadable> {
     let (form, rest) = bytes.split_first().ok_or(Unreadable)?;
     let (Choice { chosen, candidates }, planned) = match *form {
         CANDIDATES => (postcard::from_bytes(rest).map_err(|_| Unreadable)?, vec![0.0; models.len()]),
@@ -89,7 +89,7 @@ pub(super) fn unpack_decision(bytes: &[u8], models: &[Arc<str>], reason: Reason)
 }
 
 /// Appends features to `out`: in half precision where all of them are of it, whole otherwise. None at all take no bytes.
-pub(super) fn pack_features(features: &[f32], out: &mut Vec<u8>) {
+pub(crate) fn pack_features(features: &[f32], out: &mut Vec<u8>) {
     let begun = out.len();
     if features.is_empty() || pack_halves(features, out).is_some() {
         return;
@@ -115,7 +115,7 @@ fn pack_halves(features: &[f32], out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// The features that were packed.
-pub(super) fn unpack_features(bytes: &[u8]) -> Result<Vec<f32>, Unreadable> {
+pub(crate) fn unpack_features(bytes: &[u8]) -> Result<Vec<f32>, Unreadable> {
     match bytes.split_first() {
         None => Ok(Vec::new()),
         Some((&WHOLE, rest)) => whole(rest),
@@ -125,7 +125,7 @@ pub(super) fn unpack_features(bytes: &[u8]) -> Result<Vec<f32>, Unreadable> {
 }
 
 /// 4-byte numbers, little end first.
-pub(super) fn whole(bytes: &[u8]) -> Result<Vec<f32>, Unreadable> {
+pub(crate) fn whole(bytes: &[u8]) -> Result<Vec<f32>, Unreadable> {
     let (values, rest) = bytes.as_chunks::<4>();
     rest.is_empty().then(|| values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()).ok_or(Unreadable)
 }

@@ -3,7 +3,7 @@
 use crate::{Entry, StoreError};
 
 /// Refuses what could not be written or read back: one such entry would fail every batch that it is in.
-pub(super) fn check(entry: &Entry) -> Result<(), StoreError> {
+pub(crate) fn check(entry: &Entry) -> Result<(), StoreError> {
     let sound = match entry {
         Entry::Decision(record) => {
             let candidates = &record.decision.candidates;

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::command::Command;
+use crate::command::Command;
 use crate::{Entry, StoreError};
 
 /// Commands in one transaction.
@@ -15,7 +15,12 @@ const GATHERING: Duration = Duration::from_millis(5);
 /// a decision beyond this is logged without its own.
 const PROMPTS: usize = 64 << 20;
 
-pub(super) struct Inbox {
+/// Entries kept for another try while the log cannot be written; older ones are dropped and counted.
+pub(crate) const BACKLOG: usize = 16_384;
+/// Pause before what could not be written is tried again, if no command comes first.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
     /// Told when the writer has a reason to look.
     changed: Condvar,
@@ -34,11 +39,11 @@ struct Waiting {
 }
 
 impl Inbox {
-    pub(super) fn new(room: usize) -> Self {
+    pub(crate) fn new(room: usize) -> Self {
         Self { waiting: Mutex::default(), changed: Condvar::new(), room: room.max(1) }
     }
 
-    pub(super) fn log(&self, mut entry: Entry) -> Result<(), StoreError> {
+    pub(crate) fn log(&self, mut entry: Entry) -> Result<(), StoreError> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(StoreError::Closed);
@@ -58,7 +63,7 @@ impl Inbox {
     }
 
     /// Those who wait for an answer are as many as there are requests, and are not refused.
-    pub(super) fn ask(&self, command: Command) -> Result<(), StoreError> {
+    pub(crate) fn ask(&self, command: Command) -> Result<(), StoreError> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(StoreError::Closed);
@@ -71,13 +76,13 @@ impl Inbox {
     }
 
     /// What waits is still written.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }
 
     /// The writer is gone: nobody must wait for it.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
         waiting.commands.clear();
@@ -85,7 +90,7 @@ impl Inbox {
 
     /// Waits for commands, but no longer than `patience`, and takes a batch of them; none once that is over. `None` once it is closed
     /// and empty.
-    pub(super) fn take(&self, patience: Option<Duration>) -> Option<Vec<Command>> {
+    pub(crate) fn take(&self, patience: Option<Duration>) -> Option<Vec<Command>> {
         let idle = |waiting: &mut Waiting| waiting.commands.is_empty() && !waiting.closed;
         let few = |waiting: &mut Waiting| {
             let length = waiting.commands.len();
@@ -112,7 +117,7 @@ impl Inbox {
     }
 
     /// Whether the writer is to make haste: somebody waits for an answer, or a whole batch is there already.
-    pub(super) fn presses(&self) -> bool {
+    pub(crate) fn presses(&self) -> bool {
         let waiting = self.lock();
         waiting.urgent || waiting.closed || waiting.commands.len() >= BATCH
     }
@@ -129,7 +134,7 @@ fn prompt(entry: &Entry) -> usize {
 }
 
 /// Takes the prompt out of an entry if those before it leave no room for it; the bytes that wait with this one.
-pub(super) fn shed(entry: &mut Entry, before: usize) -> usize {
+pub(crate) fn shed(entry: &mut Entry, before: usize) -> usize {
     let waiting = before + prompt(entry);
     if waiting <= PROMPTS {
         return waiting;

@@ -1,0 +1,55 @@
+//! How a writer is doing, for others to see, and what becomes of its inbox when it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::inbox::Inbox;
+
+/// How a writer is doing.
+#[derive(Default)]
+pub(crate) struct Health {
+    /// Entries lost because the log could not be written for long.
+    pub(crate) dropped: AtomicU64,
+    /// The last try to write failed.
+    pub(crate) failing: AtomicBool,
+}
+
+/// The writer's end of the inbox, which is abandoned however the writer ends, a panic included: from then on nothing can be written.
+pub(crate) struct Abandoning {
+    inbox: Arc<Inbox>,
+    health: Arc<Health>,
+}
+
+impl Drop for Abandoning {
+    fn drop(&mut self) {
+        self.health.failing.store(true, Ordering::Relaxed);
+        self.inbox.abandon();
+    }
+}
+
+impl Abandoning {
+    pub(crate) fn new(inbox: Arc<Inbox>, health: Arc<Health>) -> Self {
+        Self { inbox, health }
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Entry, Spending, StoreError};
+
+    #[test]
+    fn a_writer_that_is_gone_is_a_failure() {
+        let (inbox, health) = (Arc::new(Inbox::new(1)), Arc::new(Health::default()));
+        drop(Abandoning::new(inbox.clone(), health.clone()));
+        assert!(health.failing.load(Ordering::Relaxed));
+        assert!(matches!(
+            inbox.log(Entry::Spend(Spending { account: "a".into(), day: 1, nano_usd: 1 })),
+            Err(StoreError::Closed)
+        ));
+    }
+}
