@@ -14,6 +14,7 @@ mod fork;
 mod init;
 mod keys;
 mod labels;
+mod migrate;
 mod next;
 mod price;
 mod print;
@@ -71,6 +72,8 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     /// Replay the log with another configuration as a dry run, also while the gateway runs, and say what it would choose otherwise.
     Fork(fork::ForkArgs),
+    /// Move the log to another database, from a file of SQLite to PostgreSQL or back, and compare both.
+    Migrate(migrate::MigrateArgs),
     /// Make, list, rotate and revoke the keys of clients.
     Keys(keys::KeysArgs),
     /// What the log says of a period, for the person who signs: promises, costs, savings, and how sure they are.
@@ -130,6 +133,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Forget(args) => block_on(forget::run(args)),
         Command::Rollback(args) => block_on(rollback::run(args)),
         Command::Fork(args) => block_on(fork::run(args)),
+        Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Keys(args) => block_on(keys::run(args)),
         Command::Report(args) => block_on(report::run(args)),
         Command::Totals(args) => block_on(totals::run(args)),

@@ -1,6 +1,7 @@
 //! The settings of a gateway, all of which have been checked.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -193,9 +194,9 @@ pub struct ClientKey {
 }
 
 /// `[store]`
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreConfig {
-    /// `sqlite://<path>`
+    /// `sqlite://<path>`, or `postgres://…`, which may hold a password: it is shown by `slarouter_store::shown` alone.
     pub url: String,
     /// Whether prompts are stored.
     pub keep_prompts: bool,
@@ -226,15 +227,31 @@ pub struct RetentionConfig {
     pub rollups_ms: Option<u64>,
 }
 
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, keep_prompts, snapshot_every, queue } = self;
+        let mut shown = f.debug_struct("StoreConfig");
+        shown.field("keep_prompts", keep_prompts).field("snapshot_every", snapshot_every).field("queue", queue);
+        shown.finish_non_exhaustive()
+    }
+}
+
 /// Where the keys of a configuration are: as much of it as the tools for keys need.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyPlace {
-    /// `store.url`
+    /// `store.url`, which may hold a password.
     pub url: String,
     /// Names that `[[keys]]` has given away.
     pub taken: Vec<Arc<str>>,
     /// `server.time_zone`
     pub time_zone: TimeZone,
+}
+
+impl fmt::Debug for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, taken, time_zone } = self;
+        f.debug_struct("KeyPlace").field("taken", taken).field("time_zone", time_zone).finish_non_exhaustive()
+    }
 }
 
 /// `[upstream]`

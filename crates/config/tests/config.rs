@@ -317,7 +317,7 @@ fn refusals_say_how_to_mend() {
         ("log_format = \"xml\"", "", "", "\"json\" or \"text\""),
         ("request_timeout_s = inf", "", "", "must be a time from"),
         ("request_timeout_s = 1e9", "", "", "must be a time from"),
-        ("[store]\nurl = \"postgres://h/d\"", "", "", "url must be sqlite://"),
+        ("[store]\nurl = \"mysql://h/d\"", "", "", "url must be sqlite://"),
         ("[store]\nurl = \"sqlite://:memory:\"", "", "", "url must be sqlite://"),
         ("[store]\nqueue = 0", "", "", "must be from 1 to"),
         ("[feedback]\nwindow_days = 0", "", "", "above 0 and at most 36500"),

@@ -4,6 +4,7 @@ mod check;
 mod database;
 mod files;
 mod listing;
+mod server;
 mod system;
 mod upstreams;
 

@@ -174,7 +174,7 @@ fn utf8<'a>(value: &'a Value<'_>) -> Result<&'a str, &'static str> {
 }
 
 fn blob<'a>(value: &Value<'a>) -> Result<&'a [u8], &'static str> {
-    if let Value::Blob(bytes) = value { Ok(bytes) } else { Err("it is not bytes") }
+    if let Value::Blob(bytes) = value { Ok(*bytes) } else { Err("it is not bytes") }
 }
 
 impl Cell for i64 {

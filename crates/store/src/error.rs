@@ -7,7 +7,7 @@ use slarouter_core::Timestamp;
 #[non_exhaustive]
 pub enum StoreError {
     /// The URL names no store of ours. The configuration is at fault.
-    #[error("{0:?} is no store: write sqlite://<path>")]
+    #[error("{0:?} is no store: write sqlite://<path>, or postgres://<user>:<password>@<host>/<database>")]
     Url(String),
     /// The database was written by a newer release. Use that release, or another file.
     #[error("the database is of a newer release: its tables have version {found}, and this one knows {newest}")]
@@ -28,7 +28,7 @@ pub enum StoreError {
         newest: i64,
     },
     /// The database has tables that are not SLARouter's. The configuration is at fault.
-    #[error("{0} is a database of another program, which is left as it is: set store.url to another file")]
+    #[error("{0} is a database of another program, which is left as it is: set store.url to another one")]
     Foreign(String),
     /// The tables cannot be brought to the version of this release.
     #[error("the tables of the database: {0}")]
@@ -47,8 +47,8 @@ pub enum StoreError {
         /// What the system says.
         reason: std::io::Error,
     },
-    /// Another process has the database open; its log has one writer only. Stop it, or use another file.
-    #[error("another process uses the database {0}: stop it, or set store.url to another file")]
+    /// Another process has the database open; its log has one writer only. Stop it, or use another database.
+    #[error("another process uses the database {0}: stop it, or set store.url to another one")]
     InUse(String),
     /// The file that says who uses the database cannot be made or locked. The folder or its file system is at fault.
     #[error("cannot lock {path}: {source}: the folder must be writable, on a file system that has locks")]
@@ -65,7 +65,7 @@ pub enum StoreError {
     #[error("{0}")]
     Range(String),
     /// What was asked for is gone, by the operator's will (`store.retention`). Asking for what is later helps.
-    #[error("{what} of before {} are gone, as store.retention.{key} says", told(.before))]
+    #[error("{what} of before {} are gone, as store.retention.{key} says", moment(.before))]
     Gone {
         /// What they are.
         what: &'static str,
@@ -101,6 +101,26 @@ pub enum StoreError {
     /// The database cannot be read.
     #[error("the database: {0}")]
     Database(rusqlite::Error),
+    /// The database's server says no, or nothing any more. Trying again may help.
+    #[error("the database: {0}")]
+    Server(String),
+    /// There is no way to the database's server, or it lets nobody in.
+    #[error("the database {server} cannot be reached: {why}: see that the server runs, and what store.url says")]
+    Unreachable {
+        /// Which, without the password.
+        server: String,
+        /// What is in the way.
+        why: String,
+    },
+    /// The server's certificate cannot be checked as the URL says.
+    #[error("TLS to the database: {0}")]
+    Tls(String),
+    /// What was moved to another database is not there as it was sent. The database it was sent to is at fault.
+    #[error("what arrived is not what was sent: the other database alters values; nothing was moved")]
+    Differs,
+    /// What was asked for is for files alone.
+    #[error("{0}")]
+    FilesOnly(&'static str),
     /// A row does not hold what this release writes.
     #[error("row {seq} of the log is unreadable: {what}")]
     Row {
@@ -119,13 +139,35 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 /// A moment in UTC, for people.
-fn told(time: &Timestamp) -> String {
+fn moment(time: &Timestamp) -> String {
     let time = i64::try_from(time.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     time.map_or_else(String::new, |time| time.to_string())
+}
+
+// Not as a source either, whose words are of the client library and leave out what the server advises.
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(told(&error))
+    }
 }
 
 impl From<rusqlite_migration::Error> for StoreError {
     fn from(error: rusqlite_migration::Error) -> Self {
         Self::Tables(error.to_string())
     }
+}
+
+/// An error of PostgreSQL's with its causes and with what the server advises; the client library's own words leave them out.
+pub(crate) fn told(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        return format!("{}{hint}", said.message());
+    }
+    let mut told = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told
 }

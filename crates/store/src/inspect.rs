@@ -6,61 +6,35 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension};
 use slarouter_core::Timestamp;
 
-use crate::open::path;
+use crate::open::Place;
 use crate::sqlite::{Options, lock_path, newest, snapshots, version};
-use crate::{Snapshot, StoreError};
+use crate::{Content, Inspection, StoreError};
 
 const LATEST: &str = "SELECT latest FROM (SELECT coalesce((SELECT time FROM decisions ORDER BY seq DESC LIMIT 1), \
      (SELECT time FROM archive ORDER BY seq DESC LIMIT 1)) AS latest) WHERE latest IS NOT NULL";
 
-/// What a database looks like.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inspection {
-    /// Its file.
-    pub path: PathBuf,
-    /// Another process has it open.
-    pub in_use: bool,
-    /// Of the newest version of its tables that this release knows.
-    pub newest: i64,
-    /// What is in the file; `None` if there is none yet.
-    pub content: Option<Content>,
-}
-
-/// What is in a database.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Content {
-    /// Size of the file.
-    pub bytes: u64,
-    /// Version of its tables; 0 if it has none yet, as one that was made and never used.
-    pub version: i64,
-    /// When the last decision was made.
-    pub latest: Option<Timestamp>,
-    /// Whether there ever was a key.
-    pub has_keys: bool,
-    /// The newest saved states; none if the tables are of an older version.
-    pub snapshots: Vec<Snapshot>,
-}
-
-/// Looks at the store with this URL. Holds its lock for an instant if nobody has it: a gateway that starts just then is refused.
+/// Looks at the store with this URL. Holds the lock of a file for an instant if nobody has it: a gateway that starts just then is refused.
 ///
 /// # Errors
-/// [`StoreError::Url`], [`StoreError::Foreign`] if the database is another program's, and [`StoreError::Database`] if the file is no
+/// [`StoreError::Url`], [`StoreError::Unreachable`], [`StoreError::Foreign`] if the database is another program's, and [`StoreError::Database`] if the file is no
 /// database or cannot be read.
 pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
-    let path = PathBuf::from(path(url)?);
+    let Place::File(path) = Place::of(url)? else { return crate::postgres::inspect(url).await };
+    let path = PathBuf::from(path);
     let in_use = match File::open(lock_path(&path)) {
         Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
         Err(_) => false,
     };
     let newest = newest();
+    let place = path.display().to_string();
     let Ok(file) = std::fs::metadata(&path) else {
-        return Ok(Inspection { path, in_use, newest, content: None });
+        return Ok(Inspection { place, path: Some(path), in_use, newest, content: None, server: None });
     };
     let options = Options::new(&path);
     let reading = tokio::task::spawn_blocking(move || content(&options.reader()?, file.len(), newest));
     // It ends early only by a panic, or with the runtime.
     let content = reading.await.map_err(|_| StoreError::Closed)??;
-    Ok(Inspection { path, in_use, newest, content: Some(content) })
+    Ok(Inspection { place, path: Some(path), in_use, newest, content: Some(content), server: None })
 }
 
 fn content(connection: &Connection, bytes: u64, newest: i64) -> Result<Content, StoreError> {

@@ -12,17 +12,21 @@ mod fingerprint;
 mod health;
 mod inbox;
 mod inspect;
+mod inspection;
 mod keys;
+mod layout;
 mod log;
 mod open;
 mod packed;
 mod parse;
+mod postgres;
 mod records;
 mod retention;
 mod rollup;
 mod rows;
 mod sqlite;
 mod trace;
+mod transfer;
 mod views;
 
 // The tests outside and inside share helpers, which name the crate as the outside does.
@@ -31,10 +35,11 @@ extern crate self as slarouter_store;
 
 pub use decisions::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, LoggedFeedback};
 pub use error::StoreError;
-pub use inspect::{Content, Inspection, inspect};
+pub use inspect::inspect;
+pub use inspection::{Content, Inspection, ServerFacts};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
-pub use open::{backup, beside, compact, open, open_to_read, open_with_queue, restore};
+pub use open::{backup, beside, compact, open, open_to_read, open_with_queue, restore, shown};
 pub use records::{
     Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, Payer, PendingAudit,
     PendingAudits, Rated, Snapshot, StoredDecision,
@@ -46,4 +51,5 @@ pub use rollup::{
 };
 pub use rows::{CertificateSpan, DecisionRef, LogRow, LogTable, RowQuery, SpanCertificate};
 pub use trace::{TraceId, TraceQuery};
+pub use transfer::{Moved, Moving, migrate};
 pub use views::{Configured, TENTHS, Tenth};

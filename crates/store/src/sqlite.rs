@@ -21,6 +21,7 @@ mod rows;
 mod shorten;
 mod tables;
 mod traces;
+mod transfer;
 mod views;
 mod write;
 
@@ -52,10 +53,11 @@ pub(crate) use lock::{beside, lock_path};
 pub(crate) use read::snapshots;
 use readers::Readers;
 pub(crate) use tables::{newest, version};
+pub(crate) use transfer::Transferring;
 use write::Writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) struct SqliteStore {
     inbox: Arc<Inbox>,

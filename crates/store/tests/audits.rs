@@ -5,6 +5,8 @@
 mod outcomes;
 #[path = "common/records.rs"]
 mod records;
+#[path = "common/stores.rs"]
+mod stores;
 
 use std::sync::Arc;
 
@@ -12,12 +14,12 @@ use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{AuditDraw, DecisionId, Receipt, Source, Timestamp};
 use slarouter_store::{Entry, Event, FeedbackRecord, Store, StoreError, open};
-use tempfile::TempDir;
+use stores::{Place, on_both_stores};
 
 const WINDOW: u64 = 1_000;
 
-async fn reopen(folder: &TempDir) -> Arc<dyn Store> {
-    open(&format!("sqlite://{}", folder.path().join("log.db").display())).await.unwrap()
+async fn reopen(place: &Place) -> Arc<dyn Store> {
+    open(&place.url()).await.unwrap()
 }
 
 /// Made at `time`; drawn or not.
@@ -38,10 +40,8 @@ async fn waiting(store: &dyn Store, after: Option<u128>, limit: usize) -> Vec<u1
     pending.found.iter().map(|pending| pending.decision.0).collect()
 }
 
-#[tokio::test]
-async fn drawn_answers_wait_from_their_end_until_they_are_audited() {
-    let folder = TempDir::new().unwrap();
-    let mut store = reopen(&folder).await;
+async fn drawn_answers_wait_from_their_end_until_they_are_audited(place: &Place) {
+    let mut store = reopen(place).await;
     for id in 1..=6 {
         store.log(made(id, id as u64, id != 3)).unwrap();
     }
@@ -68,40 +68,35 @@ async fn drawn_answers_wait_from_their_end_until_they_are_audited() {
     assert_eq!(store.rate(audit(4, Some(0.0), 9), WINDOW).await.unwrap(), Receipt::Recorded);
     assert_eq!(waiting(store.as_ref(), None, 10).await, [1, 2, 5]);
     store.close().await;
-    store = reopen(&folder).await;
+    store = reopen(place).await;
     assert_eq!(store.rate(audit(4, None, 10), WINDOW).await.unwrap(), Receipt::Withdrawn);
     assert_eq!(waiting(store.as_ref(), None, 10).await, [1, 2, 4, 5]);
     assert_eq!(store.rate(audit(4, Some(1.0), 11), WINDOW).await.unwrap(), Receipt::Recorded);
     assert_eq!(waiting(store.as_ref(), None, 10).await, [1, 2, 5]);
 }
 
-#[tokio::test]
-async fn a_row_that_cannot_be_read_is_passed_over_and_named() {
-    let folder = TempDir::new().unwrap();
-    let store = reopen(&folder).await;
+async fn a_row_that_cannot_be_read_is_passed_over_and_named(place: &Place) {
+    let store = reopen(place).await;
     for id in 1..=4 {
         store.log(made(id, 1, true)).unwrap();
         store.log(Entry::Outcome(outcome(id, 5, 200))).unwrap();
     }
     store.flush().await.unwrap();
-    let other = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
-    for damage in [
+    place.run("UPDATE outcomes SET status = 70000 WHERE decision_id = (SELECT id FROM decisions WHERE prompt = '[3]')");
+    // PostgreSQL holds no text that is none.
+    place.run(place.pick(
         "UPDATE decisions SET prompt = CAST(x'ff' AS TEXT) WHERE prompt = '[2]'",
-        "UPDATE outcomes SET status = 70000 WHERE decision_id = (SELECT id FROM decisions WHERE prompt = '[3]')",
-    ] {
-        other.execute(damage, ()).unwrap();
-    }
+        "UPDATE outcomes SET status = -1 WHERE decision_id = (SELECT id FROM decisions WHERE prompt = '[2]')",
+    ));
     let pending = store.pending_audits(None, Timestamp(0), None, 2).await.unwrap();
     let found: Vec<_> = pending.found.iter().map(|pending| pending.decision.0).collect();
     assert_eq!((found, pending.unreadable), (vec![1, 4], vec![3, 5]), "a page is full all the same");
     store.close().await;
 }
 
-#[tokio::test]
-async fn audits_have_a_slot_of_their_own_and_need_a_draw() {
+async fn audits_have_a_slot_of_their_own_and_need_a_draw(place: &Place) {
     use Receipt::{Duplicate, Expired, Recorded, Replaced, Withdrawn};
-    let folder = TempDir::new().unwrap();
-    let store = reopen(&folder).await;
+    let store = reopen(place).await;
     store.log(made(1, 0, true)).unwrap();
     store.log(made(2, 0, false)).unwrap();
     let script = [
@@ -130,4 +125,10 @@ async fn audits_have_a_slot_of_their_own_and_need_a_draw() {
     assert_eq!(sources, [user, auditor, auditor, user, auditor, auditor, user]);
     let held = store.decision(DecisionId(1)).await.unwrap().unwrap().record;
     assert_eq!(held.audit, AuditDraw { rate: 0.25, drawn: true }, "known for ever");
+}
+
+on_both_stores! {
+    drawn_answers_wait_from_their_end_until_they_are_audited,
+    a_row_that_cannot_be_read_is_passed_over_and_named,
+    audits_have_a_slot_of_their_own_and_need_a_draw,
 }

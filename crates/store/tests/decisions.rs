@@ -5,6 +5,8 @@
 mod outcomes;
 #[path = "common/records.rs"]
 mod records;
+#[path = "common/stores.rs"]
+mod stores;
 
 use std::sync::Arc;
 
@@ -12,11 +14,7 @@ use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{DecisionId, Reason, Receipt, Timestamp};
 use slarouter_store::{DecisionQuery, Entry, Store, StoreError, open, open_to_read};
-use tempfile::TempDir;
-
-fn url(folder: &TempDir) -> String {
-    format!("sqlite://{}", folder.path().join("log.db").display())
-}
+use stores::{Place, on_both_stores};
 
 /// A decision of a route for a reason.
 fn of(id: u128, route: &str, reason: Reason) -> Entry {
@@ -34,10 +32,8 @@ fn page(before: Option<u64>, limit: usize) -> DecisionQuery {
     DecisionQuery { before, limit, ..DecisionQuery::default() }
 }
 
-#[tokio::test]
-async fn pages_go_back_to_the_beginning_and_filters_leave_the_rest_out() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn pages_go_back_to_the_beginning_and_filters_leave_the_rest_out(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     assert_eq!(ids(store.as_ref(), page(None, 2)).await, (vec![], None));
     for id in 1..=5 {
         let (route, reason) = if id % 2 == 0 { ("even", Reason::Explore) } else { ("odd", Reason::Exploit) };
@@ -67,28 +63,25 @@ async fn pages_go_back_to_the_beginning_and_filters_leave_the_rest_out() {
 }
 
 /// A page looks through two million events at most: one without what it looks for says where the next one begins.
-#[tokio::test]
-async fn a_page_looks_no_further_than_it_may() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn a_page_looks_no_further_than_it_may(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     store.log(of(1, "rare", Reason::Exploit)).unwrap();
     store.flush().await.unwrap();
     store.close().await;
     // As if so many other events had followed.
-    let connection = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
-    connection.execute("INSERT INTO reroutes VALUES (3000000, x'00', 'm')", []).unwrap();
-    drop(connection);
-    let store = open(&url(&folder)).await.unwrap();
+    place.run(place.pick(
+        "INSERT INTO reroutes VALUES (3000000, x'00', 'm')",
+        "INSERT INTO reroutes VALUES (3000000, '00000000-0000-0000-0000-000000000000', 'm'); UPDATE head SET seq = 3000000",
+    ));
+    let store = open(&place.url()).await.unwrap();
     let rare = |before| DecisionQuery { route: Some("rare".into()), ..page(before, 10) };
     assert_eq!(ids(store.as_ref(), rare(None)).await, (vec![], Some(1_000_001)));
     assert_eq!(ids(store.as_ref(), rare(Some(1_000_001))).await, (vec![1], None));
     store.close().await;
 }
 
-#[tokio::test]
-async fn a_decision_comes_with_its_configuration_its_end_and_all_words_on_it() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn a_decision_comes_with_its_configuration_its_end_and_all_words_on_it(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     assert_eq!(store.history(DecisionId(1)).await.unwrap(), None);
     store.configure(Timestamp(1), "r", "first").await.unwrap();
     store.configure(Timestamp(2), "r", "second").await.unwrap();
@@ -112,10 +105,8 @@ async fn a_decision_comes_with_its_configuration_its_end_and_all_words_on_it() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn saved_states_are_found_as_of_an_earlier_moment() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn saved_states_are_found_as_of_an_earlier_moment(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     for seq in [10, 20, 30] {
         let states = vec![(Arc::from("r"), vec![seq as u8])];
         store.save_snapshots(seq, Timestamp(0), states).await.unwrap();
@@ -127,14 +118,12 @@ async fn saved_states_are_found_as_of_an_earlier_moment() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn what_is_in_use_is_read_beside_and_never_written() {
-    let folder = TempDir::new().unwrap();
-    assert!(matches!(open_to_read(&url(&folder)).await, Err(StoreError::Missing(_))));
-    let writer = open(&url(&folder)).await.unwrap();
+async fn what_is_in_use_is_read_beside_and_never_written(place: &Place) {
+    assert!(matches!(open_to_read(&place.url()).await, Err(StoreError::Missing(_))));
+    let writer = open(&place.url()).await.unwrap();
     writer.log(decision(1, None)).unwrap();
     writer.flush().await.unwrap();
-    let reader = open_to_read(&url(&folder)).await.unwrap();
+    let reader = open_to_read(&place.url()).await.unwrap();
     assert_eq!(*reader.committed().borrow(), 1);
     assert_eq!(ids(reader.as_ref(), page(None, 2)).await.0, [1]);
     assert!(matches!(reader.log(decision(2, None)), Err(StoreError::Closed)));
@@ -142,8 +131,16 @@ async fn what_is_in_use_is_read_beside_and_never_written() {
     reader.close().await;
     writer.log(decision(2, None)).unwrap();
     writer.close().await;
-    let connection = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
-    connection.pragma_update(None, "user_version", 1).unwrap();
-    drop(connection);
-    assert!(matches!(open_to_read(&url(&folder)).await, Err(StoreError::Older { found: 1, .. })));
+    if let Place::File(_) = place {
+        place.run("PRAGMA user_version = 1");
+        assert!(matches!(open_to_read(&place.url()).await, Err(StoreError::Older { found: 1, .. })));
+    }
+}
+
+on_both_stores! {
+    pages_go_back_to_the_beginning_and_filters_leave_the_rest_out,
+    a_page_looks_no_further_than_it_may,
+    a_decision_comes_with_its_configuration_its_end_and_all_words_on_it,
+    saved_states_are_found_as_of_an_earlier_moment,
+    what_is_in_use_is_read_beside_and_never_written,
 }

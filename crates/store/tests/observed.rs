@@ -3,6 +3,8 @@
 
 #[path = "common/outcomes.rs"]
 mod outcomes;
+#[path = "common/stores.rs"]
+mod stores;
 
 use outcomes::outcome;
 use rusqlite::Connection;
@@ -10,6 +12,7 @@ use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, 
 use slarouter_store::{
     Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Selection, Store, Totals, open,
 };
+use stores::{Place, on_both_stores};
 use tempfile::TempDir;
 
 /// A database of version 5, whose sums knew nothing of observed routes.
@@ -73,8 +76,7 @@ fn plan(sums: &Totals) -> [f64; 6] {
     ]
 }
 
-#[tokio::test]
-async fn each_request_adds_what_its_plan_would_have_cost_and_satisfied() {
+async fn each_request_adds_what_its_plan_would_have_cost_and_satisfied(place: &Place) {
     for (chosen, status, cost, expected) in [
         // Of the 4 USD 2.25 less; small cost 0.5 less than predicted and counts three times.
         (SMALL, 200, 0.5, [1.0, 4.0, 2.25, 1.5, 0.5625, 1.0]),
@@ -83,8 +85,8 @@ async fn each_request_adds_what_its_plan_would_have_cost_and_satisfied() {
         // There was no answer that could have been had for less.
         (LARGE, 502, 0.25, [1.0, 0.25, 0.0, 0.0, 0.5625, 1.0]),
     ] {
-        let folder = TempDir::new().unwrap();
-        let store = open(&format!("sqlite://{}", folder.path().join("log.db").display())).await.unwrap();
+        let place = place.another();
+        let store = open(&place.url()).await.unwrap();
         store.log(Entry::Decision(decision(1, chosen, AuditDraw::default()))).unwrap();
         let model = ["small", "large"][chosen].into();
         store.log(Entry::Outcome(OutcomeRecord { model, cost, ..outcome(1, 2, status) })).unwrap();
@@ -93,10 +95,8 @@ async fn each_request_adds_what_its_plan_would_have_cost_and_satisfied() {
     }
 }
 
-#[tokio::test]
-async fn labels_count_by_how_much_likelier_their_answers_were_planned_than_drawn() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&format!("sqlite://{}", folder.path().join("log.db").display())).await.unwrap();
+async fn labels_count_by_how_much_likelier_their_answers_were_planned_than_drawn(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     let audited = AuditDraw { rate: 0.5, drawn: true };
     for (id, chosen, audit) in [(1, SMALL, AuditDraw::default()), (2, LARGE, AuditDraw::default()), (3, SMALL, audited)]
     {
@@ -150,4 +150,9 @@ async fn sums_of_before_stay_and_say_that_nothing_was_observed() {
     );
     assert_eq!(slarouter_store::observed(&[found]), None);
     store.close().await;
+}
+
+on_both_stores! {
+    each_request_adds_what_its_plan_would_have_cost_and_satisfied,
+    labels_count_by_how_much_likelier_their_answers_were_planned_than_drawn,
 }

@@ -5,6 +5,8 @@
 mod outcomes;
 #[path = "common/records.rs"]
 mod records;
+#[path = "common/stores.rs"]
+mod stores;
 
 use std::collections::HashMap;
 
@@ -12,19 +14,13 @@ use proptest::prelude::*;
 use records::{decision, rating};
 use slarouter_core::{Rating, Receipt};
 use slarouter_store::{Entry, Event, OutcomeRecord, StoreError, open};
-use tempfile::TempDir;
+use stores::{Place, on_both_stores};
 
 const WINDOW: u64 = 1_000;
 
-fn url(folder: &TempDir) -> String {
-    format!("sqlite://{}", folder.path().join("log.db").display())
-}
-
-#[tokio::test]
-async fn each_receipt_says_what_happened() {
+async fn each_receipt_says_what_happened(place: &Place) {
     use Receipt::{Duplicate, Expired, Recorded, Replaced, Withdrawn};
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+    let store = open(&place.url()).await.unwrap();
     store.log(decision(1, None)).unwrap();
     let script = [
         (None, 10, Duplicate),
@@ -53,10 +49,8 @@ fn outcome(id: u128, model: &str, attempts: u32) -> OutcomeRecord {
     OutcomeRecord { model: model.into(), attempts, output_tokens: Some(3.0), cost: 0.5, ..plain }
 }
 
-#[tokio::test]
-async fn of_reported_outcomes_the_first_counts_and_charges_the_model_that_answered() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn of_reported_outcomes_the_first_counts_and_charges_the_model_that_answered(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     store.log(decision(1, None)).unwrap();
     store.log(decision(2, None)).unwrap();
     // An outcome of the gateway's own is no report.
@@ -69,7 +63,7 @@ async fn of_reported_outcomes_the_first_counts_and_charges_the_model_that_answer
     store.rate(rating(1, 3, Some(1.0), 9), WINDOW).await.unwrap();
     store.close().await;
 
-    let store = open(&url(&folder)).await.unwrap();
+    let store = open(&place.url()).await.unwrap();
     assert_eq!(store.report(outcome(1, "m", 0), false).await.unwrap(), Receipt::Duplicate, "after a restart as well");
     let events = store.events_after(0, 100).await.unwrap();
     let finished = events.iter().filter_map(|event| match event {
@@ -82,10 +76,8 @@ async fn of_reported_outcomes_the_first_counts_and_charges_the_model_that_answer
 }
 
 /// Who stops an answer and rates it has seen enough of it; what nobody answered whole is no answer.
-#[tokio::test]
-async fn a_rating_counts_where_the_client_went_away_and_not_where_the_answer_failed() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn a_rating_counts_where_the_client_went_away_and_not_where_the_answer_failed(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     // An answer that is whole, one that the client broke off, one whose stream broke, one that never came.
     for (id, status, ok) in [(1, 200, true), (2, 499, false), (3, 200, false), (4, 502, false)] {
         store.log(decision(id, None)).unwrap();
@@ -103,10 +95,8 @@ async fn a_rating_counts_where_the_client_went_away_and_not_where_the_answer_fai
     assert_eq!((taken_out, set_aside), (vec![3, 4], vec![3, 4]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_equal_ratings_at_once_exactly_one_is_recorded() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn of_many_equal_ratings_at_once_exactly_one_is_recorded(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     store.log(decision(1, None)).unwrap();
     let tasks: Vec<_> = (0..200)
         .map(|_| {
@@ -122,57 +112,84 @@ async fn of_many_equal_ratings_at_once_exactly_one_is_recorded() {
     assert_eq!(store.counts().await.unwrap().feedback, 1);
 }
 
+/// What the rater of a word says of a decision, when.
+type Said = (u128, u64, Option<u8>, u64);
+
+/// Against a map of the ratings in force, with a reopening in the middle; the log then holds exactly what changed.
+async fn receipts_are_those_of_a_map(place: &Place, steps: Vec<Said>, reopened: usize) -> Result<(), TestCaseError> {
+    let mut store = open(&place.url()).await.unwrap();
+    let mut known: HashMap<(u128, u64), Rating> = HashMap::new();
+    let mut written = Vec::new();
+    (0..2).for_each(|id| store.log(decision(id, None)).unwrap());
+    for (step, (id, rater, value, time)) in steps.into_iter().enumerate() {
+        if step == reopened {
+            store.close().await;
+            store = open(&place.url()).await.unwrap();
+        }
+        let given = rating(id, rater, value.map(|value| f64::from(value) / 2.0), time);
+        let answer = store.rate(given.clone(), WINDOW).await;
+        if id == 2 {
+            prop_assert!(matches!(answer, Err(StoreError::UnknownDecision)));
+            continue;
+        }
+        let held = known.get(&(id, rater)).copied();
+        let expected = match (held, given.rating) {
+            (None, None) => Receipt::Duplicate,
+            (Some(held), Some(given)) if held == given => Receipt::Duplicate,
+            (None, Some(_)) => Receipt::Recorded,
+            (Some(_), Some(_)) => Receipt::Replaced,
+            (Some(_), None) => Receipt::Withdrawn,
+        };
+        prop_assert_eq!(answer.unwrap(), expected);
+        match given.rating {
+            Some(rating) => known.insert((id, rater), rating),
+            None => known.remove(&(id, rater)),
+        };
+        if expected != Receipt::Duplicate {
+            written.push((given.decision, given.rater, given.rating, expected));
+        }
+    }
+    let logged: Vec<_> = store
+        .events_after(0, 1_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Rated { rated, .. } => Some((rated.decision, rated.rater, rated.rating, rated.receipt)),
+            _ => None,
+        })
+        .collect();
+    prop_assert_eq!(logged, written);
+    store.close().await;
+    Ok(())
+}
+
+fn receipts_are_those_of_a_map_on(place: &Place, steps: Vec<Said>, reopened: usize) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(receipts_are_those_of_a_map(place, steps, reopened))
+}
+
+fn steps() -> impl Strategy<Value = Vec<Said>> {
+    prop::collection::vec((0..3_u128, 0..2_u64, prop::option::of(0..3_u8), 0..WINDOW), 1..40)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Against a map of the ratings in force, with a reopening in the middle; the log then holds exactly what changed.
     #[test]
-    fn receipts_agree_with_a_map(
-        steps in prop::collection::vec((0..3_u128, 0..2_u64, prop::option::of(0..3_u8), 0..WINDOW), 1..40),
-        reopened in 0..40_usize,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let folder = TempDir::new().unwrap();
-            let mut store = open(&url(&folder)).await.unwrap();
-            let mut known: HashMap<(u128, u64), Rating> = HashMap::new();
-            let mut written = Vec::new();
-            (0..2).for_each(|id| store.log(decision(id, None)).unwrap());
-            for (step, (id, rater, value, time)) in steps.into_iter().enumerate() {
-                if step == reopened {
-                    store.close().await;
-                    store = open(&url(&folder)).await.unwrap();
-                }
-                let given = rating(id, rater, value.map(|value| f64::from(value) / 2.0), time);
-                let answer = store.rate(given.clone(), WINDOW).await;
-                if id == 2 {
-                    prop_assert!(matches!(answer, Err(StoreError::UnknownDecision)));
-                    continue;
-                }
-                let held = known.get(&(id, rater)).copied();
-                let expected = match (held, given.rating) {
-                    (None, None) => Receipt::Duplicate,
-                    (Some(held), Some(given)) if held == given => Receipt::Duplicate,
-                    (None, Some(_)) => Receipt::Recorded,
-                    (Some(_), Some(_)) => Receipt::Replaced,
-                    (Some(_), None) => Receipt::Withdrawn,
-                };
-                prop_assert_eq!(answer.unwrap(), expected);
-                match given.rating {
-                    Some(rating) => known.insert((id, rater), rating),
-                    None => known.remove(&(id, rater)),
-                };
-                if expected != Receipt::Duplicate {
-                    written.push((given.decision, given.rater, given.rating, expected));
-                }
-            }
-            let logged: Vec<_> = store.events_after(0, 1_000).await.unwrap().into_iter().filter_map(|event| match event {
-                Event::Rated { rated, .. } => Some((rated.decision, rated.rater, rated.rating, rated.receipt)),
-                _ => None,
-            }).collect();
-            prop_assert_eq!(logged, written);
-            store.close().await;
-            Ok(())
-        })?;
+    fn receipts_agree_with_a_map_in_a_file(steps in steps(), reopened in 0..40_usize) {
+        receipts_are_those_of_a_map_on(&Place::file(), steps, reopened)?;
     }
+
+    #[test]
+    fn receipts_agree_with_a_map_on_a_server(steps in steps(), reopened in 0..40_usize) {
+        receipts_are_those_of_a_map_on(&Place::server(), steps, reopened)?;
+    }
+}
+
+on_both_stores! {
+    each_receipt_says_what_happened,
+    of_reported_outcomes_the_first_counts_and_charges_the_model_that_answered,
+    a_rating_counts_where_the_client_went_away_and_not_where_the_answer_failed,
+    of_many_equal_ratings_at_once_exactly_one_is_recorded,
 }

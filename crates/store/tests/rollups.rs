@@ -3,14 +3,14 @@
 
 #[path = "common/outcomes.rs"]
 mod outcomes;
+#[path = "common/stores.rs"]
+mod stores;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use outcomes::outcome;
-use rusqlite::Connection;
 use slarouter_core::{
     AuditDraw, Candidate, Certificate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp,
 };
@@ -18,7 +18,7 @@ use slarouter_store::{
     By, Calendar, DecisionRecord, Entry, FeedbackRecord, MINUTES_KEPT_MS, OutcomeRecord, Payer, RouteCertificate, Row,
     Selection, Step, Store, StoreError, Totals, open,
 };
-use tempfile::TempDir;
+use stores::{Place, on_both_stores};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -35,16 +35,13 @@ fn berlin() -> Calendar {
 /// A log of requests and ratings, made up at random but the same in every run.
 struct Log {
     store: Arc<dyn Store>,
-    path: PathBuf,
     random: u64,
     next: u128,
 }
 
 impl Log {
-    async fn new(folder: &TempDir) -> Self {
-        let path = folder.path().join("log.db");
-        let store = open(&url(&path)).await.unwrap();
-        Self { store, path, random: 0, next: 1 }
+    async fn new(place: &Place) -> Self {
+        Self { store: open(&place.url()).await.unwrap(), random: 0, next: 1 }
     }
 
     fn below(&mut self, most: usize) -> usize {
@@ -138,30 +135,41 @@ impl Log {
     }
 }
 
-fn url(path: &Path) -> String {
-    format!("sqlite://{}", path.display())
-}
-
 /// What the view says of the requests of a range and of their ratings, by these of its columns.
-fn recount(path: &Path, from: u64, to: u64, columns: &str) -> BTreeMap<String, Vec<i64>> {
-    let connection = Connection::open(path).unwrap();
+fn recount(place: &Place, from: u64, to: u64, columns: &str) -> BTreeMap<String, Vec<i64>> {
     let in_force = "FROM feedback f WHERE f.decision_id = decision AND f.rating IS NOT NULL AND f.receipt <> 'expired' AND f.seq = (\
         SELECT max(g.seq) FROM feedback g WHERE g.decision_id = decision AND g.rater = f.rater AND g.source = f.source \
         AND g.receipt <> 'expired')";
+    let whole = |sum: &str| format!("CAST(sum({sum}) AS BIGINT)");
+    let one_if = |condition: &str| whole(&format!("CASE WHEN {condition} THEN 1 ELSE 0 END"));
     let query = format!(
         "WITH log AS (SELECT v.*, d.time AS ms, d.id AS decision FROM decisions_readable v JOIN decisions d ON d.seq = v.seq) \
-         SELECT {columns}, count(status), sum(model <> chosen), sum(NOT ok AND status <> 499), \
-         sum(coalesce(input_tokens, 0)), sum(output_tokens), sum(CAST(round(cost_usd * 1e9) AS INTEGER)), \
-         sum((SELECT count(*) {in_force} AND f.source = 'user')), sum((SELECT count(*) {in_force} AND f.source = 'user' AND f.rating > 0.5)), \
-         sum((SELECT coalesce(sum(f.rating), 0) * 1e6 {in_force} AND f.source = 'user')), sum((SELECT count(*) {in_force} AND f.source = 'audit')) \
-         FROM log WHERE status IS NOT NULL AND ms >= {from} AND ms < {to} GROUP BY 1"
+         SELECT {columns}, count(status), {}, {}, {}, {}, {}, {}, {}, {}, {} \
+         FROM log WHERE status IS NOT NULL AND ms >= {from} AND ms < {to} GROUP BY 1",
+        one_if("model <> chosen"),
+        one_if("NOT ok AND status <> 499"),
+        whole("coalesce(input_tokens, 0)"),
+        whole("output_tokens"),
+        whole("CAST(round(cost_usd * 1e9) AS BIGINT)"),
+        whole(&format!("(SELECT count(*) {in_force} AND f.source = 'user')")),
+        whole(&format!("(SELECT count(*) {in_force} AND f.source = 'user' AND f.rating > 0.5)")),
+        whole(&format!("(SELECT coalesce(sum(f.rating), 0) * 1e6 {in_force} AND f.source = 'user')")),
+        whole(&format!("(SELECT count(*) {in_force} AND f.source = 'audit')")),
     );
-    let mut statement = connection.prepare(&query).unwrap();
-    let rows = statement.query_map([], |row| {
-        let sums = (1..11).map(|place| row.get::<_, f64>(place).map(|value| value as i64));
-        Ok((row.get(0)?, sums.collect::<Result<_, _>>()?))
-    });
-    rows.unwrap().map(Result::unwrap).collect()
+    let sums = |row: &String| {
+        let cells: Vec<_> = row.split('|').collect();
+        let (names, sums) = cells.split_at(cells.len() - 10);
+        (names.join("|"), sums.iter().map(|sum| sum.parse().unwrap()).collect())
+    };
+    place.rows(&query).iter().map(sums).collect()
+}
+
+/// The date of a decision in the time zone that is so many seconds before UTC's.
+fn date(place: &Place, shift: &str) -> String {
+    place.pick(
+        format!("date(ms / 1000 + {shift}, 'unixepoch')"),
+        format!("to_char(to_timestamp(ms / 1000 + {shift}) AT TIME ZONE 'UTC', 'YYYY-MM-DD')"),
+    )
 }
 
 /// The same of the sums.
@@ -183,10 +191,8 @@ fn summed(rows: &[Row]) -> BTreeMap<String, Vec<i64>> {
     rows.iter().map(|row| (row.names.join("|"), sums(&row.totals))).collect()
 }
 
-#[tokio::test]
-async fn totals_equal_a_recount_of_the_log_whatever_comes_between() {
-    let folder = TempDir::new().unwrap();
-    let mut log = Log::new(&folder).await;
+async fn totals_equal_a_recount_of_the_log_whatever_comes_between(place: &Place) {
+    let mut log = Log::new(place).await;
     for round in 0..12 {
         for _ in 0..40 {
             log.serve().await;
@@ -196,7 +202,7 @@ async fn totals_equal_a_recount_of_the_log_whatever_comes_between() {
             0 => log.roll_up(&berlin()).await,
             1 => {
                 log.store.close().await;
-                log.store = open(&url(&log.path)).await.unwrap();
+                log.store = open(&place.url()).await.unwrap();
             }
             _ => {}
         }
@@ -205,52 +211,39 @@ async fn totals_equal_a_recount_of_the_log_whatever_comes_between() {
     log.roll_up(&berlin()).await;
     let ever = (0, u64::MAX >> 1);
     for (by, columns) in [
-        (vec![By::Route], "route"),
-        (vec![By::Model, By::Key], "model || '|' || coalesce(key, '')"),
-        (vec![By::Tenant], "coalesce(tenant, CASE route WHEN 'default/acme' THEN 'acme' END, '')"),
+        (vec![By::Route], "route".to_owned()),
+        (vec![By::Model, By::Key], "model || '|' || coalesce(key, '')".to_owned()),
+        (vec![By::Tenant], "coalesce(tenant, CASE route WHEN 'default/acme' THEN 'acme' END, '')".to_owned()),
         // Summer time begins on 29 March at 1:00 UTC.
-        (vec![By::Day], "date(ms / 1000 + CASE WHEN ms < 1774746000000 THEN 3600 ELSE 7200 END, 'unixepoch')"),
+        (vec![By::Day], date(place, "CASE WHEN ms < 1774746000000 THEN 3600 ELSE 7200 END")),
     ] {
-        assert_eq!(
-            summed(&log.totals(ever.0, ever.1, &by).await),
-            recount(&log.path, ever.0, ever.1, columns),
-            "{by:?}"
-        );
+        assert_eq!(summed(&log.totals(ever.0, ever.1, &by).await), recount(place, ever.0, ever.1, &columns), "{by:?}");
     }
     for _ in 0..60 {
         let from = BEGAN + log.below(3_000) as u64 * MINUTE;
         let to = from + log.below(3_000) as u64 * MINUTE;
-        assert_eq!(
-            summed(&log.totals(from, to, &[By::Model]).await),
-            recount(&log.path, from, to, "model"),
-            "{from} {to}"
-        );
+        assert_eq!(summed(&log.totals(from, to, &[By::Model]).await), recount(place, from, to, "model"), "{from} {to}");
     }
     log.store.close().await;
 }
 
-#[tokio::test]
-async fn another_time_zone_has_other_days_and_the_same_sums() {
-    let folder = TempDir::new().unwrap();
-    let mut log = Log::new(&folder).await;
+async fn another_time_zone_has_other_days_and_the_same_sums(place: &Place) {
+    let mut log = Log::new(place).await;
     for _ in 0..300 {
         log.serve().await;
     }
-    let day = |shift: i64| format!("date(ms / 1000 + {shift}, 'unixepoch')");
-    for (zone, shift) in [("UTC", 0), ("Asia/Kathmandu", 20_700), ("America/New_York", -14_400)] {
+    for (zone, shift) in [("UTC", 0_i64), ("Asia/Kathmandu", 20_700), ("America/New_York", -14_400)] {
         log.roll_up(&Calendar::new(TimeZone::get(zone).unwrap())).await;
         assert_eq!(log.store.calendar().await.unwrap().name(), zone);
         let found = summed(&log.totals(0, u64::MAX >> 1, &[By::Day]).await);
-        assert_eq!(found, recount(&log.path, 0, u64::MAX >> 1, &day(shift)), "{zone}");
+        assert_eq!(found, recount(place, 0, u64::MAX >> 1, &date(place, &shift.to_string())), "{zone}");
         assert!(found.len() >= 3, "{found:?}");
     }
     log.store.close().await;
 }
 
-#[tokio::test]
-async fn a_series_adds_up_to_the_totals_at_every_step() {
-    let folder = TempDir::new().unwrap();
-    let mut log = Log::new(&folder).await;
+async fn a_series_adds_up_to_the_totals_at_every_step(place: &Place) {
+    let mut log = Log::new(place).await;
     for _ in 0..300 {
         log.serve().await;
     }
@@ -275,10 +268,8 @@ async fn a_series_adds_up_to_the_totals_at_every_step() {
     log.store.close().await;
 }
 
-#[tokio::test]
-async fn certificates_are_the_last_of_their_span() {
-    let folder = TempDir::new().unwrap();
-    let log = Log::new(&folder).await;
+async fn certificates_are_the_last_of_their_span(place: &Place) {
+    let log = Log::new(place).await;
     let at = |minute: u64, estimate: f64| {
         let certificate =
             Certificate { requests: 9, labels: 5, estimate, lower: estimate - 0.125, upper: estimate + 0.125 };
@@ -311,10 +302,8 @@ async fn certificates_are_the_last_of_their_span() {
     log.store.close().await;
 }
 
-#[tokio::test]
-async fn minutes_are_forgotten_and_what_they_add_up_to_is_not() {
-    let folder = TempDir::new().unwrap();
-    let mut log = Log::new(&folder).await;
+async fn minutes_are_forgotten_and_what_they_add_up_to_is_not(place: &Place) {
+    let mut log = Log::new(place).await;
     for _ in 0..50 {
         log.serve().await;
     }
@@ -336,10 +325,8 @@ async fn minutes_are_forgotten_and_what_they_add_up_to_is_not() {
 }
 
 /// One request, of which everything is known.
-#[tokio::test]
-async fn savings_are_counted_against_the_fallback() {
-    let folder = TempDir::new().unwrap();
-    let mut log = Log::new(&folder).await;
+async fn savings_are_counted_against_the_fallback(place: &Place) {
+    let mut log = Log::new(place).await;
     let case = async |log: &mut Log, chosen: usize, reason, status, probability, excluded| {
         let id = DecisionId(log.next);
         log.next += 1;
@@ -398,4 +385,13 @@ async fn savings_are_counted_against_the_fallback() {
     }
     assert_eq!((seen.predicted_micro, seen.fallback_predicted_micro), (2_750_000, 3_750_000));
     log.store.close().await;
+}
+
+on_both_stores! {
+    totals_equal_a_recount_of_the_log_whatever_comes_between,
+    another_time_zone_has_other_days_and_the_same_sums,
+    a_series_adds_up_to_the_totals_at_every_step,
+    certificates_are_the_last_of_their_span,
+    minutes_are_forgotten_and_what_they_add_up_to_is_not,
+    savings_are_counted_against_the_fallback,
 }

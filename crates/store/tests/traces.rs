@@ -5,6 +5,8 @@
 mod outcomes;
 #[path = "common/records.rs"]
 mod records;
+#[path = "common/stores.rs"]
+mod stores;
 
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{DecisionId, Rater, Reason, Source, Timestamp};
 use slarouter_store::{DecisionQuery, Entry, Store, StoreError, TraceId, TraceQuery, open};
+use stores::{Place, on_both_stores};
 use tempfile::TempDir;
 
 /// A database of version 5, without a table of such ids, and the hash of its log by that version.
@@ -44,10 +47,8 @@ async fn found(store: &dyn Store, query: TraceQuery) -> Option<u128> {
     store.traced(query).await.unwrap().map(|id| id.0)
 }
 
-#[tokio::test]
-async fn the_last_answer_of_a_trace_is_the_one_that_was_read() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn the_last_answer_of_a_trace_is_the_one_that_was_read(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     assert_eq!(found(store.as_ref(), query("t")).await, None);
     store.log(traced(1, "t", None, Reason::Exploit)).unwrap();
     store.log(traced(2, "t", None, Reason::Exploit)).unwrap();
@@ -67,10 +68,8 @@ async fn the_last_answer_of_a_trace_is_the_one_that_was_read() {
     assert_eq!(found(store.as_ref(), query("pinned")).await, Some(7), "where there is no other");
 }
 
-#[tokio::test]
-async fn a_word_is_taken_back_where_it_was_given() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn a_word_is_taken_back_where_it_was_given(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     store.log(traced(1, "t", None, Reason::Exploit)).unwrap();
     store.rate(rating(1, 7, Some(1.0), 5), 1_000).await.unwrap();
     store.log(traced(2, "t", None, Reason::Exploit)).unwrap();
@@ -82,10 +81,8 @@ async fn a_word_is_taken_back_where_it_was_given() {
     assert_eq!(found(store.as_ref(), rated_by(Source::User, 7)).await, Some(2), "it is taken back already");
 }
 
-#[tokio::test]
-async fn no_tenant_finds_anothers() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn no_tenant_finds_anothers(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     store.log(traced(1, "7", Some("acme"), Reason::Exploit)).unwrap();
     store.log(traced(2, "7", Some("other"), Reason::Exploit)).unwrap();
     store.log(traced(3, "8", Some("acme"), Reason::Exploit)).unwrap();
@@ -103,16 +100,14 @@ async fn no_tenant_finds_anothers() {
 }
 
 /// The second of two decisions with one id is not in the log, and so its trace is not either.
-#[tokio::test]
-async fn what_is_kept_is_shown_and_survives() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&url(&folder)).await.unwrap();
+async fn what_is_kept_is_shown_and_survives(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     store.log(traced(1, "first", None, Reason::Exploit)).unwrap();
     store.log(traced(1, "second", None, Reason::Exploit)).unwrap();
     store.log(decision(2, None)).unwrap();
     store.flush().await.unwrap();
     store.close().await;
-    let store = open(&url(&folder)).await.unwrap();
+    let store = open(&place.url()).await.unwrap();
     assert_eq!(found(store.as_ref(), query("second")).await, None);
     assert_eq!(found(store.as_ref(), query("first")).await, Some(1));
     assert_eq!(store.decision(DecisionId(1)).await.unwrap().unwrap().record.trace, trace("first"));
@@ -154,4 +149,11 @@ async fn a_database_of_version_5_opens_and_has_the_hash_that_it_had() {
     assert_eq!(hash, FINGERPRINT);
     store.log(traced(8, "t", None, Reason::Exploit)).unwrap();
     assert_eq!(found(store.as_ref(), query("t")).await, Some(8));
+}
+
+on_both_stores! {
+    the_last_answer_of_a_trace_is_the_one_that_was_read,
+    a_word_is_taken_back_where_it_was_given,
+    no_tenant_finds_anothers,
+    what_is_kept_is_shown_and_survives,
 }

@@ -3,18 +3,20 @@
 
 #[path = "common/outcomes.rs"]
 mod outcomes;
+#[path = "common/stores.rs"]
+mod stores;
 
 use std::sync::Arc;
 
 use outcomes::outcome;
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
 use slarouter_store::{Calendar, Configured, DecisionRecord, Entry, FeedbackRecord, Payer, Store, TENTHS, Tenth, open};
-use tempfile::TempDir;
+use stores::{Place, on_both_stores};
 
 const MINUTE: u64 = 60_000;
 
-async fn store(folder: &TempDir) -> Arc<dyn Store> {
-    open(&format!("sqlite://{}", folder.path().join("log.db").display())).await.unwrap()
+async fn store(place: &Place) -> Arc<dyn Store> {
+    open(&place.url()).await.unwrap()
 }
 
 /// A decision of route `r` for model `m`, of which this satisfaction is predicted.
@@ -44,10 +46,8 @@ async fn rate(store: &dyn Store, id: u128, source: Source, rater: u64, rating: O
     store.rate(said, 1_000 * MINUTE).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_route_begins_with_the_minute_of_its_first_decision() {
-    let folder = TempDir::new().unwrap();
-    let store = store(&folder).await;
+async fn a_route_begins_with_the_minute_of_its_first_decision(place: &Place) {
+    let store = store(place).await;
     assert_eq!(store.first("r", Timestamp(0)).await.unwrap(), None);
     for (id, minute, route) in [(1, 500, "r"), (2, 507, "r"), (3, 20, "other")] {
         store.log(Entry::Decision(DecisionRecord { route: route.into(), ..decision(id, minute, 0.5) })).unwrap();
@@ -70,10 +70,8 @@ async fn a_route_begins_with_the_minute_of_its_first_decision() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn configurations_come_with_the_one_that_was_in_force_before() {
-    let folder = TempDir::new().unwrap();
-    let store = store(&folder).await;
+async fn configurations_come_with_the_one_that_was_in_force_before(place: &Place) {
+    let store = store(place).await;
     for (time, route, spec) in [(10, "r", "a"), (20, "r", "b"), (25, "other", "x"), (30, "r", "c"), (40, "r", "d")] {
         store.configure(Timestamp(time), route, spec).await.unwrap();
     }
@@ -89,10 +87,8 @@ async fn configurations_come_with_the_one_that_was_in_force_before() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn predictions_are_compared_with_the_ratings_in_force_of_the_same_answers() {
-    let folder = TempDir::new().unwrap();
-    let store = store(&folder).await;
+async fn predictions_are_compared_with_the_ratings_in_force_of_the_same_answers(place: &Place) {
+    let store = store(place).await;
     // In the tenths 2, 9, 9 (as 1 is no tenth of its own), and three that do not count: pinned, another route's, rerouted.
     let pinned = Decision { reason: Reason::Pinned, ..decision(4, 1, 0.5).decision };
     for record in [
@@ -134,4 +130,10 @@ async fn predictions_are_compared_with_the_ratings_in_force_of_the_same_answers(
     assert_eq!(store.calibration("r", Source::Audit).await.unwrap(), expected);
     assert_eq!(store.calibration("none", Source::User).await.unwrap(), [Tenth::default(); TENTHS]);
     store.close().await;
+}
+
+on_both_stores! {
+    a_route_begins_with_the_minute_of_its_first_decision,
+    configurations_come_with_the_one_that_was_in_force_before,
+    predictions_are_compared_with_the_ratings_in_force_of_the_same_answers,
 }

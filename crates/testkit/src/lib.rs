@@ -1,10 +1,12 @@
 //! Dev-only: an upstream that can break every rule of HTTP and SSE, and child processes under control.
 //!
 //! [`Upstream`] is a real server on a real socket. What it answers comes from a queue of [`Script`]s, or, when that is
-//! empty, from the *scenario* that the request's `model` names. [`Daemon`] runs a binary of ours until it is killed.
+//! empty, from the *scenario* that the request's `model` names. [`Daemon`] runs a binary of ours until it is killed, [`Postgres`] a server of
+//! PostgreSQL, which `scripts/setup-test` installs.
 
 mod exposition;
 mod patience;
+mod postgres;
 mod process;
 mod scenario;
 mod script;
@@ -13,6 +15,7 @@ mod wire;
 
 pub use exposition::{Metric, documented, exposition};
 pub use patience::until;
+pub use postgres::{Database, Pooler, Postgres};
 pub use process::Daemon;
 pub use script::Script;
 pub use upstream::Upstream;

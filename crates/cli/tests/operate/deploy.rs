@@ -129,6 +129,27 @@ fn ports_folders_and_times_agree_with_the_configurations() {
 }
 
 #[test]
+fn the_gateway_waits_for_its_database_and_has_its_password() {
+    let text = read("docker/compose.postgres.yaml");
+    let (base, beside) = (yaml(&read("docker/compose.yaml")), yaml(&text));
+    let (gateway, database) = (&beside["services"]["slarouter"], &beside["services"]["database"]);
+    assert!(base["services"]["slarouter"].is_object(), "the file adds to the service of the other");
+    assert_eq!(gateway["depends_on"]["database"]["condition"], "service_healthy");
+    assert!(database["healthcheck"]["test"].is_array());
+    assert_eq!(gateway["environment"]["DATABASE_PASSWORD"], database["environment"]["POSTGRES_PASSWORD"]);
+    assert_eq!(beside["networks"]["database"]["internal"], true);
+    assert!(database["ports"].is_null(), "nobody else reaches it");
+    // What the file says to write is a configuration.
+    let url = text.lines().find_map(|line| line.split_once("url = \"")?.1.strip_suffix('"')).unwrap();
+    let mine = read("docker/slarouter.toml")
+        .replace("sqlite:///data/slarouter.db", &url.replace("${DATABASE_PASSWORD}", "pw"));
+    let shown = slarouter_store::shown(&config(&mine).store.url);
+    let environment = &database["environment"];
+    let user = environment["POSTGRES_USER"].as_str().unwrap();
+    assert_eq!(shown, format!("postgres://{user}@database:5432/{}", environment["POSTGRES_DB"].as_str().unwrap()));
+}
+
+#[test]
 fn templates_are_yaml_and_use_only_values_that_there_are() {
     let chart = yaml(&read("helm/slarouter/Chart.yaml"));
     assert_eq!((&chart["name"], &chart["appVersion"]), (&"slarouter".into(), &env!("CARGO_PKG_VERSION").into()));

@@ -5,6 +5,7 @@ mod backup;
 mod deploy;
 mod doctor;
 mod explain;
+mod postgres;
 mod serve;
 mod shorten;
 

@@ -124,8 +124,11 @@ pub(crate) fn store(raw: raw::Store, window_ms: u64, env: Env<'_>, problems: &mu
         && let Some(given) = text(place, env, problems)
     {
         // What the store itself would refuse at the start; in memory nothing would outlive the process.
-        if given.strip_prefix("sqlite://").is_none_or(|path| path.is_empty() || path == ":memory:") {
-            problems.add(Some(place.span()), "url must be sqlite://<path of a file>");
+        let is_file = given.strip_prefix("sqlite://").is_some_and(|path| !path.is_empty() && path != ":memory:");
+        let is_server = given.starts_with("postgres://") || given.starts_with("postgresql://");
+        if !is_file && !is_server {
+            let what = "url must be sqlite://<path of a file>, or postgres://<user>:<password>@<host>/<database>";
+            problems.add(Some(place.span()), what);
         }
         url = given;
     }

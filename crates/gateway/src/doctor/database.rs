@@ -9,6 +9,7 @@ use slarouter_learner::{Learning, Unreadable, UnreadableRow};
 use slarouter_store::{Content, Inspection};
 
 use super::check::Check;
+use super::server;
 
 const MIB: u64 = 1 << 20;
 /// The log needs room to grow, and SQLite to merge its write-ahead log.
@@ -22,24 +23,40 @@ pub(super) async fn checks(config: &Config, now: Timestamp) -> (Vec<Check>, Opti
     let inspection = match slarouter_store::inspect(&config.store.url).await {
         Ok(inspection) => inspection,
         Err(error) => {
-            let mend = "set store.url to a file of SLARouter, or restore it from a backup";
-            return (vec![Check::fail(name, format!("{}: {error}", config.store.url), mend)], None);
+            let mend = "set store.url to a database of SLARouter, or restore it from a backup";
+            let place = slarouter_store::shown(&config.store.url);
+            return (vec![Check::fail(name, format!("{place}: {error}"), mend)], None);
         }
     };
-    let folder = match inspection.path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
+    let checks = match (&inspection.path, &inspection.server) {
+        (Some(path), _) => {
+            let folder = match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+                _ => PathBuf::from("."),
+            };
+            vec![file(&inspection, path, &folder, now), space(&folder)]
+        }
+        (None, Some(facts)) => {
+            let mut checks = vec![database(&inspection, now)];
+            checks.extend(server::checks(facts, now, inspection.content.is_some()));
+            checks
+        }
+        (None, None) => vec![database(&inspection, now)],
     };
-    let checks = vec![file(&inspection, &folder, now), space(&folder)];
     (checks, Some(inspection))
 }
 
-fn file(inspection: &Inspection, folder: &Path, now: Timestamp) -> Check {
-    let (name, path) = ("database", inspection.path.display());
-    if let Err(error) = writable(inspection, folder) {
+fn file(inspection: &Inspection, path: &Path, folder: &Path, now: Timestamp) -> Check {
+    if let Err(error) = writable(inspection, path, folder) {
         let mend = "make the folder and all in it writable for the user of the gateway, or set store.url elsewhere";
-        return Check::fail(name, format!("{path} cannot be written: {error}"), mend);
+        return Check::fail("database", format!("{} cannot be written: {error}", path.display()), mend);
     }
+    database(inspection, now)
+}
+
+/// What is in a database, of either kind.
+fn database(inspection: &Inspection, now: Timestamp) -> Check {
+    let (name, path) = ("database", &inspection.place);
     let used = if inspection.in_use { ", in use by a gateway" } else { "" };
     match &inspection.content {
         None => Check::ok(name, format!("{path} will be made at the start")),
@@ -68,9 +85,9 @@ fn file(inspection: &Inspection, folder: &Path, now: Timestamp) -> Check {
 
 /// # Errors
 /// What the system says against it. Leaves nothing behind.
-fn writable(inspection: &Inspection, folder: &Path) -> std::io::Result<()> {
+fn writable(inspection: &Inspection, path: &Path, folder: &Path) -> std::io::Result<()> {
     if inspection.content.is_some() {
-        OpenOptions::new().append(true).open(&inspection.path)?;
+        OpenOptions::new().append(true).open(path)?;
     }
     // SQLite makes files beside its own.
     let probe = folder.join(format!(".slarouter-doctor-{}", std::process::id()));

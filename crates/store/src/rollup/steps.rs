@@ -4,7 +4,8 @@ use jiff::tz::TimeZone;
 use slarouter_core::Timestamp;
 
 use super::{
-    Calendar, MINUTE_MS, MINUTES_KEPT_MS, MOST_POINTS, Point, QUARTER_MS, RouteCertificate, Selection, Span, Step, Totals,
+    Calendar, MINUTE_MS, MINUTES_KEPT_MS, MOST_POINTS, Point, QUARTER_MS, RouteCertificate, Selection, Span, Step,
+    Totals,
 };
 use crate::StoreError;
 

@@ -33,12 +33,7 @@ pub(super) fn finish(mut fingerprint: Fingerprint, connection: &Connection) -> R
     Ok(fingerprint.finish())
 }
 
-fn rows(
-    fingerprint: &mut Fingerprint,
-    connection: &Connection,
-    query: &str,
-    range: &[i64],
-) -> Result<(), StoreError> {
+fn rows(fingerprint: &mut Fingerprint, connection: &Connection, query: &str, range: &[i64]) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(query)?;
     let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query(rusqlite::params_from_iter(range))?;

@@ -35,7 +35,9 @@ const CERTIFICATES: &str = "SELECT start, span, route, alpha, requests, labels, 
 pub(super) fn after(connection: &Connection, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
     let (table, select, parse) = match query.table {
         LogTable::Configurations => ("route_configs", CONFIGURATIONS.to_owned(), configuration_row as ParseRow),
-        LogTable::Decisions => ("decisions", read::decisions("d.seq > ?1 AND d.seq <= ?2 ORDER BY d.seq"), decision_row),
+        LogTable::Decisions => {
+            ("decisions", read::decisions("d.seq > ?1 AND d.seq <= ?2 ORDER BY d.seq"), decision_row)
+        }
         LogTable::Outcomes => ("outcomes", OUTCOMES.to_owned(), outcome_row),
         LogTable::Feedback => ("feedback", FEEDBACK.to_owned(), feedback_row),
     };

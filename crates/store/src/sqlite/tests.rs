@@ -1,7 +1,7 @@
 //! The writer when the disk or another process is in its way.
 
 #[path = "../../tests/common/records.rs"]
-pub(super) mod records;
+pub(crate) mod records;
 
 use std::time::Duration;
 

@@ -1,0 +1,189 @@
+//! What a log takes and gives back in a second, and how much room a decision needs: the table "The log in two databases" of docs/benchmarks.md.
+//!
+//!     cargo run --release -p slarouter-store --example rates -- sqlite:///tmp/rates.db 200000
+//!     cargo run --release -p slarouter-store --example rates -- postgres://me@localhost/empty 200000
+//!
+//! The arguments are an empty store and how many decisions are logged: of two models, with 128 features of which 24 are not 0, and the end of the
+//! request. One decision in ten is rated, by 256 clients that each wait for their receipt, and some more by one client alone.
+
+use std::error::Error;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand_core::Rng;
+use slarouter_core::{
+    AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp, decision_rng,
+};
+use slarouter_store::{
+    Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Store, StoreError, inspect, open,
+};
+
+/// 1 January 2026.
+const BEGAN: u64 = 1_767_225_600_000;
+/// Clients that rate at once.
+const CLIENTS: u64 = 256;
+/// Ratings of the client that is alone.
+const ALONE: u64 = 400;
+/// Events read in one go, as the learner does.
+const PAGE: usize = 4_096;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, count] = &arguments[..] else { return Err("usage: rates URL DECISIONS".into()) };
+    let count: u64 = count.parse()?;
+    let store = open(url).await?;
+    let empty = bytes(url).await?;
+    let logging = Instant::now();
+    for n in 0..count {
+        let (decision, outcome) = request(n);
+        log(store.as_ref(), Entry::Decision(decision)).await?;
+        log(store.as_ref(), Entry::Outcome(outcome)).await?;
+    }
+    store.flush().await?;
+    let logged = logging.elapsed();
+    let full = bytes(url).await?;
+    let rated = rate_together(&store, count / 10).await?;
+    let mut alone = rate_alone(store.as_ref(), count).await?;
+    alone.sort_unstable();
+    let reading = Instant::now();
+    let (mut seq, mut read) = (0, 0_u64);
+    while let Some(last) = {
+        let events = store.events_after(seq, PAGE).await?;
+        read += events.len() as u64;
+        events.last().map(slarouter_store::Event::seq)
+    } {
+        seq = last;
+    }
+    let reading = reading.elapsed();
+    let summing = Instant::now();
+    while store.roll_up(&Calendar::default(), Vec::new()).await?.more {}
+    let summing = summing.elapsed();
+    let dropped = store.dropped();
+    store.close().await;
+    let per_second = |count: u64, time: Duration| (count as f64 / time.as_secs_f64()).round();
+    let out = &mut std::io::stdout();
+    writeln!(out, "decisions with their ends, a second | {}", per_second(count, logged))?;
+    writeln!(out, "bytes a decision with its end | {}", full.saturating_sub(empty) / count)?;
+    writeln!(out, "ratings a second, {CLIENTS} at once | {}", per_second(count / 10, rated))?;
+    writeln!(out, "a rating alone, median and 99th | {:?}, {:?}", at(&alone, 0.5), at(&alone, 0.99))?;
+    writeln!(out, "events read a second | {}", per_second(read, reading))?;
+    writeln!(out, "events summed a second | {}", per_second(read, summing))?;
+    writeln!(out, "entries dropped | {dropped}")?;
+    Ok(())
+}
+
+fn at(times: &[Duration], share: f64) -> Duration {
+    times[((times.len() - 1) as f64 * share) as usize]
+}
+
+async fn bytes(url: &str) -> Result<u64, StoreError> {
+    Ok(inspect(url).await?.content.map_or(0, |content| content.bytes))
+}
+
+/// A gateway that is ahead of its database waits here, and would drop entries.
+async fn log(store: &dyn Store, entry: Entry) -> Result<(), StoreError> {
+    match store.log(entry.clone()) {
+        Err(StoreError::Full) => {
+            store.flush().await?;
+            store.log(entry)
+        }
+        logged => logged,
+    }
+}
+
+async fn rate_together(store: &Arc<dyn Store>, count: u64) -> Result<Duration, Box<dyn Error>> {
+    let rating = Instant::now();
+    let clients = (0..CLIENTS).map(|client| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for n in (client..count).step_by(CLIENTS as usize) {
+                store.rate(word(n * 10, 1), u64::MAX).await?;
+            }
+            Ok::<_, StoreError>(())
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await??;
+    }
+    Ok(rating.elapsed())
+}
+
+async fn rate_alone(store: &dyn Store, count: u64) -> Result<Vec<Duration>, StoreError> {
+    let mut times = Vec::new();
+    for n in 0..ALONE.min(count) {
+        let asked = Instant::now();
+        store.rate(word(n, 2), u64::MAX).await?;
+        times.push(asked.elapsed());
+    }
+    Ok(times)
+}
+
+fn id(n: u64) -> DecisionId {
+    // As version 7 of UUIDs: by time, and drawn within a millisecond.
+    let drawn = decision_rng(7, DecisionId(n.into())).next_u64() >> 2;
+    DecisionId((u128::from(BEGAN + n) << 80) | (7 << 76) | (1 << 63) | u128::from(drawn))
+}
+
+fn word(n: u64, rater: u64) -> FeedbackRecord {
+    FeedbackRecord {
+        decision: id(n),
+        time: Timestamp(BEGAN + n + 1),
+        source: Source::User,
+        rater: Rater(rater),
+        rating: Rating::new(1.0).ok(),
+        comment: None,
+    }
+}
+
+fn request(n: u64) -> (DecisionRecord, OutcomeRecord) {
+    let mut draws = decision_rng(11, DecisionId(n.into()));
+    let mut share = || (draws.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    let mut features = vec![0.0; 128];
+    (0..24).for_each(|_| features[(share() * 128.0) as usize] = 0.125);
+    let candidate = |model: &str, satisfaction, cost| Candidate {
+        model: model.into(),
+        probability: 0.5,
+        satisfaction,
+        cost,
+        score: satisfaction,
+        ..Candidate::default()
+    };
+    let candidates = vec![candidate("small", share(), 1e-4 * share()), candidate("large", share(), 1e-3 * share())];
+    let cost = candidates[1].cost;
+    let decision = DecisionRecord {
+        id: id(n),
+        time: Timestamp(BEGAN + n),
+        route: "default".into(),
+        decision: Decision { candidates, chosen: 1, reason: Reason::Exploit },
+        features,
+        feature_version: 1,
+        input_tokens: 100.0,
+        state_seq: n,
+        prompt: None,
+        audit: AuditDraw::default(),
+        payer: Payer { key: Some("team".into()), tenant: None },
+        fallback: Some(1),
+        trace: None,
+    };
+    let outcome = OutcomeRecord {
+        decision: id(n),
+        time: Timestamp(BEGAN + n + 900),
+        model: "large".into(),
+        status: 200,
+        ok: true,
+        streamed: true,
+        attempts: 1,
+        input_tokens: Some(104.0),
+        cached_tokens: None,
+        cache_write_tokens: None,
+        output_tokens: Some(300.0),
+        reasoning_tokens: None,
+        cost,
+        latency_ms: 900.0,
+        ttft_ms: Some(200.0),
+        error: None,
+    };
+    (decision, outcome)
+}

@@ -1,0 +1,325 @@
+//! PostgreSQL: one writer with group commit, as SQLite's, and a few connections that read.
+//!
+//! No statement is prepared and nothing is set on a connection beyond a transaction, so that a pooler may stand in between.
+
+mod apply;
+mod audits;
+mod decisions;
+mod events;
+mod fingerprint;
+mod insert;
+mod inspect;
+mod keys;
+mod lease;
+mod params;
+mod rate;
+mod read;
+mod readers;
+mod rollups;
+mod row;
+mod rows;
+mod server;
+mod tables;
+mod tls;
+mod traces;
+mod transfer;
+mod views;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use slarouter_core::{DecisionId, Receipt, Source, Timestamp};
+use tokio::sync::{Mutex, oneshot, watch};
+use uuid::Uuid;
+
+use crate::check::check;
+use crate::command::Command;
+use crate::fingerprint::{Fingerprint, stretches};
+use crate::health::{Abandoning, Health};
+use crate::inbox::Inbox;
+use crate::{
+    Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
+    FeedbackRecord, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, RowQuery,
+    Selection, Snapshot, SpanCertificate, Spending, Step, Store, StoreError, StoredDecision, TENTHS, Tenth, Totals,
+    TraceQuery,
+};
+pub(crate) use inspect::inspect;
+use readers::Readers;
+pub(crate) use server::Server;
+pub(crate) use transfer::Transferring;
+use write::Writer;
+
+pub(crate) struct PostgresStore {
+    inbox: Arc<Inbox>,
+    committed: watch::Receiver<u64>,
+    health: Arc<Health>,
+    readers: Readers,
+    /// Answers when the writer has ended; `None` once somebody waits for that.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+/// Reads with a view, which is given back if nothing failed: one that did may be at fault itself.
+macro_rules! read {
+    ($store:expr, $view:ident => $work:expr) => {{
+        let $view = $store.readers.view().await?;
+        let found = $work.await?;
+        $view.end().await;
+        Ok(found)
+    }};
+}
+
+impl PostgresStore {
+    /// Opens the log to append to it, and makes the tables if they are not there.
+    pub(crate) async fn open(url: &str, queue: usize) -> Result<Self, StoreError> {
+        let server = Server::new(url)?;
+        let readers = Readers::new(server.clone());
+        let inbox = Arc::new(Inbox::new(queue));
+        let (commit, committed) = watch::channel(0);
+        let health = Arc::new(Health::default());
+        let (end, ended) = oneshot::channel();
+        let (begin, begun) = oneshot::channel();
+        let commands = Abandoning::new(inbox.clone(), health.clone());
+        let seen = health.clone();
+        let work = move || {
+            let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let mut writer = match made {
+                Ok(runtime) => Writer::new(server, Uuid::now_v7(), runtime, commit, seen),
+                Err(error) => return drop(begin.send(Err(StoreError::Thread(error)))),
+            };
+            let opened = writer.begin();
+            let is_open = opened.is_ok();
+            // Nobody may be waiting for it any more; then nobody is to be waited for either.
+            if begin.send(opened).is_ok() && is_open {
+                writer.run(commands.inbox());
+            }
+            drop(commands);
+            drop(end.send(()));
+        };
+        std::thread::Builder::new().name("log-writer".to_owned()).spawn(work).map_err(StoreError::Thread)?;
+        // It ends early only by a panic.
+        begun.await.map_err(|_| StoreError::Closed)??;
+        Ok(Self { inbox, committed, health, readers, ended: Mutex::new(Some(ended)) })
+    }
+
+    /// For reading alone: there is no writer.
+    pub(crate) async fn read(url: &str) -> Result<Self, StoreError> {
+        let server = Server::new(url)?.or_standby();
+        let client = server.connect().await?;
+        let (found, newest) = (tables::version(&client, &server.shown()).await?, tables::newest());
+        match found {
+            0 => return Err(StoreError::Missing(server.shown())),
+            found if found < newest => return Err(StoreError::Older { found, newest }),
+            found if found > newest => return Err(StoreError::Newer { found, newest }),
+            _ => {}
+        }
+        drop(client);
+        let readers = Readers::new(server);
+        let view = readers.view().await?;
+        let last = read::last_seq(&view).await?;
+        view.end().await;
+        let inbox = Arc::new(Inbox::new(0));
+        inbox.close();
+        let (_, committed) = watch::channel(last);
+        Ok(Self { inbox, committed, health: Arc::default(), readers, ended: Mutex::default() })
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.ask(command(reply))?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for PostgresStore {
+    /// The writer ends by itself.
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn log(&self, entry: Entry) -> Result<(), StoreError> {
+        check(&entry)?;
+        self.inbox.log(entry)
+    }
+
+    async fn configure(&self, time: Timestamp, route: &str, spec: &str) -> Result<(), StoreError> {
+        let (route, spec) = (route.to_owned(), spec.to_owned());
+        self.ask(|reply| Command::Configure { time, route, spec, reply }).await
+    }
+
+    async fn rate(&self, feedback: FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError> {
+        self.ask(|reply| Command::Rate { feedback, window_ms, reply }).await
+    }
+
+    async fn report(&self, outcome: OutcomeRecord, rerouted: bool) -> Result<Receipt, StoreError> {
+        let entry = Entry::Outcome(outcome);
+        check(&entry)?;
+        let Entry::Outcome(outcome) = entry else { return Err(StoreError::Entry) };
+        self.ask(|reply| Command::Report { outcome: Box::new(outcome), rerouted, reply }).await
+    }
+
+    async fn events_after(&self, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        read!(self, view => events::after(&view, seq, limit))
+    }
+
+    fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.clone()
+    }
+
+    fn is_failing(&self) -> bool {
+        self.health.failing.load(Ordering::Relaxed)
+    }
+
+    fn dropped(&self) -> u64 {
+        self.health.dropped.load(Ordering::Relaxed)
+    }
+
+    async fn save_snapshots(
+        &self,
+        seq: u64,
+        time: Timestamp,
+        states: Vec<(Arc<str>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Save { seq, time, states, reply }).await
+    }
+
+    async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
+        self.load_snapshots_until(u64::MAX).await
+    }
+
+    async fn load_snapshots_until(&self, seq: u64) -> Result<Vec<Snapshot>, StoreError> {
+        read!(self, view => read::snapshots(&view, seq))
+    }
+
+    async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
+        read!(self, view => read::decision(&view, id))
+    }
+
+    async fn traced(&self, query: TraceQuery) -> Result<Option<DecisionId>, StoreError> {
+        read!(self, view => traces::find(&view, &query))
+    }
+
+    async fn decisions(&self, query: DecisionQuery) -> Result<DecisionPage, StoreError> {
+        read!(self, view => decisions::page(&view, &query))
+    }
+
+    async fn history(&self, id: DecisionId) -> Result<Option<DecisionHistory>, StoreError> {
+        read!(self, view => decisions::history(&view, id))
+    }
+
+    async fn rows(&self, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
+        read!(self, view => rows::after(&view, query))
+    }
+
+    async fn certificates(
+        &self,
+        after: Option<SpanCertificate>,
+        limit: usize,
+    ) -> Result<Vec<SpanCertificate>, StoreError> {
+        read!(self, view => rows::certificates(&view, after.as_ref(), limit))
+    }
+
+    async fn pending_audits(
+        &self,
+        after: Option<DecisionId>,
+        since: Timestamp,
+        tenant: Option<&str>,
+        limit: usize,
+    ) -> Result<PendingAudits, StoreError> {
+        let suffix = tenant.map(|tenant| format!("/{tenant}"));
+        read!(self, view => audits::pending(&view, after, since, suffix.as_deref(), limit))
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        read!(self, view => keys::list(&view))
+    }
+
+    async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError> {
+        self.ask(|reply| Command::ChangeKeys { changes, reply }).await
+    }
+
+    async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError> {
+        read!(self, view => keys::spending(&view, since))
+    }
+
+    async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<Added, StoreError> {
+        let calendar = calendar.clone();
+        let counted: Result<_, StoreError> = read!(self, view => rollups::count(&view, calendar, certificates));
+        let tally = counted?;
+        let added = tally.added();
+        self.ask(|reply| Command::RollUp { tally: Box::new(tally), reply }).await?;
+        Ok(added)
+    }
+
+    async fn calendar(&self) -> Result<Calendar, StoreError> {
+        read!(self, view => rollups::calendar(&view))
+    }
+
+    async fn totals(&self, selection: Selection, by: &[By]) -> Result<Vec<Row>, StoreError> {
+        read!(self, view => rollups::totals(&view, &selection, by))
+    }
+
+    async fn series(&self, selection: Selection, step: Step) -> Result<Vec<Point>, StoreError> {
+        read!(self, view => rollups::series(&view, &selection, step))
+    }
+
+    async fn first(&self, route: &str, from: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        read!(self, view => views::first(&view, route, from))
+    }
+
+    async fn configured(&self, route: &str, range: (Timestamp, Timestamp)) -> Result<Vec<Configured>, StoreError> {
+        read!(self, view => views::configured(&view, route, range))
+    }
+
+    async fn calibration(&self, route: &str, source: Source) -> Result<[Tenth; TENTHS], StoreError> {
+        read!(self, view => views::calibration(&view, route, source))
+    }
+
+    async fn recount(&self, selection: Selection, until: u64, by: &[By]) -> Result<Vec<Row>, StoreError> {
+        let until = until.min(*self.committed.borrow());
+        let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
+        for range in stretches(until) {
+            let part: Result<_, StoreError> = read!(self, view => rollups::recount(&view, range, &selection, by));
+            for (names, totals) in part? {
+                *sums.entry(names).or_default() += totals;
+            }
+        }
+        Ok(sums.into_iter().map(|(names, totals)| Row { names, totals }).collect())
+    }
+
+    async fn fingerprint(&self, until: u64) -> Result<[u8; 32], StoreError> {
+        let until = until.min(*self.committed.borrow());
+        let mut fingerprint = Fingerprint::default();
+        for (from, to) in stretches(until) {
+            let taken: Result<_, StoreError> = read!(self, view => fingerprint::take(fingerprint, &view, from, to));
+            fingerprint = taken?;
+        }
+        read!(self, view => fingerprint::finish(fingerprint, &view))
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        read!(self, view => read::counts(&view))
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Flush { reply }).await
+    }
+
+    async fn close(&self) {
+        self.inbox.close();
+        self.readers.close().await;
+        if let Some(ended) = self.ended.lock().await.take()
+            && ended.await.is_err()
+        {
+            tracing::error!("the writer of the log ended badly");
+        }
+    }
+}

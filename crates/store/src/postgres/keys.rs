@@ -1,0 +1,85 @@
+//! Keys and spending.
+
+use std::sync::Arc;
+
+use slarouter_core::Timestamp;
+use tokio_postgres::Client;
+
+use super::params::{bound, one, text};
+use super::readers::View;
+use super::row::{Plain, cells};
+use crate::{KeyChange, KeyRecord, Spending, StoreError};
+
+const ADD: &str = "INSERT INTO api_keys (id, name, digest, hint, grants, created, expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+pub(super) async fn list(view: &View) -> Result<Vec<KeyRecord>, StoreError> {
+    let query =
+        "SELECT id, name, digest, hint, grants, created, expires, revoked FROM api_keys ORDER BY created, place";
+    view.rows(query, &[]).await?.iter().map(|row| record(&mut cells(row))).collect()
+}
+
+fn record(row: &mut Plain<'_>) -> Result<KeyRecord, StoreError> {
+    let (id, name): (String, String) = (row.next()?, row.next()?);
+    let digest: Vec<u8> = row.next()?;
+    let digest = digest
+        .try_into()
+        .map_err(|_| StoreError::Row { seq: 0, what: format!("the digest of key {id} has not 32 bytes") })?;
+    let (hint, grants) = (row.next()?, row.next()?);
+    let mut time = || Ok::<_, StoreError>(row.next::<Option<i64>>()?.map(|ms| Timestamp(ms.cast_unsigned())));
+    Ok(KeyRecord {
+        id,
+        name,
+        digest,
+        hint,
+        grants,
+        created: time()?.unwrap_or_default(),
+        expires: time()?,
+        revoked: time()?,
+    })
+}
+
+pub(super) async fn change(client: &Client, changes: &[KeyChange]) -> Result<(), StoreError> {
+    for change in changes {
+        match change {
+            KeyChange::Add(key) => {
+                let (id, name, hint, grants) = (text(&key.id), text(&key.name), text(&key.hint), text(&key.grants));
+                let (created, digest) = (bound(key.created), key.digest.as_slice());
+                let (expires, revoked) = (key.expires.map(bound), key.revoked.map(bound));
+                let params = [
+                    one(&id),
+                    one(&name),
+                    one(&digest),
+                    one(&hint),
+                    one(&grants),
+                    one(&created),
+                    one(&expires),
+                    one(&revoked),
+                ];
+                client.execute_typed(ADD, &params).await?
+            }
+            KeyChange::Expire(id, time) => {
+                let update = "UPDATE api_keys SET expires = $1 WHERE id = $2";
+                client.execute_typed(update, &[one(&bound(*time)), one(&text(id))]).await?
+            }
+            KeyChange::Revoke(id, time) => {
+                let update = "UPDATE api_keys SET revoked = $1 WHERE id = $2";
+                client.execute_typed(update, &[one(&bound(*time)), one(&text(id))]).await?
+            }
+        };
+    }
+    Ok(())
+}
+
+pub(super) async fn spending(view: &View, since: u64) -> Result<Vec<Spending>, StoreError> {
+    let query = "SELECT account, day, nano_usd FROM spending WHERE day >= $1 ORDER BY account, day";
+    let rows = view.rows(query, &[one(&bound(Timestamp(since)))]).await?;
+    let spent = rows.iter().map(|row| {
+        let mut row = cells(row);
+        Ok(Spending {
+            account: row.next::<Arc<str>>()?,
+            day: row.next::<i64>()?.cast_unsigned(),
+            nano_usd: row.next()?,
+        })
+    });
+    spent.collect()
+}

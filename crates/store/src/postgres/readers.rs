@@ -1,0 +1,113 @@
+//! Connections that read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::{Client, Row};
+
+use super::params::{Param, many};
+use super::row::Zoos;
+use super::server::Server;
+use crate::StoreError;
+
+/// Reads at a time; more wait.
+const READERS: u32 = 4;
+/// All of a view sees one commit, and none of its statements takes longer. With the transaction, as a pooler may give the next one to
+/// another connection of the server.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '60s'";
+/// Longer than the server itself lets a statement take: then it is the network that is gone.
+const UNANSWERED: Duration = Duration::from_secs(65);
+
+pub(super) struct Readers {
+    server: Server,
+    idle: Arc<Mutex<Vec<Client>>>,
+    places: Arc<Semaphore>,
+    zoos: Arc<Zoos>,
+}
+
+/// The database as it is at one moment.
+pub(super) struct View {
+    client: Client,
+    idle: Arc<Mutex<Vec<Client>>>,
+    zoos: Arc<Zoos>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    pub(super) fn new(server: Server) -> Self {
+        Self { server, idle: Arc::default(), places: Arc::new(Semaphore::new(READERS as usize)), zoos: Arc::default() }
+    }
+
+    /// Begins to read. What is not [`View::end`]ed costs its connection.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the server cannot be reached.
+    pub(super) async fn view(&self) -> Result<View, StoreError> {
+        let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        // One that was idle may have been closed by the server, a pooler or the network meanwhile.
+        while let Some(client) = self.kept() {
+            if client.batch_execute(BEGIN).await.is_ok() {
+                return Ok(self.of(client, place));
+            }
+        }
+        let client = self.server.connect().await?;
+        client.batch_execute(BEGIN).await?;
+        Ok(self.of(client, place))
+    }
+
+    fn kept(&self) -> Option<Client> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|client| !client.is_closed());
+        idle.pop()
+    }
+
+    fn of(&self, client: Client, place: OwnedSemaphorePermit) -> View {
+        View { client, idle: self.idle.clone(), zoos: self.zoos.clone(), _place: place }
+    }
+
+    /// Waits for reads under way; later ones fail.
+    pub(super) async fn close(&self) {
+        // It fails if it is closed already.
+        let all = self.places.acquire_many(READERS).await;
+        self.places.close();
+        drop(all);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl View {
+    /// The rows of a query, and all that is needed to read decisions in them.
+    pub(super) async fn rows(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+        let rows = self.ask(query, params).await?;
+        let unknown = self.zoos.unknown(&rows)?;
+        if !unknown.is_empty() {
+            let zoos = "SELECT number, models FROM zoos WHERE number = ANY ($1)";
+            self.zoos.learn(&self.ask(zoos, &[many(&unknown)]).await?)?;
+        }
+        Ok(rows)
+    }
+
+    /// The only row of a query.
+    pub(super) async fn row(&self, query: &str, params: &[Param<'_>]) -> Result<Row, StoreError> {
+        let row = self.rows(query, params).await?.into_iter().next();
+        row.ok_or_else(|| StoreError::Tables("a row is missing that is always there".to_owned()))
+    }
+
+    async fn ask(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+        let asked = tokio::time::timeout(UNANSWERED, self.client.query_typed(query, params)).await;
+        Ok(asked.map_err(|_| StoreError::Server("it does not answer".to_owned()))??)
+    }
+
+    pub(super) fn zoos(&self) -> &Zoos {
+        &self.zoos
+    }
+
+    /// Gives the connection back.
+    pub(super) async fn end(self) {
+        if self.client.batch_execute("COMMIT").await.is_ok() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.client);
+        }
+    }
+}
