@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use slarouter_config::Config;
 use slarouter_gateway::{now, retention};
-use slarouter_store::Shortened;
+use slarouter_store::{Shortened, StoreError};
 
 use crate::print::print;
 
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: CompactArgs) -> anyhow::Result<ExitCode> {
         Err(errors) => return crate::check::refuse(&errors),
     };
     let url = &config.store.url;
-    let before = size(url)?;
+    let before = size(url).await?;
     let store = slarouter_store::open(url).await?;
     let kept = retention(&config.store.retention, config.feedback_window_ms);
     let mut all = Shortened::default();
@@ -37,9 +37,17 @@ pub(crate) async fn run(args: CompactArgs) -> anyhow::Result<ExitCode> {
     }
     let held = store.held().await?;
     store.close().await;
-    let compacted = slarouter_store::compact(url).await?;
+    let (before, after) = match slarouter_store::compact(url).await {
+        Ok(compacted) => (before.max(compacted.before_bytes), compacted.after_bytes),
+        Err(StoreError::FilesOnly(why)) => {
+            // With standard error gone there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "slarouter: {why}");
+            (before, size(url).await?)
+        }
+        Err(error) => return Err(error.into()),
+    };
     let report = json!({
-        "before_bytes": before.max(compacted.before_bytes), "after_bytes": compacted.after_bytes, "archived": all.archived,
+        "before_bytes": before, "after_bytes": after, "archived": all.archived,
         "deleted": {
             "decisions": all.decisions, "outcomes": all.outcomes, "feedback": all.feedback, "prompts": all.prompts,
             "sums": all.sums,
@@ -50,8 +58,8 @@ pub(crate) async fn run(args: CompactArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Of the file before anything is done to it.
-fn size(url: &str) -> anyhow::Result<u64> {
-    let path = slarouter_store::beside(url, "")?;
-    Ok(std::fs::metadata(&path).map_err(|_| slarouter_store::StoreError::Missing(path.display().to_string()))?.len())
+/// Of the file, or of the database on a server.
+async fn size(url: &str) -> anyhow::Result<u64> {
+    let found = slarouter_store::inspect(url).await?;
+    Ok(found.content.ok_or(StoreError::Missing(found.place))?.bytes)
 }

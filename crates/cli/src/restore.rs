@@ -23,7 +23,8 @@ pub(crate) async fn run(args: RestoreArgs) -> anyhow::Result<ExitCode> {
         Err(errors) => return crate::check::refuse(&errors),
     };
     let made = slarouter_store::restore(&place.url, &args.file).await?;
-    let report = serde_json::json!({ "database": place.url, "bytes": made.bytes, "log_seq": made.log_seq });
+    let database = slarouter_store::shown(&place.url);
+    let report = serde_json::json!({ "database": database, "bytes": made.bytes, "log_seq": made.log_seq });
     print(|out| writeln!(out, "{report:#}"))?;
     Ok(ExitCode::SUCCESS)
 }

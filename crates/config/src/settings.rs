@@ -229,10 +229,10 @@ pub struct RetentionConfig {
 
 impl fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url: _, keep_prompts, snapshot_every, queue } = self;
+        let Self { url: _, keep_prompts, snapshot_every, queue, prompt_keys: _, retention } = self;
         let mut shown = f.debug_struct("StoreConfig");
         shown.field("keep_prompts", keep_prompts).field("snapshot_every", snapshot_every).field("queue", queue);
-        shown.finish_non_exhaustive()
+        shown.field("retention", retention).finish_non_exhaustive()
     }
 }
 

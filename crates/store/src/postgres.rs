@@ -3,10 +3,12 @@
 //! No statement is prepared and nothing is set on a connection beyond a transaction, so that a pooler may stand in between.
 
 mod apply;
+mod archive;
 mod audits;
 mod decisions;
 mod events;
 mod fingerprint;
+mod forget;
 mod insert;
 mod inspect;
 mod keys;
@@ -19,6 +21,7 @@ mod rollups;
 mod row;
 mod rows;
 mod server;
+mod shorten;
 mod tables;
 mod tls;
 mod traces;
@@ -31,20 +34,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use slarouter_core::{DecisionId, Receipt, Source, Timestamp};
+use slarouter_core::{DecisionId, Rater, Receipt, Source, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
 use uuid::Uuid;
 
 use crate::check::check;
 use crate::command::Command;
-use crate::fingerprint::{Fingerprint, stretches};
+use crate::fingerprint::stretches;
 use crate::health::{Abandoning, Health};
 use crate::inbox::Inbox;
+use crate::retention::Pass;
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, RouteCertificate, Row, RowQuery,
-    Selection, Snapshot, SpanCertificate, Spending, Step, Store, StoreError, StoredDecision, TENTHS, Tenth, Totals,
-    TraceQuery,
+    FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
+    RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, Store,
+    StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
 };
 pub(crate) use inspect::inspect;
 use readers::Readers;
@@ -57,6 +61,8 @@ pub(crate) struct PostgresStore {
     committed: watch::Receiver<u64>,
     health: Arc<Health>,
     readers: Readers,
+    /// How far the shortening has come; held while a step is made.
+    pass: Mutex<Pass>,
     /// Answers when the writer has ended; `None` once somebody waits for that.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -96,12 +102,13 @@ impl PostgresStore {
                 writer.run(commands.inbox());
             }
             drop(commands);
-            drop(end.send(()));
+            // Nobody may be waiting for it.
+            let _ = end.send(());
         };
         std::thread::Builder::new().name("log-writer".to_owned()).spawn(work).map_err(StoreError::Thread)?;
         // It ends early only by a panic.
         begun.await.map_err(|_| StoreError::Closed)??;
-        Ok(Self { inbox, committed, health, readers, ended: Mutex::new(Some(ended)) })
+        Ok(Self { inbox, committed, health, readers, pass: Mutex::default(), ended: Mutex::new(Some(ended)) })
     }
 
     /// For reading alone: there is no writer.
@@ -123,7 +130,7 @@ impl PostgresStore {
         let inbox = Arc::new(Inbox::new(0));
         inbox.close();
         let (_, committed) = watch::channel(last);
-        Ok(Self { inbox, committed, health: Arc::default(), readers, ended: Mutex::default() })
+        Ok(Self { inbox, committed, health: Arc::default(), readers, pass: Mutex::default(), ended: Mutex::default() })
     }
 
     async fn ask<T>(
@@ -197,6 +204,32 @@ impl Store for PostgresStore {
 
     async fn load_snapshots_until(&self, seq: u64) -> Result<Vec<Snapshot>, StoreError> {
         read!(self, view => read::snapshots(&view, seq))
+    }
+
+    async fn roll_back(&self, to: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>) -> Result<(), StoreError> {
+        self.ask(|reply| Command::RollBack { to, time, states, reply }).await
+    }
+
+    async fn shorten(&self, retention: &Retention, now: Timestamp) -> Result<Shortened, StoreError> {
+        let mut pass = self.pass.lock().await;
+        let (retention, begun) = (Box::new(*retention), *pass);
+        let (done, reached) = self.ask(|reply| Command::Shorten { retention, now, pass: begun, reply }).await?;
+        *pass = reached;
+        Ok(done)
+    }
+
+    async fn held(&self) -> Result<Held, StoreError> {
+        read!(self, view => shorten::held(&view))
+    }
+
+    async fn forget(&self, rater: Rater, now: Timestamp, delete: bool) -> Result<Forgotten, StoreError> {
+        let found: Result<_, StoreError> = read!(self, view => forget::found(&view, rater, now));
+        let found = found?;
+        let mut after = if delete { Some(0) } else { None };
+        while let Some(last) = after {
+            after = self.ask(|reply| Command::Forget { rater, until: now, after: last, reply }).await?;
+        }
+        Ok(found)
     }
 
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
@@ -292,12 +325,18 @@ impl Store for PostgresStore {
                 *sums.entry(names).or_default() += totals;
             }
         }
+        // Looked at last: what went while it was read is missing too.
+        let whole_since = self.held().await?.whole_since;
+        if selection.from < whole_since {
+            return Err(StoreError::Gone { what: "details of decisions", before: whole_since, key: "details" });
+        }
         Ok(sums.into_iter().map(|(names, totals)| Row { names, totals }).collect())
     }
 
     async fn fingerprint(&self, until: u64) -> Result<[u8; 32], StoreError> {
         let until = until.min(*self.committed.borrow());
-        let mut fingerprint = Fingerprint::default();
+        let begun: Result<_, StoreError> = read!(self, view => fingerprint::begin(&view));
+        let mut fingerprint = begun?;
         for (from, to) in stretches(until) {
             let taken: Result<_, StoreError> = read!(self, view => fingerprint::take(fingerprint, &view, from, to));
             fingerprint = taken?;

@@ -8,7 +8,6 @@ mod records;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use outcomes::outcome;
 use records::{decision, rating};

@@ -6,25 +6,39 @@ use std::sync::Arc;
 use slarouter_core::{Receipt, Timestamp};
 use tokio_postgres::Client;
 
+use super::forget::forget;
 use super::insert::{ZooNumbers, insert};
 use super::keys::change;
 use super::params::{many, ms, one, text, uuid};
 use super::rollups::{GroupNumbers, add};
 use super::row::cells;
+use super::shorten::{Step, shorten};
 use crate::command::{Answer, Command, KEPT_SNAPSHOTS};
 use crate::{Entry, OutcomeRecord, StoreError};
 
 const CONFIGURED: &str = "SELECT spec FROM route_configs WHERE route = $1 ORDER BY seq DESC LIMIT 1";
 
-const REPORTED: &str =
-    "SELECT count(*) FROM (SELECT 1 FROM outcomes WHERE decision_id = $1 AND attempts = 0 LIMIT 1) o";
+/// What ended in the archive stays as it is.
+const REPORTED: &str = "SELECT EXISTS (SELECT 1 FROM outcomes WHERE decision_id = $1 AND attempts = 0) \
+     OR EXISTS (SELECT 1 FROM archive WHERE id = $1)";
 
 const SAVE: &str = "INSERT INTO snapshots (seq, epoch, place, time, route, state) \
      SELECT $1, $2, s.place, $3, s.route, s.state FROM unnest($4, $5) WITH ORDINALITY AS s (route, state, place) \
      ON CONFLICT (route, seq) DO UPDATE SET epoch = excluded.epoch, place = excluded.place, time = excluded.time, state = excluded.state";
 
-const FORGET: &str = "DELETE FROM snapshots s WHERE s.route = ANY ($1) AND s.seq NOT IN \
-     (SELECT k.seq FROM snapshots k WHERE k.route = s.route ORDER BY k.seq DESC LIMIT $2)";
+/// A state is whole or gone: what routes share is saved under the name of the one that learnt last, which changes.
+const FORGET: &str =
+    "DELETE FROM snapshots WHERE seq NOT IN (SELECT DISTINCT k.seq FROM snapshots k ORDER BY k.seq DESC LIMIT $1)";
+
+const ROLL_BACK: &str = "INSERT INTO rollbacks (seq, time, until) VALUES ($1, $2, $3)";
+
+const ROLLED_BACK_TO: &str = "INSERT INTO rollback_states (seq, place, route, state) \
+     SELECT $1, s.place, s.route, s.state FROM unnest($2, $3) WITH ORDINALITY AS s (route, state, place)";
+
+/// The configurations that were put in force after an event, as they still are, appended anew.
+const CONFIGURE_ANEW: &str = "INSERT INTO route_configs (seq, time, route, spec) \
+     SELECT $1 + row_number() OVER (ORDER BY c.seq), $2, c.route, c.spec FROM route_configs c WHERE c.seq > $3 \
+     AND c.seq = (SELECT max(n.seq) FROM route_configs n WHERE n.route = c.route) ORDER BY c.seq";
 
 /// What a transaction works on.
 pub(super) struct Work<'a> {
@@ -71,6 +85,23 @@ impl Work<'_> {
                 answers.push(Answer::Done(reply));
                 self.save(seq, time, &states).await
             }
+            Command::RollBack { to, time, states, reply } => {
+                answers.push(Answer::Done(reply));
+                self.roll_back(to, time, &states).await
+            }
+            Command::Shorten { retention, now, mut pass, reply } => {
+                let zoos = &mut *self.zoos;
+                let step = Step { client: self.client, zoos, retention: &retention, now, pass: &mut pass };
+                let done = shorten(step).await;
+                let (value, result) = split(done.map(|done| (done, pass)));
+                answers.push(Answer::with(reply, value.unwrap_or_default()));
+                result
+            }
+            Command::Forget { rater, until, after, reply } => {
+                let (value, result) = split(forget(self.client, rater, until, after).await);
+                answers.push(Answer::with(reply, value.flatten()));
+                result
+            }
             Command::RollUp { tally, reply } => {
                 answers.push(Answer::Done(reply));
                 add(self.client, &tally, self.groups).await
@@ -81,7 +112,7 @@ impl Work<'_> {
     /// Outcomes that were reported are those without attempts of the gateway's own.
     async fn report(&mut self, outcome: OutcomeRecord, rerouted: bool) -> Result<Receipt, StoreError> {
         let known = self.client.query_typed_one(REPORTED, &[one(&uuid(outcome.decision))]).await?;
-        if known.try_get::<_, i64>(0)? > 0 {
+        if known.try_get(0)? {
             return Ok(Receipt::Duplicate);
         }
         let reroute = Entry::Reroute { decision: outcome.decision, model: outcome.model.clone() };
@@ -111,7 +142,27 @@ impl Work<'_> {
         let states: Vec<&[u8]> = states.iter().map(|(_, state)| state.as_slice()).collect();
         let params = [one(&seq), one(&self.epoch), one(&time), many(&routes), many(&states)];
         self.client.execute_typed(SAVE, &params).await?;
-        self.client.execute_typed(FORGET, &[many(&routes), one(&KEPT_SNAPSHOTS)]).await?;
+        self.client.execute_typed(FORGET, &[one(&KEPT_SNAPSHOTS)]).await?;
         Ok(())
+    }
+
+    /// An event that holds all that was known; after it the configurations that were put in force since then, as they still are.
+    async fn roll_back(&mut self, to: u64, time: Timestamp, states: &[(Arc<str>, Vec<u8>)]) -> Result<(), StoreError> {
+        self.seq += 1;
+        let (seq, time, to) = (self.seq.cast_signed(), ms(time), to.cast_signed());
+        self.client.execute_typed(ROLL_BACK, &[one(&seq), one(&time), one(&to)]).await?;
+        let routes: Vec<Cow<'_, str>> = states.iter().map(|(route, _)| text(route)).collect();
+        let states: Vec<&[u8]> = states.iter().map(|(_, state)| state.as_slice()).collect();
+        self.client.execute_typed(ROLLED_BACK_TO, &[one(&seq), many(&routes), many(&states)]).await?;
+        self.seq += self.client.execute_typed(CONFIGURE_ANEW, &[one(&seq), one(&time), one(&to)]).await?;
+        Ok(())
+    }
+}
+
+/// The value if there is one, and whether there is: an answer is told even if the statement failed.
+fn split<T>(result: Result<T, StoreError>) -> (Option<T>, Result<(), StoreError>) {
+    match result {
+        Ok(value) => (Some(value), Ok(())),
+        Err(error) => (None, Err(error)),
     }
 }

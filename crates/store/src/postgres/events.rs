@@ -4,11 +4,13 @@ use slarouter_core::Timestamp;
 
 use super::params::{bound, one};
 use super::readers::View;
-use super::row::parsed;
-use crate::parse::{ParseEvent, configured, decided, finished, rated, rerouted};
+use super::row::{cells, parsed};
+use crate::parse::{ParseEvent, States, configured, decided, finished, rated, rerouted, rolled_back};
 use crate::{Event, StoreError};
 
 const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE seq > $1 ORDER BY seq LIMIT $2";
+
+const ROLLED_BACK: &str = "SELECT seq, time, until FROM rollbacks WHERE seq > $1 ORDER BY seq LIMIT $2";
 
 const DECIDED: &str = "SELECT seq, id, time, route, reason, zoo, candidates, decision FROM decisions WHERE seq > $1 ORDER BY seq LIMIT $2";
 
@@ -42,12 +44,13 @@ const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.r
 /// Reads each kind of event after `seq` as of one commit, and merges them. A row that does not hold what it should is an event too, so that
 /// it stops none of the others.
 pub(super) async fn after(view: &View, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-    const KINDS: [(&str, &str, ParseEvent); 5] = [
+    const KINDS: [(&str, &str, ParseEvent); 6] = [
         ("route_configs", CONFIGURED, configured),
         ("decisions", DECIDED, decided),
         ("outcomes", FINISHED, finished),
         ("reroutes", REROUTED, rerouted),
         ("feedback", RATED, rated),
+        ("rollbacks", ROLLED_BACK, rolled_back),
     ];
     let (seq, most) = (bound(Timestamp(seq)), i64::try_from(limit).unwrap_or(i64::MAX));
     let mut events = Vec::new();
@@ -61,5 +64,21 @@ pub(super) async fn after(view: &View, seq: u64, limit: usize) -> Result<Vec<Eve
     }
     events.sort_by_key(Event::seq);
     events.truncate(limit);
+    for event in &mut events {
+        if let Event::RolledBack { seq, states, .. } = event {
+            *states = known_then(view, *seq).await?;
+        }
+    }
     Ok(events)
+}
+
+/// What was known at the event to which was rolled back.
+async fn known_then(view: &View, seq: u64) -> Result<States, StoreError> {
+    let query = "SELECT route, state FROM rollback_states WHERE seq = $1 ORDER BY place";
+    let rows = view.rows(query, &[one(&seq.cast_signed())]).await?;
+    let state = |row| {
+        let mut row = cells(row);
+        Ok((row.next()?, row.next()?))
+    };
+    rows.iter().map(state).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::params::one;
 use super::readers::View;
+use super::row::cells;
 use crate::StoreError;
 use crate::fingerprint::{Fingerprint, TABLES};
 
@@ -51,9 +52,16 @@ fn columns(table: &str) -> &'static [&'static str] {
             "ttft_ms",
             "error",
         ],
+        "rollbacks" => &["seq", "time", "until"],
         "feedback" => &["seq", "decision_id", "time", "source", "rater", "rating", "receipt", "comment"],
         _ => &["number", "models", "fallback", "key", "tenant"],
     }
+}
+
+/// A hash that begins with what is gone.
+pub(super) async fn begin(view: &View) -> Result<Fingerprint, StoreError> {
+    let row = view.row("SELECT seq FROM shortened", &[]).await?;
+    Ok(Fingerprint::begin(cells(&row).next()?))
 }
 
 /// Takes the events after `from` up to `to` in, table after table: with other steps it would be another hash.

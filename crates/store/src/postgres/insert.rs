@@ -35,7 +35,7 @@ const SPENT: &str = "INSERT INTO spending (account, day, nano_usd) SELECT * FROM
      ON CONFLICT (account, day) DO UPDATE SET nano_usd = spending.nano_usd + excluded.nano_usd";
 
 /// What decisions have in common: the names of their models as JSON, the place of the fallback, and who pays.
-type Zoo = (String, i64, Arc<str>, Arc<str>);
+pub(super) type Zoo = (String, i64, Arc<str>, Arc<str>);
 
 /// The numbers of the zoos in the table and in the transaction. Only one process adds to them.
 #[derive(Default)]
@@ -64,13 +64,18 @@ impl ZooNumbers {
         let models = serde_json::to_string(&names).map_err(|_| StoreError::Entry)?;
         let place = fallback.map_or(-1, |place| place as i64);
         let zoo = (models, place, key.clone().unwrap_or_default(), tenant.clone().unwrap_or_default());
+        Ok(self.number_of(zoo, new))
+    }
+
+    /// The number of a zoo, which goes to `new` if it has none yet.
+    pub(super) fn number_of(&mut self, zoo: Zoo, new: &mut Vec<(i64, Zoo)>) -> i64 {
         if let Some(number) = self.known.get(&zoo) {
-            return Ok(*number);
+            return *number;
         }
         self.last += 1;
         new.push((self.last, zoo.clone()));
         self.known.insert(zoo, self.last);
-        Ok(self.last)
+        self.last
     }
 }
 
@@ -165,7 +170,7 @@ async fn insert_decisions(
     insert_traces(client, decisions).await
 }
 
-async fn insert_zoos(client: &Client, new: &[(i64, Zoo)]) -> Result<(), StoreError> {
+pub(super) async fn insert_zoos(client: &Client, new: &[(i64, Zoo)]) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
     }

@@ -18,7 +18,8 @@ const FACTS: &str = "SELECT current_setting('server_version'), current_setting('
       WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid()), \
      has_schema_privilege(current_schema(), 'CREATE')";
 
-const CONTENT: &str = "SELECT pg_database_size(current_database()), (SELECT time FROM decisions ORDER BY seq DESC LIMIT 1), \
+const CONTENT: &str = "SELECT pg_database_size(current_database()), coalesce((SELECT time FROM decisions ORDER BY seq DESC LIMIT 1), \
+     (SELECT time FROM archive ORDER BY seq DESC LIMIT 1)), \
      EXISTS (SELECT 1 FROM api_keys)";
 
 const IN_USE: &str = "SELECT holder IS NOT NULL AND expires > now() FROM head";

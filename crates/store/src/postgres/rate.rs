@@ -12,15 +12,16 @@ use super::row::cells;
 use crate::command::MOST_WORDS;
 use crate::{FeedbackRecord, StoreError};
 
-/// Of each word in question: when its decision was made and whether it was drawn for audit, what its rater has in force of it, what he has
-/// said last, though it came too late, and how much there is on the decision.
-const HELD: &str = "SELECT d.time, d.audit_drawn, \
+/// Of each word in question: when its decision was made, whether it was drawn for audit and whether it is in the archive, what its rater has in
+/// force of it, what he has said last, though it came too late, and how much there is on the decision.
+const HELD: &str = "SELECT coalesce(d.time, a.time), coalesce(d.audit_drawn, k.audited), d.seq IS NULL, \
      (SELECT f.rating FROM feedback f WHERE f.decision_id = q.id AND f.rater = q.rater AND f.source = q.source \
       AND f.receipt <> 'expired' ORDER BY f.seq DESC LIMIT 1), \
      (SELECT f.rating FROM feedback f WHERE f.decision_id = q.id AND f.rater = q.rater AND f.source = q.source \
       ORDER BY f.seq DESC LIMIT 1), \
      (SELECT count(*) FROM (SELECT 1 FROM feedback f WHERE f.decision_id = q.id LIMIT $4) w) \
-     FROM unnest($1, $2, $3) WITH ORDINALITY AS q (id, rater, source, place) LEFT JOIN decisions d ON d.id = q.id ORDER BY q.place";
+     FROM unnest($1, $2, $3) WITH ORDINALITY AS q (id, rater, source, place) LEFT JOIN decisions d ON d.id = q.id \
+     LEFT JOIN archive a ON a.id = q.id LEFT JOIN archive_kinds k ON k.number = a.kind ORDER BY q.place";
 
 const FEEDBACK: &str = "INSERT INTO feedback (seq, decision_id, time, rater, rating, receipt, comment, source) \
      SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -32,9 +33,18 @@ struct Held {
     last: Option<Rating>,
 }
 
+/// A decision that is rated.
+#[derive(Clone, Copy)]
+struct Decided {
+    time: i64,
+    drawn: bool,
+    /// Nothing is learnt from it any more, whatever the window is now.
+    archived: bool,
+}
+
 /// What the words before this one have left.
 struct Standing {
-    decisions: HashMap<DecisionId, Option<(i64, bool)>>,
+    decisions: HashMap<DecisionId, Option<Decided>>,
     held: HashMap<(DecisionId, Rater, Source), Held>,
     words: HashMap<DecisionId, i64>,
 }
@@ -69,11 +79,12 @@ impl Standing {
         let mut standing = Self { decisions: HashMap::new(), held: HashMap::new(), words: HashMap::new() };
         for (row, (word, _)) in rows.iter().zip(given) {
             let mut row = cells(row);
-            let (time, drawn): (Option<i64>, Option<bool>) = (row.next()?, row.next()?);
+            let (time, drawn, archived): (Option<i64>, Option<bool>, bool) = (row.next()?, row.next()?, row.next()?);
             let mut rating =
                 || Ok::<_, StoreError>(row.next::<Option<f64>>()?.and_then(|value| Rating::new(value).ok()));
             let held = Held { in_force: rating()?, last: rating()? };
-            standing.decisions.insert(word.decision, time.zip(drawn));
+            let decided = time.zip(drawn).map(|(time, drawn)| Decided { time, drawn, archived });
+            standing.decisions.insert(word.decision, decided);
             standing.held.insert((word.decision, word.rater, word.source), held);
             standing.words.insert(word.decision, row.next()?);
         }
@@ -82,11 +93,11 @@ impl Standing {
 
     fn take(&mut self, word: &FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError> {
         let decided = self.decisions.get(&word.decision).copied().flatten();
-        let (decided, drawn) = decided.ok_or(StoreError::UnknownDecision)?;
+        let Decided { time, drawn, archived } = decided.ok_or(StoreError::UnknownDecision)?;
         if word.source == Source::Audit && !drawn {
             return Err(StoreError::NotDrawn);
         }
-        let late = word.time.0.saturating_sub(decided.cast_unsigned()) > window_ms;
+        let late = archived || word.time.0.saturating_sub(time.cast_unsigned()) > window_ms;
         let held = self.held.entry((word.decision, word.rater, word.source)).or_default();
         // Ratings that came too late are not in force, but saying one of them again is still nothing new.
         let mut receipt = Receipt::of(if late { held.last } else { held.in_force }, word.rating);

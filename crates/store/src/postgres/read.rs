@@ -2,6 +2,7 @@
 
 use slarouter_core::DecisionId;
 
+use super::archive;
 use super::params::{one, uuid};
 use super::readers::View;
 use super::row::{cells, parsed};
@@ -22,8 +23,8 @@ pub(super) fn decisions(condition: &str) -> String {
 const SNAPSHOTS: &str = "SELECT seq, route, time, state FROM snapshots \
      WHERE seq = (SELECT max(seq) FROM snapshots WHERE seq <= $1) ORDER BY place";
 
-const COUNTS: &str =
-    "SELECT (SELECT count(*) FROM decisions), (SELECT count(*) FROM outcomes), (SELECT count(*) FROM feedback)";
+const COUNTS: &str = "SELECT (SELECT count(*) FROM decisions) + (SELECT count(*) FROM archive), \
+     (SELECT count(*) FROM outcomes) + (SELECT count(ending) FROM archive), (SELECT count(*) FROM feedback)";
 
 /// The last event in the log.
 pub(super) async fn last_seq(view: &View) -> Result<u64, StoreError> {
@@ -40,12 +41,17 @@ pub(super) async fn snapshots(view: &View, until: u64) -> Result<Vec<Snapshot>, 
 
 pub(super) async fn decision(view: &View, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
     let rows = view.rows(&decisions("d.id = $1"), &[one(&uuid(id)), one(&i64::MAX), one(&true)]).await?;
-    rows.first().map(|row| parsed(row, view.zoos(), parse::stored_decision)).transpose()
+    match rows.first() {
+        Some(row) => parsed(row, view.zoos(), parse::stored_decision).map(Some),
+        None => archive::decision(view, id).await,
+    }
 }
 
 /// The number of a decision; if `suffix` is given, of one whose route ends so.
 pub(super) async fn seq_of(view: &View, id: DecisionId, suffix: Option<&str>) -> Result<Option<i64>, StoreError> {
-    let query = "SELECT seq FROM decisions WHERE id = $1 AND ($2 IS NULL OR right(route, length($2)) = $2)";
+    let query = "SELECT seq FROM decisions WHERE id = $1 AND ($2 IS NULL OR right(route, length($2)) = $2) UNION ALL \
+         SELECT a.seq FROM archive a JOIN archive_kinds k ON k.number = a.kind \
+         WHERE a.id = $1 AND ($2 IS NULL OR right(k.route, length($2)) = $2)";
     let rows = view.rows(query, &[one(&uuid(id)), one(&suffix.map(super::params::text))]).await?;
     rows.first().map(|row| cells(row).next()).transpose()
 }

@@ -38,8 +38,8 @@ const CERTIFICATES: &str = "SELECT start, span, route, alpha, requests, labels, 
 pub(super) async fn after(view: &View, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
     let mut most = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let (after, until) = (bound(Timestamp(query.after)), bound(Timestamp(query.until)));
-    let (table, select, parse) = match query.table {
-        LogTable::Configurations => ("route_configs", CONFIGURATIONS, configuration_row as ParseRow),
+    let (table, select, parse): (_, _, ParseRow) = match query.table {
+        LogTable::Configurations => ("route_configs", CONFIGURATIONS, configuration_row),
         LogTable::Decisions => ("decisions", "", decision_row),
         LogTable::Outcomes => ("outcomes", OUTCOMES, outcome_row),
         LogTable::Feedback => ("feedback", FEEDBACK, feedback_row),

@@ -20,6 +20,10 @@ const NEWEST: &str = "SELECT d.seq, d.id FROM (SELECT seq FROM traces WHERE trac
      EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id AND NOT o.ok AND o.status <> 499), \
      d.seq DESC LIMIT 1";
 
+/// Where none of them is whole any more, the last one: whoever rates it is told that it is too late.
+const ARCHIVED: &str = "SELECT a.seq, a.id FROM traces t JOIN archive a ON a.seq = t.seq WHERE t.trace_id = $1 AND t.tenant = $2 \
+     ORDER BY t.seq DESC LIMIT 1";
+
 /// The decision that feedback with an id of the application's own is about.
 pub(super) async fn find(view: &View, query: &TraceQuery) -> Result<Option<DecisionId>, StoreError> {
     let trace = query.trace.as_str();
@@ -29,7 +33,10 @@ pub(super) async fn find(view: &View, query: &TraceQuery) -> Result<Option<Decis
     };
     let (source, rater) = query.rated_by.map(|(source, rater)| (source.as_str(), rater.0.cast_signed())).unzip();
     let tenant = tenant.as_deref().map(text);
-    let rows = view.rows(NEWEST, &[one(&trace), one(&tenant), one(&rater), one(&source)]).await?;
+    let mut rows = view.rows(NEWEST, &[one(&trace), one(&tenant), one(&rater), one(&source)]).await?;
+    if rows.is_empty() {
+        rows = view.rows(ARCHIVED, &[one(&trace), one(&tenant)]).await?;
+    }
     rows.first().map(|row| parsed(row, view.zoos(), |row| row.id())).transpose()
 }
 

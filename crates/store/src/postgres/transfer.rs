@@ -118,7 +118,7 @@ async fn begin(server: &Server, is_target: bool) -> Result<(Client, u64), StoreE
         if !client.query_typed_one(EMPTY, &[]).await?.try_get::<_, bool>(0)? {
             return Err(StoreError::Exists(format!("a log in {shown}")));
         }
-        client.batch_execute("DELETE FROM rolled").await?;
+        client.batch_execute("DELETE FROM rolled; DELETE FROM shortened").await?;
     }
     Ok((client, head.try_get::<_, i64>(0)?.cast_unsigned()))
 }

@@ -31,6 +31,13 @@ const RATED: &str = "SELECT d.satisfaction, f.rating FROM feedback f JOIN decisi
      AND g.receipt <> 'expired' AND g.seq > f.seq) \
      AND NOT EXISTS (SELECT 1 FROM reroutes r WHERE r.decision_id = f.decision_id) ORDER BY f.seq DESC LIMIT $4";
 
+/// The same of decisions that are in the archive.
+const RATED_BEFORE: &str = "SELECT a.satisfaction, f.rating FROM feedback f JOIN archive a ON a.id = f.decision_id \
+     JOIN archive_kinds k ON k.number = a.kind WHERE f.seq > $2 AND f.source = $3 AND f.rating IS NOT NULL AND f.receipt <> 'expired' \
+     AND k.route = $1 AND k.reason <> 'pinned' AND a.satisfaction IS NOT NULL AND k.model = k.chosen \
+     AND NOT EXISTS (SELECT 1 FROM feedback g WHERE g.decision_id = f.decision_id AND g.rater = f.rater AND g.source = f.source \
+     AND g.receipt <> 'expired' AND g.seq > f.seq) ORDER BY f.seq DESC LIMIT $4";
+
 /// See [`crate::Store::first`].
 pub(super) async fn first(view: &View, route: &str, from: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let span = if from < rollups::minutes(view).await? { Span::Quarter } else { Span::Minute };
@@ -56,16 +63,19 @@ pub(super) async fn configured(
 pub(super) async fn calibration(view: &View, route: &str, source: Source) -> Result<[Tenth; TENTHS], StoreError> {
     let floor = read::last_seq(view).await?.cast_signed() - LOOKED_THROUGH;
     let (route, source) = (text(route), source.as_str());
-    let params = [one(&route), one(&floor), one(&source), one(&COMPARED)];
-    let mut tenths = [Tenth::default(); TENTHS];
-    for row in &view.rows(RATED, &params).await? {
-        let mut row = cells(row);
-        let (predicted, rating): (f64, f64) = (row.next()?, row.next()?);
-        // What is below 0 or no number, as in a damaged row, counts as 0.
-        let tenth = &mut tenths[((predicted * TENTHS as f64) as usize).min(TENTHS - 1)];
-        tenth.ratings += 1;
-        tenth.predicted += predicted;
-        tenth.rated += rating;
+    let (mut tenths, mut room) = ([Tenth::default(); TENTHS], COMPARED);
+    for query in [RATED, RATED_BEFORE] {
+        let rows = view.rows(query, &[one(&route), one(&floor), one(&source), one(&room)]).await?;
+        for row in &rows {
+            room -= 1;
+            let mut row = cells(row);
+            let (predicted, rating): (f64, f64) = (row.next()?, row.next()?);
+            // What is below 0 or no number, as in a damaged row, counts as 0.
+            let tenth = &mut tenths[((predicted * TENTHS as f64) as usize).min(TENTHS - 1)];
+            tenth.ratings += 1;
+            tenth.predicted += predicted;
+            tenth.rated += rating;
+        }
     }
     Ok(tenths)
 }

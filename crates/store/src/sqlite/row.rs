@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
+use slarouter_core::DecisionId;
 
 use crate::StoreError;
 use crate::columns::{self, Cells, Value, models};

@@ -33,8 +33,8 @@ const CERTIFICATES: &str = "SELECT start, span, route, alpha, requests, labels, 
 
 /// The next rows of a table, in the order of their numbers; none if there are no more. A row that cannot be read stands in its place.
 pub(super) fn after(connection: &Connection, query: RowQuery) -> Result<Vec<LogRow>, StoreError> {
-    let (table, select, parse) = match query.table {
-        LogTable::Configurations => ("route_configs", CONFIGURATIONS.to_owned(), configuration_row as ParseRow),
+    let (table, select, parse): (_, _, ParseRow) = match query.table {
+        LogTable::Configurations => ("route_configs", CONFIGURATIONS.to_owned(), configuration_row),
         LogTable::Decisions => {
             ("decisions", read::decisions("d.seq > ?1 AND d.seq <= ?2 ORDER BY d.seq"), decision_row)
         }

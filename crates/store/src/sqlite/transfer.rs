@@ -44,7 +44,7 @@ impl Transferring {
         drop(std::fs::remove_file(&partial));
         let mut connection = Options::new(&partial).first_writer()?;
         migrate(&mut connection)?;
-        connection.execute_batch("BEGIN; DELETE FROM rolled")?;
+        connection.execute_batch("BEGIN; DELETE FROM rolled; DELETE FROM shortened")?;
         Ok(Self { connection: Some(connection), grows: Some((path, partial)), _lock: lock })
     }
 

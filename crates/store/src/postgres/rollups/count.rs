@@ -22,14 +22,14 @@ const ENDED: &str = "SELECT o.seq, d.time, d.route, z.key, z.tenant, o.model, o.
      WHERE o.seq > $1 AND o.seq <= $2 \
      AND NOT EXISTS (SELECT 1 FROM outcomes e WHERE e.decision_id = o.decision_id AND e.seq < o.seq)";
 
-/// What a rater says counts in place of what the same rater said before.
+/// What a rater says counts in place of what the same rater said before. A verdict that is no label is no rating either.
 const RATED: &str = "SELECT f.seq, d.time, d.route, z.key, z.tenant, coalesce((SELECT r.model FROM reroutes r \
      WHERE r.decision_id = f.decision_id AND r.seq < f.seq ORDER BY r.seq DESC LIMIT 1), d.model), f.source = 'audit', f.rating, \
      (SELECT g.rating FROM feedback g WHERE g.decision_id = f.decision_id AND g.rater = f.rater AND g.source = f.source \
      AND g.receipt <> 'expired' AND g.seq < f.seq ORDER BY g.seq DESC LIMIT 1), \
      d.audit_rate, z.fallback, d.reason, d.zoo, d.candidates, d.decision \
      FROM feedback f JOIN decisions d ON d.id = f.decision_id LEFT JOIN zoos z ON z.number = d.zoo \
-     WHERE f.seq > $1 AND f.seq <= $2 AND f.receipt <> 'expired'";
+     WHERE f.seq > $1 AND f.seq <= $2 AND f.receipt <> 'expired' AND f.source <> 'judge'";
 
 /// Counts what comes after what is counted. A row that cannot be read is left out, as the learner leaves it out and tells of it.
 pub(crate) async fn count(

@@ -12,7 +12,7 @@ use super::super::row::{Plain, cells};
 use crate::StoreError;
 use crate::rollup::{
     By, COLUMNS, Calendar, Frame, Group, Point, RouteCertificate, Row, Selection, Span, Step, Totals, calendar_of,
-    minutes_from, pieces,
+    minutes_from, pieces, still_kept,
 };
 
 pub(crate) static SUMS: LazyLock<String> = LazyLock::new(|| {
@@ -30,6 +30,7 @@ pub(super) const CERTIFICATES: &str = "SELECT start, alpha, requests, labels, lo
 
 /// See [`crate::Store::totals`].
 pub(crate) async fn totals(view: &View, selection: &Selection, by: &[By]) -> Result<Vec<Row>, StoreError> {
+    there(view, selection).await?;
     let calendar = &calendar(view).await?;
     let mut sums: BTreeMap<Vec<Arc<str>>, Totals> = BTreeMap::new();
     for piece in pieces(selection.from, selection.to, minutes(view).await?, calendar) {
@@ -44,6 +45,7 @@ pub(crate) async fn totals(view: &View, selection: &Selection, by: &[By]) -> Res
 
 /// See [`crate::Store::series`].
 pub(crate) async fn series(view: &View, selection: &Selection, step: Step) -> Result<Vec<Point>, StoreError> {
+    there(view, selection).await?;
     let calendar = calendar(view).await?;
     let minutes = minutes(view).await?;
     let Some(mut frame) = Frame::new(selection, step, minutes, &calendar)? else { return Ok(Vec::new()) };
@@ -58,6 +60,12 @@ pub(crate) async fn series(view: &View, selection: &Selection, step: Step) -> Re
         }
     }
     Ok(frame.points())
+}
+
+/// Refuses a range of which no sum is kept any more.
+async fn there(view: &View, selection: &Selection) -> Result<(), StoreError> {
+    let row = view.row("SELECT rollups FROM shortened", &[]).await?;
+    still_kept(cells(&row).next()?, selection)
 }
 
 /// The calendar whose days are summed.
