@@ -132,15 +132,18 @@ pub fn migrate(from: &str, to: &str, mut told: impl FnMut(Moving)) -> Result<Mov
     };
     for table in TABLES {
         sent.update(table.name);
+        let ending = table.columns.iter().position(|(name, _)| *name == "ending");
         let rows = source.each(table, |rows, done| {
             hash(&mut sent, rows);
+            let ended = rows.iter().filter(|row| ending.is_some_and(|place| row[place] != Value::Null));
+            moved.counts.outcomes += ended.count() as u64;
             told(Moving { table: table.name, rows: done, is_checked: false });
             target.insert(table, rows)
         })?;
         moved.rows += rows;
         match table.name {
-            "decisions" => moved.counts.decisions = rows,
-            "outcomes" => moved.counts.outcomes = rows,
+            "decisions" | "archive" => moved.counts.decisions += rows,
+            "outcomes" => moved.counts.outcomes += rows,
             "feedback" => moved.counts.feedback = rows,
             "snapshots" => moved.snapshots = rows,
             _ => {}

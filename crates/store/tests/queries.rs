@@ -3,21 +3,28 @@
 
 #[path = "common/outcomes.rs"]
 mod outcomes;
+#[path = "common/stores.rs"]
+mod stores;
 
 use outcomes::outcome;
 use rusqlite::Connection;
-use rusqlite::types::ValueRef;
 use slarouter_core::{AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp};
-use slarouter_store::{Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Store, open};
+use slarouter_store::{Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Store, migrate, open};
+use stores::{Place, on_both_stores};
 use tempfile::TempDir;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/log.md");
+/// Its section for analysts has the questions whose words differ in PostgreSQL, in this order.
+const POSTGRESQL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/postgresql.md");
+const DIFFER: [usize; 5] = [3, 4, 7, 10, 11];
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.sql");
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
 /// 1 January 2026.
 const BEGAN: u64 = 1_767_225_600_000;
+
+on_both_stores!(every_question_of_the_page_has_its_answer, rows_of_release_0_1_are_shown_alike);
 
 /// A request: what was drawn with which probability, and how it ended.
 struct Case {
@@ -119,38 +126,42 @@ async fn log(store: &dyn Store, number: usize, case: &Case) {
     }
 }
 
-/// The rows of a query, their cells with bars between them.
-fn rows(connection: &Connection, query: &str) -> Vec<String> {
-    let mut statement = connection.prepare(query).unwrap();
-    let columns = statement.column_count();
-    let cell = |value: ValueRef<'_>| match value {
-        ValueRef::Null => "-".to_owned(),
-        ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => format!("{:.4}", number).trim_end_matches('0').trim_end_matches('.').to_owned(),
-        other => other.as_str().unwrap().to_owned(),
+/// The rows of a query, their cells with bars between them, numbers to four places.
+fn rows(place: &Place, query: &str) -> Vec<String> {
+    let cell = |cell: &str| match cell.parse::<f64>() {
+        _ if cell.is_empty() => "-".to_owned(),
+        Ok(number) if cell.contains('.') => {
+            format!("{number:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => cell.to_owned(),
     };
-    let found = statement.query_map([], |row| {
-        let cells: Vec<_> = (0..columns).map(|place| cell(row.get_ref(place).unwrap())).collect();
-        Ok(cells.join("|"))
-    });
-    found.unwrap().map(Result::unwrap).collect()
+    place.rows(query).iter().map(|row| row.split('|').map(cell).collect::<Vec<_>>().join("|")).collect()
 }
 
-#[tokio::test]
-async fn every_question_of_the_page_has_its_answer() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("log.db");
-    let store = open(&format!("sqlite://{}", path.display())).await.unwrap();
+/// The queries of a page.
+fn queries(page: &str) -> Vec<String> {
+    let query = |rest: &str| rest.split("```").next().unwrap().to_owned();
+    page.split("```sql\n").skip(1).map(query).collect()
+}
+
+async fn every_question_of_the_page_has_its_answer(place: &Place) {
+    let store = open(&place.url()).await.unwrap();
     for (number, case) in (1..).zip(CASES) {
         log(store.as_ref(), number, case).await;
     }
     store.flush().await.unwrap();
     store.roll_up(&Calendar::default(), Vec::new()).await.unwrap();
     store.close().await;
-    let connection = Connection::open(path).unwrap();
-    let page = std::fs::read_to_string(PAGE).unwrap();
-    let found: Vec<_> =
-        page.split("```sql\n").skip(1).map(|rest| rows(&connection, rest.split("```").next().unwrap())).collect();
+    let mut asked = queries(&std::fs::read_to_string(PAGE).unwrap());
+    if matches!(place, Place::Server(_)) {
+        let page = std::fs::read_to_string(POSTGRESQL).unwrap();
+        let differing = queries(page.split("\n## ").find(|section| section.starts_with("For analysts")).unwrap());
+        assert_eq!(differing.len(), DIFFER.len());
+        for (place, query) in DIFFER.into_iter().zip(differing) {
+            asked[place] = query;
+        }
+    }
+    let found: Vec<_> = asked.iter().map(|query| rows(place, query)).collect();
     let expected: [&[&str]; 12] = [
         &["2026-01-01|large|1|8", "2026-01-01|small|2|2", "2026-01-02|large|2|12", "2026-01-02|small|2|1"],
         &["2026-01|-|-|1|1", "2026-01|-|acme|1|8", "2026-01|ci|-|5|14"],
@@ -170,18 +181,17 @@ async fn every_question_of_the_page_has_its_answer() {
     assert_eq!(found, expected);
 }
 
-#[test]
-fn rows_of_release_0_1_are_shown_alike() {
+async fn rows_of_release_0_1_are_shown_alike(place: &Place) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("log.db");
-    let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(&std::fs::read_to_string(FIXTURE).unwrap()).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let url = format!("sqlite://{}", path.display());
-    runtime.block_on(async { open(&url).await.unwrap().close().await });
+    Connection::open(&path).unwrap().execute_batch(&std::fs::read_to_string(FIXTURE).unwrap()).unwrap();
+    let from = format!("sqlite://{}", path.display());
+    open(&from).await.unwrap().close().await;
+    let to = place.url();
+    tokio::task::spawn_blocking(move || migrate(&from, &to, |_| {})).await.unwrap().unwrap();
     let query = "SELECT id, day, chosen, model, propensity, predicted_satisfaction, predicted_cost_usd * 1e8, \
                  most_expensive_cost_usd * 1e8, models, rating FROM decisions_readable";
     let id = format!("{:032x}", 7);
     let expected = format!(r#"{id}|1970-01-01|large|small|0.6667|0.3|3.3333|3.3333|["small","large"]|0.5"#);
-    assert_eq!(rows(&connection, query), [expected]);
+    assert_eq!(rows(place, query), [expected]);
 }

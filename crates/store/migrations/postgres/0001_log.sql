@@ -335,7 +335,8 @@ SELECT
         (SELECT max((c.value ->> 'cost')::double precision) FROM json_array_elements(nullif(d.decision, '')::json -> 'candidates') c) END)
         AS most_expensive_cost_usd,
     coalesce(z.models,
-        (SELECT json_agg(c.value ->> 'model')::text FROM json_array_elements(nullif(d.decision, '')::json -> 'candidates') c)) AS models,
+        (SELECT '[' || string_agg(to_json(c.value ->> 'model')::text, ',' ORDER BY c.place) || ']'
+            FROM json_array_elements(nullif(d.decision, '')::json -> 'candidates') WITH ORDINALITY c (value, place))) AS models,
     CASE WHEN z.fallback >= 0 THEN z.models::json ->> z.fallback::integer END AS fallback,
     d.input_tokens AS estimated_input_tokens,
     d.audit_rate,

@@ -112,3 +112,27 @@ impl Drop for Transferring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::layout::TABLES;
+
+    /// A table or a column that is not listed would be left behind.
+    #[test]
+    fn all_that_there_is_is_moved() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        let columns = "SELECT m.name || '.' || c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
+        let mut columns = connection.prepare(columns).unwrap();
+        let there: BTreeSet<String> =
+            columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let name = |table: &Table| {
+            let name = table.name;
+            table.columns.iter().map(move |(column, _)| format!("{name}.{column}"))
+        };
+        assert_eq!(there, TABLES.iter().flat_map(name).collect());
+    }
+}

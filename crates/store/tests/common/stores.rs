@@ -33,6 +33,23 @@ impl Place {
         }
     }
 
+    /// What would be left if the process that has it were killed now: a copy of the files; a database on a server is left as it is, without its
+    /// connections.
+    pub(crate) fn left_by_a_kill(&self) -> Option<Self> {
+        let Self::File(folder) = self else {
+            self.run("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+            return None;
+        };
+        let next = TempDir::new().unwrap();
+        for ending in ["", "-wal"] {
+            let name = format!("log.db{ending}");
+            if folder.path().join(&name).exists() {
+                std::fs::copy(folder.path().join(&name), next.path().join(&name)).unwrap();
+            }
+        }
+        Some(Self::File(next))
+    }
+
     /// What another program does to the database.
     pub(crate) fn run(&self, sql: &str) {
         match self {
