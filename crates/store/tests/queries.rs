@@ -161,7 +161,9 @@ async fn every_question_of_the_page_has_its_answer(place: &Place) {
             asked[place] = query;
         }
     }
-    let found: Vec<_> = asked.iter().map(|query| rows(place, query)).collect();
+    let mut found: Vec<_> = asked.iter().map(|query| rows(place, query)).collect();
+    // Where there is no key or tenant: that comes first in a file, and last on a server.
+    found[1].sort();
     let expected: [&[&str]; 12] = [
         &["2026-01-01|large|1|8", "2026-01-01|small|2|2", "2026-01-02|large|2|12", "2026-01-02|small|2|1"],
         &["2026-01|-|-|1|1", "2026-01|-|acme|1|8", "2026-01|ci|-|5|14"],

@@ -138,7 +138,10 @@ async fn events(store: &dyn Store, after: u64) -> Vec<Event> {
 /// What analysts see: each decision, by its number. Times are kept in whole milliseconds.
 fn seen(place: &Place) -> BTreeMap<i64, String> {
     let (quote, names) = place.pick(
-        ("quote", "group_concat(cell, ' || '', '' || ') FROM (SELECT name AS n FROM pragma_table_info('decisions_readable'))"),
+        (
+            "quote",
+            "group_concat(cell, ' || '', '' || ') FROM (SELECT name AS n FROM pragma_table_info('decisions_readable'))",
+        ),
         (
             "quote_nullable",
             "string_agg(cell, ' || '', '' || ') FROM (SELECT column_name::text AS n FROM information_schema.columns \

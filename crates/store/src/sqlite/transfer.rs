@@ -125,10 +125,10 @@ mod tests {
     fn all_that_there_is_is_moved() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
-        let columns = "SELECT m.name || '.' || c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
+        let columns =
+            "SELECT m.name || '.' || c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
         let mut columns = connection.prepare(columns).unwrap();
-        let there: BTreeSet<String> =
-            columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let there: BTreeSet<String> = columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let name = |table: &Table| {
             let name = table.name;
             table.columns.iter().map(move |(column, _)| format!("{name}.{column}"))
