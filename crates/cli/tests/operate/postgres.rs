@@ -65,7 +65,7 @@ async fn a_gateway_serves_learns_and_is_looked_at_on_postgresql() {
     let admin = format!("http://{}", daemon.ready()["admin"].as_str().unwrap());
     let page = client().get(format!("{admin}/admin/decisions?limit=5")).bearer_auth(ADMIN).send().await.unwrap();
     let page: Value = page.json().await.unwrap();
-    let id = page["decisions"][0]["id"].as_str().unwrap().to_owned();
+    let id = page["data"][0]["id"].as_str().unwrap().to_owned();
     let explained = run(&["explain", &id], &config).await;
     assert!(explained.0 && explained.1.contains("small"), "{explained:?}");
     let beside = json(&["verify"], &config).await;
@@ -79,6 +79,8 @@ async fn a_gateway_serves_learns_and_is_looked_at_on_postgresql() {
     assert!(totals.0 && totals.1.contains("team"), "{totals:?}");
     let (ok, _, refusal) = run(&["backup", "copy.db"], &config).await;
     assert!(!ok && refusal.contains("pg_dump"), "{refusal}");
+    let (ok, compacted, told) = run(&["compact"], &config).await;
+    assert!(ok && compacted.contains("\"archived\": 0") && told.contains("autovacuum"), "{compacted} {told}");
 
     // Over to a file, where all is the same.
     let moved = {
