@@ -1,5 +1,5 @@
 //! The log as its users see it, on real SQLite files.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 #[path = "common/dump.rs"]
 mod dump;

@@ -1,5 +1,5 @@
 //! The sums of the log against a recount of it.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 #[path = "common/outcomes.rs"]
 mod outcomes;

@@ -1,8 +1,7 @@
 //! A server and a database on it, looked at from outside.
 
-use std::time::Instant;
-
 use slarouter_core::Timestamp;
+use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::readers::Readers;
