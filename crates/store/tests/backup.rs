@@ -93,7 +93,8 @@ async fn nothing_is_overwritten_and_nothing_left_behind() {
     let path = folder.path().join("log.db");
     let copy = folder.path().join("copy.db");
     assert!(matches!(backup(&url(&path), &copy).await, Err(StoreError::Missing(_))));
-    assert!(matches!(backup("postgres://h/d", &copy).await, Err(StoreError::Url(_))));
+    assert!(matches!(backup("mysql://h/d", &copy).await, Err(StoreError::Url(_))));
+    assert!(matches!(backup("postgres://me@h/d", &copy).await, Err(StoreError::FilesOnly(_))));
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (id INTEGER)").unwrap();
     assert!(matches!(backup(&url(&path), &copy).await, Err(StoreError::Foreign(_))));
     std::fs::remove_file(&path).unwrap();
