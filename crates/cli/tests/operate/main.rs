@@ -42,6 +42,8 @@ async fn serve(config: &Path, more: &[&str]) -> Daemon {
     let mut command = tokio::process::Command::new(BIN);
     command.args(["serve", "--config"]).arg(config).args(more);
     command.env_remove("SLAROUTER_LOG").env_remove("SLAROUTER_LOG_FORMAT");
+    // What lies beside a database on a server.
+    command.env("STATE_DIRECTORY", config.parent().unwrap());
     Daemon::spawn(&mut command).await.unwrap()
 }
 

@@ -19,7 +19,8 @@ async fn json(arguments: &[&str], config: &Path) -> Value {
 
 async fn run(arguments: &[&str], config: &Path) -> (bool, String, String) {
     let mut command = tokio::process::Command::new(BIN);
-    let done = command.args(arguments).arg("--config").arg(config).output().await.unwrap();
+    command.args(arguments).arg("--config").arg(config).env("STATE_DIRECTORY", config.parent().unwrap());
+    let done = command.output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (done.status.success(), text(&done.stdout), text(&done.stderr))
 }
