@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use outcomes::outcome;
 use records::{decision, rating};
-use slarouter_core::{DecisionId, Rater, Receipt, Timestamp};
+use slarouter_core::{Certificate, DecisionId, Rater, Receipt, Source, Timestamp};
 use slarouter_store::{
-    Calendar, Counts, DecisionQuery, Entry, Event, KeyChange, KeyRecord, Retention, Selection, Spending, Store,
-    StoreError, backup, beside, compact, inspect, migrate, open, open_to_read, restore, shown,
+    Calendar, Counts, DecisionQuery, Entry, Event, KeyChange, KeyRecord, LogTable, Retention, RouteCertificate,
+    RowQuery, Selection, Spending, Store, StoreError, backup, beside, compact, inspect, migrate, open, open_to_read,
+    restore, shown,
 };
 use slarouter_testkit::{Database, Pooler, Postgres, until};
 use tempfile::TempDir;
@@ -86,6 +87,33 @@ async fn the_same_calls_give_the_same_log_in_either_database() {
     let ever = Selection { to: Timestamp(u64::MAX >> 1), ..Selection::default() };
     assert_eq!(file.totals(ever.clone(), &[]).await.unwrap(), server.totals(ever.clone(), &[]).await.unwrap());
     assert_eq!(server.totals(ever.clone(), &[]).await.unwrap(), server.recount(ever, u64::MAX, &[]).await.unwrap());
+    for table in [LogTable::Configurations, LogTable::Decisions, LogTable::Outcomes, LogTable::Feedback] {
+        for (after, until, prompts, limit) in [(0, u64::MAX, true, 1_000), (20, 90, false, 7)] {
+            let query = RowQuery { table, after, until, prompts, limit };
+            let rows = file.rows(query).await.unwrap();
+            assert!(after > 0 || !rows.is_empty(), "{table:?}");
+            assert_eq!(rows, server.rows(query).await.unwrap(), "{table:?}");
+        }
+    }
+    for store in [&file, &server] {
+        let held = Certificate { requests: 9, labels: 3, lower: 0.1, estimate: 0.1 + 0.2, upper: 0.7 };
+        let of = |route: &str, time| RouteCertificate {
+            route: route.into(),
+            time: Timestamp(time),
+            alpha: 0.9,
+            certificate: held,
+        };
+        store.roll_up(&Calendar::default(), vec![of("r", 90_000), of("q", 1_000_000), of("r", 95_000)]).await.unwrap();
+    }
+    let certificates = file.certificates(None, 100).await.unwrap();
+    assert_eq!(certificates.len(), 6);
+    assert_eq!(certificates, server.certificates(None, 100).await.unwrap());
+    let after = Some(certificates[2].clone());
+    assert_eq!(certificates[3..5], server.certificates(after, 2).await.unwrap());
+    assert_eq!(
+        file.calibration("r", Source::User).await.unwrap(),
+        server.calibration("r", Source::User).await.unwrap()
+    );
     let page = DecisionQuery { limit: 50, ..DecisionQuery::default() };
     assert_eq!(file.decisions(page.clone()).await.unwrap(), server.decisions(page).await.unwrap());
     file.close().await;
