@@ -206,15 +206,17 @@ impl Writer {
             return Err(Failed::Before(StoreError::Closed));
         };
         let work = Work { client, epoch: *epoch, seq: self.seq, zoos, groups };
-        let mut batch = Batch { work, entries, answers, inserted: 0 };
+        let (steps, before) = (steps.into_iter(), Vec::new());
+        let mut batch = Batch { work, steps, logged, before, entries, answers, inserted: 0 };
         self.written += 1;
         let (boot, written) = (self.boot, self.written);
         let shown = self.server.shown();
-        self.runtime.block_on(async {
-            let all = tokio::time::timeout(UNANSWERED, batch.all(steps, logged)).await;
+        let outcome = self.runtime.block_on(async {
+            let all = tokio::time::timeout(UNANSWERED, batch.all()).await;
             all.unwrap_or_else(|_| Err(unanswered())).map_err(Failed::Before)?;
-            let Work { client, epoch, seq, .. } = batch.work;
-            let advancing = lease::advance(client, boot, epoch, seq, written, &shown);
+            let Work { client, epoch, seq, .. } = &batch.work;
+            let seq = *seq;
+            let advancing = lease::advance(client, boot, *epoch, seq, written, &shown);
             let advanced = tokio::time::timeout(UNANSWERED, advancing).await;
             advanced.unwrap_or_else(|_| Err(unanswered())).map_err(Failed::Before)?;
             match tokio::time::timeout(UNANSWERED, client.batch_execute("COMMIT")).await {
@@ -222,7 +224,9 @@ impl Writer {
                 Ok(Err(error)) => Err(Failed::AtCommit(error.into())),
                 Err(_) => Err(Failed::AtCommit(unanswered())),
             }
-        })
+        });
+        batch.leave();
+        outcome
     }
 
     /// Sees to a connection, made anew after a failure. The numbers then go on from what is in the log, and of a transaction that may
@@ -301,7 +305,12 @@ impl Session {
 /// A transaction under way.
 struct Batch<'a> {
     work: Work<'a>,
-    /// All that was logged, of which so many are inserted.
+    /// Commands to come, each with what was logged before it, and what was logged last: a server that does not answer leaves some.
+    steps: std::vec::IntoIter<(Vec<Entry>, Command)>,
+    logged: Vec<Entry>,
+    /// What was logged before the command whose turn it is.
+    before: Vec<Entry>,
+    /// All that was logged before what is still to come, of which so many are inserted.
     entries: &'a mut Vec<Entry>,
     inserted: usize,
     answers: &'a mut Vec<Answer>,
@@ -311,15 +320,16 @@ struct Batch<'a> {
 type Words = (Vec<(FeedbackRecord, u64)>, Vec<Reply<slarouter_core::Receipt>>);
 
 impl Batch<'_> {
-    async fn all(&mut self, steps: Vec<(Vec<Entry>, Command)>, logged: Vec<Entry>) -> Result<(), StoreError> {
+    async fn all(&mut self) -> Result<(), StoreError> {
         let mut result = self.work.client.batch_execute(BEGIN).await.map_err(StoreError::from);
         let mut words: Words = (Vec::new(), Vec::new());
-        for (before, command) in steps {
+        while let Some((before, command)) = self.steps.next() {
+            self.before = before;
             // What was logged between two words ends the run of those before it.
-            if !before.is_empty() || !matches!(command, Command::Rate { .. }) {
+            if !self.before.is_empty() || !matches!(command, Command::Rate { .. }) {
                 self.rate(&mut result, std::mem::take(&mut words)).await;
             }
-            self.entries.extend(before);
+            self.entries.append(&mut self.before);
             if result.is_err() {
                 self.answers.push(Answer::unwritten(command));
                 continue;
@@ -340,9 +350,20 @@ impl Batch<'_> {
             }
         }
         self.rate(&mut result, words).await;
-        self.entries.extend(logged);
+        self.entries.append(&mut self.logged);
         result?;
         self.insert().await
+    }
+
+    /// What has not had its turn, as the server did not answer in time: entries are kept, and commands are refused.
+    fn leave(self) {
+        let Self { mut before, steps, mut logged, entries, answers, .. } = self;
+        entries.append(&mut before);
+        for (before, command) in steps {
+            entries.extend(before);
+            answers.push(Answer::unwritten(command));
+        }
+        entries.append(&mut logged);
     }
 
     /// Inserts what is not inserted yet.
