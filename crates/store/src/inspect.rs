@@ -22,7 +22,14 @@ pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
     let Place::File(path) = Place::of(url)? else { return crate::postgres::inspect(url).await };
     let path = PathBuf::from(path);
     let in_use = match File::open(lock_path(&path)) {
-        Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+        Ok(file) => match file.try_lock() {
+            Ok(()) => {
+                // If it fails, the lock goes when the file is closed.
+                let _ = file.unlock();
+                false
+            }
+            Err(refused) => matches!(refused, TryLockError::WouldBlock),
+        },
         Err(_) => false,
     };
     let newest = newest();

@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::connection::{Options, close};
-use super::lock::{beside, lock};
+use super::lock::{Lock, beside, lock};
 use super::read::last_seq;
 use super::tables::{migrate, newest};
 use crate::StoreError;
@@ -18,7 +18,7 @@ pub(crate) struct Transferring {
     connection: Option<Connection>,
     /// Where the file will be, and where it is meanwhile.
     grows: Option<(PathBuf, PathBuf)>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Transferring {

@@ -1,6 +1,5 @@
 //! The writer: drains what waits, applies it in one transaction, then answers.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio::sync::watch;
 use super::apply::apply;
 use super::connection::{Options, close};
 use super::insert::insert;
+use super::lock::Lock;
 use super::read::last_seq;
 use crate::Entry;
 use crate::command::{Answer, Command};
@@ -31,14 +31,14 @@ pub(super) struct Writer {
     health: Arc<Health>,
     backlog: Vec<Entry>,
     /// Held for as long as anything may be written.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Writer {
     pub(super) fn new(
         options: Options,
         connection: Connection,
-        lock: File,
+        lock: Lock,
         seq: u64,
         commit: watch::Sender<u64>,
         health: Arc<Health>,
