@@ -94,6 +94,19 @@ pub(crate) struct Pass {
     pub(crate) after: i64,
 }
 
+impl Pass {
+    /// Takes note of a step, with `more` if the kind may have more to do; `done` is what the call has done so far. Whether the call is over: the next
+    /// goes on from here.
+    pub(crate) fn stepped(&mut self, more: bool, done: &mut Shortened) -> bool {
+        let changed = *done != Shortened::default();
+        if !more {
+            *self = Self { kinds: self.kinds + 1, after: 0 };
+        }
+        done.more = more || changed;
+        done.more
+    }
+}
+
 /// What a store still holds of its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {

@@ -77,13 +77,7 @@ pub(super) async fn shorten(step: Step<'_>) -> Result<Shortened, StoreError> {
     let floor = step.client.query_typed_one(FLOOR, &[]).await?.try_get(0)?;
     let mut kinds = Kinds { step, floor, done: Shortened::default() };
     while let Some(more) = kinds.next().await? {
-        let changed = kinds.done != Shortened::default();
-        let pass = &mut *kinds.step.pass;
-        if !more {
-            *pass = Pass { kinds: pass.kinds + 1, after: 0 };
-        }
-        if more || changed {
-            kinds.done.more = true;
+        if kinds.step.pass.stepped(more, &mut kinds.done) {
             return Ok(kinds.done);
         }
     }

@@ -39,12 +39,7 @@ pub(super) fn shorten(
     let floor = floor(connection)?;
     let mut step = Step { connection, retention, now, floor, pass, done: Shortened::default() };
     while let Some(more) = step.next()? {
-        let changed = step.done != Shortened::default();
-        if !more {
-            *step.pass = Pass { kinds: step.pass.kinds + 1, after: 0 };
-        }
-        if more || changed {
-            step.done.more = true;
+        if step.pass.stepped(more, &mut step.done) {
             return Ok(step.done);
         }
     }
