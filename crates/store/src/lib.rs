@@ -21,6 +21,7 @@ mod packed;
 mod parse;
 mod postgres;
 mod records;
+mod replica;
 mod retention;
 mod rollup;
 mod rows;
@@ -39,11 +40,12 @@ pub use inspect::inspect;
 pub use inspection::{Content, Inspection, ServerFacts};
 pub use keys::{KeyChange, KeyRecord, Spending};
 pub use log::Store;
-pub use open::{backup, beside, compact, open, open_to_read, open_with_queue, restore, shown};
+pub use open::{backup, beside, compact, join, open, open_to_read, open_with_queue, restore, shown};
 pub use records::{
     Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, Payer, PendingAudit,
     PendingAudits, Rated, Snapshot, StoredDecision,
 };
+pub use replica::{Role, is_lost};
 pub use retention::{Compacted, Forgotten, Held, Retention, Shortened, rater};
 pub use rollup::{
     Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Observed, Point, RouteCertificate, Row, Saving,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
     FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
-    RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, StoreError,
+    Role, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, StoreError,
     StoredDecision, TENTHS, Tenth, TraceQuery,
 };
 
@@ -51,6 +51,12 @@ pub trait Store: Send + Sync {
 
     /// The number of the last committed event; changes with every commit.
     fn committed(&self) -> watch::Receiver<u64>;
+
+    /// Whether this process appends to the log itself, and learns and sums for all that share it. Whoever does not hold it may log and rate all
+    /// the same: that goes to the holder. What else writes is refused by a follower, but for [`Store::configure`], which does nothing there.
+    fn role(&self) -> watch::Receiver<Role> {
+        watch::channel(Role::Holder).1
+    }
 
     /// Whether the last try to write failed: what is logged waits for the next.
     fn is_failing(&self) -> bool;
@@ -171,6 +177,14 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if they cannot be read.
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
 
+    /// Grows with each change of the keys, whichever process makes it; `None` where no other process can.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn key_version(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
     /// Makes these changes to the keys, all or none. Durable on return.
     ///
     /// # Errors
@@ -182,6 +196,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if it cannot be read.
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError>;
+
+    /// What was spent but by this process since it opened the store, from the day `since` on: as [`Store::spending`] at that moment, and grows with
+    /// what other processes spend. Nothing where there can be none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn spent_elsewhere(&self, _since: u64) -> Result<Vec<Spending>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Adds to the sums what the log holds after what is in them, some thousand events at most, in the days of this calendar, and these
     /// certificates as of now. Each event is counted once, whatever comes between.

@@ -63,8 +63,19 @@ pub fn beside(url: &str, ending: &str) -> Result<PathBuf, StoreError> {
 pub async fn open_with_queue(url: &str, queue: usize) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match Place::of(url)? {
         Place::File(path) => Arc::new(SqliteStore::open(path, queue).await?),
-        Place::Server(url) => Arc::new(PostgresStore::open(url, queue).await?),
+        Place::Server(url) => Arc::new(PostgresStore::open(url, queue, false).await?),
     })
+}
+
+/// Opens a store as one of several gateways, which may share a server's: see [`Store::role`]. A file has one process, as with [`open_with_queue`].
+///
+/// # Errors
+/// As [`open_with_queue`].
+pub async fn join(url: &str, queue: usize) -> Result<Arc<dyn Store>, StoreError> {
+    match Place::of(url)? {
+        Place::File(_) => open_with_queue(url, queue).await,
+        Place::Server(url) => Ok(Arc::new(PostgresStore::open(url, queue, true).await?)),
+    }
 }
 
 /// Opens a store with the default queue of 65,536 entries; see [`open_with_queue`].

@@ -5,12 +5,14 @@
 mod apply;
 mod archive;
 mod audits;
+mod batch;
 mod decisions;
 mod events;
 mod fingerprint;
 mod forget;
 mod insert;
 mod inspect;
+mod item;
 mod keys;
 mod lease;
 mod params;
@@ -20,8 +22,10 @@ mod readers;
 mod rollups;
 mod row;
 mod rows;
+mod send;
 mod server;
 mod shorten;
+mod stream;
 mod tables;
 mod tls;
 mod traces;
@@ -43,6 +47,7 @@ use crate::command::Command;
 use crate::fingerprint::stretches;
 use crate::health::{Abandoning, Health};
 use crate::inbox::Inbox;
+use crate::replica::Role;
 use crate::retention::Pass;
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
@@ -51,14 +56,17 @@ use crate::{
     StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
 };
 pub(crate) use inspect::inspect;
-use readers::Readers;
+use readers::{Readers, View};
 pub(crate) use server::Server;
 pub(crate) use transfer::Transferring;
-use write::Writer;
+use write::{Told, Writer};
 
 pub(crate) struct PostgresStore {
     inbox: Arc<Inbox>,
     committed: watch::Receiver<u64>,
+    role: watch::Receiver<Role>,
+    /// What this process is known by.
+    boot: Uuid,
     health: Arc<Health>,
     readers: Readers,
     /// How far the shortening has come; held while a step is made.
@@ -78,21 +86,24 @@ macro_rules! read {
 }
 
 impl PostgresStore {
-    /// Opens the log to append to it, and makes the tables if they are not there.
-    pub(crate) async fn open(url: &str, queue: usize) -> Result<Self, StoreError> {
+    /// Opens the log to append to it, and makes the tables if they are not there. One that is shared sends what it has to append to another
+    /// process, for as long as that holds the log.
+    pub(crate) async fn open(url: &str, queue: usize, is_shared: bool) -> Result<Self, StoreError> {
         let server = Server::new(url)?;
         let readers = Readers::new(server.clone());
         let inbox = Arc::new(Inbox::new(queue));
         let (commit, committed) = watch::channel(0);
+        let (held, role) = watch::channel(Role::Follower);
         let health = Arc::new(Health::default());
+        let boot = Uuid::now_v7();
         let (end, ended) = oneshot::channel();
         let (begin, begun) = oneshot::channel();
         let commands = Abandoning::new(inbox.clone(), health.clone());
-        let seen = health.clone();
+        let told = Told { commit, role: held, health: health.clone() };
         let work = move || {
             let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let mut writer = match made {
-                Ok(runtime) => Writer::new(server, Uuid::now_v7(), runtime, commit, seen),
+                Ok(runtime) => Writer::new(server, boot, is_shared, runtime, told),
                 Err(error) => return drop(begin.send(Err(StoreError::Thread(error)))),
             };
             let opened = writer.begin();
@@ -108,7 +119,8 @@ impl PostgresStore {
         std::thread::Builder::new().name("log-writer".to_owned()).spawn(work).map_err(StoreError::Thread)?;
         // It ends early only by a panic.
         begun.await.map_err(|_| StoreError::Closed)??;
-        Ok(Self { inbox, committed, health, readers, pass: Mutex::default(), ended: Mutex::new(Some(ended)) })
+        let ended = Mutex::new(Some(ended));
+        Ok(Self { inbox, committed, role, boot, health, readers, pass: Mutex::default(), ended })
     }
 
     /// For reading alone: there is no writer.
@@ -129,8 +141,9 @@ impl PostgresStore {
         view.end().await;
         let inbox = Arc::new(Inbox::new(0));
         inbox.close();
-        let (_, committed) = watch::channel(last);
-        Ok(Self { inbox, committed, health: Arc::default(), readers, pass: Mutex::default(), ended: Mutex::default() })
+        let ((_, committed), (_, role)) = (watch::channel(last), watch::channel(Role::Follower));
+        let (boot, health, pass, ended) = (Uuid::nil(), Arc::default(), Mutex::default(), Mutex::default());
+        Ok(Self { inbox, committed, role, boot, health, readers, pass, ended })
     }
 
     async fn ask<T>(
@@ -179,6 +192,10 @@ impl Store for PostgresStore {
 
     fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
+    }
+
+    fn role(&self) -> watch::Receiver<Role> {
+        self.role.clone()
     }
 
     fn is_failing(&self) -> bool {
@@ -233,7 +250,11 @@ impl Store for PostgresStore {
     }
 
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
-        read!(self, view => read::decision(&view, id))
+        let found = async |view: &View| match read::decision(view, id).await? {
+            None => stream::decision(view, id).await,
+            found => Ok(found),
+        };
+        read!(self, view => found(&view))
     }
 
     async fn traced(&self, query: TraceQuery) -> Result<Option<DecisionId>, StoreError> {
@@ -275,12 +296,20 @@ impl Store for PostgresStore {
         read!(self, view => keys::list(&view))
     }
 
+    async fn key_version(&self) -> Result<Option<u64>, StoreError> {
+        read!(self, view => keys::version(&view)).map(Some)
+    }
+
     async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError> {
         self.ask(|reply| Command::ChangeKeys { changes, reply }).await
     }
 
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError> {
         read!(self, view => keys::spending(&view, since))
+    }
+
+    async fn spent_elsewhere(&self, since: u64) -> Result<Vec<Spending>, StoreError> {
+        read!(self, view => keys::spent_elsewhere(&view, self.boot, since))
     }
 
     async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<Added, StoreError> {

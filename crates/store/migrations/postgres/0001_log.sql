@@ -12,17 +12,61 @@ CREATE TABLE head (
 ) WITH (fillfactor = 10);
 INSERT INTO head (epoch, expires, seq) VALUES (0, now(), 0);
 
--- Each start of a process is a stream. It numbers its transactions, and `written` is the last one that is in the log: so a process that lost
--- its connection while it committed knows whether it has to do so again.
+-- Each start of a process is a stream. It numbers its transactions, and `written` is the last one that was committed: so a process that lost
+-- its connection while it committed knows whether it has to do so again. `session` grows with each of its connections: what an older one still
+-- has under way fails at the row. `sent`: the last number in its inbox. `seen`: when it was last there.
 CREATE TABLE streams (
     stream  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     boot    uuid NOT NULL UNIQUE,
     host    text NOT NULL,
     version text NOT NULL,
     started timestamptz NOT NULL DEFAULT now(),
+    seen    timestamptz NOT NULL DEFAULT now(),
     ended   timestamptz,
-    written bigint NOT NULL DEFAULT 0
+    session bigint NOT NULL,
+    written bigint NOT NULL DEFAULT 0,
+    sent    bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
+
+-- What processes send that do not hold the log, each numbered from 1 without a gap; whoever holds it takes it out. `kind`: 1 a decision, 2 a
+-- rating, 3 a reported outcome, 0 what nobody looks for. `body`: postcard's form of it.
+CREATE TABLE inbox (
+    stream      bigint NOT NULL,
+    n           bigint NOT NULL,
+    kind        integer NOT NULL,
+    decision_id uuid,
+    body        bytea NOT NULL,
+    PRIMARY KEY (stream, n)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+CREATE INDEX inbox_by_decision ON inbox (decision_id);
+
+-- How far each stream is in the log; its own table, so that nobody who sends waits for whoever takes, nor the other way round.
+CREATE TABLE taken (
+    stream bigint PRIMARY KEY,
+    n      bigint NOT NULL
+) WITH (fillfactor = 10);
+
+-- Ratings whose decisions are not in the log yet, in the order in which they came. `until`: when nobody waits for the decision any more.
+CREATE TABLE waiting (
+    place       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    decision_id uuid NOT NULL,
+    until       bigint NOT NULL,
+    body        bytea NOT NULL
+);
+CREATE INDEX waiting_by_decision ON waiting (decision_id);
+
+-- Of what is spent, what each process has spent since it began.
+CREATE TABLE spent_by (
+    stream   bigint NOT NULL,
+    day      bigint NOT NULL,
+    nano_usd bigint NOT NULL,
+    account  text COLLATE "C" NOT NULL,
+    PRIMARY KEY (stream, account, day)
+) WITH (fillfactor = 70);
+
+-- Grows with each change of the keys.
+CREATE TABLE key_changes (version bigint NOT NULL) WITH (fillfactor = 10);
+INSERT INTO key_changes VALUES (0);
 
 -- `seq` numbers all events of all tables in one order; the learner reads them in it.
 CREATE TABLE route_configs (

@@ -10,9 +10,11 @@ use super::forget::forget;
 use super::insert::{ZooNumbers, insert};
 use super::keys::change;
 use super::params::{many, ms, one, text, uuid};
+use super::rate::rate;
 use super::rollups::{GroupNumbers, add};
 use super::row::cells;
 use super::shorten::{Step, shorten};
+use super::stream::Waiting;
 use crate::command::{Answer, Command, KEPT_SNAPSHOTS};
 use crate::{Entry, OutcomeRecord, StoreError};
 
@@ -46,14 +48,30 @@ pub(super) struct Work<'a> {
     pub(super) epoch: i64,
     /// The last number given out.
     pub(super) seq: u64,
+    /// The process whose entries are appended.
+    pub(super) stream: i64,
     pub(super) zoos: &'a mut ZooNumbers,
     pub(super) groups: &'a mut GroupNumbers,
+    /// Words whose decisions are still to come.
+    pub(super) waiting: &'a mut Waiting,
+    /// Whether this process is not the only one.
+    pub(super) has_others: bool,
 }
 
 impl Work<'_> {
     /// Appends entries.
     pub(super) async fn insert(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        insert(self.client, entries, self.zoos, &mut self.seq).await
+        insert(self.client, entries, self.zoos, &mut self.seq, self.stream).await?;
+        let words = self.waiting.come(self.client, entries).await?;
+        if words.is_empty() {
+            return Ok(());
+        }
+        for receipt in rate(self.client, &words, &mut self.seq).await? {
+            if let Err(error) = receipt {
+                tracing::warn!(%error, "a rating that waited for its decision is not counted");
+            }
+        }
+        Ok(())
     }
 
     /// Carries out a command that is no log entry and no rating. Its answer goes to `answers`, to be given after the commit.

@@ -8,7 +8,7 @@ use slarouter_core::DecisionId;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::params::{many, ms, text, uuid};
+use super::params::{many, ms, one, text, uuid};
 use crate::packed::{pack_decision, pack_features};
 use crate::{DecisionRecord, Entry, OutcomeRecord, Payer, Spending, StoreError};
 
@@ -33,6 +33,10 @@ const ZOO: &str = "INSERT INTO zoos (number, models, fallback, key, tenant) SELE
 
 const SPENT: &str = "INSERT INTO spending (account, day, nano_usd) SELECT * FROM unnest($1, $2, $3) \
      ON CONFLICT (account, day) DO UPDATE SET nano_usd = spending.nano_usd + excluded.nano_usd";
+
+/// The same for each process, so that it knows what is not of its own.
+const SPENT_BY: &str = "INSERT INTO spent_by (stream, account, day, nano_usd) SELECT $1, s.* FROM unnest($2, $3, $4) AS s (account, day, nano_usd) \
+     ON CONFLICT (stream, account, day) DO UPDATE SET nano_usd = spent_by.nano_usd + excluded.nano_usd";
 
 /// What decisions have in common: the names of their models as JSON, the place of the fallback, and who pays.
 pub(super) type Zoo = (String, i64, Arc<str>, Arc<str>);
@@ -79,12 +83,13 @@ impl ZooNumbers {
     }
 }
 
-/// Inserts entries in order, numbering them from `seq` on.
+/// Inserts entries of a stream in order, numbering them from `seq` on.
 pub(super) async fn insert(
     client: &Client,
     entries: &[Entry],
     zoos: &mut ZooNumbers,
     seq: &mut u64,
+    stream: i64,
 ) -> Result<(), StoreError> {
     let (mut decisions, mut outcomes, mut reroutes, mut spent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
@@ -104,7 +109,7 @@ pub(super) async fn insert(
     insert_decisions(client, &decisions, zoos).await?;
     insert_outcomes(client, &outcomes).await?;
     insert_reroutes(client, &reroutes).await?;
-    spend(client, &spent).await
+    spend(client, &spent, stream).await
 }
 
 async fn insert_decisions(
@@ -255,7 +260,7 @@ async fn insert_reroutes(client: &Client, reroutes: &[(i64, DecisionId, &Arc<str
 }
 
 /// Adds to what has been spent, once for each account and day.
-async fn spend(client: &Client, spent: &[&Spending]) -> Result<(), StoreError> {
+async fn spend(client: &Client, spent: &[&Spending], stream: i64) -> Result<(), StoreError> {
     let mut sums: BTreeMap<(&str, u64), i64> = BTreeMap::new();
     for Spending { account, day, nano_usd } in spent {
         let sum = sums.entry((account, *day)).or_default();
@@ -269,5 +274,6 @@ async fn spend(client: &Client, spent: &[&Spending]) -> Result<(), StoreError> {
     let days: Vec<i64> = sums.keys().map(|(_, day)| day.cast_signed()).collect();
     let amounts: Vec<i64> = sums.into_values().collect();
     client.execute_typed(SPENT, &[many(&accounts), many(&days), many(&amounts)]).await?;
+    client.execute_typed(SPENT_BY, &[one(&stream), many(&accounts), many(&days), many(&amounts)]).await?;
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use slarouter_core::Timestamp;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
 
 use super::params::{bound, one, text};
 use super::readers::View;
@@ -67,12 +68,30 @@ pub(super) async fn change(client: &Client, changes: &[KeyChange]) -> Result<(),
             }
         };
     }
+    client.execute_typed("UPDATE key_changes SET version = version + 1", &[]).await?;
     Ok(())
+}
+
+/// Grows with each change.
+pub(super) async fn version(view: &View) -> Result<u64, StoreError> {
+    let row = view.row("SELECT version FROM key_changes", &[]).await?;
+    Ok(cells(&row).next::<i64>()?.cast_unsigned())
 }
 
 pub(super) async fn spending(view: &View, since: u64) -> Result<Vec<Spending>, StoreError> {
     let query = "SELECT account, day, nano_usd FROM spending WHERE day >= $1 ORDER BY account, day";
-    let rows = view.rows(query, &[one(&bound(Timestamp(since)))]).await?;
+    read(&view.rows(query, &[one(&bound(Timestamp(since)))]).await?)
+}
+
+/// What all but this process have spent since it began, and what was spent before.
+pub(super) async fn spent_elsewhere(view: &View, boot: Uuid, since: u64) -> Result<Vec<Spending>, StoreError> {
+    let query = "SELECT s.account, s.day, (s.nano_usd - coalesce(b.nano_usd, 0))::bigint FROM spending s \
+         LEFT JOIN spent_by b ON b.account = s.account AND b.day = s.day AND b.stream = (SELECT p.stream FROM streams p WHERE p.boot = $2) \
+         WHERE s.day >= $1 ORDER BY s.account, s.day";
+    read(&view.rows(query, &[one(&bound(Timestamp(since))), one(&boot)]).await?)
+}
+
+fn read(rows: &[Row]) -> Result<Vec<Spending>, StoreError> {
     let spent = rows.iter().map(|row| {
         let mut row = cells(row);
         Ok(Spending {

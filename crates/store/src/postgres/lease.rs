@@ -1,4 +1,4 @@
-//! Who may append: the row `head`.
+//! Who may append, the row `head`; and how far each process is, its row of `streams`.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::params::{one, text};
 use crate::StoreError;
+use crate::replica::Claim;
 
-/// For how long the log stays a process's own after its last word, by the database's clock.
-const TERM: Duration = Duration::from_secs(10);
+/// For how long the log stays a process's own after its last word, by the database's clock: another has it within ten seconds.
+const TERM: Duration = Duration::from_secs(9);
 /// How often one that has nothing to write says that it is there.
 pub(super) const RENEW: Duration = Duration::from_secs(3);
-/// How often one that waits looks.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often one that waits for it looks.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Takes the row, or has it anew: whatever an older connection of this process still has under way fails from then on, as it waits for the row
 /// and finds another epoch.
@@ -24,41 +25,65 @@ const TAKE: &str = "UPDATE head SET epoch = epoch + 1, holder = $1, host = $2, e
 
 const HOLDER: &str = "SELECT host, expires::text FROM head";
 
-const STREAM: &str = "INSERT INTO streams (boot, host, version) VALUES ($1, $2, $3) \
-     ON CONFLICT (boot) DO UPDATE SET ended = NULL RETURNING written";
+/// Whatever an older connection of this process has under way in its own stream fails from then on, in the same way.
+const STREAM: &str = "INSERT INTO streams (boot, host, version, session) VALUES ($1, $2, $3, 1) \
+     ON CONFLICT (boot) DO UPDATE SET session = streams.session + 1, seen = now(), ended = NULL RETURNING stream, session, written, sent";
+
+/// Asked after the others: they may have waited for a transaction that changed it.
+const TAKEN: &str = "SELECT coalesce((SELECT n FROM taken WHERE stream = $1), 0), (SELECT seq FROM head)";
 
 /// The end of each transaction: it fails by a division by zero if the log is another's.
 const ADVANCE: &str = "WITH mine AS (UPDATE head SET seq = $1, expires = now() + make_interval(secs => $2) WHERE epoch = $3 RETURNING 1), \
-     stream AS (UPDATE streams SET written = $4 WHERE boot = $5 AND EXISTS (SELECT 1 FROM mine) RETURNING 1) \
+     stream AS (UPDATE streams SET written = $4, seen = now() WHERE boot = $5 AND EXISTS (SELECT 1 FROM mine) RETURNING 1) \
      SELECT 1 / count(*) FROM stream";
+
+/// The end of each transaction of one that sends: it fails in the same way if the process has a newer connection.
+const SENT: &str = "WITH mine AS (UPDATE streams SET written = $1, sent = $2, seen = now() WHERE boot = $3 AND session = $4 RETURNING 1) \
+     SELECT 1 / count(*) FROM mine";
+
+/// The last event, and whether whoever comes may take the log.
+const LOOK: &str = "SELECT seq, holder IS NULL OR expires < now() FROM head";
+
+const SEEN: &str = "UPDATE streams SET seen = now() WHERE boot = $1";
+
+const END: &str = "UPDATE streams SET ended = now() WHERE boot = $1";
 
 const RELEASE: &str = "WITH mine AS (UPDATE head SET holder = NULL WHERE epoch = $1 RETURNING 1) \
      UPDATE streams SET ended = now() WHERE boot = $2 AND EXISTS (SELECT 1 FROM mine)";
-
-/// The claim of this process, for as long as one connection lives.
-pub(super) struct Claim {
-    pub(super) epoch: i64,
-    /// The last event in the log.
-    pub(super) seq: u64,
-    /// The last transaction of this process that is in it.
-    pub(super) written: i64,
-}
 
 /// Takes the log.
 ///
 /// # Errors
 /// [`StoreError::InUse`] if another process has it.
 pub(super) async fn take(client: &Client, boot: Uuid, shown: &str) -> Result<Claim, StoreError> {
-    let host = host();
-    let term = TERM.as_secs_f64();
-    let Some(row) = client.query_typed_opt(TAKE, &[one(&boot), one(&host), one(&term)]).await? else {
+    let claim = claim(client, boot, true).await?;
+    if claim.epoch.is_none() {
         let (host, _) = holder(&client.query_typed_one(HOLDER, &[]).await?)?;
         return Err(StoreError::InUse(format!("{shown} (on {host})")));
-    };
-    let (epoch, seq): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let stream = client.query_typed_one(STREAM, &[one(&boot), one(&host), one(&version)]).await?;
-    Ok(Claim { epoch, seq: seq.cast_unsigned(), written: stream.try_get(0)? })
+    }
+    Ok(claim)
+}
+
+/// Takes the log if nobody has it, and says in either case how far this process is.
+pub(super) async fn join(client: &Client, boot: Uuid) -> Result<Claim, StoreError> {
+    claim(client, boot, false).await
+}
+
+/// Where it `must` have the log and has not, no row says that this process was there.
+async fn claim(client: &Client, boot: Uuid, must: bool) -> Result<Claim, StoreError> {
+    let (host, version) = (host(), env!("CARGO_PKG_VERSION").to_owned());
+    let term = TERM.as_secs_f64();
+    let taken = client.query_typed_opt(TAKE, &[one(&boot), one(&host), one(&term)]).await?;
+    let epoch = taken.map(|row| row.try_get::<_, i64>(0)).transpose()?;
+    if must && epoch.is_none() {
+        return Ok(Claim { epoch, seq: 0, stream: 0, session: 0, written: 0, sent: 0, taken: 0 });
+    }
+    let row = client.query_typed_one(STREAM, &[one(&boot), one(&host), one(&version)]).await?;
+    let (stream, session) = (row.try_get(0)?, row.try_get(1)?);
+    let (written, sent) = (row.try_get(2)?, row.try_get(3)?);
+    let row = client.query_typed_one(TAKEN, &[one(&stream)]).await?;
+    let seq: i64 = row.try_get(1)?;
+    Ok(Claim { epoch, seq: seq.cast_unsigned(), stream, session, written, sent, taken: row.try_get(0)? })
 }
 
 /// Takes the log as soon as nobody has it: a process that was killed has it until its term is over, one that lives says so meanwhile.
@@ -82,7 +107,7 @@ pub(super) async fn wait(client: &Client, boot: Uuid, shown: &str) -> Result<Cla
                         "waiting for the log: the process that had it did not leave it, or still runs"
                     );
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(PAUSE).await;
             }
             taken => return taken,
         }
@@ -112,6 +137,39 @@ pub(super) async fn advance(
         Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Err(StoreError::InUse(shown.to_owned())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Says within the transaction that sends them how many items this process has sent.
+///
+/// # Errors
+/// [`StoreError::InUse`] if the process has a newer connection.
+pub(super) async fn sent(client: &Client, boot: Uuid, session: i64, sent: i64, written: i64) -> Result<(), StoreError> {
+    let params = [one(&written), one(&sent), one(&boot), one(&session)];
+    match client.query_typed_one(SENT, &params).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
+            Err(StoreError::InUse("the stream of this process".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The last event of the log, and whether it is to be had.
+pub(super) async fn look(client: &Client) -> Result<(u64, bool), StoreError> {
+    let row = client.query_typed_one(LOOK, &[]).await?;
+    Ok((row.try_get::<_, i64>(0)?.cast_unsigned(), row.try_get(1)?))
+}
+
+/// Says that this process is there, while it has nothing to say.
+pub(super) async fn here(client: &Client, boot: Uuid) -> Result<(), StoreError> {
+    client.execute_typed(SEEN, &[one(&boot)]).await?;
+    Ok(())
+}
+
+/// Says that this process sends nothing more.
+pub(super) async fn end(client: &Client, boot: Uuid) -> Result<(), StoreError> {
+    client.execute_typed(END, &[one(&boot)]).await?;
+    Ok(())
 }
 
 /// Leaves the log to whoever comes.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::params::{many, ms, text, uuid};
 use super::row::cells;
 use crate::command::MOST_WORDS;
-use crate::{FeedbackRecord, StoreError};
+use crate::{Entry, FeedbackRecord, StoreError};
 
 /// Of each word in question: when its decision was made, whether it was drawn for audit and whether it is in the archive, what its rater has in
 /// force of it, what he has said last, though it came too late, and how much there is on the decision.
@@ -43,7 +43,7 @@ struct Decided {
 }
 
 /// What the words before this one have left.
-struct Standing {
+pub(super) struct Standing {
     decisions: HashMap<DecisionId, Option<Decided>>,
     held: HashMap<(DecisionId, Rater, Source), Held>,
     words: HashMap<DecisionId, i64>,
@@ -70,7 +70,8 @@ pub(super) async fn rate(
 }
 
 impl Standing {
-    async fn load(client: &Client, given: &[(FeedbackRecord, u64)]) -> Result<Self, StoreError> {
+    /// What is in the log of these words' decisions and raters.
+    pub(super) async fn load(client: &Client, given: &[(FeedbackRecord, u64)]) -> Result<Self, StoreError> {
         let ids: Vec<Uuid> = given.iter().map(|(word, _)| uuid(word.decision)).collect();
         let raters: Vec<i64> = given.iter().map(|(word, _)| word.rater.0.cast_signed()).collect();
         let sources: Vec<&str> = given.iter().map(|(word, _)| word.source.as_str()).collect();
@@ -91,7 +92,16 @@ impl Standing {
         Ok(standing)
     }
 
-    fn take(&mut self, word: &FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError> {
+    /// Takes note of a decision that is not in the log yet.
+    pub(super) fn decided(&mut self, entry: &Entry) {
+        if let Entry::Decision(made) = entry {
+            let decided = Decided { time: ms(made.time), drawn: made.audit.drawn, archived: false };
+            self.decisions.entry(made.id).or_default().get_or_insert(decided);
+        }
+    }
+
+    /// The receipt of a word, which later ones see.
+    pub(super) fn take(&mut self, word: &FeedbackRecord, window_ms: u64) -> Result<Receipt, StoreError> {
         let decided = self.decisions.get(&word.decision).copied().flatten();
         let Decided { time, drawn, archived } = decided.ok_or(StoreError::UnknownDecision)?;
         if word.source == Source::Audit && !drawn {

@@ -114,6 +114,10 @@ async fn begin(server: &Server, is_target: bool) -> Result<(Client, u64), StoreE
     if head.try_get(1)? {
         return Err(StoreError::InUse(shown));
     }
+    if !is_target && client.query_typed_one("SELECT EXISTS (SELECT 1 FROM inbox)", &[]).await?.try_get(0)? {
+        let what = "what gateways have sent is not in the log yet: start one on it, and stop it again".to_owned();
+        return Err(StoreError::Tables(what));
+    }
     if is_target {
         if !client.query_typed_one(EMPTY, &[]).await?.try_get::<_, bool>(0)? {
             return Err(StoreError::Exists(format!("a log in {shown}")));

@@ -1,4 +1,5 @@
-//! The writer: drains what waits, applies it in one transaction, then answers.
+//! The writer: drains what waits, applies it in one transaction, then answers. Whether it appends to the log or sends to the process that
+//! does is for [`Member`] to say.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,15 +12,18 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::apply::Work;
+use super::batch::{Batch, Steps, keep, take};
 use super::insert::ZooNumbers;
-use super::lease::{self, Claim, RENEW};
-use super::rate::rate;
+use super::lease::{self, RENEW};
 use super::rollups::GroupNumbers;
+use super::send::Letter;
 use super::server::Server;
-use crate::command::{Answer, Command, Reply};
+use super::stream::{self, Waiting};
+use crate::command::{Answer, Command};
 use crate::health::Health;
 use crate::inbox::{BACKLOG, Inbox, RETRY, shed};
-use crate::{Entry, FeedbackRecord, StoreError};
+use crate::replica::{Claim, Member, News, Role, Stretch, next};
+use crate::{Entry, StoreError};
 
 /// With the transaction, as a pooler may give the next one to another connection of the server. A process that is stopped in the middle of
 /// one holds nobody up for longer than this.
@@ -32,19 +36,25 @@ const UNANSWERED: Duration = Duration::from_secs(30);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A connection that may append, and what it knows of the tables.
+/// How often a process that shares the log looks what the others have sent, or whether the log is to be had.
+const LOOK: Duration = Duration::from_millis(100);
+/// What others sent is taken so much at a time, as long as there is more: what is logged here meanwhile waits for no more of it.
+const ROOM: i64 = 512;
+/// How often it is asked whether there are others, and how often one that is alone looks.
+const OTHERS: Duration = Duration::from_secs(1);
+
+/// A connection, and what it knows of the tables.
 struct Session {
     client: Client,
-    epoch: i64,
-    zoos: ZooNumbers,
-    groups: GroupNumbers,
+    /// `None` where another process holds the log.
+    known: Option<Known>,
 }
 
-/// A transaction of which it is not known whether it was committed.
-struct Doubt {
-    written: i64,
-    /// How many of the first entries that wait were in it.
-    entries: usize,
+/// What only the holder of the log needs to know.
+struct Known {
+    zoos: ZooNumbers,
+    groups: GroupNumbers,
+    waiting: Waiting,
 }
 
 /// What a transaction came to.
@@ -55,61 +65,65 @@ enum Failed {
     AtCommit(StoreError),
 }
 
+/// What a writer tells of itself.
+pub(super) struct Told {
+    pub(super) commit: watch::Sender<u64>,
+    pub(super) role: watch::Sender<Role>,
+    pub(super) health: Arc<Health>,
+}
+
 pub(super) struct Writer {
     server: Server,
     /// What this process is known by.
     boot: Uuid,
+    /// Whether it sends to another process that holds the log, rather than fail.
+    is_shared: bool,
     runtime: Runtime,
     /// `None` after a failure: the next batch connects anew.
     session: Option<Session>,
-    /// The last number given out and committed.
-    seq: u64,
-    /// The last transaction that was begun to be committed.
-    written: i64,
-    doubt: Option<Doubt>,
-    commit: watch::Sender<u64>,
-    health: Arc<Health>,
+    member: Member,
+    told: Told,
     backlog: Vec<Entry>,
+    /// What others sent, as it was seen last, and when that was.
+    news: Vec<News>,
+    looked: Option<Instant>,
+    /// Whether this process is not the only one, and when that was seen.
+    others: (bool, Option<Instant>),
+    /// When it last said that it is there.
+    here: Option<Instant>,
     /// Pause before the server is tried again.
     pause: Duration,
     /// When it was last found to be away, and why.
     away: Option<(Instant, String)>,
     /// When it was last told that the log cannot be written.
-    told: Option<Instant>,
+    complained: Option<Instant>,
 }
 
 impl Writer {
-    pub(super) fn new(
-        server: Server,
-        boot: Uuid,
-        runtime: Runtime,
-        commit: watch::Sender<u64>,
-        health: Arc<Health>,
-    ) -> Self {
-        let seq = *commit.borrow();
+    pub(super) fn new(server: Server, boot: Uuid, is_shared: bool, runtime: Runtime, told: Told) -> Self {
         Self {
             server,
             boot,
+            is_shared,
             runtime,
             session: None,
-            seq,
-            written: 0,
-            doubt: None,
-            commit,
-            health,
+            member: Member::default(),
+            told,
             backlog: Vec::new(),
+            news: Vec::new(),
+            looked: None,
+            others: (false, None),
+            here: None,
             pause: SHORTEST_PAUSE,
             away: None,
-            told: None,
+            complained: None,
         }
     }
 
     /// Runs until the inbox is closed and all that it held is written.
     pub(super) fn run(mut self, inbox: &Inbox) {
         loop {
-            // Readers and the learner wait for what is logged even when nothing else comes, and others for this process to go.
-            let patience = if self.backlog.is_empty() { RENEW } else { self.pause };
-            let Some(batch) = inbox.take(Some(patience)) else { break };
+            let Some(batch) = inbox.take(Some(self.patience())) else { break };
             self.write(batch);
         }
         if !self.backlog.is_empty() {
@@ -117,12 +131,34 @@ impl Writer {
             self.write(Vec::new());
             self.drop_entries(self.backlog.len());
         }
-        if let Some(session) = self.session.take() {
-            let releasing = lease::release(&session.client, self.boot, session.epoch);
+        if let (Some(session), Some(claim)) = (self.session.take(), self.member.claim()) {
+            let leaving = async {
+                match claim.epoch {
+                    Some(epoch) => lease::release(&session.client, self.boot, epoch).await,
+                    None => lease::end(&session.client, self.boot).await,
+                }
+            };
             // Whoever comes then waits for the end of the term.
-            if let Err(error) = self.runtime.block_on(releasing) {
+            if let Err(error) = self.runtime.block_on(leaving) {
                 tracing::warn!(%error, "leaving the log");
             }
+        }
+    }
+
+    /// Readers and the learner wait for what is logged even when nothing else comes, and others for this process to go.
+    fn patience(&self) -> Duration {
+        if !self.backlog.is_empty() && self.away.is_some() {
+            return self.pause;
+        }
+        self.every()
+    }
+
+    /// Time between two looks.
+    fn every(&self) -> Duration {
+        match self.member.role() {
+            Some(Role::Holder) if !self.is_shared => RENEW,
+            Some(Role::Holder) if !self.others.0 => OTHERS,
+            _ => LOOK,
         }
     }
 
@@ -137,16 +173,12 @@ impl Writer {
                 command => steps.push((std::mem::take(&mut logged), command)),
             }
         }
-        let written = self.transaction(&mut entries, steps, logged, &mut answers);
-        match written {
-            Ok(seq) => {
-                self.seq = seq;
-                (self.pause, self.away, self.told) = (SHORTEST_PAUSE, None, None);
-                if self.health.failing.swap(false, Ordering::Relaxed) {
+        match self.transaction(&mut entries, steps, logged, &mut answers) {
+            Ok(()) => {
+                (self.pause, self.away, self.complained) = (SHORTEST_PAUSE, None, None);
+                if self.told.health.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("the log can be written again");
                 }
-                // Whoever has an answer finds the log as far as that.
-                self.commit.send_if_modified(|held| std::mem::replace(held, seq) != seq);
                 answers.into_iter().for_each(Answer::give);
             }
             Err(failed) => self.failed(failed, entries, answers),
@@ -155,19 +187,27 @@ impl Writer {
 
     fn failed(&mut self, failed: Failed, entries: Vec<Entry>, answers: Vec<Answer>) {
         let error = match failed {
-            Failed::Before(error) => error,
+            Failed::Before(error) => {
+                self.member.failed(None);
+                error
+            }
             Failed::AtCommit(error) => {
-                self.doubt = Some(Doubt { written: self.written, entries: entries.len() });
+                self.member.failed(Some(entries.len()));
                 error
             }
         };
-        self.health.failing.store(true, Ordering::Relaxed);
-        if self.told.is_none_or(|at| at.elapsed() >= RETRY) {
-            tracing::error!(%error, entries = entries.len(), "the log cannot be written");
-            self.told = Some(Instant::now());
-        }
         // Only a new connection is sure to have no transaction open.
         self.session = None;
+        self.news.clear();
+        if self.is_shared && matches!(error, StoreError::InUse(_)) {
+            tracing::warn!("another gateway has taken the log over: this one goes on as its follower");
+        } else {
+            self.told.health.failing.store(true, Ordering::Relaxed);
+            if self.complained.is_none_or(|at| at.elapsed() >= RETRY) {
+                tracing::error!(%error, entries = entries.len(), "the log cannot be written");
+                self.complained = Some(Instant::now());
+            }
+        }
         answers.into_iter().for_each(|answer| answer.refuse(&error.to_string()));
         self.backlog = entries;
         self.backlog.iter_mut().fold(0, |waiting, entry| shed(entry, waiting));
@@ -179,54 +219,198 @@ impl Writer {
     fn drop_entries(&mut self, count: usize) {
         let count = count.min(self.backlog.len());
         self.backlog.drain(..count);
-        if let Some(doubt) = &mut self.doubt {
-            doubt.entries = doubt.entries.saturating_sub(count);
-        }
-        self.health.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        self.member.dropped(count);
+        self.told.health.dropped.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// Applies all in one transaction: entries that waited, then each command with the entries logged before it, then what was logged last.
-    /// All entries are in `entries` when it returns, so that a failure loses none.
+    /// Writes all in one transaction: entries that waited, then each command with the entries logged before it, then what was logged last.
+    /// All entries are in `entries` when it returns with an error, so that a failure loses none.
     fn transaction(
         &mut self,
         entries: &mut Vec<Entry>,
-        steps: Vec<(Vec<Entry>, Command)>,
+        steps: Steps,
         logged: Vec<Entry>,
         answers: &mut Vec<Answer>,
-    ) -> Result<u64, Failed> {
-        if let Err(error) = self.connect(entries) {
-            for (before, command) in steps {
-                entries.extend(before);
-                answers.push(Answer::unwritten(command));
-            }
-            entries.extend(logged);
-            return Err(Failed::Before(error));
+    ) -> Result<(), Failed> {
+        if let Err(failed) = self.ready(entries) {
+            keep(steps, logged, entries, answers);
+            return Err(failed);
         }
-        let Some(Session { client, epoch, zoos, groups }) = &mut self.session else {
+        match self.member.role() {
+            Some(Role::Follower) => self.send(entries, steps, logged, answers),
+            _ => {
+                let own = self.member.claim().map_or(0, |claim| claim.stream);
+                let stretches = next(&std::mem::take(&mut self.news), own, false, ROOM);
+                let is_idle = entries.is_empty() && steps.is_empty() && logged.is_empty() && stretches.is_empty();
+                if is_idle && self.here.is_some_and(|at| at.elapsed() < RENEW) {
+                    return Ok(());
+                }
+                self.append(&stretches, entries, steps, logged, answers)
+            }
+        }
+    }
+
+    /// Sees to a connection, to the log if it is to be had, and that what this process sent before is in it; and looks what others sent.
+    fn ready(&mut self, waiting: &mut Vec<Entry>) -> Result<(), Failed> {
+        self.connect(waiting).map_err(Failed::Before)?;
+        if self.member.role() == Some(Role::Follower) && self.is_due() && self.look().map_err(Failed::Before)? {
+            // It may be too late; then it is a follower again.
+            self.member.failed(None);
+            self.session = None;
+            self.connect(waiting).map_err(Failed::Before)?;
+        }
+        while self.member.owes()
+            && let Some(claim) = self.member.claim()
+        {
+            let news = [News { stream: claim.stream, taken: claim.taken, sent: claim.sent }];
+            let stretches = next(&news, claim.stream, true, ROOM);
+            match self.append(&stretches, &mut Vec::new(), Vec::new(), Vec::new(), &mut Vec::new()) {
+                // None of the entries that wait is in this transaction.
+                Err(Failed::Before(error) | Failed::AtCommit(error)) => return Err(Failed::Before(error)),
+                Ok(()) if self.member.claim().is_some_and(|now| now.taken == claim.taken) => break,
+                Ok(()) => {}
+            }
+        }
+        if self.is_shared && self.member.role() == Some(Role::Holder) && self.is_due() {
+            self.listen().map_err(Failed::Before)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to look again.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.is_shared && self.looked.is_none_or(|at| at.elapsed() >= self.every());
+        if is_due {
+            self.looked = Some(Instant::now());
+        }
+        is_due
+    }
+
+    /// Follows the log. Whether it is to be had.
+    fn look(&mut self) -> Result<bool, StoreError> {
+        let Some(Session { client, .. }) = &self.session else { return Ok(false) };
+        let (boot, tell) = (self.boot, self.here.is_none_or(|at| at.elapsed() >= RENEW));
+        let looking = async {
+            if tell {
+                lease::here(client, boot).await?;
+            }
+            lease::look(client).await
+        };
+        let looked = self.runtime.block_on(async { tokio::time::timeout(UNANSWERED, looking).await });
+        let (seq, is_free) = looked.unwrap_or_else(|_| Err(unanswered()))?;
+        if tell {
+            self.here = Some(Instant::now());
+        }
+        self.told.commit.send_if_modified(|held| std::mem::replace(held, seq) != seq);
+        Ok(is_free)
+    }
+
+    /// What others have sent.
+    fn listen(&mut self) -> Result<(), StoreError> {
+        let Some(Session { client, .. }) = &self.session else { return Ok(()) };
+        let (boot, ask) = (self.boot, self.others.1.is_none_or(|at| at.elapsed() >= OTHERS));
+        let listening = async {
+            let others = if ask { Some(stream::others(client, boot).await?) } else { None };
+            Ok::<_, StoreError>((stream::news(client).await?, others))
+        };
+        let heard = self.runtime.block_on(async { tokio::time::timeout(UNANSWERED, listening).await });
+        let (news, others) = heard.unwrap_or_else(|_| Err(unanswered()))?;
+        if let Some(others) = others {
+            // One that has ended may have left something.
+            self.others = (others || !news.is_empty(), Some(Instant::now()));
+        }
+        self.news = news;
+        Ok(())
+    }
+
+    /// As the holder of the log.
+    fn append(
+        &mut self,
+        stretches: &[Stretch],
+        entries: &mut Vec<Entry>,
+        steps: Steps,
+        logged: Vec<Entry>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Failed> {
+        let written = self.member.begin();
+        let (Some(claim), Some(Session { client, known: Some(known) })) = (self.member.claim(), &mut self.session)
+        else {
+            keep(steps, logged, entries, answers);
             return Err(Failed::Before(StoreError::Closed));
         };
-        let work = Work { client, epoch: *epoch, seq: self.seq, zoos, groups };
-        let (steps, before) = (steps.into_iter(), Vec::new());
-        let mut batch = Batch { work, steps, logged, before, entries, answers, inserted: 0 };
-        self.written += 1;
-        let (boot, written) = (self.boot, self.written);
-        let shown = self.server.shown();
-        let outcome = self.runtime.block_on(async {
-            let all = tokio::time::timeout(UNANSWERED, batch.all()).await;
-            all.unwrap_or_else(|_| Err(unanswered())).map_err(Failed::Before)?;
-            let Work { client, epoch, seq, .. } = &batch.work;
-            let seq = *seq;
-            let advancing = lease::advance(client, boot, *epoch, seq, written, &shown);
-            let advanced = tokio::time::timeout(UNANSWERED, advancing).await;
-            advanced.unwrap_or_else(|_| Err(unanswered())).map_err(Failed::Before)?;
-            match tokio::time::timeout(UNANSWERED, client.batch_execute("COMMIT")).await {
-                Ok(Ok(())) => Ok(seq),
-                Ok(Err(error)) => Err(Failed::AtCommit(error.into())),
-                Err(_) => Err(Failed::AtCommit(unanswered())),
-            }
+        let (boot, epoch, shown) = (self.boot, claim.epoch.unwrap_or_default(), self.server.shown());
+        let Known { zoos, groups, waiting } = known;
+        let has_others = self.others.0;
+        let mut work = Work { client, epoch, seq: claim.seq, stream: claim.stream, zoos, groups, waiting, has_others };
+        let mut batch = Batch::new(&mut work, steps, logged, entries, answers);
+        let written = self.runtime.block_on(async {
+            let all = async {
+                let begun = async {
+                    client.batch_execute(BEGIN).await?;
+                    take(batch.work, stretches, claim.stream).await
+                };
+                let begun = begun.await;
+                let own = begun.as_ref().ok().copied().flatten();
+                batch.all(begun.map(drop)).await?;
+                lease::advance(client, boot, epoch, batch.work.seq, written, &shown).await?;
+                Ok::<_, StoreError>((batch.work.seq, own))
+            };
+            let all = tokio::time::timeout(UNANSWERED, all).await;
+            let (seq, own) = all.unwrap_or_else(|_| Err(unanswered())).map_err(Failed::Before)?;
+            commit(client).await?;
+            Ok::<_, Failed>((seq, own))
         });
         batch.leave();
-        outcome
+        let (seq, own) = written?;
+        self.here = Some(Instant::now());
+        self.member.committed(seq, claim.sent, own.unwrap_or(claim.taken));
+        // Whoever has an answer finds the log as far as that.
+        self.told.commit.send_if_modified(|held| std::mem::replace(held, seq) != seq);
+        Ok(())
+    }
+
+    /// As one that does not hold it.
+    fn send(
+        &mut self,
+        entries: &mut Vec<Entry>,
+        steps: Steps,
+        logged: Vec<Entry>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Failed> {
+        let letter = Letter::of(entries, steps, logged);
+        if letter.is_empty(entries) {
+            return Ok(());
+        }
+        let written = self.member.begin();
+        let (Some(claim), Some(Session { client, .. })) = (self.member.claim(), &self.session) else {
+            answers.extend(letter.answers(None));
+            return Err(Failed::Before(StoreError::Closed));
+        };
+        let boot = self.boot;
+        let done = self.runtime.block_on(async {
+            let all = async {
+                client.batch_execute(BEGIN).await?;
+                let (last, receipts) = letter.send(client, (claim.stream, claim.sent), entries).await?;
+                lease::sent(client, boot, claim.session, last, written).await?;
+                Ok::<_, StoreError>((last, receipts))
+            };
+            let all = tokio::time::timeout(UNANSWERED, all).await;
+            let (last, receipts) = all.unwrap_or_else(|_| Err(unanswered())).map_err(Failed::Before)?;
+            commit(client).await?;
+            Ok::<_, Failed>((last, receipts))
+        });
+        match done {
+            Ok((last, receipts)) => {
+                answers.extend(letter.answers(Some(receipts)));
+                self.member.committed(claim.seq, last, claim.taken);
+                self.here = Some(Instant::now());
+                Ok(())
+            }
+            Err(failed) => {
+                answers.extend(letter.answers(None));
+                Err(failed)
+            }
+        }
     }
 
     /// Sees to a connection, made anew after a failure. The numbers then go on from what is in the log, and of a transaction that may
@@ -236,22 +420,27 @@ impl Writer {
             return Ok(());
         }
         self.session = None;
+        self.member.failed(None);
         if let Some((at, why)) = &self.away
             && at.elapsed() < self.pause
         {
             return Err(StoreError::Server(why.clone()));
         }
-        let (server, boot) = (self.server.clone(), self.boot);
+        let (server, boot, is_shared) = (self.server.clone(), self.boot, self.is_shared);
         let connecting = async {
             let client = server.connect().await?;
-            let claim = lease::take(&client, boot, &server.shown()).await?;
-            Ok::<_, StoreError>((Session::new(client, claim.epoch).await?, claim))
+            let claim = if is_shared {
+                lease::join(&client, boot).await?
+            } else {
+                lease::take(&client, boot, &server.shown()).await?
+            };
+            Ok::<_, StoreError>((Session::new(client, &claim).await?, claim))
         };
         let connecting = self.runtime.block_on(async { tokio::time::timeout(UNANSWERED, connecting).await });
         let connecting = connecting.unwrap_or_else(|_| Err(unanswered()));
         match connecting {
             Ok((session, claim)) => {
-                self.resume(&claim, waiting);
+                self.resume(claim, waiting);
                 self.session = Some(session);
                 Ok(())
             }
@@ -265,29 +454,63 @@ impl Writer {
     }
 
     /// Takes up what the log says of this process.
-    fn resume(&mut self, claim: &Claim, waiting: &mut Vec<Entry>) {
-        self.seq = claim.seq;
-        if let Some(doubt) = self.doubt.take()
-            && claim.written >= doubt.written
-        {
-            waiting.drain(..doubt.entries.min(waiting.len()));
+    fn resume(&mut self, claim: Claim, waiting: &mut Vec<Entry>) {
+        let before = self.member.connected(claim);
+        waiting.drain(..before.min(waiting.len()));
+        (self.looked, self.here) = (None, None);
+        let Some(role) = self.member.role() else { return };
+        self.told.commit.send_if_modified(|held| std::mem::replace(held, claim.seq) != claim.seq);
+        if self.told.role.send_replace(role) != role && self.is_shared {
+            match role {
+                Role::Holder => tracing::info!(seq = claim.seq, "this gateway holds the log now"),
+                Role::Follower => tracing::info!("another gateway holds the log: this one follows"),
+            }
         }
-        self.written = self.written.max(claim.written);
     }
 
-    /// Takes the log for the first time. Whoever had it and was killed has it for some seconds more.
+    /// Takes the log for the first time, or joins those that share it. Whoever had it and was killed has it for some seconds more.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
-        let (server, boot) = (self.server.clone(), self.boot);
+        let (server, boot, is_shared) = (self.server.clone(), self.boot, self.is_shared);
         let (session, claim) = self.runtime.block_on(async {
             let mut client = server.connect().await?;
             super::tables::migrate(&mut client, &server.shown()).await?;
-            let claim = lease::wait(&client, boot, &server.shown()).await?;
-            Ok::<_, StoreError>((Session::new(client, claim.epoch).await?, claim))
+            let claim = if is_shared {
+                lease::join(&client, boot).await?
+            } else {
+                lease::wait(&client, boot, &server.shown()).await?
+            };
+            Ok::<_, StoreError>((Session::new(client, &claim).await?, claim))
         })?;
-        self.resume(&claim, &mut Vec::new());
-        self.commit.send_replace(self.seq);
+        self.resume(claim, &mut Vec::new());
         self.session = Some(session);
-        Ok(())
+        if is_shared { Ok(()) } else { self.take_all() }
+    }
+
+    /// Whoever has the log for itself finds in it all that gateways have sent before they went.
+    fn take_all(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.listen()?;
+            let stretches = next(&std::mem::take(&mut self.news), 0, false, ROOM);
+            if stretches.is_empty() {
+                return Ok(());
+            }
+            let before = self.member.claim().map(|claim| claim.seq);
+            match self.append(&stretches, &mut Vec::new(), Vec::new(), Vec::new(), &mut Vec::new()) {
+                Err(Failed::Before(error) | Failed::AtCommit(error)) => return Err(error),
+                // What is left is of a newer release.
+                Ok(()) if self.member.claim().map(|claim| claim.seq) == before => return Ok(()),
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+/// Commits; whether it was done is not known if that fails.
+async fn commit(client: &Client) -> Result<(), Failed> {
+    match tokio::time::timeout(UNANSWERED, client.batch_execute("COMMIT")).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failed::AtCommit(error.into())),
+        Err(_) => Err(Failed::AtCommit(unanswered())),
     }
 }
 
@@ -296,100 +519,12 @@ fn unanswered() -> StoreError {
 }
 
 impl Session {
-    async fn new(client: Client, epoch: i64) -> Result<Self, StoreError> {
+    async fn new(client: Client, claim: &Claim) -> Result<Self, StoreError> {
+        if claim.epoch.is_none() {
+            return Ok(Self { client, known: None });
+        }
         let (zoos, groups) = (ZooNumbers::load(&client).await?, GroupNumbers::load(&client).await?);
-        Ok(Self { client, epoch, zoos, groups })
-    }
-}
-
-/// A transaction under way.
-struct Batch<'a> {
-    work: Work<'a>,
-    /// Commands to come, each with what was logged before it, and what was logged last: a server that does not answer leaves some.
-    steps: std::vec::IntoIter<(Vec<Entry>, Command)>,
-    logged: Vec<Entry>,
-    /// What was logged before the command whose turn it is.
-    before: Vec<Entry>,
-    /// All that was logged before what is still to come, of which so many are inserted.
-    entries: &'a mut Vec<Entry>,
-    inserted: usize,
-    answers: &'a mut Vec<Answer>,
-}
-
-/// Words on decisions that nothing was logged between: they are looked up and written at once.
-type Words = (Vec<(FeedbackRecord, u64)>, Vec<Reply<slarouter_core::Receipt>>);
-
-impl Batch<'_> {
-    async fn all(&mut self) -> Result<(), StoreError> {
-        let mut result = self.work.client.batch_execute(BEGIN).await.map_err(StoreError::from);
-        let mut words: Words = (Vec::new(), Vec::new());
-        while let Some((before, command)) = self.steps.next() {
-            self.before = before;
-            // What was logged between two words ends the run of those before it.
-            if !self.before.is_empty() || !matches!(command, Command::Rate { .. }) {
-                self.rate(&mut result, std::mem::take(&mut words)).await;
-            }
-            self.entries.append(&mut self.before);
-            if result.is_err() {
-                self.answers.push(Answer::unwritten(command));
-                continue;
-            }
-            match command {
-                Command::Rate { feedback, window_ms, reply } => {
-                    words.0.push((feedback, window_ms));
-                    words.1.push(reply);
-                }
-                command => {
-                    result = self.insert().await;
-                    if result.is_err() {
-                        self.answers.push(Answer::unwritten(command));
-                    } else {
-                        result = self.work.apply(command, self.answers).await;
-                    }
-                }
-            }
-        }
-        self.rate(&mut result, words).await;
-        self.entries.append(&mut self.logged);
-        result?;
-        self.insert().await
-    }
-
-    /// What has not had its turn, as the server did not answer in time: entries are kept, and commands are refused.
-    fn leave(self) {
-        let Self { mut before, steps, mut logged, entries, answers, .. } = self;
-        entries.append(&mut before);
-        for (before, command) in steps {
-            entries.extend(before);
-            answers.push(Answer::unwritten(command));
-        }
-        entries.append(&mut logged);
-    }
-
-    /// Inserts what is not inserted yet.
-    async fn insert(&mut self) -> Result<(), StoreError> {
-        let inserted = self.work.insert(&self.entries[self.inserted..]).await;
-        self.inserted = self.entries.len();
-        inserted
-    }
-
-    async fn rate(&mut self, result: &mut Result<(), StoreError>, (words, replies): Words) {
-        if words.is_empty() {
-            return;
-        }
-        let mut receipts = Vec::new();
-        if result.is_ok() {
-            *result = self.insert().await;
-        }
-        if result.is_ok() {
-            match rate(self.work.client, &words, &mut self.work.seq).await {
-                Ok(given) => receipts = given,
-                Err(error) => *result = Err(error),
-            }
-        }
-        let mut receipts = receipts.into_iter();
-        for reply in replies {
-            self.answers.push(Answer::Receipt(reply, receipts.next().unwrap_or(Err(StoreError::Closed))));
-        }
+        let waiting = Waiting::load(&client).await?;
+        Ok(Self { client, known: Some(Known { zoos, groups, waiting }) })
     }
 }
