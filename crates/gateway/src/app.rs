@@ -102,6 +102,11 @@ impl App {
         self.trouble().is_some() || self.store.committed().borrow().saturating_sub(snapshot.seq) > LAG
     }
 
+    /// Whether others may share the log with this gateway.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.store.role().has_changed().is_ok()
+    }
+
     /// A decision of the log. One that was made a moment ago may not be on disk yet: it is waited for. One whose row cannot be read is
     /// there for nobody.
     pub(crate) async fn find(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {

@@ -10,6 +10,7 @@ mod reload;
 mod reprice;
 pub(crate) mod retention;
 mod server;
+mod sharing;
 mod simulation;
 mod starting;
 mod streams;

@@ -32,8 +32,9 @@ impl LastHour {
         sums.into_iter().map(|(names, totals)| Row { names: names.into(), totals }).collect()
     }
 
-    /// Takes over what was summed before this process began.
+    /// Takes over what was summed by others: before this process began, or while another holds the log.
     pub(crate) async fn load(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+        let loaded = Self::default();
         let hour = Selection { from: begin(now), to: now, ..Selection::default() };
         for row in store.totals(hour.clone(), &[By::Route, By::Model]).await? {
             let [route, model] = &row.names[..] else { continue };
@@ -42,8 +43,9 @@ impl LastHour {
             // A series has points also where there was nothing.
             let points = points.filter(|point| point.totals != Totals::default());
             let minute = |start, totals| Minute { start, route: route.clone(), model: model.clone(), totals };
-            self.add(points.map(|point| minute(point.start, point.totals)), now);
+            loaded.add(points.map(|point| minute(point.start, point.totals)), now);
         }
+        *self.held() = std::mem::take(&mut *loaded.held());
         Ok(())
     }
 

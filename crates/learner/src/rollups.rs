@@ -7,12 +7,15 @@ use std::time::Duration;
 use slarouter_core::{Certificate, Timestamp};
 use slarouter_store::{Calendar, RouteCertificate, Store};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::last_hour::LastHour;
 use crate::publisher::Publisher;
 
 /// Between two additions, for as long as nothing waits.
 const PACE: Duration = Duration::from_secs(1);
+/// Between two looks at what the gateway has added that holds the log.
+const LOOK: Duration = Duration::from_secs(10);
 /// Certificates are kept by the minute.
 const MINUTE_MS: u64 = 60_000;
 
@@ -25,6 +28,8 @@ pub(crate) struct Rollups {
     pub(crate) calendar: Calendar,
     /// What it adds, kept for an hour.
     pub(crate) last_hour: Arc<LastHour>,
+    /// When that was read that another gateway has added; `None` once this one adds itself.
+    pub(crate) loaded: Option<Instant>,
     /// What was said of each route last, and in which minute.
     pub(crate) told: BTreeMap<Arc<str>, (u64, Certificate)>,
 }
@@ -32,13 +37,19 @@ pub(crate) struct Rollups {
 impl Rollups {
     /// Runs until `stop` says so, and then adds what is there. What is not added at the end is at the next start.
     pub(crate) async fn run(mut self, now: &(impl Fn() -> Timestamp + Sync), mut stop: watch::Receiver<bool>) {
-        let mut committed = self.store.committed();
+        let (mut committed, role) = (self.store.committed(), self.store.role());
         if let Err(error) = self.last_hour.load(self.store.as_ref(), now()).await {
             tracing::error!(%error, "the sums of the last hour cannot be read: what was summed before the start is not in them");
         }
         loop {
             let (stopping, seen) = (*stop.borrow(), *committed.borrow_and_update());
-            self.add(now(), &stop).await;
+            if role.borrow().is_holder() {
+                self.take_over(now()).await;
+                self.add(now(), &stop).await;
+            } else if self.loaded.is_none_or(|at| at.elapsed() >= LOOK) {
+                self.load(now()).await;
+                self.loaded = Some(Instant::now());
+            }
             if stopping {
                 return;
             }
@@ -48,6 +59,19 @@ impl Rollups {
                 _ = stop.changed() => {}
                 ended = committed.wait_for(|seq| *seq != seen) => if ended.is_err() { return },
             }
+        }
+    }
+
+    /// Before this gateway adds for the first time: what another has added is read once more.
+    async fn take_over(&mut self, now: Timestamp) {
+        if self.loaded.take().is_some() {
+            self.load(now).await;
+        }
+    }
+
+    async fn load(&self, now: Timestamp) {
+        if let Err(error) = self.last_hour.load(self.store.as_ref(), now).await {
+            tracing::error!(%error, "the sums of the last hour cannot be read: the metrics of it are those of before");
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use slarouter_core::Timestamp;
-use slarouter_store::{Calendar, Store};
+use slarouter_store::{Calendar, Role, Store, is_lost};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -52,6 +52,7 @@ impl LearnerTask {
             publisher: self.publisher.clone(),
             calendar: self.calendar.clone(),
             last_hour: self.last_hour.clone(),
+            loaded: None,
             told: BTreeMap::new(),
         };
         tokio::join!(self.learn(&now, stop.clone()), rollups.run(&now, stop));
@@ -59,6 +60,7 @@ impl LearnerTask {
 
     async fn learn(mut self, now: &(impl Fn() -> Timestamp + Sync), mut stop: watch::Receiver<bool>) {
         let mut saved = self.learning.seq();
+        let role = self.store.role();
         self.publish();
         while !*stop.borrow() {
             tokio::select! {
@@ -66,25 +68,43 @@ impl LearnerTask {
                 changed = self.wake.changed() => if changed.is_err() { break },
                 Ok(()) = self.publisher.changed() => {}
             }
-            let caught_up = self.learning.catch_up(self.store.as_ref()).await;
+            let caught_up = self.catch_up(&role).await;
             self.stuck.store(caught_up.is_err(), Ordering::Relaxed);
             if let Err(error) = caught_up {
                 tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");
                 tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PAUSE) => self.wake.mark_changed() }
             }
             self.publish();
-            if self.learning.seq() - saved >= self.snapshot_every {
+            if self.learning.seq().abs_diff(saved) >= self.snapshot_every {
                 saved = self.learning.seq();
-                self.save(now()).await;
+                self.save(&role, now()).await;
             }
             tokio::select! { _ = stop.changed() => break, () = tokio::time::sleep(PACE) => {} }
         }
-        match self.learning.catch_up(self.store.as_ref()).await {
-            Ok(_) => self.save(now()).await,
+        match self.catch_up(&role).await {
+            Ok(()) => self.save(&role, now()).await,
             Err(error) => {
                 tracing::error!(%error, "the last events could not be learnt: they will be at the next start")
             }
         }
+    }
+
+    /// Learns what the log holds. One that follows another's log and was stopped for very long does not find there any more what comes next, and
+    /// begins with the newest saved state.
+    async fn catch_up(&mut self, role: &watch::Receiver<Role>) -> Result<(), LearningError> {
+        let from = self.learning.seq();
+        let applied = self.learning.catch_up(self.store.as_ref()).await?;
+        let is_alone = role.has_changed().is_err();
+        // Asked last: what went while it was read is missing too.
+        if applied > 0 && !is_alone && is_lost(from, self.store.held().await?.shortened_to) {
+            tracing::warn!(
+                from,
+                "the log no longer tells what came next: learning goes on from the newest saved state"
+            );
+            self.learning = Learning::load(self.store.as_ref()).await?;
+            self.learning.catch_up(self.store.as_ref()).await?;
+        }
+        Ok(())
     }
 
     fn publish(&mut self) {
@@ -96,7 +116,11 @@ impl LearnerTask {
         publisher.publish(Arc::new(snapshot));
     }
 
-    async fn save(&mut self, now: Timestamp) {
+    /// Saves what is known, if that is this gateway's to do: all that share a log know the same of it.
+    async fn save(&mut self, role: &watch::Receiver<Role>, now: Timestamp) {
+        if !role.borrow().is_holder() {
+            return;
+        }
         // To write all of it down takes milliseconds, for which the requests in the queue of this thread are not to wait.
         let learning = std::mem::replace(&mut self.learning, Learning::empty());
         let written = spawn_blocking(move || (learning.states(), learning)).await;

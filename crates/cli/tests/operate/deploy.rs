@@ -155,7 +155,10 @@ fn templates_are_yaml_and_use_only_values_that_there_are() {
     assert_eq!((&chart["name"], &chart["appVersion"]), (&"slarouter".into(), &env!("CARGO_PKG_VERSION").into()));
     let values = values();
     let mut used = BTreeSet::new();
-    for name in ["configmap.yaml", "service.yaml", "statefulset.yaml", "NOTES.txt", "_helpers.tpl"] {
+    let several = ["horizontalpodautoscaler.yaml", "poddisruptionbudget.yaml"];
+    for name in
+        ["configmap.yaml", "service.yaml", "statefulset.yaml", "NOTES.txt", "_helpers.tpl"].into_iter().chain(several)
+    {
         let text = template(name);
         assert_eq!(text.matches("{{").count(), text.matches("}}").count(), "{name}");
         for path in text.split(".Values.").skip(1) {
@@ -174,7 +177,8 @@ fn templates_are_yaml_and_use_only_values_that_there_are() {
     assert_eq!(kinds("service.yaml"), ["Service", "Service"]);
     assert_eq!(kinds("statefulset.yaml"), ["StatefulSet"]);
     let set = &skeleton(&template("statefulset.yaml"))[0];
-    assert_eq!(set["spec"]["replicas"], 1, "a database belongs to one process");
+    assert_eq!(values["replicas"], 1, "a file of SQLite belongs to one process");
+    assert_eq!(several.map(kinds), [["HorizontalPodAutoscaler"], ["PodDisruptionBudget"]]);
     let pod = &set["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"], true);

@@ -6,6 +6,7 @@ mod deploy;
 mod doctor;
 mod explain;
 mod postgres;
+mod replicas;
 mod serve;
 mod shorten;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use slarouter_testkit::{Daemon, Pooler, Postgres, Upstream};
+use slarouter_testkit::{Daemon, Pooler, Postgres, Upstream, until};
 
 use crate::{BIN, client, configuration, serve, write};
 
@@ -60,9 +60,10 @@ async fn a_gateway_serves_learns_and_is_looked_at_on_postgresql() {
     traffic(&daemon, &key, 60).await;
     drop(daemon);
 
-    // Killed: the next one has to wait until the term of the first is over, and goes on where that was.
+    // Killed: the next one takes what comes, and has the log once the term of the first is over.
     let mut daemon = serve(&config, &["--log", "error"]).await;
     traffic(&daemon, &key, 40).await;
+    until("all is in the log", async || database.run("SELECT count(*) FROM feedback").trim() == "100").await;
     let admin = format!("http://{}", daemon.ready()["admin"].as_str().unwrap());
     let page = client().get(format!("{admin}/admin/decisions?limit=5")).bearer_auth(ADMIN).send().await.unwrap();
     let page: Value = page.json().await.unwrap();

@@ -148,13 +148,19 @@ async fn traced(app: &App, caller: &Caller, given: &Given, trace: &TraceId) -> R
     }
 }
 
-/// Whether the decision is one of those that the caller may speak of. One that is not in the log is the store's to refuse.
+/// Whether the decision is one of those that the caller may speak of. One that is not in the log is the store's to refuse; whose it is that is on
+/// its way from another gateway is known in a moment.
 async fn is_reached(app: &App, caller: &Caller, id: DecisionId) -> Result<bool, StoreError> {
     if caller.tenant.is_none() {
         return Ok(true);
     }
-    let held = app.find(id).await?;
-    Ok(held.is_none_or(|held| caller.reaches(&held.record.route)))
+    match app.find(id).await? {
+        Some(held) => Ok(caller.reaches(&held.record.route)),
+        None if app.is_one_of_several() => {
+            Err(StoreError::Unavailable("the decision is not in the log yet".to_owned()))
+        }
+        None => Ok(true),
+    }
 }
 
 fn refusal(decision: DecisionId, error: StoreError) -> ApiError {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use slarouter_learner::Snapshot;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -38,9 +39,12 @@ fn look(app: &App) {
         return;
     }
     app.alerts.tell(&app.config.alerts, &app.clock);
+    // Of gateways that share a log the one that holds it tells of the SLAs; of its own troubles each.
+    let none = Snapshot::default();
+    let is_holder = app.store.role().borrow().is_holder();
     app.alerts.look(&View {
         now: app.clock.now(),
-        snapshot: &snapshot,
+        snapshot: if is_holder { &snapshot } else { &none },
         trouble: app.trouble(),
         stale: app.is_stale(&snapshot),
         circuits: app.health.circuits(Instant::now()).collect(),

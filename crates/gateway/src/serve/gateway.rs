@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
-use super::{alerting, listener, retention, server, starting, sums};
+use super::{alerting, listener, retention, server, sharing, starting, sums};
 use crate::admission::auth::Auth;
 use crate::admission::keys::{FirstSecret, KeyBook};
 use crate::admission::room::Room;
@@ -250,7 +250,8 @@ impl Gateway {
         let addr = local_addr(&public, app.config.server.listen);
         let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
         let public_listener = Arc::new(ArcSwap::from_pointee(listener::public(&app, tls.clone())));
-        let [pricing_stops, alerting_stops, telling_stops, keeping_stops] = [(); 4].map(|()| serving.clone());
+        let [pricing_stops, alerting_stops, telling_stops, keeping_stops, sharing_stops] =
+            [(); 5].map(|()| serving.clone());
         let server = tokio::spawn(server::serve(public, public_listener.clone(), serving));
         let operator = operator.map(|operator| {
             let shared = Arc::new(ArcSwap::from_pointee(listener::operator(&app, tls)));
@@ -264,7 +265,8 @@ impl Gateway {
         let alerting = alerting::keep_looking(live.clone(), alerting_stops);
         let telling = sums::keep_telling(live.clone(), telling_stops);
         let keeping = retention::keep_short(live.clone(), keeping_stops);
-        let watching = tokio::spawn(async { _ = tokio::join!(pricing, alerting, telling, keeping) });
+        let sharing = sharing::keep_up(live.clone(), logged.clone(), sharing_stops);
+        let watching = tokio::spawn(async { _ = tokio::join!(pricing, alerting, telling, keeping, sharing) });
         let reloader = Reloader {
             live: live.clone(),
             publisher,
@@ -392,7 +394,7 @@ impl Begun {
         progress: &watch::Sender<Progress>,
     ) -> Result<Self, StartError> {
         let started = clock.now();
-        let store = slarouter_store::open_with_queue(&config.store.url, config.store.queue).await?;
+        let store = slarouter_store::join(&config.store.url, config.store.queue).await?;
         let (book, auth) = keys(config, &store, clock, started).await?;
         let (learning, logged) = learn(config, store.as_ref(), features, clock, progress).await?;
         Ok(Self { store, book, auth, learning, logged })

@@ -237,12 +237,14 @@ pub(super) fn refuse(code: &'static str, message: String, wait_ms: Option<f64>) 
 pub(crate) struct Meters {
     calendar: Calendar,
     meters: Mutex<HashMap<Arc<str>, Arc<Meter>>>,
+    /// What was spent before this gateway began, and by others since, as it is in the meters: by account and day.
+    elsewhere: Mutex<HashMap<(Arc<str>, u64), i64>>,
 }
 
 impl Meters {
     /// Their budgets are of the days and months of this calendar.
     pub(crate) fn new(calendar: Calendar) -> Self {
-        Self { calendar, meters: Mutex::default() }
+        Self { calendar, meters: Mutex::default(), elsewhere: Mutex::default() }
     }
 
     /// The first day whose spending still matters.
@@ -263,11 +265,18 @@ impl Meters {
         meters.entry(account.clone()).or_insert_with(meter).clone()
     }
 
-    /// Takes over what the store remembers, days in order.
+    /// Takes over what the store remembers, days in order; and again what others have spent since.
     pub(crate) fn restore(&self, spending: Vec<Spending>, now: Timestamp) {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
         for Spending { account, day, nano_usd } in spending {
-            self.get(account, now).state().budget.spend(day, nano_usd);
+            let known = elsewhere.entry((account.clone(), day)).or_default();
+            let more = nano_usd.saturating_sub(std::mem::replace(known, nano_usd));
+            if more != 0 {
+                self.get(account, now).state().budget.spend(day, more);
+            }
         }
+        let first = self.since(now);
+        elsewhere.retain(|(_, day), _| *day >= first);
     }
 }
 
