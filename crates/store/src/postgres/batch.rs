@@ -151,6 +151,8 @@ impl<'a, 'b> Batch<'a, 'b> {
 /// Appends what others sent, as it would be had it been asked here. How far the stream `own` is taken, if it was among them.
 pub(super) async fn take(work: &mut Work<'_>, stretches: &[Stretch], own: i64) -> Result<Option<i64>, StoreError> {
     let mut own_taken = None;
+    // Such words are acknowledged: those whose decisions are still to come wait, whatever is known of others here.
+    let has_others = std::mem::replace(&mut work.has_others, true);
     for stretch in stretches {
         let (items, reached) = stream::take(work.client, stretch).await?;
         if stretch.stream == own {
@@ -179,6 +181,6 @@ pub(super) async fn take(work: &mut Work<'_>, stretches: &[Stretch], own: i64) -
             }
         }
     }
-    work.stream = own;
+    (work.stream, work.has_others) = (own, has_others);
     Ok(own_taken)
 }
