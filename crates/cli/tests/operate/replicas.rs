@@ -196,8 +196,9 @@ async fn a_key_that_is_made_or_revoked_at_one_gateway_is_so_at_the_others() {
     let admin = |place: usize| format!("http://{}/admin/keys", gateways[place].ready()["admin"].as_str().unwrap());
     let http = client();
     for (made, revoked) in [(0, 1), (1, 0)] {
-        let wanted = json!({ "name": format!("team{made}"), "grants": {} });
+        let wanted = json!({ "name": format!("team{made}"), "grants": { "scopes": ["inference"] } });
         let key = http.post(admin(made)).bearer_auth(ADMIN).json(&wanted).send().await.unwrap();
+        assert_eq!(key.status(), StatusCode::CREATED, "{}", key.text().await.unwrap());
         let key: Value = key.json().await.unwrap();
         let (id, secret) = (key["id"].as_str().unwrap(), key["key"].as_str().unwrap());
         let status = async |place: usize| {
