@@ -180,6 +180,7 @@ fn of_words() -> Vec<Case> {
             ],
         ),
         case("Unlogged", 7, 12, vec![(series("unlogged_total", ""), Course::Counter(0.0, 1.0))]),
+        case("Spooled", 7, 2, vec![(series("spooled_records", ""), Course::Gauge(0.0, 1.0))]),
         case("Degraded", 7, 12, vec![(series("degraded_total", r#"reason="store""#), Course::Counter(0.0, 1.0))]),
         case("UnreadableRows", 7, 2, vec![(series("unreadable_rows", ""), Course::Gauge(0.0, 1.0))]),
         case("ModelDown", 7, 2, vec![(series("circuit_state", r#"model="m""#), Course::Gauge(1.0, 2.0))]),

@@ -142,7 +142,7 @@ fn server_keys(old: &Server, new: &Server) -> Vec<(&'static str, bool)> {
 }
 
 fn store_keys(old: &StoreConfig, new: &StoreConfig) -> Vec<(&'static str, bool)> {
-    let StoreConfig { url: _, snapshot_every: _, queue: _, keep_prompts, prompt_keys, retention } = old;
+    let StoreConfig { url: _, snapshot_every: _, queue: _, spool_bytes: _, keep_prompts, prompt_keys, retention } = old;
     let same = |(one, other): (&SecretString, &SecretString)| same_secret(Some(one), Some(other));
     let same_keys = prompt_keys.len() == new.prompt_keys.len() && prompt_keys.iter().zip(&new.prompt_keys).all(same);
     vec![

@@ -103,6 +103,7 @@ pub(crate) struct Store {
     pub(crate) keep_prompts: bool,
     pub(crate) snapshot_every: Option<Count>,
     pub(crate) queue: Option<Count>,
+    pub(crate) spool_bytes: Option<Count>,
     #[serde(default)]
     pub(crate) prompt_keys: Vec<Text>,
     #[serde(default)]

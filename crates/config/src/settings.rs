@@ -204,6 +204,8 @@ pub struct StoreConfig {
     pub snapshot_every: u64,
     /// Entries that may wait to be written.
     pub queue: usize,
+    /// Bytes of the file for what is logged and said while the database's server is away; 0 for none.
+    pub spool_bytes: u64,
     /// With the first of them prompts are sealed; with each they are opened.
     pub prompt_keys: Vec<SecretString>,
     /// For how long what is kept.
@@ -229,10 +231,10 @@ pub struct RetentionConfig {
 
 impl fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url: _, keep_prompts, snapshot_every, queue, prompt_keys: _, retention } = self;
+        let Self { url: _, keep_prompts, snapshot_every, queue, spool_bytes, prompt_keys: _, retention } = self;
         let mut shown = f.debug_struct("StoreConfig");
         shown.field("keep_prompts", keep_prompts).field("snapshot_every", snapshot_every).field("queue", queue);
-        shown.field("retention", retention).finish_non_exhaustive()
+        shown.field("spool_bytes", spool_bytes).field("retention", retention).finish_non_exhaustive()
     }
 }
 

@@ -221,7 +221,13 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     let committed = *app.store.committed().borrow();
     let now = app.clock.now();
     app.metrics.rated_of_late(&app.last_hour.rows(now));
-    let log = LogState { now, committed, dropped: app.store.dropped(), stale: app.is_stale(&snapshot) };
+    let log = LogState {
+        now,
+        committed,
+        dropped: app.store.dropped(),
+        kept: app.store.kept(),
+        stale: app.is_stale(&snapshot),
+    };
     let text = app.metrics.render(
         &snapshot,
         &log,

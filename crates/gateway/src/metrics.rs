@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use slarouter_core::{Receipt, Source, Timestamp};
 use slarouter_learner::Snapshot;
-use slarouter_store::{OutcomeRecord, Payer, Row};
+use slarouter_store::{Kept, OutcomeRecord, Payer, Row};
 
 use labels::{
     BoundLabels, BurnLabels, ExclusionLabels, FailureLabels, ModelLabel, ModelResult, MoveLabels, PayerLabels,
@@ -58,6 +58,8 @@ pub(crate) struct LogState {
     pub(crate) committed: u64,
     /// What the store has accepted and then lost so far.
     pub(crate) dropped: u64,
+    /// What waits in a file for a database that is away.
+    pub(crate) kept: Kept,
     /// What is said of the SLAs may be out of date.
     pub(crate) stale: bool,
 }
@@ -126,6 +128,8 @@ metrics! {
     set_aside: Family<RouteLabel, Gauge> = "ratings_set_aside", "Ratings beyond the limit or the share of their rater";
     rating_bias: Family<RouteLabel, FloatGauge> = "rating_bias_log_odds", "Learnt bias of those who rate";
     unlogged: Counter = "unlogged", "Decisions and outcomes that the log could not take";
+    spooled: Gauge = "spooled_records", "Entries and ratings that wait in a file for a database that is away";
+    spool: Gauge = "spool_bytes", "Size of that file";
     unreadable: Gauge = "unreadable_rows", "Rows of the log that cannot be read";
     without_features: Family<ReasonLabel, Counter> = "without_features", "Requests decided without features, by what the encoder failed of";
     logged: Gauge = "log_seq", "Last event made durable";
@@ -318,7 +322,7 @@ impl Metrics {
         log: &LogState,
         circuits: impl IntoIterator<Item = (&'a str, i64)>,
     ) -> String {
-        let LogState { now, committed, dropped, stale } = *log;
+        let LogState { now, committed, dropped, kept, stale } = *log;
         for (model, circuit) in circuits {
             self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit);
         }
@@ -328,6 +332,8 @@ impl Metrics {
         // Two scrapes at once add each loss only once.
         let before = self.dropped.fetch_max(dropped, Ordering::Relaxed);
         self.unlogged.inc_by(dropped.saturating_sub(before));
+        self.spooled.set(kept.records as i64);
+        self.spool.set(kept.bytes as i64);
         self.learnt.set(snapshot.seq as i64);
         self.logged.set(committed as i64);
         self.unreadable.set(snapshot.unreadable.count as i64);

@@ -58,6 +58,16 @@ pub enum StoreError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The file for what waits while the database's server is away cannot be opened. Its folder is at fault.
+    #[error(
+        "{path} for what waits while the database is away: {source}: see that the folder can be written (STATE_DIRECTORY), or set store.spool_bytes to 0"
+    )]
+    Spool {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: std::io::Error,
+    },
     /// The system starts no thread to write the log.
     #[error("the thread that writes the log: {0}")]
     Thread(std::io::Error),

@@ -12,6 +12,29 @@ pub(crate) struct Health {
     pub(crate) dropped: AtomicU64,
     /// The last try to write failed.
     pub(crate) failing: AtomicBool,
+    /// Records that are kept in a file while the database is away, and their bytes.
+    kept: AtomicU64,
+    kept_bytes: AtomicU64,
+}
+
+impl Health {
+    pub(crate) fn keeps(&self, (records, bytes): (u64, u64)) {
+        self.kept.store(records, Ordering::Relaxed);
+        self.kept_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn kept(&self) -> Kept {
+        Kept { records: self.kept.load(Ordering::Relaxed), bytes: self.kept_bytes.load(Ordering::Relaxed) }
+    }
+}
+
+/// What waits in a file for a database that is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Entries and words.
+    pub records: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
 }
 
 /// The writer's end of the inbox, which is abandoned however the writer ends, a panic included: from then on nothing can be written.

@@ -25,6 +25,7 @@ mod replica;
 mod retention;
 mod rollup;
 mod rows;
+mod spool;
 mod sqlite;
 mod trace;
 mod transfer;
@@ -36,6 +37,7 @@ extern crate self as slarouter_store;
 
 pub use decisions::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, LoggedFeedback};
 pub use error::StoreError;
+pub use health::Kept;
 pub use inspect::inspect;
 pub use inspection::{Content, Inspection, ServerFacts};
 pub use keys::{KeyChange, KeyRecord, Spending};

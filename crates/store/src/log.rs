@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
-    Role, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, StoreError,
-    StoredDecision, TENTHS, Tenth, TraceQuery,
+    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point,
+    Retention, Role, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step,
+    StoreError, StoredDecision, TENTHS, Tenth, TraceQuery,
 };
 
 /// A durable log.
@@ -63,6 +63,11 @@ pub trait Store: Send + Sync {
 
     /// Entries lost because the log could not be written for long.
     fn dropped(&self) -> u64;
+
+    /// What waits in a file for a database that is away. It is acknowledged, and goes to the log once the database is back.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
 
     /// Saves every route's state as of `seq`, and forgets all but the newest three.
     ///

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::postgres::{PostgresStore, Server};
+use crate::postgres::{PostgresStore, Server, Share};
 use crate::sqlite::{Options, SqliteStore};
 use crate::{Backup, Compacted, Store, StoreError};
 
@@ -63,19 +63,19 @@ pub fn beside(url: &str, ending: &str) -> Result<PathBuf, StoreError> {
 pub async fn open_with_queue(url: &str, queue: usize) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match Place::of(url)? {
         Place::File(path) => Arc::new(SqliteStore::open(path, queue).await?),
-        Place::Server(url) => Arc::new(PostgresStore::open(url, queue, false).await?),
+        Place::Server(url) => Arc::new(PostgresStore::open(url, queue, Share::Alone).await?),
     })
 }
 
 /// Opens a store as one of several gateways, which may share a server's: see [`Store::role`]. A file has one process, as with [`open_with_queue`].
+/// With a `spool`, what is logged and said while the server is away is kept in a file, as many bytes of it as stated.
 ///
 /// # Errors
-/// As [`open_with_queue`].
-pub async fn join(url: &str, queue: usize) -> Result<Arc<dyn Store>, StoreError> {
-    match Place::of(url)? {
-        Place::File(_) => open_with_queue(url, queue).await,
-        Place::Server(url) => Ok(Arc::new(PostgresStore::open(url, queue, true).await?)),
-    }
+/// As [`open_with_queue`]; [`StoreError::Spool`].
+pub async fn join(url: &str, queue: usize, spool: Option<(&Path, u64)>) -> Result<Arc<dyn Store>, StoreError> {
+    let Place::Server(server) = Place::of(url)? else { return open_with_queue(url, queue).await };
+    let spool = spool.map(|(path, room)| (path.to_owned(), room));
+    Ok(Arc::new(PostgresStore::open(server, queue, Share::WithOthers { spool }).await?))
 }
 
 /// Opens a store with the default queue of 65,536 entries; see [`open_with_queue`].

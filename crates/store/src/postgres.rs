@@ -34,6 +34,7 @@ mod views;
 mod write;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -49,10 +50,11 @@ use crate::health::{Abandoning, Health};
 use crate::inbox::Inbox;
 use crate::replica::Role;
 use crate::retention::Pass;
+use crate::spool::Spool;
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, Forgotten, Held, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point, Retention,
-    RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, Store,
+    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point,
+    Retention, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, Store,
     StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
 };
 pub(crate) use inspect::inspect;
@@ -60,6 +62,15 @@ use readers::{Readers, View};
 pub(crate) use server::Server;
 pub(crate) use transfer::Transferring;
 use write::{Told, Writer};
+
+/// Whether other processes may write to the same log.
+pub(crate) enum Share {
+    Alone,
+    /// With a file for the time without a server, and how many bytes it may have.
+    WithOthers {
+        spool: Option<(PathBuf, u64)>,
+    },
+}
 
 pub(crate) struct PostgresStore {
     inbox: Arc<Inbox>,
@@ -88,14 +99,22 @@ macro_rules! read {
 impl PostgresStore {
     /// Opens the log to append to it, and makes the tables if they are not there. One that is shared sends what it has to append to another
     /// process, for as long as that holds the log.
-    pub(crate) async fn open(url: &str, queue: usize, is_shared: bool) -> Result<Self, StoreError> {
+    pub(crate) async fn open(url: &str, queue: usize, share: Share) -> Result<Self, StoreError> {
         let server = Server::new(url)?;
+        let (is_shared, boot) = (matches!(share, Share::WithOthers { .. }), Uuid::now_v7());
+        let spool = match share {
+            Share::WithOthers { spool: Some((path, room)) } => {
+                let opened = Spool::open(&path, &server.shown(), boot, room);
+                Some(opened.map_err(|source| StoreError::Spool { path: path.display().to_string(), source })?)
+            }
+            _ => None,
+        };
+        let boot = spool.as_ref().map_or(boot, Spool::boot);
         let readers = Readers::new(server.clone());
         let inbox = Arc::new(Inbox::new(queue));
         let (commit, committed) = watch::channel(0);
         let (held, role) = watch::channel(Role::Follower);
         let health = Arc::new(Health::default());
-        let boot = Uuid::now_v7();
         let (end, ended) = oneshot::channel();
         let (begin, begun) = oneshot::channel();
         let commands = Abandoning::new(inbox.clone(), health.clone());
@@ -103,7 +122,7 @@ impl PostgresStore {
         let work = move || {
             let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let mut writer = match made {
-                Ok(runtime) => Writer::new(server, boot, is_shared, runtime, told),
+                Ok(runtime) => Writer::new(server, boot, is_shared, spool, runtime, told),
                 Err(error) => return drop(begin.send(Err(StoreError::Thread(error)))),
             };
             let opened = writer.begin();
@@ -200,6 +219,10 @@ impl Store for PostgresStore {
 
     fn is_failing(&self) -> bool {
         self.health.failing.load(Ordering::Relaxed)
+    }
+
+    fn kept(&self) -> Kept {
+        self.health.kept()
     }
 
     fn dropped(&self) -> u64 {

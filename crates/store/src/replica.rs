@@ -92,6 +92,8 @@ impl Member {
     pub(crate) fn connected(&mut self, claim: Claim) -> usize {
         let doubt = self.doubt.take().filter(|doubt| claim.written >= doubt.written);
         self.claim = Some(claim);
+        // The numbers go on from those of the process whose name this one goes under.
+        self.written = self.written.max(claim.written);
         doubt.map_or(0, |doubt| doubt.entries)
     }
 
@@ -116,10 +118,20 @@ impl Member {
         self.written
     }
 
+    /// The number of the transaction that is begun next.
+    pub(crate) fn upcoming(&self) -> i64 {
+        self.written + 1
+    }
+
+    /// The number of the transaction that was begun last.
+    pub(crate) fn last(&self) -> i64 {
+        self.written
+    }
+
     /// Its transaction was committed: the log goes to `seq`, the stream to `sent`, and so much of it is taken.
     pub(crate) fn committed(&mut self, seq: u64, sent: i64, taken: i64) {
         if let Some(claim) = &mut self.claim {
-            (claim.seq, claim.sent, claim.taken) = (seq, sent, taken);
+            (claim.seq, claim.sent, claim.taken, claim.written) = (seq, sent, taken, self.written);
         }
     }
 

@@ -14,8 +14,8 @@ use records::{decision, rating};
 use slarouter_core::{Certificate, DecisionId, Rater, Receipt, Source, Timestamp};
 use slarouter_store::{
     Calendar, Counts, DecisionQuery, Entry, Event, KeyChange, KeyRecord, LogTable, Retention, RouteCertificate,
-    RowQuery, Selection, Spending, Store, StoreError, backup, beside, compact, inspect, migrate, open, open_to_read,
-    restore, shown,
+    RowQuery, Selection, Spending, Store, StoreError, backup, beside, compact, inspect, join, migrate, open,
+    open_to_read, restore, shown,
 };
 use slarouter_testkit::{Database, Pooler, Postgres, until};
 use tempfile::TempDir;
@@ -234,28 +234,37 @@ async fn it_works_through_a_pooler_in_transaction_mode() {
 /// Connections end at any moment, within a commit too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_when_connections_are_cut() {
-    nothing_is_lost_or_doubled(Postgres::shared().database(), 12, cut).await;
+    let database = Postgres::shared().database();
+    let store = open(&database.url()).await.unwrap();
+    nothing_is_lost_or_doubled(database, store, 12, cut).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_when_the_server_dies_and_recovers() {
     let server: &'static Postgres = Box::leak(Box::new(Postgres::start()));
-    nothing_is_lost_or_doubled(server.database(), 4, |_| {
-        server.stop();
-        server.restart();
-    })
-    .await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("log.spool");
+    for spool in [None, Some((path.as_path(), 1 << 20))] {
+        let database = server.database();
+        let url = database.url();
+        let store = if spool.is_some() { join(&url, 65_536, spool).await } else { open(&url).await };
+        nothing_is_lost_or_doubled(database, store.unwrap(), 4, |_| {
+            server.stop();
+            server.restart();
+        })
+        .await;
+    }
 }
 
 /// In each round harm is done under load; what was acknowledged or logged is there once at the end.
 async fn nothing_is_lost_or_doubled(
     database: Database,
+    store: Arc<dyn Store>,
     rounds: u128,
     harm: impl Fn(&Database) + Clone + Send + 'static,
 ) {
     const EACH: u128 = 400;
     let database = Arc::new(database);
-    let store = open(&database.url()).await.unwrap();
     let mut acknowledged = HashMap::new();
     for round in 0..rounds {
         let cutting = {

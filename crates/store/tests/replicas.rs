@@ -27,7 +27,7 @@ const OF_B: u128 = 2_000_000;
 type Shared = Arc<dyn Store>;
 
 async fn joined(database: &Database) -> Shared {
-    join(&database.url(), 65_536).await.unwrap()
+    join(&database.url(), 65_536, None).await.unwrap()
 }
 
 /// One that holds the log, and two that follow.

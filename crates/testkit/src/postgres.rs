@@ -35,9 +35,10 @@ cd /
 rm -rf "$folder"
 "#;
 
-/// Makes a folder and a pooler in it, in transaction mode, in front of the server whose socket is in the folder `$1`.
+/// Makes a folder and a pooler in it, in transaction mode, in front of the server whose socket is in the folder `$1`. Its socket is there before it
+/// listens.
 const POOLER: &str = r#"
-server=$1; as=
+server=$1; bin=$2; as=
 folder=$(mktemp -d /tmp/slarouter-pgb-XXXXXX) || exit 1
 {
 	echo '[databases]'
@@ -57,8 +58,8 @@ cd "$folder"
 $as pgbouncer -q "$folder/pgbouncer.ini" 2>"$folder/start" &
 pooler=$!
 tries=0
-until [ -S "$folder/.s.PGSQL.5432" ] || ! kill -0 $pooler 2>/dev/null || [ $tries -gt 600 ]; do tries=$((tries + 1)); sleep 0.05; done
-if [ -S "$folder/.s.PGSQL.5432" ]; then
+until "$bin/pg_isready" -q -h "$folder" -p 5432 -U slarouter -d postgres || ! kill -0 $pooler 2>/dev/null || [ $tries -gt 600 ]; do tries=$((tries + 1)); sleep 0.05; done
+if "$bin/pg_isready" -q -h "$folder" -p 5432 -U slarouter -d postgres; then
 	echo "$folder"
 	read -r _
 	kill -TERM $pooler 2>/dev/null
@@ -215,7 +216,7 @@ impl Pooler {
     /// If pgbouncer is not installed, or does not start.
     #[must_use]
     pub fn before(server: &Postgres) -> Self {
-        Self { kept: Kept::start("pgbouncer", POOLER, &[&server.kept.folder]) }
+        Self { kept: Kept::start("pgbouncer", POOLER, &[&server.kept.folder, &server.bin]) }
     }
 
     /// The URL of a database by way of it.

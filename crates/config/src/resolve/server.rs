@@ -108,6 +108,11 @@ pub(crate) fn time_zone(name: Option<&Text>, env: Env<'_>, problems: &mut Proble
 }
 
 /// hyper takes no less than 8 KiB, and HTTP/2 no more than 32 bits.
+/// 0 is a value of its own: no file.
+fn spool_bytes(value: Option<Count>, problems: &mut Problems<'_>) -> u64 {
+    if value.as_ref().is_some_and(|value| *value.get_ref() == 0) { 0 } else { count(value, 256 << 20, problems) }
+}
+
 fn header_bytes(value: Option<Count>, problems: &mut Problems<'_>) -> usize {
     let place = value.as_ref().map(|value| value.span());
     let bytes = count(value, 64 << 10, problems);
@@ -148,6 +153,7 @@ pub(crate) fn store(raw: raw::Store, window_ms: u64, env: Env<'_>, problems: &mu
         keep_prompts: raw.keep_prompts,
         snapshot_every: count(raw.snapshot_every, 10_000, problems),
         queue: count(raw.queue, 65_536, problems) as usize,
+        spool_bytes: spool_bytes(raw.spool_bytes, problems),
         prompt_keys,
         retention: retention(raw.retention, window_ms, env, problems),
     }

@@ -31,7 +31,8 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         shutdown_grace: _,
         seed: _,
     } = &old.server;
-    let StoreConfig { url, snapshot_every, queue, keep_prompts: _, prompt_keys: _, retention: _ } = &old.store;
+    let StoreConfig { url, snapshot_every, queue, spool_bytes, keep_prompts: _, prompt_keys: _, retention: _ } =
+        &old.store;
     let (server, store) = (&new.server, &new.store);
     [
         ("server.listen", *listen != server.listen),
@@ -44,6 +45,7 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("store.url", *url != store.url),
         ("store.snapshot_every", *snapshot_every != store.snapshot_every),
         ("store.queue", *queue != store.queue),
+        ("store.spool_bytes", *spool_bytes != store.spool_bytes),
         ("[telemetry]", !same_telemetry(&old.telemetry, &new.telemetry)),
         ("[features]", !same_features(&old.features, &new.features)),
     ]

@@ -394,7 +394,10 @@ impl Begun {
         progress: &watch::Sender<Progress>,
     ) -> Result<Self, StartError> {
         let started = clock.now();
-        let store = slarouter_store::join(&config.store.url, config.store.queue).await?;
+        let store = &config.store;
+        let file = slarouter_store::beside(&store.url, ".spool")?;
+        let spool = (store.spool_bytes > 0).then_some((file.as_path(), store.spool_bytes));
+        let store = slarouter_store::join(&store.url, store.queue, spool).await?;
         let (book, auth) = keys(config, &store, clock, started).await?;
         let (learning, logged) = learn(config, store.as_ref(), features, clock, progress).await?;
         Ok(Self { store, book, auth, learning, logged })

@@ -31,6 +31,24 @@ pub(super) struct Batch<'a, 'b> {
 /// Words on decisions that nothing was logged between: they are looked up and written at once.
 type Words = (Vec<(FeedbackRecord, u64)>, Vec<Reply<Receipt>>);
 
+/// What was sent or kept, as commands: nobody waits for their answers, which were given when it was.
+pub(super) fn steps_of(items: Vec<Item>) -> (Steps, Vec<Entry>) {
+    let (mut steps, mut logged) = (Vec::new(), Vec::new());
+    for item in items {
+        let reply = oneshot::channel().0;
+        let command = match item {
+            Item::Log(entry) => {
+                logged.push(entry);
+                continue;
+            }
+            Item::Rate { feedback, window_ms } => Command::Rate { feedback, window_ms, reply },
+            Item::Report { outcome, rerouted } => Command::Report { outcome: Box::new(outcome), rerouted, reply },
+        };
+        steps.push((std::mem::take(&mut logged), command));
+    }
+    (steps, logged)
+}
+
 /// What is not written: entries are kept for the next transaction, and commands are refused.
 pub(super) fn keep(
     steps: impl IntoIterator<Item = (Vec<Entry>, Command)>,
@@ -158,20 +176,7 @@ pub(super) async fn take(work: &mut Work<'_>, stretches: &[Stretch], own: i64) -
         if stretch.stream == own {
             own_taken = Some(reached);
         }
-        let (mut steps, mut logged) = (Vec::new(), Vec::new());
-        for item in items {
-            // Nobody waits here for the answer: it was given when the item was sent.
-            let reply = oneshot::channel().0;
-            let command = match item {
-                Item::Log(entry) => {
-                    logged.push(entry);
-                    continue;
-                }
-                Item::Rate { feedback, window_ms } => Command::Rate { feedback, window_ms, reply },
-                Item::Report { outcome, rerouted } => Command::Report { outcome: Box::new(outcome), rerouted, reply },
-            };
-            steps.push((std::mem::take(&mut logged), command));
-        }
+        let (steps, logged) = steps_of(items);
         let (mut entries, mut answers) = (Vec::new(), Vec::new());
         work.stream = stretch.stream;
         Batch::new(work, steps, logged, &mut entries, &mut answers).all(Ok(())).await?;

@@ -1,6 +1,8 @@
 //! The writer: drains what waits, applies it in one transaction, then answers. Whether it appends to the log or sends to the process that
 //! does is for [`Member`] to say.
 
+mod spooling;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,7 +25,9 @@ use crate::command::{Answer, Command};
 use crate::health::Health;
 use crate::inbox::{BACKLOG, Inbox, RETRY, shed};
 use crate::replica::{Claim, Member, News, Role, Stretch, next};
+use crate::spool::Spool;
 use crate::{Entry, StoreError};
+use spooling::{Spare, pass_on, spares};
 
 /// With the transaction, as a pooler may give the next one to another connection of the server. A process that is stopped in the middle of
 /// one holds nobody up for longer than this.
@@ -83,7 +87,13 @@ pub(super) struct Writer {
     session: Option<Session>,
     member: Member,
     told: Told,
+    /// Without a file: entries that wait.
     backlog: Vec<Entry>,
+    spool: Option<Spool>,
+    /// The last of what is kept went to the database without a failure.
+    is_pouring: bool,
+    /// Who waits until all that is kept is in the log.
+    flushes: Vec<Answer>,
     /// What others sent, as it was seen last, and when that was.
     news: Vec<News>,
     looked: Option<Instant>,
@@ -100,7 +110,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(server: Server, boot: Uuid, is_shared: bool, runtime: Runtime, told: Told) -> Self {
+    /// One that is shared has a file for the time without a database.
+    pub(super) fn new(
+        server: Server,
+        boot: Uuid,
+        is_shared: bool,
+        spool: Option<Spool>,
+        runtime: Runtime,
+        told: Told,
+    ) -> Self {
         Self {
             server,
             boot,
@@ -110,6 +128,9 @@ impl Writer {
             member: Member::default(),
             told,
             backlog: Vec::new(),
+            spool,
+            is_pouring: false,
+            flushes: Vec::new(),
             news: Vec::new(),
             looked: None,
             others: (false, None),
@@ -131,6 +152,7 @@ impl Writer {
             self.write(Vec::new());
             self.drop_entries(self.backlog.len());
         }
+        self.bring_last();
         if let (Some(session), Some(claim)) = (self.session.take(), self.member.claim()) {
             let leaving = async {
                 match claim.epoch {
@@ -147,6 +169,9 @@ impl Writer {
 
     /// Readers and the learner wait for what is logged even when nothing else comes, and others for this process to go.
     fn patience(&self) -> Duration {
+        if self.is_behind() {
+            return if self.is_pouring { Duration::ZERO } else { self.pause };
+        }
         if !self.backlog.is_empty() && self.away.is_some() {
             return self.pause;
         }
@@ -163,6 +188,10 @@ impl Writer {
     }
 
     fn write(&mut self, commands: Vec<Command>) {
+        if self.is_behind() {
+            return self.catch_up(commands);
+        }
+        let (commands, spared) = if self.spool.is_some() { spares(commands) } else { (commands, Vec::new()) };
         // What could not be written before goes first: the order of the log is the order of the calls.
         let mut entries = std::mem::take(&mut self.backlog);
         let mut answers = Vec::new();
@@ -175,24 +204,45 @@ impl Writer {
         }
         match self.transaction(&mut entries, steps, logged, &mut answers) {
             Ok(()) => {
-                (self.pause, self.away, self.complained) = (SHORTEST_PAUSE, None, None);
-                if self.told.health.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!("the log can be written again");
-                }
+                self.is_well();
                 answers.into_iter().for_each(Answer::give);
+                pass_on(spared);
             }
-            Err(failed) => self.failed(failed, entries, answers),
+            Err(failed) => self.failed(failed, entries, answers, spared),
         }
     }
 
-    fn failed(&mut self, failed: Failed, entries: Vec<Entry>, answers: Vec<Answer>) {
+    fn is_well(&mut self) {
+        (self.pause, self.away, self.complained) = (SHORTEST_PAUSE, None, None);
+        if self.told.health.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("the log can be written again");
+        }
+    }
+
+    fn failed(&mut self, failed: Failed, entries: Vec<Entry>, answers: Vec<Answer>, spared: Vec<Spare>) {
+        let in_doubt = matches!(failed, Failed::AtCommit(_)).then(|| self.member.last());
+        let is_kept = self.spool.is_some();
+        let error = self.give_up(failed, (!is_kept).then_some(entries.len()));
+        answers.into_iter().for_each(|answer| answer.refuse(&error.to_string()));
+        if is_kept {
+            return self.keep_again(entries, spared, in_doubt);
+        }
+        self.backlog = entries;
+        self.backlog.iter_mut().fold(0, |waiting, entry| shed(entry, waiting));
+        if self.backlog.len() > BACKLOG {
+            self.drop_entries(self.backlog.len() - BACKLOG);
+        }
+    }
+
+    /// The connection is of no use any more. `entries` are the first of those that wait in memory, if they were in the transaction.
+    fn give_up(&mut self, failed: Failed, entries: Option<usize>) -> StoreError {
         let error = match failed {
             Failed::Before(error) => {
                 self.member.failed(None);
                 error
             }
             Failed::AtCommit(error) => {
-                self.member.failed(Some(entries.len()));
+                self.member.failed(entries);
                 error
             }
         };
@@ -202,17 +252,19 @@ impl Writer {
         if self.is_shared && matches!(error, StoreError::InUse(_)) {
             tracing::warn!("another gateway has taken the log over: this one goes on as its follower");
         } else {
-            self.told.health.failing.store(true, Ordering::Relaxed);
-            if self.complained.is_none_or(|at| at.elapsed() >= RETRY) {
-                tracing::error!(%error, entries = entries.len(), "the log cannot be written");
-                self.complained = Some(Instant::now());
+            if self.spool.is_none() {
+                self.told.health.failing.store(true, Ordering::Relaxed);
             }
+            self.complain(&error.to_string());
         }
-        answers.into_iter().for_each(|answer| answer.refuse(&error.to_string()));
-        self.backlog = entries;
-        self.backlog.iter_mut().fold(0, |waiting, entry| shed(entry, waiting));
-        if self.backlog.len() > BACKLOG {
-            self.drop_entries(self.backlog.len() - BACKLOG);
+        error
+    }
+
+    fn complain(&mut self, error: &str) {
+        if self.complained.is_none_or(|at| at.elapsed() >= RETRY) {
+            let kept = self.told.health.kept().records;
+            tracing::error!(error, kept, "the log cannot be written");
+            self.complained = Some(Instant::now());
         }
     }
 
@@ -236,6 +288,17 @@ impl Writer {
             keep(steps, logged, entries, answers);
             return Err(failed);
         }
+        self.deliver(entries, steps, logged, answers)
+    }
+
+    /// By what this process is to the log.
+    fn deliver(
+        &mut self,
+        entries: &mut Vec<Entry>,
+        steps: Steps,
+        logged: Vec<Entry>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Failed> {
         match self.member.role() {
             Some(Role::Follower) => self.send(entries, steps, logged, answers),
             _ => {
@@ -333,6 +396,8 @@ impl Writer {
         answers: &mut Vec<Answer>,
     ) -> Result<(), Failed> {
         let written = self.member.begin();
+        // What was kept is acknowledged: words on decisions that are still to come wait for them.
+        let has_others = self.others.0 || self.is_behind();
         let (Some(claim), Some(Session { client, known: Some(known) })) = (self.member.claim(), &mut self.session)
         else {
             keep(steps, logged, entries, answers);
@@ -340,7 +405,6 @@ impl Writer {
         };
         let (boot, epoch, shown) = (self.boot, claim.epoch.unwrap_or_default(), self.server.shown());
         let Known { zoos, groups, waiting } = known;
-        let has_others = self.others.0;
         let mut work = Work { client, epoch, seq: claim.seq, stream: claim.stream, zoos, groups, waiting, has_others };
         let mut batch = Batch::new(&mut work, steps, logged, entries, answers);
         let written = self.runtime.block_on(async {
