@@ -9,6 +9,7 @@ mod postgres;
 mod replicas;
 mod serve;
 mod shorten;
+mod spool;
 
 use std::path::{Path, PathBuf};
 
