@@ -25,6 +25,7 @@ mod rows;
 mod send;
 mod server;
 mod shorten;
+mod spooling;
 mod stream;
 mod tables;
 mod tls;

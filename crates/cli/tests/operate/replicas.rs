@@ -45,7 +45,7 @@ async fn ask_and_rate(crowd: Arc<Crowd>, mut turn: usize) {
         if !answer.status().is_success() || answer.bytes().await.is_err() {
             continue;
         }
-        let rating = (turn % 3 != 0) as u8;
+        let rating = u8::from(!turn.is_multiple_of(3));
         for attempt in 1..40 {
             let body = json!({ "id": id, "rating": rating });
             let base = crowd.base(turn + attempt);

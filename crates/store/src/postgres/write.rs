@@ -1,8 +1,6 @@
 //! The writer: drains what waits, applies it in one transaction, then answers. Whether it appends to the log or sends to the process that
 //! does is for [`Member`] to say.
 
-mod spooling;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,6 +18,7 @@ use super::lease::{self, RENEW};
 use super::rollups::GroupNumbers;
 use super::send::Letter;
 use super::server::Server;
+use super::spooling::{Keeper, Spare, pass_on, spares, told};
 use super::stream::{self, Waiting};
 use crate::command::{Answer, Command};
 use crate::health::Health;
@@ -27,7 +26,6 @@ use crate::inbox::{BACKLOG, Inbox, RETRY, shed};
 use crate::replica::{Claim, Member, News, Role, Stretch, next};
 use crate::spool::Spool;
 use crate::{Entry, StoreError};
-use spooling::{Spare, pass_on, spares};
 
 /// With the transaction, as a pooler may give the next one to another connection of the server. A process that is stopped in the middle of
 /// one holds nobody up for longer than this.
@@ -39,6 +37,9 @@ const UNANSWERED: Duration = Duration::from_secs(30);
 /// Pause before the server is tried again, at first and at most.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// For how long a process that ends brings what was kept to the database; the rest stays for the next one.
+const LAST: Duration = Duration::from_secs(5);
 
 /// How often a process that shares the log looks what the others have sent, or whether the log is to be had.
 const LOOK: Duration = Duration::from_millis(100);
@@ -89,7 +90,8 @@ pub(super) struct Writer {
     told: Told,
     /// Without a file: entries that wait.
     backlog: Vec<Entry>,
-    spool: Option<Spool>,
+    /// With a file: what waits there.
+    keeper: Option<Keeper>,
     /// The last of what is kept went to the database without a failure.
     is_pouring: bool,
     /// Who waits until all that is kept is in the log.
@@ -119,6 +121,7 @@ impl Writer {
         runtime: Runtime,
         told: Told,
     ) -> Self {
+        let keeper = spool.map(|spool| Keeper::new(spool, told.health.clone()));
         Self {
             server,
             boot,
@@ -128,7 +131,7 @@ impl Writer {
             member: Member::default(),
             told,
             backlog: Vec::new(),
-            spool,
+            keeper,
             is_pouring: false,
             flushes: Vec::new(),
             news: Vec::new(),
@@ -191,7 +194,7 @@ impl Writer {
         if self.is_behind() {
             return self.catch_up(commands);
         }
-        let (commands, spared) = if self.spool.is_some() { spares(commands) } else { (commands, Vec::new()) };
+        let (commands, spared) = if self.keeper.is_some() { spares(commands) } else { (commands, Vec::new()) };
         // What could not be written before goes first: the order of the log is the order of the calls.
         let mut entries = std::mem::take(&mut self.backlog);
         let mut answers = Vec::new();
@@ -212,6 +215,76 @@ impl Writer {
         }
     }
 
+    /// Whether what comes has to wait behind what is kept.
+    fn is_behind(&self) -> bool {
+        self.keeper.as_ref().is_some_and(Keeper::is_behind)
+    }
+
+    /// Keeps what comes, and brings the first of what is kept to the database.
+    fn catch_up(&mut self, commands: Vec<Command>) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let (rest, lost) = keeper.keep(commands, None);
+        if let Some(lost) = lost {
+            self.complain(&lost);
+        }
+        let is_flush = |command: &Command| matches!(command, Command::Flush { .. });
+        let (flushes, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_flush);
+        self.flushes.extend(flushes.into_iter().map(Answer::unwritten));
+        let mut answers = Vec::new();
+        match self.pour(rest, &mut answers) {
+            Ok(()) => {
+                self.is_well();
+                self.is_pouring = true;
+                answers.into_iter().for_each(told);
+                if !self.is_behind() {
+                    tracing::info!("what was kept while the database was away is in the log");
+                    std::mem::take(&mut self.flushes).into_iter().for_each(Answer::give);
+                }
+            }
+            Err(failed) => {
+                self.is_pouring = false;
+                let error = self.give_up(failed, None);
+                answers.append(&mut self.flushes);
+                answers.into_iter().for_each(|answer| answer.refuse(&error.to_string()));
+            }
+        }
+    }
+
+    /// One transaction with the first of what is kept, and with what else is asked.
+    fn pour(&mut self, rest: Vec<Command>, answers: &mut Vec<Answer>) -> Result<(), Failed> {
+        let ready = self.ready(&mut Vec::new());
+        let (last, upcoming) = (self.member.claim().map_or(0, |claim| claim.written), self.member.upcoming());
+        let first = ready.and_then(|()| match &mut self.keeper {
+            Some(keeper) => keeper.first(ROOM as usize, last, upcoming).map_err(Failed::Before),
+            None => Err(Failed::Before(StoreError::Closed)),
+        });
+        let (mut steps, mut logged) = match first {
+            Ok(first) => first,
+            Err(failed) => {
+                keep(rest.into_iter().map(|command| (Vec::new(), command)), Vec::new(), &mut Vec::new(), answers);
+                return Err(failed);
+            }
+        };
+        steps.extend(rest.into_iter().map(|command| (std::mem::take(&mut logged), command)));
+        self.deliver(&mut Vec::new(), steps, logged, answers)?;
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.settle(upcoming)).map_err(Failed::Before)
+    }
+
+    /// At the end of the process.
+    fn bring_last(&mut self) {
+        let until = Instant::now() + LAST;
+        self.away = None;
+        while self.is_behind() && Instant::now() < until {
+            self.catch_up(Vec::new());
+            if !self.is_pouring {
+                break;
+            }
+        }
+        if let Some(keeper) = &self.keeper {
+            keeper.leave();
+        }
+    }
+
     fn is_well(&mut self) {
         (self.pause, self.away, self.complained) = (SHORTEST_PAUSE, None, None);
         if self.told.health.failing.swap(false, Ordering::Relaxed) {
@@ -221,11 +294,14 @@ impl Writer {
 
     fn failed(&mut self, failed: Failed, entries: Vec<Entry>, answers: Vec<Answer>, spared: Vec<Spare>) {
         let in_doubt = matches!(failed, Failed::AtCommit(_)).then(|| self.member.last());
-        let is_kept = self.spool.is_some();
-        let error = self.give_up(failed, (!is_kept).then_some(entries.len()));
+        let error = self.give_up(failed, self.keeper.is_none().then_some(entries.len()));
         answers.into_iter().for_each(|answer| answer.refuse(&error.to_string()));
-        if is_kept {
-            return self.keep_again(entries, spared, in_doubt);
+        if let Some(keeper) = &mut self.keeper {
+            self.is_pouring = false;
+            if let Some(lost) = keeper.keep_again(entries, spared, in_doubt) {
+                self.complain(&lost);
+            }
+            return;
         }
         self.backlog = entries;
         self.backlog.iter_mut().fold(0, |waiting, entry| shed(entry, waiting));
@@ -252,7 +328,7 @@ impl Writer {
         if self.is_shared && matches!(error, StoreError::InUse(_)) {
             tracing::warn!("another gateway has taken the log over: this one goes on as its follower");
         } else {
-            if self.spool.is_none() {
+            if self.keeper.is_none() {
                 self.told.health.failing.store(true, Ordering::Relaxed);
             }
             self.complain(&error.to_string());
