@@ -1,5 +1,5 @@
 //! What is logged and said while the server is away.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "common/outcomes.rs"]
 mod outcomes;
