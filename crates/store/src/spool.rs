@@ -17,6 +17,8 @@ const FRAME: u64 = 8;
 const LONGEST: u32 = 256 << 20;
 /// What was written elsewhere is taken out of the file once it is more than this and more than what is left.
 const COMPACT: u64 = 1 << 20;
+/// Bytes of records that are read at a time: prompts may be among them.
+const AT_ONCE: usize = 4 << 20;
 /// Files in one folder: as many gateways may share it.
 const FILES: usize = 64;
 
@@ -233,7 +235,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The first records that wait, as many as these at most.
+    /// The first records that wait, as many as these at most, and no more once they have [`AT_ONCE`] bytes.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -241,12 +243,13 @@ impl Spool {
         self.file.seek(SeekFrom::Start(self.first))?;
         let mut reader = BufReader::new(&self.file);
         let wanted = usize::try_from(self.records).unwrap_or(usize::MAX).min(most);
-        let mut records = Vec::new();
-        while records.len() < wanted {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while records.len() < wanted && bytes < AT_ONCE {
             let Some((frame, _)) = next(&mut reader)? else {
                 return Err(io::Error::other("the file is shorter than it was"));
             };
             if frame.kind == RECORD {
+                bytes += frame.body.len();
                 records.push(frame.body);
             }
         }
@@ -515,6 +518,7 @@ mod tests {
         }
         assert!((6..8).contains(&kept), "{kept} of eight, as frames take a little");
         assert!(matches!(spool.keep(&one, None), Err(NotKept::Full(_))));
+        assert_eq!(spool.front(usize::MAX).unwrap().len(), 4, "no more than it takes");
         spool.keep(&[vec![2; 9]], None).unwrap();
         spool.begin(Begun { written: 1, records: 5 }).unwrap();
         spool.settle(1).unwrap();
