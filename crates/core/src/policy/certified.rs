@@ -32,7 +32,7 @@ pub use params::{CertifiedParams, HIGHEST_FLOOR, Window};
 pub use predictor::Predictor;
 use predictor::clamped;
 use residual::{Correction, Memory, Residual};
-use safeguard::{Safeguard, Scales};
+use safeguard::{Safeguard, Scales, caution};
 use spending::Spending;
 use steering::{Demand, Steering};
 
@@ -41,8 +41,6 @@ const FIRST_LABELS: u64 = 3;
 /// U in standard errors of the account, as a multiple of z, those that the assurance asks for at one time: by so many its surplus G
 /// is to exceed zero. 1 would do if the normal approximation and the tracking were perfect. 2.2 at an assurance of 0.95.
 const MARGIN: f64 = 1.34;
-/// The bounds of the safeguard in standard errors, as a multiple of z: they are looked at all the time.
-const CAUTION: f64 = 1.1;
 /// The account's residuals are taken for no less uncertain, in its proof, than this share of what predictions that know nothing would
 /// leave at α: a few good labels say little of their own variance.
 const LEAST_VARIANCE: f64 = 0.8;
@@ -193,11 +191,11 @@ impl Certified {
 
     /// Measures anew how far the fallback may be left.
     fn measure(&mut self) {
-        let (outlook, z) = (self.outlook(), CAUTION * normal_quantile(self.params.assurance));
+        let (outlook, z) = (self.outlook(), normal_quantile(self.params.assurance));
         let served = outlook.served;
         let variance = outlook.variance.max(LEAST_VARIANCE * self.alpha * (1.0 - self.alpha));
         let proven = if outlook.known > 0.0 {
-            outlook.surplus - z * (variance * outlook.unknown(served)).sqrt()
+            outlook.surplus - caution(z, outlook.evidence()) * (variance * outlook.unknown(served)).sqrt()
         } else {
             f64::NEG_INFINITY
         };
@@ -205,9 +203,10 @@ impl Certified {
             fallback: self.fallback,
             alpha: self.alpha,
             z,
+            labels: self.history.labels(self.fallback),
             rest: self.pace.rest(self.params.window, served),
             levels: &self.levels,
-            doubt: self.predictor.doubt(),
+            doubt: &self.doubts(),
             variance,
             proven,
         });

@@ -70,6 +70,11 @@ impl History {
         }
     }
 
+    /// Labels' worth that is remembered of the model at `model`, and how much of it is older than the window.
+    pub(super) fn labels(&self, model: usize) -> (f64, f64) {
+        (self.residuals[model].weight(), self.before.residuals[model].weight())
+    }
+
     /// A first label of the model at `model` came, by this much above what had been predicted when the decision was made.
     pub(super) fn add(&mut self, model: usize, residual: f64) {
         self.residuals[model].add(LONG, residual);
@@ -144,6 +149,11 @@ impl Outlook {
             surplus: served * (standing.predicted + mean - alpha),
             variance,
         }
+    }
+
+    /// Labels' worth that is known, and how much of it is older than the window: n + n₀ and n₀.
+    pub(super) fn evidence(&self) -> (f64, f64) {
+        (self.known, self.known - self.labels)
     }
 
     /// Variance of what is not known of the satisfaction of the first `answers` answers of the window, in units of v: m answers without

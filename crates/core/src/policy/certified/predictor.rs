@@ -215,6 +215,16 @@ impl Predictor {
         &self.doubt
     }
 
+    /// What its own labels leave unknown of the mean satisfaction of each model, for whoever sees no prompts: one standard deviation in
+    /// log-odds. Nothing of one model is taken for known from another.
+    pub(super) fn label_doubt(&self) -> Vec<f64> {
+        let promptless = self.experts.iter().find(|expert| !expert.is_shared());
+        match promptless {
+            Some(expert) => expert.models.iter().map(|model| model.last().1.max(0.0).sqrt()).collect(),
+            None => vec![0.0; self.doubt.len()],
+        }
+    }
+
     /// Labels learnt from.
     pub(crate) fn labels(&self) -> u64 {
         self.labels
@@ -351,6 +361,12 @@ pub(super) fn clamped(satisfaction: f64) -> f64 {
 
 pub(super) fn sigmoid(a: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-a))
+}
+
+/// p(1 − p), by which a small step in log-odds moves a probability; no less than at 0.02 and 0.98.
+pub(super) fn variance_at(p: f64) -> f64 {
+    let p = p.clamp(0.02, 0.98);
+    p * (1.0 - p)
 }
 
 /// The mean of sigmoid(a) for normal a, in MacKay's approximation.

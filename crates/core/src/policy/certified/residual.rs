@@ -26,17 +26,28 @@ pub(super) struct Residual {
 
 impl Residual {
     pub(super) fn add(&mut self, memory: Memory, residual: f64) {
-        let keep = 1.0 - 1.0 / memory.labels;
-        self.weight = self.weight * keep + 1.0;
-        self.sum = self.sum * keep + residual;
+        self.fade(memory);
+        self.note(residual);
     }
 
     pub(super) fn mean(self, memory: Memory) -> f64 {
         self.sum / (self.weight + memory.trust)
     }
 
+    /// A value that counts for one label and lets none of the others fade.
+    pub(super) fn note(&mut self, value: f64) {
+        self.weight += 1.0;
+        self.sum += value;
+    }
+
+    /// Forgets as much as a label does.
+    pub(super) fn fade(&mut self, memory: Memory) {
+        let keep = 1.0 - 1.0 / memory.labels;
+        (self.weight, self.sum) = (self.weight * keep, self.sum * keep);
+    }
+
     /// The mean without any belief in the predictions. NaN before the first label.
-    fn plain(self) -> f64 {
+    pub(super) fn plain(self) -> f64 {
         self.sum / self.weight
     }
 

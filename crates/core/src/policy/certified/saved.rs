@@ -1,12 +1,12 @@
 //! The policy as older versions of the state have it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::drift::Drift;
 use super::outlook::History;
 use super::pace::Pace;
 use super::residual::Residual;
-use super::safeguard::Safeguard;
+use super::safeguard::{Safeguard, SecondSafeguard};
 use super::spending::Spending;
 use super::steering::Steering;
 use super::{Certified, CertifiedParams, Predictor};
@@ -33,8 +33,13 @@ pub(crate) struct Saved<Added> {
 #[derive(Deserialize)]
 pub(crate) struct Second {
     levels: Vec<f64>,
+    #[serde(deserialize_with = "second_safeguard")]
     safeguard: Safeguard,
     pace: Pace,
+}
+
+fn second_safeguard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Safeguard, D::Error> {
+    SecondSafeguard::deserialize(deserializer).map(Safeguard::from)
 }
 
 /// Nothing counts as ventured in a window that began under version 1.

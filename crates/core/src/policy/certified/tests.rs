@@ -103,11 +103,33 @@ fn grounds_say_what_the_state_asks_for_and_how_sure_it_is() {
     assert!(known.errors[1] > known.errors[0], "nobody has rated the other model: {known:?}");
 }
 
+/// The mean of the average prompt, as one of many weights, is known better than a model's own labels can make it.
+#[test]
+fn no_model_is_surer_than_its_labels_make_it() {
+    let spec = spec(&["a", "b"], Window::Run, 0.0);
+    let mut policy = policy(&spec);
+    let fresh = policy.doubts();
+    assert!(fresh.iter().all(|doubt| *doubt > 0.3), "{fresh:?}");
+    let rate = |policy: &mut Certified, n: u32| {
+        let x = f64::from(n * 7919 % 100) / 50.0 - 1.0;
+        let prompt = policy.predictor.prepare(&[x as f32], Source::User);
+        let rated = Change { old: None, new: Some(f64::from(u8::from(n % 5 > 0))) };
+        policy.predictor.learn(&prompt, 1, rated);
+    };
+    (0..100).for_each(|n| rate(&mut policy, n));
+    policy.levels = policy.predictor.levels();
+    let doubts = policy.doubts();
+    // 100 labels of a mean of 0.8 leave 0.04; the prior is worth a few more.
+    assert!(doubts[1] > 0.036 && doubts[1] < 0.06, "{doubts:?}");
+    assert!(doubts[1] >= policy.predictor.doubt()[1], "{doubts:?}");
+    assert!(doubts[0] > 0.2, "labels of one model say nothing of another: {doubts:?}");
+}
+
 #[test]
 fn others_are_taken_for_worse_as_far_as_nothing_makes_good_what_they_may_lose() {
     let policy = policy(&spec(&["a", "b"], Window::Run, 0.0));
     let with = |surplus| policy.wariness(&Demand { surplus, margin: 10.0, ..policy.demand() });
-    let full = 0.6 * normal_quantile(0.95) * policy.predictor.doubt()[0];
+    let full = 0.6 * normal_quantile(0.95) * policy.doubts()[0];
     assert!((with(0.0)[0] - full).abs() < 1e-6 && with(0.0)[1] == 0.0, "the fallback is not: {:?}", with(0.0));
     assert!((with(5.0)[0] - full / 2.0).abs() < 1e-6, "half of the margin is there: {:?}", with(5.0));
     assert_eq!(with(10.0), [0.0, 0.0]);
