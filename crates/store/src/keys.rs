@@ -1,4 +1,4 @@
-//! Keys of clients, and what has been spent with them.
+//! Keys of clients, what has been spent with them, and what is used up of their limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -54,4 +54,25 @@ pub struct Spending {
     pub day: u64,
     /// 10⁻⁹ USD; negative where a reservation is given back.
     pub nano_usd: i64,
+}
+
+/// How much is used up of an account's limits per minute, each in seconds: after so many it has come back, if nothing more is used. Sixty are all
+/// of a limit; more were used beyond it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitUsage {
+    /// The account.
+    pub account: Arc<str>,
+    /// Of requests per minute.
+    pub requests_s: f64,
+    /// Of tokens per minute.
+    pub tokens_s: f64,
+}
+
+/// The gateways that share a log, and what they have used of limits per minute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Together {
+    /// Gateways that were there within the last ten seconds: at least this one.
+    pub gateways: u32,
+    /// Of the accounts whose limits are not whole.
+    pub usage: Vec<LimitUsage>,
 }

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point,
-    Retention, Role, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step,
-    StoreError, StoredDecision, TENTHS, Tenth, TraceQuery,
+    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LimitUsage, LogRow, OutcomeRecord, PendingAudits,
+    Point, Retention, Role, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending,
+    Step, StoreError, StoredDecision, TENTHS, Tenth, Together, TraceQuery,
 };
 
 /// A durable log.
@@ -209,6 +209,15 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if it cannot be read.
     async fn spent_elsewhere(&self, _since: u64) -> Result<Vec<Spending>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// Tells the other gateways what this one has used of limits per minute since the last call, and learns what all have used. `None` where there
+    /// can be no others.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written or read: then what was used is still to be told.
+    async fn share_usage(&self, _used: Vec<LimitUsage>) -> Result<Option<Together>, StoreError> {
+        Ok(None)
     }
 
     /// Adds to the sums what the log holds after what is in them, some thousand events at most, in the days of this calendar, and these

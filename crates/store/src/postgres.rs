@@ -15,6 +15,7 @@ mod inspect;
 mod item;
 mod keys;
 mod lease;
+mod limits;
 mod params;
 mod rate;
 mod read;
@@ -54,9 +55,9 @@ use crate::retention::Pass;
 use crate::spool::Spool;
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LogRow, OutcomeRecord, PendingAudits, Point,
-    Retention, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step, Store,
-    StoreError, StoredDecision, TENTHS, Tenth, Totals, TraceQuery,
+    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LimitUsage, LogRow, OutcomeRecord, PendingAudits,
+    Point, Retention, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step,
+    Store, StoreError, StoredDecision, TENTHS, Tenth, Together, Totals, TraceQuery,
 };
 pub(crate) use inspect::inspect;
 use readers::{Readers, View};
@@ -334,6 +335,12 @@ impl Store for PostgresStore {
 
     async fn spent_elsewhere(&self, since: u64) -> Result<Vec<Spending>, StoreError> {
         read!(self, view => keys::spent_elsewhere(&view, self.boot, since))
+    }
+
+    async fn share_usage(&self, used: Vec<LimitUsage>) -> Result<Option<Together>, StoreError> {
+        let view = self.readers.change().await?;
+        let together = limits::share(&view, used).await?;
+        if view.end().await { Ok(Some(together)) } else { Err(StoreError::Server("it does not answer".to_owned())) }
     }
 
     async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<Added, StoreError> {

@@ -13,7 +13,8 @@ use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{DecisionId, Rater, Receipt, Timestamp};
 use slarouter_store::{
-    Entry, Event, KeyChange, KeyRecord, OutcomeRecord, Role, Spending, Store, StoreError, join, open,
+    Entry, Event, KeyChange, KeyRecord, LimitUsage, OutcomeRecord, Role, Spending, Store, StoreError, Together, join,
+    open,
 };
 use slarouter_testkit::{Database, Postgres, until};
 
@@ -303,6 +304,40 @@ async fn keys_change_at_any_process_and_the_others_see_that() {
     assert!(a.key_version().await.unwrap() > added);
     assert_eq!(b.keys().await.unwrap()[0].revoked, Some(Timestamp(9)));
     for store in [b, a, holder] {
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_uses_of_limits_per_minute_all_know() {
+    let database = Postgres::shared().database();
+    let [holder, a, b] = three(&database).await;
+    let used = |requests_s, tokens_s| vec![LimitUsage { account: "key:\0".into(), requests_s, tokens_s }];
+    let share = async |store: &Shared, used| store.share_usage(used).await.unwrap().unwrap();
+    // While the test runs some of it comes back, which is stopped for what it looks at.
+    let ago = |seconds: i32| {
+        database.run(&format!("UPDATE limit_usage SET time = now() - make_interval(secs => {seconds})"));
+    };
+    assert_eq!(share(&b, Vec::new()).await, Together { gateways: 3, usage: Vec::new() });
+    share(&a, used(50.0, 30.0)).await;
+    share(&b, used(40.0, -10.0)).await;
+    ago(20);
+    let told = share(&holder, Vec::new()).await;
+    let [LimitUsage { account, requests_s, tokens_s }] = &told.usage[..] else { panic!("{told:?}") };
+    assert!(&**account == "key:\0" && (0.0..=70.0).contains(requests_s) && *tokens_s == 0.0, "{told:?}");
+    // What was used is there, however late it is told.
+    ago(1_000);
+    assert_eq!(share(&holder, Vec::new()).await.usage, []);
+    let told = share(&a, used(7.0, 0.0)).await;
+    assert!((0.0..=7.0).contains(&told.usage[0].requests_s), "{told:?}");
+    // A clock that goes back keeps nobody out for long.
+    ago(-3_600);
+    assert_eq!(share(&holder, Vec::new()).await.usage, []);
+    let told = share(&holder, used(7.0, 0.0)).await;
+    assert!((0.0..=14.0).contains(&told.usage[0].requests_s), "{told:?}");
+    a.close().await;
+    assert_eq!(share(&b, Vec::new()).await.gateways, 2);
+    for store in [b, holder] {
         store.close().await;
     }
 }

@@ -1,5 +1,5 @@
-//! What a gateway does that shares its log with others: it takes up what they change of the keys and what they spend, and puts its configuration in
-//! force when it is the one that holds the log.
+//! What a gateway does that shares its log with others: it takes up what they change of the keys and what they spend and use of limits, and puts its
+//! configuration in force when it is the one that holds the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) async fn keep_up(live: Arc<ArcSwap<App>>, logged: Arc<LoggedRoutes>, 
     tokio::join!(follow_others(&live, stop.clone()), hold(&live, &logged, stop));
 }
 
-/// Takes keys into force that other gateways have changed, and counts what they have spent.
+/// Takes keys into force that other gateways have changed, and counts what they have spent and used of limits per minute.
 async fn follow_others(live: &ArcSwap<App>, mut stop: watch::Receiver<bool>) {
     let (mut known, mut is_failing) = (None, false);
     loop {
@@ -36,18 +36,34 @@ async fn follow_others(live: &ArcSwap<App>, mut stop: watch::Receiver<bool>) {
         let spent = app.store.spent_elsewhere(app.auth.meters.since(now)).await;
         let changed =
             changed.and(spent.map(|spent| app.auth.meters.restore(spent, now)).map_err(|error| error.to_string()));
+        let changed = changed.and(share_usage(&app).await.map_err(|error| error.to_string()));
         if let Err(error) = &changed
             && !is_failing
         {
             tracing::error!(
                 error,
-                "the keys and what was spent cannot be read: what other gateways change of them waits"
+                "the keys and what was spent cannot be read: what other gateways change of them waits, and of limits per minute this one has its share"
             );
         }
         is_failing = changed.is_err();
         drop(app);
         tokio::select! { _ = stop.changed() => return, () = sleep(EVERY) => {} }
     }
+}
+
+/// Tells the others what was used here of limits per minute, and learns how that stands with all of them.
+async fn share_usage(app: &App) -> Result<(), StoreError> {
+    let meters = &app.auth.meters;
+    let used = meters.tell();
+    match app.store.share_usage(used.clone()).await {
+        Ok(Some(together)) => meters.hear(&together, app.clock.now()),
+        Ok(None) => {}
+        Err(error) => {
+            meters.untell(&used);
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Writes this gateway's configuration to the log whenever it comes to hold it: until then that of another was in force.

@@ -64,6 +64,15 @@ CREATE TABLE spent_by (
     PRIMARY KEY (stream, account, day)
 ) WITH (fillfactor = 70);
 
+-- What is used up of the limits per minute that keys and tenants have, at all gateways together: as of `time`, in seconds that it takes to come
+-- back. Nothing that has to outlive a crash.
+CREATE UNLOGGED TABLE limit_usage (
+    account    text COLLATE "C" PRIMARY KEY,
+    requests_s double precision NOT NULL,
+    tokens_s   double precision NOT NULL,
+    time       timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
 -- Grows with each change of the keys.
 CREATE TABLE key_changes (version bigint NOT NULL) WITH (fillfactor = 10);
 INSERT INTO key_changes VALUES (0);

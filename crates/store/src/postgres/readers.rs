@@ -17,6 +17,9 @@ const READERS: u32 = 4;
 /// another connection of the server.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s'; \
      SET LOCAL idle_in_transaction_session_timeout = '60s'";
+/// Of what is written beside the log, and is no loss if the server fails a moment later.
+const BEGIN_CHANGE: &str = "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = '5s'; \
+     SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 /// Longer than the server itself lets a statement take: then it is the network that is gone.
 const UNANSWERED: Duration = Duration::from_secs(65);
 
@@ -45,15 +48,27 @@ impl Readers {
     /// # Errors
     /// [`StoreError`] if the server cannot be reached.
     pub(super) async fn view(&self) -> Result<View, StoreError> {
+        self.begin(BEGIN).await
+    }
+
+    /// The same to write a little beside the log.
+    ///
+    /// # Errors
+    /// As [`Readers::view`].
+    pub(super) async fn change(&self) -> Result<View, StoreError> {
+        self.begin(BEGIN_CHANGE).await
+    }
+
+    async fn begin(&self, begin: &str) -> Result<View, StoreError> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         // One that was idle may have been closed by the server, a pooler or the network meanwhile.
         while let Some(client) = self.kept() {
-            if client.batch_execute(BEGIN).await.is_ok() {
+            if client.batch_execute(begin).await.is_ok() {
                 return Ok(self.of(client, place));
             }
         }
         let client = self.server.connect().await?;
-        client.batch_execute(BEGIN).await?;
+        client.batch_execute(begin).await?;
         Ok(self.of(client, place))
     }
 
@@ -104,10 +119,12 @@ impl View {
         &self.zoos
     }
 
-    /// Gives the connection back.
-    pub(super) async fn end(self) {
-        if self.client.batch_execute("COMMIT").await.is_ok() {
+    /// Gives the connection back. Whether all went well to the end.
+    pub(super) async fn end(self) -> bool {
+        let is_committed = self.client.batch_execute("COMMIT").await.is_ok();
+        if is_committed {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.client);
         }
+        is_committed
     }
 }

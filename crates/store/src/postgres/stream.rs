@@ -43,6 +43,8 @@ const GONE: &str = "WITH gone AS (DELETE FROM streams s WHERE s.seen < now() - i
 /// What processes have spent that have ended, and are asked nothing any more.
 const ENDED: &str = "DELETE FROM spent_by WHERE stream IN (SELECT stream FROM streams WHERE ended IS NOT NULL OR seen < now() - interval '7 days')";
 
+const UNUSED: &str = "DELETE FROM limit_usage WHERE time < now() - interval '1 day'";
+
 const OVER: &str = "DELETE FROM waiting WHERE until < extract(epoch FROM now()) * 1000";
 
 /// Words that wait for their decisions: the decisions that some word waits for.
@@ -148,6 +150,7 @@ impl Waiting {
     pub(super) async fn load(client: &Client) -> Result<Self, StoreError> {
         client.execute_typed(ENDED, &[]).await?;
         client.execute_typed(GONE, &[]).await?;
+        client.execute_typed(UNUSED, &[]).await?;
         let over = client.execute_typed(OVER, &[]).await?;
         if over > 0 {
             tracing::warn!(

@@ -40,13 +40,13 @@ impl Raters {
             return Ok(());
         }
         // Nobody outside can aim at another's place.
-        let key = self.hasher.hash_one((tenant, rater.0));
+        let (key, most) = (self.hasher.hash_one((tenant, rater.0)), limit as f64);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = held.of(key, limit, now.0);
-        bucket.refill(limit, now.0);
+        let bucket = held.of(key, most, now.0);
+        bucket.refill(most, now.0);
         if bucket.level() < 1.0 {
             let message = format!("one rater may send {limit} ratings per minute (feedback.rater_per_minute)");
-            return Err(refuse("rate_limit_exceeded", message, Some(bucket.wait_ms(limit, 1.0))));
+            return Err(refuse("rate_limit_exceeded", message, Some(bucket.wait_ms(most, 1.0))));
         }
         bucket.take(1.0);
         Ok(())
@@ -55,7 +55,7 @@ impl Raters {
 
 impl Generations {
     /// What this rater has left.
-    fn of(&mut self, key: u64, limit: u64, now: u64) -> &mut Bucket {
+    fn of(&mut self, key: u64, limit: f64, now: u64) -> &mut Bucket {
         if now.saturating_sub(self.since) >= MINUTE_MS as u64 || self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
             self.since = now;
