@@ -226,6 +226,9 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         committed,
         dropped: app.store.dropped(),
         kept: app.store.kept(),
+        is_holder: app.store.role().borrow().is_holder(),
+        gateways: app.auth.meters.gateways(),
+        state_age: app.state_age(),
         stale: app.is_stale(&snapshot),
     };
     let text = app.metrics.render(

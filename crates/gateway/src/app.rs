@@ -1,7 +1,8 @@
 //! What all handlers share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use slarouter_config::Config;
@@ -70,6 +71,8 @@ pub(crate) struct App {
     pub(crate) sessions: Arc<Sessions>,
     /// The learner cannot read the log, or has stopped.
     pub(crate) stuck: Arc<AtomicBool>,
+    /// When the learner last knew all that was in the log.
+    pub(crate) current: Arc<std::sync::Mutex<Instant>>,
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) reloads: Reloads,
     /// Held while a decision is made again from the log.
@@ -100,6 +103,19 @@ impl App {
     /// Whether what `snapshot` says of the SLAs may be out of date: the learning is in trouble, or far behind the log.
     pub(crate) fn is_stale(&self, snapshot: &Snapshot) -> bool {
         self.trouble().is_some() || self.store.committed().borrow().saturating_sub(snapshot.seq) > LAG
+    }
+
+    /// For how long what is decided from has not been known to be all that is in the log.
+    pub(crate) fn state_age(&self) -> Duration {
+        let now = Instant::now();
+        // Looked at first: what is committed later is as new.
+        let heard = now.checked_sub(self.store.unheard()).unwrap_or(now);
+        let is_all = self.published.load().seq >= *self.store.committed().borrow();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_all {
+            *current = heard.max(*current);
+        }
+        now.saturating_duration_since(*current)
     }
 
     /// Whether others may share the log with this gateway.

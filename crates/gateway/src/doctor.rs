@@ -3,6 +3,7 @@
 mod check;
 mod database;
 mod files;
+mod gateways;
 mod listing;
 mod server;
 mod system;

@@ -6,6 +6,7 @@ mod standing;
 
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -60,6 +61,11 @@ pub(crate) struct LogState {
     pub(crate) dropped: u64,
     /// What waits in a file for a database that is away.
     pub(crate) kept: Kept,
+    /// Whether this gateway holds it, of so many that share it.
+    pub(crate) is_holder: bool,
+    pub(crate) gateways: u32,
+    /// For how long what is known has not been all of it.
+    pub(crate) state_age: Duration,
     /// What is said of the SLAs may be out of date.
     pub(crate) stale: bool,
 }
@@ -134,6 +140,9 @@ metrics! {
     without_features: Family<ReasonLabel, Counter> = "without_features", "Requests decided without features, by what the encoder failed of";
     logged: Gauge = "log_seq", "Last event made durable";
     learnt: Gauge = "learner_seq", "Last event learnt from";
+    holder: Gauge = "log_holder", "1 for the gateway that holds the log, 0 for one that follows";
+    gateways: Gauge = "gateways", "Gateways that share the log";
+    state_age: FloatGauge = "state_age" in Seconds, "Since what is decided from was known to be all of the log";
     target: Family<RouteLabel, FloatGauge> = "satisfaction_target_ratio", "The SLA: α";
     satisfaction: Family<RouteLabel, FloatGauge> = "satisfaction_ratio", "Mean of the ratings in force";
     labels: Family<RouteLabel, Gauge> = "labelled_decisions", "Decisions with a rating in force";
@@ -322,7 +331,7 @@ impl Metrics {
         log: &LogState,
         circuits: impl IntoIterator<Item = (&'a str, i64)>,
     ) -> String {
-        let LogState { now, committed, dropped, kept, stale } = *log;
+        let LogState { now, committed, dropped, kept, is_holder, gateways, state_age, stale } = *log;
         for (model, circuit) in circuits {
             self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit);
         }
@@ -336,6 +345,9 @@ impl Metrics {
         self.spool.set(kept.bytes as i64);
         self.learnt.set(snapshot.seq as i64);
         self.logged.set(committed as i64);
+        self.holder.set(is_holder.into());
+        self.gateways.set(gateways.into());
+        self.state_age.set(state_age.as_secs_f64());
         self.unreadable.set(snapshot.unreadable.count as i64);
         for (route, count) in &snapshot.set_aside {
             self.set_aside.get_or_create(&RouteLabel { route: route.to_string() }).set(*count as i64);

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use slarouter_core::Timestamp;
 use slarouter_store::{Calendar, Role, Store, is_lost};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use crate::last_hour::LastHour;
 use crate::learning::{Learning, LearningError};
@@ -34,6 +35,8 @@ pub struct LearnerTask {
     pub publisher: watch::Receiver<Arc<Publisher>>,
     /// Set while it cannot go on.
     pub stuck: Arc<AtomicBool>,
+    /// When what is known was all that is in the log.
+    pub current: Arc<Mutex<Instant>>,
     /// Events between two saved states.
     pub snapshot_every: u64,
     /// Says when an SLA breaks.
@@ -68,7 +71,12 @@ impl LearnerTask {
                 changed = self.wake.changed() => if changed.is_err() { break },
                 Ok(()) = self.publisher.changed() => {}
             }
+            let begun = Instant::now();
+            let heard = begun.checked_sub(self.store.unheard()).unwrap_or(begun);
             let caught_up = self.catch_up(&role).await;
+            if caught_up.is_ok() {
+                *self.current.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+            }
             self.stuck.store(caught_up.is_err(), Ordering::Relaxed);
             if let Err(error) = caught_up {
                 tracing::error!(%error, "the log cannot be read: routing goes on from the last snapshot");

@@ -1,7 +1,9 @@
 //! How a writer is doing, for others to see, and what becomes of its inbox when it ends.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::{Duration, Instant};
 
 use crate::inbox::Inbox;
 
@@ -15,9 +17,22 @@ pub(crate) struct Health {
     /// Records that are kept in a file while the database is away, and their bytes.
     kept: AtomicU64,
     kept_bytes: AtomicU64,
+    /// When it last saw how far a log is that it shares with others.
+    heard: Mutex<Option<Instant>>,
 }
 
 impl Health {
+    /// It sees how far the log is.
+    pub(crate) fn hears(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// For how long it has not.
+    pub(crate) fn unheard(&self) -> Duration {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.map(|at| at.elapsed()).unwrap_or_default()
+    }
+
     pub(crate) fn keeps(&self, (records, bytes): (u64, u64)) {
         self.kept.store(records, Ordering::Relaxed);
         self.kept_bytes.store(bytes, Ordering::Relaxed);

@@ -47,7 +47,15 @@ pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
 fn content(connection: &Connection, bytes: u64, newest: i64) -> Result<Content, StoreError> {
     let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).optional();
     let version = version(connection)?;
-    let mut content = Content { bytes, version, latest: None, has_keys: false, snapshots: Vec::new() };
+    let mut content = Content {
+        bytes,
+        version,
+        latest: None,
+        has_keys: false,
+        snapshots: Vec::new(),
+        gateways: Vec::new(),
+        waiting: 0,
+    };
     if content.version == newest {
         let latest = number(LATEST)?;
         content.latest = latest.map(|time| Timestamp(time.max(0) as u64));

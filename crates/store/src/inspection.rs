@@ -62,4 +62,25 @@ pub struct Content {
     pub has_keys: bool,
     /// The newest saved states; none if the tables are of an older version.
     pub snapshots: Vec<Snapshot>,
+    /// Gateways that share the log: those that live, and those that have sent what is not in it yet. None of a file.
+    pub gateways: Vec<GatewaySeen>,
+    /// Ratings that wait for their decisions. None of a file.
+    pub waiting: u64,
+}
+
+/// A gateway, by what it left in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySeen {
+    /// Its machine and process.
+    pub host: String,
+    /// Its release.
+    pub version: String,
+    /// It holds the log.
+    pub is_holder: bool,
+    /// It was stopped, and has said so.
+    pub has_ended: bool,
+    /// When it was last there was so long ago, by the clock of the database.
+    pub unseen: Duration,
+    /// Entries of its that are not in the log yet.
+    pub unlogged: u64,
 }

@@ -39,7 +39,7 @@ pub use decisions::{DecisionHistory, DecisionLine, DecisionPage, DecisionQuery, 
 pub use error::StoreError;
 pub use health::Kept;
 pub use inspect::inspect;
-pub use inspection::{Content, Inspection, ServerFacts};
+pub use inspection::{Content, GatewaySeen, Inspection, ServerFacts};
 pub use keys::{KeyChange, KeyRecord, LimitUsage, Spending, Together};
 pub use log::Store;
 pub use open::{backup, beside, compact, join, open, open_to_read, open_with_queue, restore, shown};

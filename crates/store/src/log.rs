@@ -1,6 +1,7 @@
 //! What every store can do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use slarouter_core::{DecisionId, Rater, Receipt, Source, Timestamp};
@@ -56,6 +57,11 @@ pub trait Store: Send + Sync {
     /// the same: that goes to the holder. What else writes is refused by a follower, but for [`Store::configure`], which does nothing there.
     fn role(&self) -> watch::Receiver<Role> {
         watch::channel(Role::Holder).1
+    }
+
+    /// For how long it has not been seen how far the log is: at most some seconds while all is well, and nothing where no other process appends to it.
+    fn unheard(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Whether the last try to write failed: what is logged waits for the next.

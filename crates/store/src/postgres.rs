@@ -39,6 +39,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use slarouter_core::{DecisionId, Rater, Receipt, Source, Timestamp};
@@ -217,6 +218,10 @@ impl Store for PostgresStore {
 
     fn role(&self) -> watch::Receiver<Role> {
         self.role.clone()
+    }
+
+    fn unheard(&self) -> Duration {
+        self.health.unheard()
     }
 
     fn is_failing(&self) -> bool {

@@ -82,6 +82,15 @@ impl Role {
     pub fn is_holder(self) -> bool {
         self == Self::Holder
     }
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Holder => "holder",
+            Self::Follower => "follower",
+        }
+    }
 }
 
 // === impl Member ===

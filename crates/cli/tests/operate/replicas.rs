@@ -13,6 +13,10 @@ use slarouter_testkit::{Daemon, Database, Postgres, Upstream, until};
 
 use crate::{BIN, client, configuration, serve, write};
 
+/// What gateways have in one minute, of requests by the key of the team.
+const PER_MINUTE: usize = 60;
+const TEAM: &str = "the-secret-of-a-team";
+
 const ADMIN: &str = "an-administrators-secret";
 const KEY: &str = "a-clients-secret";
 
@@ -211,4 +215,72 @@ async fn a_key_that_is_made_or_revoked_at_one_gateway_is_so_at_the_others() {
         assert_eq!(status(revoked).await, StatusCode::UNAUTHORIZED, "there it ends at once");
         until("it ends at the others", async || status(1 - revoked).await == StatusCode::UNAUTHORIZED).await;
     }
+}
+
+/// The values of a metric without labels, gateway by gateway.
+async fn values(gateways: &[Daemon], name: &str) -> Vec<f64> {
+    let mut values = Vec::new();
+    for gateway in gateways {
+        let url = format!("http://{}/metrics", gateway.ready()["admin"].as_str().unwrap());
+        let text = client().get(url).bearer_auth(ADMIN).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("slarouter_{name} ")));
+        values.push(line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap());
+    }
+    values
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_per_minute_is_of_all_gateways_and_who_does_what_is_seen() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let database = Postgres::shared().database();
+    let text = on(&database, folder.path(), &upstream.base_url(), "");
+    let team = format!(
+        "\n[[keys]]\nname = \"team\"\nkey = \"{TEAM}\"\nscopes = [\"inference\"]\nlimits = {{ requests_per_minute = {PER_MINUTE} }}\n"
+    );
+    let config = write(folder.path(), &(text + &team));
+    let gateways = [serve(&config, &["--log", "error"]).await, serve(&config, &["--log", "error"]).await];
+    until("each sees the other", async || values(&gateways, "gateways").await == [2.0, 2.0]).await;
+    let mut holds = values(&gateways, "log_holder").await;
+    holds.sort_by(f64::total_cmp);
+    assert_eq!(holds, [0.0, 1.0]);
+
+    // All of it at one of them, then as much as there is at the other.
+    let http = client();
+    let ask = async |place: usize| {
+        let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "hello" }] });
+        let url = format!("http://{}/v1/chat/completions", gateways[place].addr());
+        let status = http.post(url).bearer_auth(TEAM).json(&body).send().await.unwrap().status();
+        assert!(matches!(status, StatusCode::OK | StatusCode::TOO_MANY_REQUESTS), "{status}");
+        usize::from(status == StatusCode::OK)
+    };
+    let (begun, mut taken) = (tokio::time::Instant::now(), 0);
+    until("one has nearly all", async || {
+        taken += ask(0).await;
+        taken >= PER_MINUTE * 9 / 10
+    })
+    .await;
+    for _ in 0..PER_MINUTE {
+        taken += ask(1).await;
+    }
+    let back = begun.elapsed().as_secs_f64() * PER_MINUTE as f64 / 60.0;
+    // The other had its share of what it knew to be left half a second before.
+    let most = 1.5 * PER_MINUTE as f64 + back;
+    assert!(taken as f64 <= most, "{taken} requests were let through, and {most} at most");
+
+    let learnt = async || {
+        let ages = values(&gateways, "state_age_seconds").await;
+        let (logged, learnt) = (values(&gateways, "log_seq").await, values(&gateways, "learner_seq").await);
+        logged == learnt && logged[0] == logged[1] && ages.iter().all(|age| *age < 5.0)
+    };
+    until("both know all of the log", learnt).await;
+    let url = format!("http://{}/admin/health", gateways[1].ready()["admin"].as_str().unwrap());
+    let health: Value = http.get(url).bearer_auth(ADMIN).send().await.unwrap().json().await.unwrap();
+    let log = &health["log"];
+    assert_eq!((&log["gateways"], &log["events_to_learn"]), (&json!(2), &json!(0)), "{health}");
+    assert!(log["role"] == "holder" || log["role"] == "follower", "{health}");
+    let mut command = tokio::process::Command::new(BIN);
+    let found =
+        command.args(["doctor", "--json", "--config"]).arg(&config).env("NO_PROXY", "*").output().await.unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert!(found.contains("holds the log") && found.contains("follows"), "{found}");
 }

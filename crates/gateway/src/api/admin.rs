@@ -41,7 +41,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
     respond(StatusCode::OK, listed.map_err(refusal))
 }
 
-/// How the models are doing: their circuits, and why the last health check failed
+/// How the models are doing: their circuits, and why the last health check failed; and what this gateway is to the log
 #[utoipa::path(get, path = "/admin/health", tag = "Administration", responses((status = 200, body = Object), (status = "4XX", body = crate::api::openapi::ErrorBody)))]
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     let models = app.config.models.iter().map(|model| (&*model.name, model.health_check.is_some()));
@@ -51,7 +51,12 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
         json!({ "id": name, "circuit": circuit.as_str(), "health_check": checked, "error": error })
     };
     let data: Vec<_> = app.health.view(Instant::now()).map(view).collect();
-    Json(json!({ "object": "list", "data": data })).into_response()
+    let (committed, learnt) = (*app.store.committed().borrow(), app.published.load().seq);
+    let log = json!({
+        "role": app.store.role().borrow().as_str(), "gateways": app.auth.meters.gateways(),
+        "state_age_s": app.state_age().as_secs_f64(), "events_to_learn": committed.saturating_sub(learnt),
+    });
+    Json(json!({ "object": "list", "data": data, "log": log })).into_response()
 }
 
 /// What calls for somebody: alerts that fire or are pending, and the webhooks that are told of them

@@ -9,7 +9,7 @@ use slarouter_learner::{Learning, Unreadable, UnreadableRow};
 use slarouter_store::{Content, Inspection};
 
 use super::check::Check;
-use super::server;
+use super::{gateways, server};
 
 const MIB: u64 = 1 << 20;
 /// The log needs room to grow, and SQLite to merge its write-ahead log.
@@ -39,6 +39,7 @@ pub(super) async fn checks(config: &Config, now: Timestamp) -> (Vec<Check>, Opti
         (None, Some(facts)) => {
             let mut checks = vec![database(&inspection, now)];
             checks.extend(server::checks(facts, now, inspection.content.is_some()));
+            checks.extend(inspection.content.iter().flat_map(gateways::checks));
             checks
         }
         (None, None) => vec![database(&inspection, now)],

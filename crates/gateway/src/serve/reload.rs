@@ -210,6 +210,7 @@ fn next(old: &App, config: Config, upstream: Upstream, published: Arc<ArcSwap<Sn
         raters: old.raters.clone(),
         sessions: old.sessions.clone(),
         stuck: old.stuck.clone(),
+        current: old.current.clone(),
         draining: old.draining.clone(),
         reloads: old.reloads.clone(),
         replaying: old.replaying.clone(),

@@ -1,13 +1,15 @@
 //! A server and a database on it, looked at from outside.
 
+use std::time::Duration;
+
 use slarouter_core::Timestamp;
 use tokio::time::Instant;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::readers::Readers;
 use super::server::Server;
 use super::{read, tables};
-use crate::{Content, Inspection, ServerFacts, StoreError};
+use crate::{Content, GatewaySeen, Inspection, ServerFacts, StoreError};
 
 const FACTS: &str = "SELECT current_setting('server_version'), current_setting('server_version_num')::integer, \
      (extract(epoch FROM clock_timestamp()) * 1000)::bigint, current_setting('port')::integer, \
@@ -22,6 +24,12 @@ const CONTENT: &str = "SELECT pg_database_size(current_database()), coalesce((SE
      EXISTS (SELECT 1 FROM api_keys)";
 
 const IN_USE: &str = "SELECT holder IS NOT NULL AND expires > now() FROM head";
+
+/// Who says every three seconds that he is there and has not for ten is gone.
+const GATEWAYS: &str = "SELECT s.host, s.version, coalesce(h.expires > now(), false), s.ended IS NOT NULL, \
+     greatest(0, extract(epoch FROM now() - s.seen))::double precision, s.sent - coalesce(t.n, 0) \
+     FROM streams s LEFT JOIN taken t ON t.stream = s.stream LEFT JOIN head h ON h.holder = s.boot \
+     WHERE (s.ended IS NULL AND s.seen > now() - interval '10 seconds') OR s.sent > coalesce(t.n, 0) ORDER BY s.stream";
 
 /// Looks at the database with this URL; nothing is made.
 ///
@@ -47,14 +55,31 @@ pub(crate) async fn inspect(url: &str) -> Result<Inspection, StoreError> {
         latest: latest.map(|time| Timestamp(time.max(0).cast_unsigned())),
         has_keys: row.try_get(2)?,
         snapshots: Vec::new(),
+        gateways: Vec::new(),
+        waiting: 0,
     };
     if version == newest {
+        content.gateways =
+            client.query_typed(GATEWAYS, &[]).await?.iter().map(seen).collect::<Result<_, StoreError>>()?;
+        let waiting: i64 = client.query_typed_one("SELECT count(*) FROM waiting", &[]).await?.try_get(0)?;
+        content.waiting = waiting.cast_unsigned();
         let view = Readers::new(server).view().await?;
         content.snapshots = read::snapshots(&view, u64::MAX).await?;
         view.end().await;
     }
     inspection.content = Some(content);
     Ok(inspection)
+}
+
+fn seen(row: &Row) -> Result<GatewaySeen, StoreError> {
+    Ok(GatewaySeen {
+        host: row.try_get(0)?,
+        version: row.try_get(1)?,
+        is_holder: row.try_get(2)?,
+        has_ended: row.try_get(3)?,
+        unseen: Duration::try_from_secs_f64(row.try_get(4)?).unwrap_or_default(),
+        unlogged: row.try_get::<_, i64>(5)?.max(0).cast_unsigned(),
+    })
 }
 
 async fn facts(client: &Client, server: &Server) -> Result<ServerFacts, StoreError> {

@@ -440,7 +440,7 @@ impl Writer {
         if tell {
             self.here = Some(Instant::now());
         }
-        self.told.commit.send_if_modified(|held| std::mem::replace(held, seq) != seq);
+        self.tell(seq);
         Ok(is_free)
     }
 
@@ -505,7 +505,7 @@ impl Writer {
         self.here = Some(Instant::now());
         self.member.committed(seq, claim.sent, own.unwrap_or(claim.taken));
         // Whoever has an answer finds the log as far as that.
-        self.told.commit.send_if_modified(|held| std::mem::replace(held, seq) != seq);
+        self.tell(seq);
         Ok(())
     }
 
@@ -599,13 +599,19 @@ impl Writer {
         waiting.drain(..before.min(waiting.len()));
         (self.looked, self.here) = (None, None);
         let Some(role) = self.member.role() else { return };
-        self.told.commit.send_if_modified(|held| std::mem::replace(held, claim.seq) != claim.seq);
+        self.tell(claim.seq);
         if self.told.role.send_replace(role) != role && self.is_shared {
             match role {
                 Role::Holder => tracing::info!(seq = claim.seq, "this gateway holds the log now"),
                 Role::Follower => tracing::info!("another gateway holds the log: this one follows"),
             }
         }
+    }
+
+    /// The log goes as far as this, as is seen at this moment.
+    fn tell(&self, seq: u64) {
+        self.told.commit.send_if_modified(|held| std::mem::replace(held, seq) != seq);
+        self.told.health.hears();
     }
 
     /// Takes the log for the first time, or joins those that share it. Whoever had it and was killed has it for some seconds more.

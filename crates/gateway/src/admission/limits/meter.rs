@@ -328,6 +328,11 @@ impl Meters {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// Gateways that share the limits, this one among them.
+    pub(crate) fn gateways(&self) -> u32 {
+        self.gateways.load(Ordering::Relaxed)
+    }
+
     /// What was used of limits per minute since the last call, for the other gateways.
     pub(crate) fn tell(&self) -> Vec<LimitUsage> {
         self.all().iter().filter_map(|meter| meter.tell()).collect()

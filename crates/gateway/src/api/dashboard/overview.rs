@@ -18,6 +18,9 @@ use super::{href, observed, tiles};
 use crate::api::series;
 use crate::app::App;
 
+/// What is decided from is as old only where something is wrong.
+const LONG_S: u64 = 60;
+
 /// All configured routes, worst state first.
 pub(super) async fn overview(State(app): State<Arc<App>>, Extension(visitor): Extension<Visitor>) -> Response {
     let (snapshot, now) = (app.published.load(), app.clock.now());
@@ -31,7 +34,7 @@ pub(super) async fn overview(State(app): State<Arc<App>>, Extension(visitor): Ex
     let view = Overview {
         frame: frame(&visitor, "overview", "Overview"),
         problems: problems(&app, &snapshot),
-        summary: summary(&standings, &late),
+        summary: summary(&standings, &late) + &shared(&app),
         routes,
         report_href: href::report(&visitor.calendar, now),
     };
@@ -53,6 +56,12 @@ fn summary(standings: &[(&Arc<str>, Standing<'_>)], late: &BTreeMap<Arc<str>, Ve
         states.join(", "),
         told_money(all.cost_usd())
     )
+}
+
+/// Said where several gateways share the log.
+fn shared(app: &App) -> String {
+    let (gateways, role) = (app.auth.meters.gateways(), app.store.role().borrow().as_str());
+    if gateways > 1 { format!(" {gateways} gateways share the log; this one is its {role}.") } else { String::new() }
 }
 
 /// What is to be seen of a route at a glance, and changes by itself.
@@ -92,6 +101,11 @@ fn problems(app: &App, snapshot: &Snapshot) -> Vec<String> {
     if let Some(trouble) = app.trouble() {
         problems
             .push(format!("The {trouble} is in trouble: requests are answered, but what is shown may be out of date."));
+    }
+    let age = app.state_age().as_secs();
+    if age >= LONG_S {
+        problems
+            .push(format!("This gateway has not known all of the log for {age} s: it decides by what it knew before."));
     }
     let firing = app.alerts.lines(app.clock.now()).into_iter().filter(|alert| alert.fires && alert.route.is_none());
     problems.extend(firing.map(|alert| format!("{}: {}", alert.name, alert.summary)));
