@@ -180,6 +180,7 @@ fn of_words() -> Vec<Case> {
             ],
         ),
         case("StateOld", 3, 2, vec![(series("state_age_seconds", ""), Course::Gauge(0.4, 61.0))]),
+        case("DatabaseSetBack", 2, 12, vec![(series("log_set_back_total", ""), Course::Counter(0.0, 1.0))]),
         case("Unlogged", 7, 12, vec![(series("unlogged_total", ""), Course::Counter(0.0, 1.0))]),
         case("Spooled", 7, 2, vec![(series("spooled_records", ""), Course::Gauge(0.0, 1.0))]),
         case("Degraded", 7, 12, vec![(series("degraded_total", r#"reason="store""#), Course::Counter(0.0, 1.0))]),

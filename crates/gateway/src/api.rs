@@ -228,6 +228,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         kept: app.store.kept(),
         is_holder: app.store.role().borrow().is_holder(),
         gateways: app.auth.meters.gateways(),
+        set_back: app.store.set_back(),
         state_age: app.state_age(),
         stale: app.is_stale(&snapshot),
     };

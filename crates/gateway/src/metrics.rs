@@ -64,6 +64,8 @@ pub(crate) struct LogState {
     /// Whether this gateway holds it, of so many that share it.
     pub(crate) is_holder: bool,
     pub(crate) gateways: u32,
+    /// How often its database was found to have lost commits.
+    pub(crate) set_back: u64,
     /// For how long what is known has not been all of it.
     pub(crate) state_age: Duration,
     /// What is said of the SLAs may be out of date.
@@ -142,6 +144,7 @@ metrics! {
     learnt: Gauge = "learner_seq", "Last event learnt from";
     holder: Gauge = "log_holder", "1 for the gateway that holds the log, 0 for one that follows";
     gateways: Gauge = "gateways", "Gateways that share the log";
+    set_back: Counter = "log_set_back", "Times that the database was found to have lost commits that this gateway knew of";
     state_age: FloatGauge = "state_age" in Seconds, "Since what is decided from was known to be all of the log";
     target: Family<RouteLabel, FloatGauge> = "satisfaction_target_ratio", "The SLA: α";
     satisfaction: Family<RouteLabel, FloatGauge> = "satisfaction_ratio", "Mean of the ratings in force";
@@ -331,7 +334,7 @@ impl Metrics {
         log: &LogState,
         circuits: impl IntoIterator<Item = (&'a str, i64)>,
     ) -> String {
-        let LogState { now, committed, dropped, kept, is_holder, gateways, state_age, stale } = *log;
+        let LogState { now, committed, dropped, kept, is_holder, gateways, set_back, state_age, stale } = *log;
         for (model, circuit) in circuits {
             self.circuits.get_or_create(&ModelLabel { model: model.to_owned() }).set(circuit);
         }
@@ -347,6 +350,7 @@ impl Metrics {
         self.logged.set(committed as i64);
         self.holder.set(is_holder.into());
         self.gateways.set(gateways.into());
+        self.set_back.inner().fetch_max(set_back, Ordering::Relaxed);
         self.state_age.set(state_age.as_secs_f64());
         self.unreadable.set(snapshot.unreadable.count as i64);
         for (route, count) in &snapshot.set_aside {

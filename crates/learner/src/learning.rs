@@ -9,7 +9,7 @@ use std::sync::Arc;
 use slarouter_core::{
     Feedback, Knowledge, Learner, ObserveError, Outcome, Reason, Recent, RouteSpec, StateError, Timestamp,
 };
-use slarouter_store::{Event, Rated, Store, StoreError};
+use slarouter_store::{Event, Rated, Store, StoreError, Term};
 
 use crate::logged_route::LoggedRoute;
 use crate::snapshot::Snapshot;
@@ -36,6 +36,8 @@ pub type SavedStates = Vec<(Arc<str>, Vec<u8>)>;
 /// The learners of all routes that the log knows.
 pub struct Learning {
     seq: u64,
+    /// Under whom the last event was appended, where that is known.
+    by: Option<Term>,
     learners: BTreeMap<Arc<str>, Learner>,
     /// The route that learnt last, of those that share what they know of models. Another takes that over before its next event.
     newest: Option<Arc<str>>,
@@ -51,6 +53,7 @@ impl Learning {
     pub fn empty() -> Self {
         Self {
             seq: 0,
+            by: None,
             learners: BTreeMap::new(),
             newest: None,
             refused: 0,
@@ -124,7 +127,7 @@ impl Learning {
         let mut learning = Self::empty();
         let mut shared = None;
         for saved in saved {
-            learning.seq = saved.seq;
+            (learning.seq, learning.by) = (saved.seq, saved.by);
             if let Some(newest) = saved.route.strip_prefix(SHARED) {
                 shared = Some(Knowledge::from_bytes(&saved.state)?);
                 learning.newest = Some(newest.into());
@@ -177,11 +180,15 @@ impl Learning {
     pub(crate) async fn advance(&mut self, store: &dyn Store, last: u64, most: u64) -> Result<u64, LearningError> {
         let mut applied = 0;
         loop {
-            let events = store.events_after(self.seq, BATCH).await?;
-            let whole = events.len() == BATCH;
-            for event in &events {
+            let read = store.following(self.seq, self.by, BATCH).await?;
+            if read.is_another {
+                return Err(LearningError::Another);
+            }
+            let mut is_end = read.events.len() < BATCH;
+            for event in &read.events {
                 if event.seq() > last || applied == most {
-                    return Ok(applied);
+                    is_end = true;
+                    break;
                 }
                 self.apply(event);
                 applied += 1;
@@ -189,7 +196,8 @@ impl Learning {
                     tokio::task::yield_now().await;
                 }
             }
-            if !whole {
+            self.by = read.by(self.seq);
+            if is_end {
                 return Ok(applied);
             }
         }
@@ -199,6 +207,12 @@ impl Learning {
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// The same, and under whom it was appended, where that is known.
+    #[must_use]
+    pub fn place(&self) -> (u64, Option<Term>) {
+        (self.seq, self.by)
     }
 
     /// Events that could not be learnt from, since the start.
@@ -352,6 +366,7 @@ impl Learning {
             seq,
             time,
             state: state.clone(),
+            by: None,
         };
         let then = Self::restore(states.iter().map(saved).collect())?;
         *self = Self { seq, refused: self.refused, unreadable: self.unreadable.clone(), ..then };
@@ -450,6 +465,9 @@ pub enum LearningError {
     /// A route in the log that this release cannot read.
     #[error("unreadable route in the log: {0}")]
     Json(#[from] serde_json::Error),
+    /// The database has lost commits, as a standby does that is promoted: what was learnt is not what its log says.
+    #[error("the database has lost commits: its log does not hold what was learnt from")]
+    Another,
     /// An event with impossible content.
     #[error(transparent)]
     Observe(#[from] ObserveError),

@@ -57,7 +57,7 @@ pub async fn replay(
             saved = learning.seq();
             let share = format!("{:.0} %", 100.0 * done.share());
             tracing::info!(seq = saved, last, share, "learning from the log");
-            if let Err(error) = store.save_snapshots(saved, now(), learning.states()?).await {
+            if let Err(error) = store.save_learnt(learning.place(), now(), learning.states()?).await {
                 tracing::warn!(%error, "what was learnt so far could not be saved: a replay that is cut off begins again");
             }
         }

@@ -98,10 +98,19 @@ impl LearnerTask {
     }
 
     /// Learns what the log holds. One that follows another's log and was stopped for very long does not find there any more what comes next, and
-    /// begins with the newest saved state.
+    /// begins with the newest saved state; so does everybody once the database has lost commits.
     async fn catch_up(&mut self, role: &watch::Receiver<Role>) -> Result<(), LearningError> {
         let from = self.learning.seq();
-        let applied = self.learning.catch_up(self.store.as_ref()).await?;
+        let applied = match self.learning.catch_up(self.store.as_ref()).await {
+            Err(LearningError::Another) => {
+                tracing::error!(
+                    from,
+                    "the database has lost commits that were learnt from: learning goes on from the newest saved state"
+                );
+                return self.begin_again().await;
+            }
+            applied => applied?,
+        };
         let is_alone = role.has_changed().is_err();
         // Asked last: what went while it was read is missing too.
         if applied > 0 && !is_alone && is_lost(from, self.store.held().await?.shortened_to) {
@@ -109,10 +118,15 @@ impl LearnerTask {
                 from,
                 "the log no longer tells what came next: learning goes on from the newest saved state"
             );
-            self.learning = Learning::load(self.store.as_ref()).await?;
-            self.learning.catch_up(self.store.as_ref()).await?;
+            return self.begin_again().await;
         }
         Ok(())
+    }
+
+    /// From the newest saved state.
+    async fn begin_again(&mut self) -> Result<(), LearningError> {
+        self.learning = Learning::load(self.store.as_ref()).await?;
+        self.learning.catch_up(self.store.as_ref()).await.map(drop)
     }
 
     fn publish(&mut self) {
@@ -135,9 +149,7 @@ impl LearnerTask {
         let (states, learning) = written.unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
         self.learning = learning;
         let result = match states {
-            Ok(states) => {
-                self.store.save_snapshots(self.learning.seq(), now, states).await.map_err(LearningError::from)
-            }
+            Ok(states) => self.store.save_learnt(self.learning.place(), now, states).await.map_err(LearningError::from),
             Err(error) => Err(error),
         };
         if let Err(error) = result {

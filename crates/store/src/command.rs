@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::retention::Pass;
 use crate::rollup::Tally;
-use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, Retention, Shortened, StoreError};
+use crate::{Entry, FeedbackRecord, KeyChange, OutcomeRecord, Retention, Shortened, StoreError, Term};
 
 /// Saved states kept per route.
 pub(crate) const KEPT_SNAPSHOTS: i64 = 3;
@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Rate { feedback: FeedbackRecord, window_ms: u64, reply: Reply<Receipt> },
     Report { outcome: Box<OutcomeRecord>, rerouted: bool, reply: Reply<Receipt> },
     ChangeKeys { changes: Vec<KeyChange>, reply: Reply<()> },
-    Save { seq: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
+    Save { learnt: (u64, Option<Term>), time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
     RollBack { to: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
     Shorten { retention: Box<Retention>, now: Timestamp, pass: Pass, reply: Reply<(Shortened, Pass)> },
     Forget { rater: Rater, until: Timestamp, after: u64, reply: Reply<Option<u64>> },
@@ -43,6 +43,11 @@ impl Answer {
     /// This value, once it is committed.
     pub(crate) fn with<T: Send + 'static>(reply: Reply<T>, value: T) -> Self {
         Self::Then(Box::new(move |committed| drop(reply.send(committed.map(|()| value)))))
+    }
+
+    /// That it is not done, whatever becomes of the others.
+    pub(crate) fn failed<T: Send + 'static>(reply: Reply<T>, why: StoreError) -> Self {
+        Self::Then(Box::new(move |_| drop(reply.send(Err(why)))))
     }
 
     pub(crate) fn give(self) {

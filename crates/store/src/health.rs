@@ -17,6 +17,8 @@ pub(crate) struct Health {
     /// Records that are kept in a file while the database is away, and their bytes.
     kept: AtomicU64,
     kept_bytes: AtomicU64,
+    /// How often the database was found to have lost commits.
+    pub(crate) set_back: AtomicU64,
     /// When it last saw how far a log is that it shares with others.
     heard: Mutex<Option<Instant>>,
 }

@@ -44,10 +44,10 @@ pub use keys::{KeyChange, KeyRecord, LimitUsage, Spending, Together};
 pub use log::Store;
 pub use open::{backup, beside, compact, join, open, open_to_read, open_with_queue, restore, shown};
 pub use records::{
-    Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, OutcomeRecord, Payer, PendingAudit,
-    PendingAudits, Rated, Snapshot, StoredDecision,
+    Backup, Counts, DecisionRecord, Entry, Event, Failed, FeedbackRecord, Following, OutcomeRecord, Payer,
+    PendingAudit, PendingAudits, Rated, Snapshot, StoredDecision,
 };
-pub use replica::{Role, is_lost};
+pub use replica::{Role, Term, is_lost};
 pub use retention::{Compacted, Forgotten, Held, Retention, Shortened, rater};
 pub use rollup::{
     Added, By, Calendar, MINUTES_KEPT_MS, MOST_POINTS, Minute, Observed, Point, RouteCertificate, Row, Saving,

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LimitUsage, LogRow, OutcomeRecord, PendingAudits,
-    Point, Retention, Role, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending,
-    Step, StoreError, StoredDecision, TENTHS, Tenth, Together, TraceQuery,
+    FeedbackRecord, Following, Forgotten, Held, Kept, KeyChange, KeyRecord, LimitUsage, LogRow, OutcomeRecord,
+    PendingAudits, Point, Retention, Role, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot,
+    SpanCertificate, Spending, Step, StoreError, StoredDecision, TENTHS, Tenth, Term, Together, TraceQuery,
 };
 
 /// A durable log.
@@ -50,6 +50,21 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if the log cannot be read.
     async fn events_after(&self, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError>;
 
+    /// [`Store::events_after`] for one who has learnt from all up to the event `seq`, which was appended under `by` as far as that is known; in one view
+    /// with who has held the log, so that what a database that has lost commits says is never taken for what comes next.
+    ///
+    /// # Errors
+    /// As [`Store::events_after`].
+    async fn following(&self, seq: u64, by: Option<Term>, limit: usize) -> Result<Following, StoreError> {
+        let _ = by;
+        Ok(Following { events: self.events_after(seq, limit).await?, ..Following::default() })
+    }
+
+    /// How often the database was found to have lost commits that this process knew of. One loss may be found twice.
+    fn set_back(&self) -> u64 {
+        0
+    }
+
     /// The number of the last committed event; changes with every commit.
     fn committed(&self) -> watch::Receiver<u64>;
 
@@ -85,6 +100,20 @@ pub trait Store: Send + Sync {
         time: Timestamp,
         states: Vec<(Arc<str>, Vec<u8>)>,
     ) -> Result<(), StoreError>;
+
+    /// [`Store::save_snapshots`] of what was learnt up to the event `seq`, which was appended under `by`.
+    ///
+    /// # Errors
+    /// As [`Store::save_snapshots`], and if the log does not hold that.
+    async fn save_learnt(
+        &self,
+        (seq, by): (u64, Option<Term>),
+        time: Timestamp,
+        states: Vec<(Arc<str>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let _ = by;
+        self.save_snapshots(seq, time, states).await
+    }
 
     /// The newest saved state of every route, all as of one `seq`.
     ///

@@ -231,7 +231,7 @@ pub(crate) fn archived_outcome(row: &mut Columns<'_>, id: DecisionId) -> Result<
 
 /// A saved state.
 pub(crate) fn snapshot(row: &mut Columns<'_>) -> Result<Snapshot, StoreError> {
-    Ok(Snapshot { seq: row.seq(), route: row.text()?, time: row.time()?, state: row.next()? })
+    Ok(Snapshot { seq: row.seq(), route: row.text()?, time: row.time()?, state: row.next()?, by: None })
 }
 
 /// What makes a row of the log, as it is taken out, of a row of the database.

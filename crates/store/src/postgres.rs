@@ -29,6 +29,7 @@ mod shorten;
 mod spooling;
 mod stream;
 mod tables;
+mod terms;
 mod tls;
 mod traces;
 mod transfer;
@@ -56,12 +57,12 @@ use crate::retention::Pass;
 use crate::spool::Spool;
 use crate::{
     Added, By, Calendar, Configured, Counts, DecisionHistory, DecisionPage, DecisionQuery, Entry, Event,
-    FeedbackRecord, Forgotten, Held, Kept, KeyChange, KeyRecord, LimitUsage, LogRow, OutcomeRecord, PendingAudits,
-    Point, Retention, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate, Spending, Step,
-    Store, StoreError, StoredDecision, TENTHS, Tenth, Together, Totals, TraceQuery,
+    FeedbackRecord, Following, Forgotten, Held, Kept, KeyChange, KeyRecord, LimitUsage, LogRow, OutcomeRecord,
+    PendingAudits, Point, Retention, RouteCertificate, Row, RowQuery, Selection, Shortened, Snapshot, SpanCertificate,
+    Spending, Step, Store, StoreError, StoredDecision, TENTHS, Tenth, Term, Together, Totals, TraceQuery,
 };
 pub(crate) use inspect::inspect;
-use readers::{Readers, View};
+use readers::{KnownZoos, Readers, View};
 pub(crate) use server::Server;
 pub(crate) use transfer::Transferring;
 use write::{Told, Writer};
@@ -113,7 +114,8 @@ impl PostgresStore {
             _ => None,
         };
         let boot = spool.as_ref().map_or(boot, Spool::boot);
-        let readers = Readers::new(server.clone());
+        let zoos = KnownZoos::default();
+        let readers = Readers::new(server.clone(), zoos.clone());
         let inbox = Arc::new(Inbox::new(queue));
         let (commit, committed) = watch::channel(0);
         let (held, role) = watch::channel(Role::Follower);
@@ -121,7 +123,7 @@ impl PostgresStore {
         let (end, ended) = oneshot::channel();
         let (begin, begun) = oneshot::channel();
         let commands = Abandoning::new(inbox.clone(), health.clone());
-        let told = Told { commit, role: held, health: health.clone() };
+        let told = Told { commit, role: held, zoos, health: health.clone() };
         let work = move || {
             let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let mut writer = match made {
@@ -157,7 +159,7 @@ impl PostgresStore {
             _ => {}
         }
         drop(client);
-        let readers = Readers::new(server);
+        let readers = Readers::new(server, KnownZoos::default());
         let view = readers.view().await?;
         let last = read::last_seq(&view).await?;
         view.end().await;
@@ -212,6 +214,20 @@ impl Store for PostgresStore {
         read!(self, view => events::after(&view, seq, limit))
     }
 
+    async fn following(&self, seq: u64, by: Option<Term>, limit: usize) -> Result<Following, StoreError> {
+        let read: Result<_, StoreError> = read!(self, view => terms::following(&view, seq, by, limit));
+        let following = read?;
+        if following.is_another {
+            self.readers.forget();
+            self.health.set_back.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(following)
+    }
+
+    fn set_back(&self) -> u64 {
+        self.health.set_back.load(Ordering::Relaxed)
+    }
+
     fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
     }
@@ -242,7 +258,16 @@ impl Store for PostgresStore {
         time: Timestamp,
         states: Vec<(Arc<str>, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Save { seq, time, states, reply }).await
+        self.save_learnt((seq, None), time, states).await
+    }
+
+    async fn save_learnt(
+        &self,
+        learnt: (u64, Option<Term>),
+        time: Timestamp,
+        states: Vec<(Arc<str>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Save { learnt, time, states, reply }).await
     }
 
     async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {
@@ -343,9 +368,10 @@ impl Store for PostgresStore {
     }
 
     async fn share_usage(&self, used: Vec<LimitUsage>) -> Result<Option<Together>, StoreError> {
-        let view = self.readers.change().await?;
+        let view = self.readers.change(false).await?;
         let together = limits::share(&view, used).await?;
-        if view.end().await { Ok(Some(together)) } else { Err(StoreError::Server("it does not answer".to_owned())) }
+        view.commit().await?;
+        Ok(Some(together))
     }
 
     async fn roll_up(&self, calendar: &Calendar, certificates: Vec<RouteCertificate>) -> Result<Added, StoreError> {

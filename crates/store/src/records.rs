@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::keys::Spending;
+use crate::replica::Term;
 use crate::trace::TraceId;
 use slarouter_core::{AuditDraw, Decision, DecisionId, Rater, Rating, Reason, Receipt, Source, Timestamp};
 
@@ -301,6 +302,27 @@ pub struct Snapshot {
     pub time: Timestamp,
     /// The state.
     pub state: Vec<u8>,
+    /// Under whom that event was appended, where processes share the log.
+    pub by: Option<Term>,
+}
+
+/// What comes next in a log that may turn out to be another one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Following {
+    /// As [`crate::Store::events_after`] tells them.
+    pub events: Vec<Event>,
+    /// Who held the log that these are of, each from after which event; none where no process shares it.
+    pub terms: Vec<(u64, Term)>,
+    /// The log does not hold what was learnt, as its database has lost commits: nothing of this is what comes next.
+    pub is_another: bool,
+}
+
+impl Following {
+    /// Under whom this event was appended.
+    #[must_use]
+    pub fn by(&self, seq: u64) -> Option<Term> {
+        self.terms.iter().rev().find(|(after, _)| *after < seq).map(|(_, term)| *term)
+    }
 }
 
 /// How much there is.

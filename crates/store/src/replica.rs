@@ -26,6 +26,8 @@ pub enum Role {
 pub(crate) struct Claim {
     /// Under which the process holds the log; `None` if another does.
     pub(crate) epoch: Option<i64>,
+    /// The newest epoch of the log, whosever it is.
+    pub(crate) newest: i64,
     /// The last event of the log.
     pub(crate) seq: u64,
     /// The number of its stream.
@@ -53,9 +55,34 @@ struct Doubt {
 pub(crate) struct Member {
     /// Of the connection that is open; `None` without one.
     claim: Option<Claim>,
+    /// What was known at the last one.
+    known: Option<Claim>,
+    /// The newest epoch and the newest session that it has seen.
+    seen: (i64, i64),
     /// The last transaction that was begun.
     written: i64,
     doubt: Option<Doubt>,
+    /// It is alone, as it was told at this connection.
+    is_alone: bool,
+}
+
+/// What a new connection brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resumed {
+    /// How many of the first entries that wait are written already: those of a commit whose answer was lost.
+    pub(crate) written: usize,
+    /// The database has lost commits of which this process knows.
+    pub(crate) is_set_back: bool,
+}
+
+/// Between two changes of hands: under which epoch the log was held. No two are alike, also of two databases of which one began as a copy of the
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Under which its holder wrote.
+    pub epoch: i64,
+    /// Another each time that the log is taken.
+    pub id: u128,
 }
 
 /// Of a stream: what is in the log, and what is there to be taken.
@@ -96,14 +123,38 @@ impl Role {
 // === impl Member ===
 
 impl Member {
-    /// Takes up what the database says at a new connection. Returns how many of the first entries that wait are written already: those of
-    /// a commit whose answer was lost.
-    pub(crate) fn connected(&mut self, claim: Claim) -> usize {
+    /// Takes up what the database says at a new connection.
+    pub(crate) fn connected(&mut self, claim: Claim) -> Resumed {
         let doubt = self.doubt.take().filter(|doubt| claim.written >= doubt.written);
-        self.claim = Some(claim);
+        let counts = |claim: Claim| [claim.newest, claim.seq.cast_signed(), claim.sent, claim.written];
+        let is_less = |known| counts(known).into_iter().zip(counts(claim)).any(|(known, now)| now < known);
+        let is_set_back = self.known.is_some_and(is_less);
+        self.seen = (self.seen.0.max(claim.newest), self.seen.1.max(claim.session));
         // The numbers go on from those of the process whose name this one goes under.
         self.written = self.written.max(claim.written);
-        doubt.map_or(0, |doubt| doubt.entries)
+        (self.claim, self.known, self.is_alone) = (Some(claim), Some(claim), false);
+        Resumed { written: doubt.map_or(0, |doubt| doubt.entries), is_set_back }
+    }
+
+    /// The newest epoch and the newest session that it has seen. Those that it takes at its next connection are beyond them, whatever the database
+    /// knows of them: one that has lost commits would give them out again.
+    pub(crate) fn seen(&self) -> (i64, i64) {
+        self.seen
+    }
+
+    /// Whether a log that goes to `seq` has lost events of which this process knows.
+    pub(crate) fn is_set_back(&self, seq: u64) -> bool {
+        self.known.is_some_and(|known| seq < known.seq)
+    }
+
+    /// It was told whether there are other processes.
+    pub(crate) fn counted(&mut self, others: bool) {
+        self.is_alone = !others;
+    }
+
+    /// Whether a decision that is not in the log may be on its way from another process. It may, as long as it is not known that there is none.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.is_alone
     }
 
     /// What it is; `None` without a connection.
@@ -141,6 +192,15 @@ impl Member {
     pub(crate) fn committed(&mut self, seq: u64, sent: i64, taken: i64) {
         if let Some(claim) = &mut self.claim {
             (claim.seq, claim.sent, claim.taken, claim.written) = (seq, sent, taken, self.written);
+            self.known = self.claim;
+        }
+    }
+
+    /// The log of another goes to `seq`.
+    pub(crate) fn saw(&mut self, seq: u64) {
+        if let Some(claim) = &mut self.claim {
+            claim.seq = seq;
+            self.known = self.claim;
         }
     }
 
@@ -178,6 +238,12 @@ pub(crate) fn may_come(decision: DecisionId, now: Timestamp, window_ms: u64) -> 
     made <= now.0.saturating_add(SKEW_MS) && now.0.saturating_sub(made) <= window_ms
 }
 
+/// Whether the log is another than the one that was learnt from up to the event `learnt`, which the holder of the term `by` wrote, as its database has
+/// lost commits: it ends before that event, at `last`, or the holder of another term wrote the event, `found`.
+pub(crate) fn is_another((learnt, by): (u64, Option<Term>), last: u64, found: Option<Term>) -> bool {
+    last < learnt || (by.is_some() && by != found)
+}
+
 /// Whether the log, which was shortened to this event, no longer tells what came after the event `learnt`.
 #[must_use]
 pub fn is_lost(learnt: u64, shortened_to: u64) -> bool {
@@ -189,20 +255,49 @@ mod tests {
     use super::*;
 
     fn claim(epoch: Option<i64>, written: i64, sent: i64, taken: i64) -> Claim {
-        Claim { epoch, seq: 0, stream: 1, session: 1, written, sent, taken }
+        Claim { epoch, newest: 1, seq: 0, stream: 1, session: 1, written, sent, taken }
     }
 
     #[test]
     fn entries_of_a_commit_whose_answer_was_lost_are_dropped_if_they_are_written() {
         for (committed, dropped) in [(true, 3), (false, 0)] {
             let mut member = Member::default();
-            assert_eq!(member.connected(claim(Some(1), 0, 0, 0)), 0);
+            let resumed = |written| Resumed { written, is_set_back: false };
+            assert_eq!(member.connected(claim(Some(1), 0, 0, 0)), resumed(0));
             let number = member.begin();
             member.failed(Some(5));
             member.dropped(2);
-            assert_eq!(member.connected(claim(None, if committed { number } else { number - 1 }, 0, 0)), dropped);
+            let now = claim(None, if committed { number } else { number - 1 }, 0, 0);
+            assert_eq!(member.connected(now), resumed(dropped));
             assert_eq!((member.begin(), member.role()), (2, Some(Role::Follower)));
         }
+    }
+
+    #[test]
+    fn lost_commits_are_noticed_and_what_was_given_out_is_not_given_out_again() {
+        let mut member = Member::default();
+        let known = Claim { newest: 7, seq: 100, session: 3, ..claim(Some(7), 0, 5, 5) };
+        assert!(!member.connected(known).is_set_back);
+        member.begin();
+        member.committed(101, 5, 5);
+        for set_back in [
+            Claim { newest: 6, ..known },
+            Claim { seq: 100, written: 1, ..known },
+            Claim { seq: 101, sent: 4, written: 1, ..known },
+            Claim { seq: 101, written: 0, ..known },
+        ] {
+            let mut member =
+                Member { claim: member.claim, known: member.known, seen: member.seen, ..Member::default() };
+            assert!(member.connected(Claim { session: 1, ..set_back }).is_set_back, "{set_back:?}");
+            assert_eq!(member.seen(), (7, 3));
+        }
+        assert!(member.is_set_back(100) && !member.is_set_back(101));
+        let now = Claim { newest: 8, seq: 101, session: 4, written: 1, ..known };
+        assert!(!member.connected(now).is_set_back);
+        assert_eq!(member.seen(), (8, 4));
+        let [one, two] = [1, 2].map(|id| Some(Term { epoch: 7, id }));
+        assert!(is_another((5, one), 4, one) && is_another((5, one), 9, two) && is_another((5, one), 9, None));
+        assert!(!is_another((5, one), 5, one) && !is_another((5, None), 5, one));
     }
 
     #[test]

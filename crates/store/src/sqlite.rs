@@ -181,7 +181,7 @@ impl Store for SqliteStore {
         time: Timestamp,
         states: Vec<(Arc<str>, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        self.ask(|reply| Command::Save { seq, time, states, reply }).await
+        self.ask(|reply| Command::Save { learnt: (seq, None), time, states, reply }).await
     }
 
     async fn load_snapshots(&self) -> Result<Vec<Snapshot>, StoreError> {

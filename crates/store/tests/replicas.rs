@@ -13,8 +13,8 @@ use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{DecisionId, Rater, Receipt, Timestamp};
 use slarouter_store::{
-    Entry, Event, KeyChange, KeyRecord, LimitUsage, OutcomeRecord, Role, Spending, Store, StoreError, Together, join,
-    open,
+    Entry, Event, KeyChange, KeyRecord, LimitUsage, OutcomeRecord, Role, Spending, Store, StoreError, Term, Together,
+    join, open,
 };
 use slarouter_testkit::{Database, Postgres, until};
 
@@ -338,6 +338,68 @@ async fn what_one_uses_of_limits_per_minute_all_know() {
     a.close().await;
     assert_eq!(share(&b, Vec::new()).await.gateways, 2);
     for store in [b, holder] {
+        store.close().await;
+    }
+}
+
+/// Follows the log from an event, as a learner does: who appended its last one, and the decisions in it.
+async fn learn(store: &dyn Store, learnt: &mut (u64, Option<Term>, Vec<DecisionId>)) -> bool {
+    let read = store.following(learnt.0, learnt.1, usize::MAX).await.unwrap();
+    if read.is_another {
+        return false;
+    }
+    learnt.2.extend(
+        read.events.iter().filter_map(|event| if let Event::Decided { id, .. } = event { Some(*id) } else { None }),
+    );
+    learnt.0 = read.events.last().map_or(learnt.0, Event::seq);
+    learnt.1 = read.by(learnt.0);
+    true
+}
+
+/// A standby is promoted that had not got the last commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_has_lost_commits_is_noticed_and_nothing_is_mixed_or_doubled() {
+    let database = Postgres::shared().database();
+    let all = three(&database).await;
+    let log = async |ids: std::ops::Range<u128>| {
+        for id in ids {
+            all[id as usize % 3].log(decision(id, None)).unwrap();
+        }
+        for store in &all {
+            until("all is sent", async || store.flush().await.is_ok()).await;
+        }
+        until("all is in the log", async || database.run("SELECT count(*) FROM inbox").trim() == "0").await;
+    };
+    log(0..30).await;
+    database.keep();
+    log(30..60).await;
+    let mut learnt = (0, None, Vec::new());
+    assert!(learn(all[1].as_ref(), &mut learnt).await);
+    assert_eq!((learnt.0, learnt.2.len()), (60, 60));
+    let (epoch, lost) = (learnt.1.unwrap().epoch, learnt.clone());
+    database.set_back();
+
+    // New events have the numbers of those that are lost before anybody looks.
+    log(60..120).await;
+    let counts = all[0].counts().await.unwrap();
+    assert_eq!(counts.decisions, 90, "what was not lost is there once");
+    assert!(!learn(all[2].as_ref(), &mut learnt).await, "event 60 is another one");
+    let states = || vec![("r".into(), vec![1])];
+    let holder = all.iter().find(|store| store.role().borrow().is_holder()).unwrap();
+    let refused = holder.save_learnt((lost.0, lost.1), Timestamp(1), states()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let mut anew = (0, None, Vec::new());
+    assert!(learn(all[2].as_ref(), &mut anew).await);
+    let ids = |ids: &[DecisionId]| ids.iter().map(|id| id.0).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(ids(&anew.2), (0..30).chain(60..120).collect());
+    assert!(anew.1.unwrap().epoch > epoch, "an epoch that was given out is not given out again");
+    holder.save_learnt((anew.0, anew.1), Timestamp(1), states()).await.unwrap();
+    assert_eq!(all[1].load_snapshots().await.unwrap()[0].by, anew.1);
+    let noticed = async || all.iter().all(|store| store.set_back() > 0);
+    until("each has noticed", noticed).await;
+    assert!(learn(all[0].as_ref(), &mut anew).await, "that is the log as it is");
+    for store in all {
+        assert_eq!(store.dropped(), 0);
         store.close().await;
     }
 }

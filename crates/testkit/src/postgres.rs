@@ -246,6 +246,42 @@ impl Database {
     pub fn run(&self, sql: &str) -> String {
         self.server.psql(&self.name, sql)
     }
+
+    /// Keeps a copy of the database as it is now, as a standby has it. Cuts all connections.
+    ///
+    /// # Panics
+    /// If the server refuses that.
+    pub fn keep(&self) {
+        let Self { server, name } = self;
+        self.alone(|| {
+            server.psql("postgres", &format!("CREATE DATABASE {name}_kept TEMPLATE {name}"));
+        });
+    }
+
+    /// Puts the copy in its place, as a standby is promoted: what was committed since is lost. Cuts all connections.
+    ///
+    /// # Panics
+    /// If the server refuses that, or nothing was kept.
+    pub fn set_back(&self) {
+        let Self { server, name } = self;
+        self.alone(|| {
+            server.psql("postgres", &format!("ALTER DATABASE {name} RENAME TO {name}_lost"));
+            server.psql("postgres", &format!("ALTER DATABASE {name}_kept RENAME TO {name}"));
+        });
+        server.psql("postgres", &format!("DROP DATABASE {name}_lost"));
+    }
+
+    /// Does something while nobody is connected.
+    fn alone(&self, work: impl FnOnce()) {
+        let Self { server, name } = self;
+        let others = format!("FROM pg_stat_activity WHERE datname = '{name}'");
+        server.psql("postgres", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+        server.psql("postgres", &format!("SELECT pg_terminate_backend(pid) {others}"));
+        // They end a moment later.
+        while server.psql("postgres", &format!("SELECT count(*) {others}")) != "0" {}
+        work();
+        server.psql("postgres", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    }
 }
 
 impl Drop for Database {

@@ -284,3 +284,44 @@ async fn a_limit_per_minute_is_of_all_gateways_and_who_does_what_is_seen() {
     let found = String::from_utf8(found.stdout).unwrap();
     assert!(found.contains("holds the log") && found.contains("follows"), "{found}");
 }
+
+/// A standby takes the place of the database that has not got the last commits. What they held is lost; all else is there once, and learnt everywhere
+/// as the log says it.
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_go_on_from_a_database_that_has_lost_commits() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let database = Postgres::shared().database();
+    let config = write(folder.path(), &on(&database, folder.path(), &upstream.base_url(), ""));
+    let gateways = [serve(&config, &["--log", "error"]).await, serve(&config, &["--log", "error"]).await];
+    let crowd = Arc::new(Crowd::default());
+    *crowd.bases.lock().unwrap() = gateways.iter().map(|gateway| format!("http://{}", gateway.addr())).collect();
+    let clients: Vec<_> = (0..2).map(|n| tokio::spawn(ask_and_rate(crowd.clone(), n * 7))).collect();
+    until_rated(&crowd, 60).await;
+    database.keep();
+    until_rated(&crowd, 80).await;
+    database.set_back();
+    crowd.acknowledged.lock().unwrap().clear();
+    until("both have noticed", async || {
+        values(&gateways, "log_set_back_total").await.iter().all(|times| *times >= 1.0)
+    })
+    .await;
+    until_rated(&crowd, 80).await;
+    crowd.stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    let learnt = async || {
+        let (logged, learnt) = (values(&gateways, "log_seq").await, values(&gateways, "learner_seq").await);
+        logged == learnt && logged[0] == logged[1]
+    };
+    until("both know all of the log", learnt).await;
+    let last = holder(&database).unwrap();
+    let mut gateways = Vec::from(gateways);
+    gateways.sort_by_key(|gateway| gateway.id() == Some(last));
+    for mut gateway in gateways {
+        until("the holder has taken all", async || database.run("SELECT count(*) FROM inbox").trim() == "0").await;
+        gateway.terminate().await.unwrap();
+        assert!(gateway.wait().await.unwrap().success(), "{}", gateway.stderr());
+    }
+    check(&database, &config, &crowd).await;
+}

@@ -111,8 +111,13 @@ fn digest(learning: &Learning) -> Vec<(Arc<str>, [u8; 32])> {
 fn restored(learning: &Learning) -> Learning {
     let seq = learning.seq();
     let states = learning.states().unwrap();
-    let saved =
-        states.into_iter().map(|(route, state)| slarouter_store::Snapshot { route, seq, time: Timestamp(0), state });
+    let saved = states.into_iter().map(|(route, state)| slarouter_store::Snapshot {
+        route,
+        seq,
+        time: Timestamp(0),
+        state,
+        by: None,
+    });
     Learning::restore(saved.collect()).unwrap()
 }
 
@@ -146,6 +151,7 @@ fn without_the_shared_part_it_learns_anew() {
         seq: learning.seq(),
         time: Timestamp(0),
         state,
+        by: None,
     });
     let (shared, own): (Vec<_>, Vec<_>) = saved.partition(|saved| saved.route.starts_with('*'));
     assert_eq!((shared.len(), own.len()), (1, 2), "the route, and how it has done of late");

@@ -12,6 +12,15 @@ CREATE TABLE head (
 ) WITH (fillfactor = 10);
 INSERT INTO head (epoch, expires, seq) VALUES (0, now(), 0);
 
+-- Who has held the log, and after which event each began. A standby that is promoted may lack the last commits: what it then appends has the
+-- numbers of events that are lost, and another term, by which whoever has learnt from those sees it.
+CREATE TABLE terms (
+    epoch bigint PRIMARY KEY,
+    term  uuid NOT NULL,
+    seq   bigint NOT NULL
+);
+CREATE INDEX terms_by_seq ON terms (seq, epoch);
+
 -- Each start of a process is a stream. It numbers its transactions, and `written` is the last one that was committed: so a process that lost
 -- its connection while it committed knows whether it has to do so again. `session` grows with each of its connections: what an older one still
 -- has under way fails at the row. `sent`: the last number in its inbox. `seen`: when it was last there.

@@ -15,6 +15,7 @@ use super::rollups::{GroupNumbers, add};
 use super::row::cells;
 use super::shorten::{Step, shorten};
 use super::stream::Waiting;
+use super::terms;
 use crate::command::{Answer, Command, KEPT_SNAPSHOTS};
 use crate::{Entry, OutcomeRecord, StoreError};
 
@@ -99,9 +100,17 @@ impl Work<'_> {
                 answers.push(Answer::Done(reply));
                 change(self.client, &changes).await
             }
-            Command::Save { seq, time, states, reply } => {
+            Command::Save { learnt, time, states, reply } => {
+                // Of what a database has lost nothing is to come back.
+                let lacks = terms::lacks(self.client, self.seq, learnt).await;
+                if matches!(lacks, Ok(true)) {
+                    let why = StoreError::Unavailable("it does not hold what was learnt".to_owned());
+                    answers.push(Answer::failed(reply, why));
+                    return Ok(());
+                }
                 answers.push(Answer::Done(reply));
-                self.save(seq, time, &states).await
+                lacks?;
+                self.save(learnt.0, time, &states).await
             }
             Command::RollBack { to, time, states, reply } => {
                 answers.push(Answer::Done(reply));
@@ -119,6 +128,11 @@ impl Work<'_> {
                 let (value, result) = split(forget(self.client, rater, until, after).await);
                 answers.push(Answer::with(reply, value.flatten()));
                 result
+            }
+            Command::RollUp { tally, reply } if tally.epoch != self.epoch => {
+                let why = StoreError::Unavailable("it has changed hands since it was summed".to_owned());
+                answers.push(Answer::failed(reply, why));
+                Ok(())
             }
             Command::RollUp { tally, reply } => {
                 answers.push(Answer::Done(reply));

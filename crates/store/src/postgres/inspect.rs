@@ -6,7 +6,7 @@ use slarouter_core::Timestamp;
 use tokio::time::Instant;
 use tokio_postgres::{Client, Row};
 
-use super::readers::Readers;
+use super::readers::{KnownZoos, Readers};
 use super::server::Server;
 use super::{read, tables};
 use crate::{Content, GatewaySeen, Inspection, ServerFacts, StoreError};
@@ -63,7 +63,7 @@ pub(crate) async fn inspect(url: &str) -> Result<Inspection, StoreError> {
             client.query_typed(GATEWAYS, &[]).await?.iter().map(seen).collect::<Result<_, StoreError>>()?;
         let waiting: i64 = client.query_typed_one("SELECT count(*) FROM waiting", &[]).await?.try_get(0)?;
         content.waiting = waiting.cast_unsigned();
-        let view = Readers::new(server).view().await?;
+        let view = Readers::new(server, KnownZoos::default()).view().await?;
         content.snapshots = read::snapshots(&view, u64::MAX).await?;
         view.end().await;
     }

@@ -13,6 +13,10 @@ use crate::{KeyChange, KeyRecord, Spending, StoreError};
 
 const ADD: &str = "INSERT INTO api_keys (id, name, digest, hint, grants, created, expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
+/// By the clock, so that a database that has lost changes of keys does not come to the number of one of them again.
+const CHANGED: &str = "UPDATE key_changes SET version = \
+     greatest(version + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)";
+
 pub(super) async fn list(view: &View) -> Result<Vec<KeyRecord>, StoreError> {
     let query =
         "SELECT id, name, digest, hint, grants, created, expires, revoked FROM api_keys ORDER BY created, place";
@@ -68,7 +72,7 @@ pub(super) async fn change(client: &Client, changes: &[KeyChange]) -> Result<(),
             }
         };
     }
-    client.execute_typed("UPDATE key_changes SET version = version + 1", &[]).await?;
+    client.execute_typed(CHANGED, &[]).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::archive;
 use super::params::{one, uuid};
 use super::readers::View;
 use super::row::{cells, parsed};
+use super::terms;
 use crate::{Counts, Snapshot, StoreError, StoredDecision, parse};
 
 /// Decisions as the log was after the event $2, with the messages if $3: the columns of [`parse::stored_decision`].
@@ -36,7 +37,13 @@ pub(super) async fn last_seq(view: &View) -> Result<u64, StoreError> {
 pub(super) async fn snapshots(view: &View, until: u64) -> Result<Vec<Snapshot>, StoreError> {
     let until = i64::try_from(until).unwrap_or(i64::MAX);
     let rows = view.rows(SNAPSHOTS, &[one(&until)]).await?;
-    rows.iter().map(|row| parsed(row, view.zoos(), parse::snapshot)).collect()
+    let mut saved: Vec<Snapshot> =
+        rows.iter().map(|row| parsed(row, view.zoos(), parse::snapshot)).collect::<Result<_, _>>()?;
+    if let Some(seq) = saved.first().map(|saved| saved.seq) {
+        let by = terms::of(view, seq).await?;
+        saved.iter_mut().for_each(|saved| saved.by = by);
+    }
+    Ok(saved)
 }
 
 pub(super) async fn decision(view: &View, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {

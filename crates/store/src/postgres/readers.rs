@@ -17,8 +17,8 @@ const READERS: u32 = 4;
 /// another connection of the server.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s'; \
      SET LOCAL idle_in_transaction_session_timeout = '60s'";
-/// Of what is written beside the log, and is no loss if the server fails a moment later.
-const BEGIN_CHANGE: &str = "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = '5s'; \
+/// Of what is written beside the log.
+const BEGIN_CHANGE: &str = "BEGIN; SET LOCAL statement_timeout = '5s'; \
      SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 /// Longer than the server itself lets a statement take: then it is the network that is gone.
 const UNANSWERED: Duration = Duration::from_secs(65);
@@ -27,7 +27,22 @@ pub(super) struct Readers {
     server: Server,
     idle: Arc<Mutex<Vec<Client>>>,
     places: Arc<Semaphore>,
-    zoos: Arc<Zoos>,
+    zoos: KnownZoos,
+}
+
+/// What is known of the models of decisions. A number means another zoo only where a database has lost commits.
+#[derive(Clone, Default)]
+pub(super) struct KnownZoos(Arc<Mutex<Arc<Zoos>>>);
+
+impl KnownZoos {
+    fn held(&self) -> Arc<Zoos> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins anew: it may be another database than the one in which they were read.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
 }
 
 /// The database as it is at one moment.
@@ -39,8 +54,13 @@ pub(super) struct View {
 }
 
 impl Readers {
-    pub(super) fn new(server: Server) -> Self {
-        Self { server, idle: Arc::default(), places: Arc::new(Semaphore::new(READERS as usize)), zoos: Arc::default() }
+    pub(super) fn new(server: Server, zoos: KnownZoos) -> Self {
+        Self { server, idle: Arc::default(), places: Arc::new(Semaphore::new(READERS as usize)), zoos }
+    }
+
+    /// As [`KnownZoos::forget`].
+    pub(super) fn forget(&self) {
+        self.zoos.forget();
     }
 
     /// Begins to read. What is not [`View::end`]ed costs its connection.
@@ -51,12 +71,16 @@ impl Readers {
         self.begin(BEGIN).await
     }
 
-    /// The same to write a little beside the log.
+    /// The same to write a little beside the log; what need not be durable is no loss if the server fails a moment later.
     ///
     /// # Errors
     /// As [`Readers::view`].
-    pub(super) async fn change(&self) -> Result<View, StoreError> {
-        self.begin(BEGIN_CHANGE).await
+    pub(super) async fn change(&self, is_durable: bool) -> Result<View, StoreError> {
+        let view = self.begin(BEGIN_CHANGE).await?;
+        if !is_durable {
+            view.client.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        }
+        Ok(view)
     }
 
     async fn begin(&self, begin: &str) -> Result<View, StoreError> {
@@ -68,6 +92,7 @@ impl Readers {
             }
         }
         let client = self.server.connect().await?;
+        self.zoos.forget();
         client.batch_execute(begin).await?;
         Ok(self.of(client, place))
     }
@@ -79,7 +104,7 @@ impl Readers {
     }
 
     fn of(&self, client: Client, place: OwnedSemaphorePermit) -> View {
-        View { client, idle: self.idle.clone(), zoos: self.zoos.clone(), _place: place }
+        View { client, idle: self.idle.clone(), zoos: self.zoos.held(), _place: place }
     }
 
     /// Waits for reads under way; later ones fail.
@@ -119,12 +144,19 @@ impl View {
         &self.zoos
     }
 
-    /// Gives the connection back. Whether all went well to the end.
-    pub(super) async fn end(self) -> bool {
-        let is_committed = self.client.batch_execute("COMMIT").await.is_ok();
-        if is_committed {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.client);
-        }
-        is_committed
+    /// Gives the connection back.
+    pub(super) async fn end(self) {
+        // One that fails now is given up, and what was read is read.
+        drop(self.commit().await);
+    }
+
+    /// Commits what was written, and gives the connection back.
+    ///
+    /// # Errors
+    /// If it may not be committed.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.client.batch_execute("COMMIT").await?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.client);
+        Ok(())
     }
 }

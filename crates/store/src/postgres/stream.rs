@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::item::{DECISION, Item, REPORT, WORD};
 use super::params::{many, one, uuid};
 use super::readers::View;
+use super::terms;
 use crate::replica::{News, Stretch};
 use crate::{Entry, FeedbackRecord, StoreError, StoredDecision};
 
@@ -151,6 +152,7 @@ impl Waiting {
         client.execute_typed(ENDED, &[]).await?;
         client.execute_typed(GONE, &[]).await?;
         client.execute_typed(UNUSED, &[]).await?;
+        client.execute_typed(terms::FORGET, &[]).await?;
         let over = client.execute_typed(OVER, &[]).await?;
         if over > 0 {
             tracing::warn!(

@@ -15,6 +15,7 @@ use super::apply::Work;
 use super::batch::{Batch, Steps, keep, take};
 use super::insert::ZooNumbers;
 use super::lease::{self, RENEW};
+use super::readers::KnownZoos;
 use super::rollups::GroupNumbers;
 use super::send::Letter;
 use super::server::Server;
@@ -23,7 +24,7 @@ use super::stream::{self, Waiting};
 use crate::command::{Answer, Command};
 use crate::health::Health;
 use crate::inbox::{BACKLOG, Inbox, RETRY, shed};
-use crate::replica::{Claim, Member, News, Role, Stretch, next};
+use crate::replica::{Claim, Member, News, Resumed, Role, Stretch, next};
 use crate::spool::Spool;
 use crate::{Entry, StoreError};
 
@@ -74,6 +75,8 @@ enum Failed {
 pub(super) struct Told {
     pub(super) commit: watch::Sender<u64>,
     pub(super) role: watch::Sender<Role>,
+    /// What readers know of the tables.
+    pub(super) zoos: KnownZoos,
     pub(super) health: Arc<Health>,
 }
 
@@ -99,8 +102,8 @@ pub(super) struct Writer {
     /// What others sent, as it was seen last, and when that was.
     news: Vec<News>,
     looked: Option<Instant>,
-    /// Whether this process is not the only one, and when that was seen.
-    others: (bool, Option<Instant>),
+    /// When it was last asked whether this process is the only one.
+    counted: Option<Instant>,
     /// When it last said that it is there.
     here: Option<Instant>,
     /// Pause before the server is tried again.
@@ -136,7 +139,7 @@ impl Writer {
             flushes: Vec::new(),
             news: Vec::new(),
             looked: None,
-            others: (false, None),
+            counted: None,
             here: None,
             pause: SHORTEST_PAUSE,
             away: None,
@@ -185,7 +188,7 @@ impl Writer {
     fn every(&self) -> Duration {
         match self.member.role() {
             Some(Role::Holder) if !self.is_shared => RENEW,
-            Some(Role::Holder) if !self.others.0 => OTHERS,
+            Some(Role::Holder) if !self.member.has_others() => OTHERS,
             _ => LOOK,
         }
     }
@@ -425,7 +428,7 @@ impl Writer {
         is_due
     }
 
-    /// Follows the log. Whether it is to be had.
+    /// Follows the log. Whether it is to be had, or is seen to have lost events: a new connection finds out.
     fn look(&mut self) -> Result<bool, StoreError> {
         let Some(Session { client, .. }) = &self.session else { return Ok(false) };
         let (boot, tell) = (self.boot, self.here.is_none_or(|at| at.elapsed() >= RENEW));
@@ -440,6 +443,10 @@ impl Writer {
         if tell {
             self.here = Some(Instant::now());
         }
+        if self.member.is_set_back(seq) {
+            return Ok(true);
+        }
+        self.member.saw(seq);
         self.tell(seq);
         Ok(is_free)
     }
@@ -447,7 +454,7 @@ impl Writer {
     /// What others have sent.
     fn listen(&mut self) -> Result<(), StoreError> {
         let Some(Session { client, .. }) = &self.session else { return Ok(()) };
-        let (boot, ask) = (self.boot, self.others.1.is_none_or(|at| at.elapsed() >= OTHERS));
+        let (boot, ask) = (self.boot, self.counted.is_none_or(|at| at.elapsed() >= OTHERS));
         let listening = async {
             let others = if ask { Some(stream::others(client, boot).await?) } else { None };
             Ok::<_, StoreError>((stream::news(client).await?, others))
@@ -456,7 +463,8 @@ impl Writer {
         let (news, others) = heard.unwrap_or_else(|_| Err(unanswered()))?;
         if let Some(others) = others {
             // One that has ended may have left something.
-            self.others = (others || !news.is_empty(), Some(Instant::now()));
+            self.member.counted(others || !news.is_empty());
+            self.counted = Some(Instant::now());
         }
         self.news = news;
         Ok(())
@@ -473,7 +481,7 @@ impl Writer {
     ) -> Result<(), Failed> {
         let written = self.member.begin();
         // What was kept is acknowledged: words on decisions that are still to come wait for them.
-        let has_others = self.others.0 || self.is_behind();
+        let has_others = self.member.has_others() || self.is_behind();
         let (Some(claim), Some(Session { client, known: Some(known) })) = (self.member.claim(), &mut self.session)
         else {
             keep(steps, logged, entries, answers);
@@ -481,6 +489,7 @@ impl Writer {
         };
         let (boot, epoch, shown) = (self.boot, claim.epoch.unwrap_or_default(), self.server.shown());
         let Known { zoos, groups, waiting } = known;
+        let after = claim.written;
         let mut work = Work { client, epoch, seq: claim.seq, stream: claim.stream, zoos, groups, waiting, has_others };
         let mut batch = Batch::new(&mut work, steps, logged, entries, answers);
         let written = self.runtime.block_on(async {
@@ -492,7 +501,7 @@ impl Writer {
                 let begun = begun.await;
                 let own = begun.as_ref().ok().copied().flatten();
                 batch.all(begun.map(drop)).await?;
-                lease::advance(client, boot, epoch, batch.work.seq, written, &shown).await?;
+                lease::advance(client, boot, epoch, batch.work.seq, (after, written), &shown).await?;
                 Ok::<_, StoreError>((batch.work.seq, own))
             };
             let all = tokio::time::timeout(UNANSWERED, all).await;
@@ -531,7 +540,7 @@ impl Writer {
             let all = async {
                 client.batch_execute(BEGIN).await?;
                 let (last, receipts) = letter.send(client, (claim.stream, claim.sent), entries).await?;
-                lease::sent(client, boot, claim.session, last, written).await?;
+                lease::sent(client, boot, claim.session, last, (claim.written, written)).await?;
                 Ok::<_, StoreError>((last, receipts))
             };
             let all = tokio::time::timeout(UNANSWERED, all).await;
@@ -566,13 +575,13 @@ impl Writer {
         {
             return Err(StoreError::Server(why.clone()));
         }
-        let (server, boot, is_shared) = (self.server.clone(), self.boot, self.is_shared);
+        let (server, boot, is_shared, seen) = (self.server.clone(), self.boot, self.is_shared, self.member.seen());
         let connecting = async {
             let client = server.connect().await?;
             let claim = if is_shared {
-                lease::join(&client, boot).await?
+                lease::join(&client, boot, seen).await?
             } else {
-                lease::take(&client, boot, &server.shown()).await?
+                lease::take(&client, boot, seen, &server.shown()).await?
             };
             Ok::<_, StoreError>((Session::new(client, &claim).await?, claim))
         };
@@ -595,9 +604,17 @@ impl Writer {
 
     /// Takes up what the log says of this process.
     fn resume(&mut self, claim: Claim, waiting: &mut Vec<Entry>) {
-        let before = self.member.connected(claim);
-        waiting.drain(..before.min(waiting.len()));
-        (self.looked, self.here) = (None, None);
+        let Resumed { written, is_set_back } = self.member.connected(claim);
+        waiting.drain(..written.min(waiting.len()));
+        (self.looked, self.here, self.counted) = (None, None, None);
+        if is_set_back {
+            tracing::error!(
+                seq = claim.seq,
+                "the database has lost commits that were confirmed, as a standby does that is promoted: what they held is lost, and what was learnt from it is learnt anew"
+            );
+            self.told.zoos.forget();
+            self.told.health.set_back.fetch_add(1, Ordering::Relaxed);
+        }
         let Some(role) = self.member.role() else { return };
         self.tell(claim.seq);
         if self.told.role.send_replace(role) != role && self.is_shared {
@@ -621,7 +638,7 @@ impl Writer {
             let mut client = server.connect().await?;
             super::tables::migrate(&mut client, &server.shown()).await?;
             let claim = if is_shared {
-                lease::join(&client, boot).await?
+                lease::join(&client, boot, (0, 0)).await?
             } else {
                 lease::wait(&client, boot, &server.shown()).await?
             };

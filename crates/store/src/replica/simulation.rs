@@ -1,10 +1,10 @@
 //! Many short histories of a few processes on one database, each from a seed: requests and answers are late, lost and out of order, processes
-//! stop for a while or for ever, the database's clock jumps, the log is shortened. What the processes do is asked of the code that the writer
+//! stop for a while or for ever, the database's clock jumps, the log is shortened, and the database loses its last commits: a standby took its place. What the processes do is asked of the code that the writer
 //! asks; the database below does at one moment what its statements do within a transaction, as the rows that they lock make it so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Claim, Member, News, Role, Stretch, is_lost, next};
+use super::{Claim, Member, News, Role, Stretch, Term, is_another, is_lost, next};
 
 /// Histories in one run of the tests.
 const HISTORIES: u64 = 100_000;
@@ -34,21 +34,42 @@ enum Item {
     Word { decision: usize, word: usize },
 }
 
+impl Item {
+    /// Whether it is a word, and which one.
+    fn key(self) -> (bool, usize) {
+        match self {
+            Self::Decision(id) => (false, id),
+            Self::Word { word, .. } => (true, word),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Ask {
-    Connect,
+    /// With what the process has seen.
+    Connect {
+        epoch: i64,
+        session: i64,
+    },
     Look,
     /// Under an epoch of the log: own items, and those of streams.
     Append {
         epoch: i64,
+        /// The number of the process's last transaction, and of this one.
+        after: i64,
         number: i64,
+        /// Whether words on decisions that are not there wait for them, and of which processes it was told at this connection.
+        has_others: bool,
+        told: Option<Vec<usize>>,
         own: Vec<Item>,
         stretches: Vec<Stretch>,
     },
     /// As a follower.
     Send {
         session: i64,
+        after: i64,
         number: i64,
+        sent: i64,
         own: Vec<Item>,
     },
     Release {
@@ -59,12 +80,12 @@ enum Ask {
 #[derive(Debug)]
 enum Answer {
     Claimed(Claim),
-    Seen { free: bool, news: Vec<News> },
-    Committed { seq: u64, sent: i64, taken: i64 },
+    Seen { seq: u64, free: bool, news: Vec<News>, others: Vec<usize> },
+    Committed { seq: u64, sent: i64, taken: i64, refused: Vec<usize> },
     InUse,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Stream {
     session: i64,
     written: i64,
@@ -72,21 +93,26 @@ struct Stream {
     taken: i64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Database {
     now: i64,
     epoch: i64,
+    /// Who held the log after which event.
+    terms: Vec<(Term, u64)>,
     holder: Option<usize>,
     expires: i64,
     log: Vec<(i64, Item)>,
-    /// By decision.
+    /// By decision: whether it is in the log, and who made it.
     decided: Vec<bool>,
+    makers: Vec<usize>,
     streams: Vec<Stream>,
     inbox: BTreeMap<(i64, i64), Item>,
     waiting: Vec<Item>,
-    /// Saved states: how far, and what was known.
-    saved: Vec<(u64, u64)>,
+    /// Saved states: what was known, and who wrote the last event of it.
+    saved: Vec<Learnt>,
     shortened_to: u64,
+    /// It has lost commits.
+    is_set_back: bool,
     /// What must not be.
     wrong: Option<String>,
 }
@@ -94,28 +120,39 @@ struct Database {
 impl Database {
     fn do_at_once(&mut self, boot: usize, ask: Ask) -> Answer {
         match ask {
-            Ask::Connect => self.connect(boot),
+            Ask::Connect { epoch, session } => self.connect(boot, epoch, session),
             Ask::Look => {
                 let free = self.holder.is_none() || self.expires < self.now;
                 let news = self.streams.iter().enumerate().filter(|(_, row)| row.sent > row.taken);
                 let news = news.map(|(stream, row)| News { stream: stream as i64, taken: row.taken, sent: row.sent });
-                Answer::Seen { free, news: news.collect() }
+                let others = (0..self.streams.len()).filter(|other| *other != boot && self.streams[*other].session > 0);
+                Answer::Seen { seq: self.log.len() as u64, free, news: news.collect(), others: others.collect() }
             }
-            Ask::Append { epoch, number, own, stretches } => self.append(boot, epoch, number, &own, &stretches),
-            Ask::Send { session, number, own } => {
-                let row = &mut self.streams[boot];
-                if row.session != session {
+            Ask::Append { epoch, after, number, has_others, told, own, stretches } => {
+                let is_mine = self.epoch == epoch && self.holder == Some(boot) && self.stream(boot).written == after;
+                if !is_mine {
                     return Answer::InUse;
                 }
+                self.expires = self.now + TERM;
+                self.take(&stretches);
+                let refused = own.iter().filter_map(|item| self.append(*item, has_others, told.as_deref())).collect();
+                let seq = self.log.len() as u64;
+                let row = self.stream(boot);
                 row.written = number;
-                for item in own {
-                    row.sent += 1;
-                    self.inbox.insert((boot as i64, row.sent), item);
+                Answer::Committed { seq, sent: row.sent, taken: row.taken, refused }
+            }
+            Ask::Send { session, after, number, sent, own } => {
+                let row = self.stream(boot);
+                if row.session != session || row.written != after {
+                    return Answer::InUse;
                 }
-                Answer::Committed { seq: self.log.len() as u64, sent: row.sent, taken: row.taken }
+                (row.sent, row.written) = (sent + own.len() as i64, number);
+                let (last, taken) = (row.sent, row.taken);
+                self.inbox.extend((sent + 1..).zip(own).map(|(n, item)| ((boot as i64, n), item)));
+                Answer::Committed { seq: self.log.len() as u64, sent: last, taken, refused: Vec::new() }
             }
             Ask::Release { epoch } => {
-                if self.epoch == epoch {
+                if self.epoch == epoch && self.holder == Some(boot) {
                     self.holder = None;
                 }
                 Answer::InUse
@@ -123,46 +160,74 @@ impl Database {
         }
     }
 
-    fn connect(&mut self, boot: usize) -> Answer {
-        let free = self.holder.is_none_or(|holder| holder == boot) || self.expires < self.now;
-        if free {
-            (self.epoch, self.holder, self.expires) = (self.epoch + 1, Some(boot), self.now + TERM);
+    /// The row of a process; one of which the database has lost that it was there begins anew.
+    fn stream(&mut self, boot: usize) -> &mut Stream {
+        if self.streams.len() <= boot {
+            self.streams.resize_with(boot + 1, Stream::default);
         }
-        let row = &mut self.streams[boot];
-        row.session += 1;
-        Answer::Claimed(Claim {
-            epoch: free.then_some(self.epoch),
-            seq: self.log.len() as u64,
-            stream: boot as i64,
-            session: row.session,
-            written: row.written,
-            sent: row.sent,
-            taken: row.taken,
-        })
+        &mut self.streams[boot]
     }
 
-    fn append(&mut self, boot: usize, epoch: i64, number: i64, own: &[Item], stretches: &[Stretch]) -> Answer {
-        if self.epoch != epoch {
-            return Answer::InUse;
+    /// Which term an event is of.
+    fn term_of(&self, seq: u64) -> Option<Term> {
+        self.terms.iter().rev().find(|(_, after)| *after < seq).map(|(term, _)| *term)
+    }
+
+    fn connect(&mut self, boot: usize, epoch: i64, session: i64) -> Answer {
+        let free = self.holder.is_none_or(|holder| holder == boot) || self.expires < self.now;
+        let seq = self.log.len() as u64;
+        if free {
+            self.epoch = self.epoch.max(epoch) + 1;
+            (self.holder, self.expires) = (Some(boot), self.now + TERM);
+            self.terms.push((Term { epoch: self.epoch, id: boot as u128 }, seq));
         }
-        self.expires = self.now + TERM;
+        let newest = self.epoch;
+        let row = self.stream(boot);
+        row.session = row.session.max(session) + 1;
+        let Stream { session, written, sent, taken } = *row;
+        let epoch = free.then_some(newest);
+        Answer::Claimed(Claim { epoch, newest, seq, stream: boot as i64, session, written, sent, taken })
+    }
+
+    /// Takes what others sent, words included whose decisions are still to come: they are acknowledged.
+    fn take(&mut self, stretches: &[Stretch]) {
         for stretch in stretches {
-            let row = &mut self.streams[stretch.stream as usize];
-            if row.taken != stretch.after {
-                self.wrong = Some(format!("{stretch:?} was taken from {}", row.taken));
+            if self.stream(stretch.stream as usize).taken != stretch.after {
+                self.wrong = Some(format!("{stretch:?} is not what comes next"));
             }
-            row.taken = stretch.to;
             for n in stretch.after + 1..=stretch.to {
-                match self.inbox.remove(&(stretch.stream, n)) {
-                    Some(item) => self.log(item),
-                    None => self.wrong = Some(format!("{n} of {stretch:?} is not there")),
-                }
+                let Some(item) = self.inbox.remove(&(stretch.stream, n)) else {
+                    // What was seen there may be lost.
+                    if !self.is_set_back {
+                        self.wrong = Some(format!("{n} of {stretch:?} is not there"));
+                    }
+                    break;
+                };
+                self.log(item);
+                self.streams[stretch.stream as usize].taken = n;
             }
         }
-        own.iter().for_each(|item| self.log(*item));
-        let row = &mut self.streams[boot];
-        row.written = number;
-        Answer::Committed { seq: self.log.len() as u64, sent: row.sent, taken: row.taken }
+    }
+
+    /// Appends what was said here. A word that is refused, as its decision is not there and is not waited for.
+    fn append(&mut self, item: Item, has_others: bool, told: Option<&[usize]>) -> Option<usize> {
+        match item {
+            Item::Word { decision, word } if !has_others && !self.decided[decision] => {
+                if told.is_none_or(|told| told.contains(&self.makers[decision])) {
+                    self.wrong = Some(format!("word {word} is refused, and its decision may come"));
+                }
+                Some(word)
+            }
+            item => {
+                self.log(item);
+                None
+            }
+        }
+    }
+
+    /// All that it holds of what processes said.
+    fn items(&self) -> impl Iterator<Item = Item> {
+        self.log.iter().map(|(_, item)| *item).chain(self.inbox.values().copied()).chain(self.waiting.iter().copied())
     }
 
     fn log(&mut self, item: Item) {
@@ -183,19 +248,26 @@ impl Database {
     }
 }
 
-/// What was learnt, as a number that says in which order.
+/// What was learnt, as a number that says in which order; and who wrote the last event of it.
 #[derive(Clone, Copy, Default)]
 struct Learnt {
     seq: u64,
     sum: u64,
+    by: Option<Term>,
+}
+
+/// What a learner reads at one moment: what comes after what it knows, how far that goes, and who wrote the last event that it knows and the last of
+/// all.
+struct Read {
+    items: Vec<Item>,
+    last: u64,
+    by: [Option<Term>; 2],
 }
 
 impl Learnt {
     fn learn(&mut self, item: Item) {
-        let number = match item {
-            Item::Decision(decision) => 2 * decision,
-            Item::Word { word, .. } => 2 * word + 1,
-        };
+        let (is_word, number) = item.key();
+        let number = 2 * number + usize::from(is_word);
         self.seq += 1;
         self.sum = (self.sum ^ number as u64).wrapping_mul(0x0100_0000_01B3).rotate_left(7);
     }
@@ -222,7 +294,9 @@ struct Process {
     news: Vec<News>,
     learnt: Learnt,
     /// What was read of the log after what is learnt.
-    read: Option<Vec<Item>>,
+    read: Option<Read>,
+    /// Of which other processes it was told at this connection.
+    told: Option<Vec<usize>>,
 }
 
 struct World {
@@ -233,11 +307,17 @@ struct World {
     asked: Vec<(u64, usize, Ask)>,
     answered: Vec<(u64, Answer)>,
     connections: u64,
+    boots: usize,
     /// By decision, who made it.
     made: Vec<usize>,
     words: usize,
     acknowledged: Vec<usize>,
     killed: Vec<usize>,
+    /// The database as it was, from which a standby begins.
+    past: Vec<Database>,
+    /// What it lost: decisions and words.
+    lost: (BTreeSet<usize>, BTreeSet<usize>),
+    set_back: usize,
 }
 
 impl World {
@@ -249,10 +329,14 @@ impl World {
             asked: Vec::new(),
             answered: Vec::new(),
             connections: 0,
+            boots: 0,
             made: Vec::new(),
             words: 0,
             acknowledged: Vec::new(),
             killed: Vec::new(),
+            past: Vec::new(),
+            lost: Default::default(),
+            set_back: 0,
         };
         let count = 2 + world.rng.below(2);
         (0..count).for_each(|_| world.start());
@@ -260,8 +344,8 @@ impl World {
     }
 
     fn start(&mut self) {
-        let boot = self.database.streams.len();
-        self.database.streams.push(Stream::default());
+        let boot = self.boots;
+        self.boots += 1;
         self.processes.push(Process {
             boot,
             member: Member::default(),
@@ -273,13 +357,14 @@ impl World {
             news: Vec::new(),
             learnt: Learnt::default(),
             read: None,
+            told: None,
         });
     }
 
     /// Something happens, well or ill.
     fn step(&mut self) {
         let place = self.rng.below(self.processes.len());
-        match self.rng.below(42) {
+        match self.rng.below(44) {
             0..=3 => self.decide(place),
             4..=7 => self.rate(place),
             8..=13 => self.turn(place),
@@ -293,6 +378,8 @@ impl World {
             38 => self.shorten(),
             39 if self.killed.len() < 3 => self.kill(place),
             40 => self.processes[place].leaving = true,
+            41 => self.past.push(self.database.clone()),
+            42 if self.set_back < 2 => self.promote(),
             _ => self.database.now += 300,
         }
     }
@@ -301,6 +388,7 @@ impl World {
         let id = self.made.len();
         self.made.push(self.processes[place].boot);
         self.database.decided.push(false);
+        self.database.makers.push(self.processes[place].boot);
         self.processes[place].calls.push(Item::Decision(id));
     }
 
@@ -321,8 +409,8 @@ impl World {
             return;
         }
         let Some(claim) = process.member.claim() else {
-            self.connections += 1;
-            return self.ask(place, Ask::Connect, Vec::new(), Vec::new());
+            let (epoch, session) = process.member.seen();
+            return self.ask(place, Ask::Connect { epoch, session }, Vec::new(), Vec::new());
         };
         let (role, owes) = (process.member.role(), process.member.owes());
         let stretches = if role == Some(Role::Holder) {
@@ -346,10 +434,13 @@ impl World {
         let entries = own.iter().filter(|item| matches!(item, Item::Decision(_))).copied().collect();
         let words = own.iter().filter_map(|item| if let Item::Word { word, .. } = item { Some(*word) } else { None });
         let words = words.collect();
-        let number = process.member.begin();
+        let (after, number) = (claim.written, process.member.begin());
         let ask = match claim.epoch {
-            Some(epoch) => Ask::Append { epoch, number, own, stretches },
-            None => Ask::Send { session: claim.session, number, own },
+            Some(epoch) => {
+                let (has_others, told) = (process.member.has_others(), process.told.clone());
+                Ask::Append { epoch, after, number, has_others, told, own, stretches }
+            }
+            None => Ask::Send { session: claim.session, after, number, sent: claim.sent, own },
         };
         self.ask(place, ask, entries, words);
     }
@@ -403,18 +494,25 @@ impl World {
         let Some(pending) = process.pending.take() else { return };
         match answer {
             Answer::Claimed(claim) => {
-                let written = process.member.connected(claim);
-                process.backlog.drain(..written);
+                let resumed = process.member.connected(claim);
+                process.backlog.drain(..resumed.written);
+                process.told = None;
             }
-            Answer::Seen { free, .. } if process.member.role() == Some(Role::Follower) => {
-                if free {
+            Answer::Seen { seq, free, .. } if process.member.role() == Some(Role::Follower) => {
+                if free || process.member.is_set_back(seq) {
                     process.member.failed(None);
+                } else {
+                    process.member.saw(seq);
                 }
             }
-            Answer::Seen { news, .. } => process.news = news,
-            Answer::Committed { seq, sent, taken } => {
+            Answer::Seen { news, others, .. } => {
+                process.news = news;
+                process.member.counted(!others.is_empty());
+                process.told = Some(others);
+            }
+            Answer::Committed { seq, sent, taken, refused } => {
                 process.member.committed(seq, sent, taken);
-                self.acknowledged.extend(pending.words);
+                self.acknowledged.extend(pending.words.into_iter().filter(|word| !refused.contains(word)));
             }
             Answer::InUse => Self::fail(process, pending, false),
         }
@@ -451,29 +549,66 @@ impl World {
         if process.stopped {
             return;
         }
-        let Some(read) = process.read.take() else {
-            let from = process.learnt.seq.max(database.shortened_to) as usize;
-            let after = database.log.get(from..).unwrap_or_default();
-            process.read = Some(after.iter().map(|(_, item)| *item).collect());
+        let learnt = process.learnt;
+        let Some(Read { items, last, by: [of_learnt, of_last] }) = process.read.take() else {
+            let from = learnt.seq.max(database.shortened_to) as usize;
+            let items = database.log.get(from..).unwrap_or_default().iter().map(|(_, item)| *item).collect();
+            let last = database.log.len() as u64;
+            process.read = Some(Read { items, last, by: [learnt.seq, last].map(|seq| database.term_of(seq)) });
             return;
         };
-        if is_lost(process.learnt.seq, database.shortened_to) {
-            let (seq, sum) = database.saved.last().copied().unwrap_or_default();
-            process.learnt = Learnt { seq, sum };
+        if is_another((learnt.seq, learnt.by), last, of_learnt) || is_lost(learnt.seq, database.shortened_to) {
+            process.learnt = database.saved.last().copied().unwrap_or_default();
             return;
         }
-        read.into_iter().for_each(|item| process.learnt.learn(item));
-        let known = (process.learnt.seq, process.learnt.sum);
-        if process.member.role() == Some(Role::Holder) && database.saved.last().is_none_or(|last| last.0 < known.0) {
+        items.into_iter().for_each(|item| process.learnt.learn(item));
+        process.learnt.by = of_last;
+        let known = process.learnt;
+        // A state of what the log does not hold is refused.
+        let is_of_it = !is_another((known.seq, known.by), database.log.len() as u64, database.term_of(known.seq));
+        let is_newest = database.saved.last().is_none_or(|last| last.seq < known.seq);
+        if process.member.role() == Some(Role::Holder) && is_newest && is_of_it {
             database.saved.push(known);
         }
+    }
+
+    /// The database goes on from an older state. What is asked by connections that are open reaches it, as through a pooler; what was under way by
+    /// others was so on the server that is gone.
+    fn promote(&mut self) {
+        if self.past.is_empty() {
+            return;
+        }
+        let place = self.rng.below(self.past.len());
+        let mut standby = self.past[place].clone();
+        // What it has not heard of is no past of its own.
+        self.past.truncate(place + 1);
+        (standby.now, standby.is_set_back) = (self.database.now, true);
+        standby.wrong = self.database.wrong.take();
+        standby.decided.resize(self.made.len(), false);
+        standby.makers.clone_from(&self.made);
+        let left: BTreeSet<(bool, usize)> = standby.items().map(Item::key).collect();
+        for (is_word, number) in self.database.items().map(Item::key).filter(|key| !left.contains(key)) {
+            if is_word {
+                self.lost.1.insert(number)
+            } else {
+                self.lost.0.insert(number)
+            };
+        }
+        self.database = standby;
+        let is_open = |connection| {
+            let waits =
+                |process: &Process| process.pending.as_ref().is_some_and(|pending| pending.connection == connection);
+            self.processes.iter().any(waits)
+        };
+        self.asked.retain(|(connection, ..)| is_open(*connection));
+        self.set_back += 1;
     }
 
     /// The log loses what comes before the third newest state.
     fn shorten(&mut self) {
         let saved = &self.database.saved;
         if let Some(place) = saved.len().checked_sub(3) {
-            self.database.shortened_to = self.database.shortened_to.max(saved[place].0);
+            self.database.shortened_to = self.database.shortened_to.max(saved[place].seq);
         }
     }
 
@@ -534,10 +669,13 @@ impl World {
             let is_it = |item: &Item| matches!(item, Item::Word { word: waiting, decision } if *waiting == word && !self.database.decided[*decision]);
             self.database.waiting.iter().any(is_it)
         };
-        if let Some(word) = self.acknowledged.iter().find(|word| words[**word] == 0 && !waits(**word)) {
+        let is_gone = |word: usize| words[word] == 0 && !waits(word) && !self.lost.1.contains(&word);
+        if let Some(word) = self.acknowledged.iter().find(|word| is_gone(**word)) {
             return Err(format!("word {word} was acknowledged and is nowhere"));
         }
-        let lost = |id: &usize| !self.database.decided[*id] && !self.killed.contains(&self.made[*id]);
+        let lost = |id: &usize| {
+            !self.database.decided[*id] && !self.killed.contains(&self.made[*id]) && !self.lost.0.contains(id)
+        };
         if let Some(id) = (0..self.made.len()).find(lost) {
             return Err(format!("decision {id} is lost, and its process was not killed"));
         }

@@ -17,6 +17,8 @@ pub(crate) type ParseCounted = fn(&mut Columns<'_>) -> Result<(Timestamp, Group,
 
 /// What is to be added to the sums, and from which event to which it was counted.
 pub(crate) struct Tally {
+    /// Under which the log was held when it was read, where that changes.
+    pub(crate) epoch: i64,
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) calendar: Calendar,
@@ -33,7 +35,7 @@ impl Tally {
         certificates: Vec<RouteCertificate>,
         more: bool,
     ) -> Self {
-        Self { from, to, calendar, sums: BTreeMap::new(), certificates, more }
+        Self { epoch: 0, from, to, calendar, sums: BTreeMap::new(), certificates, more }
     }
 
     pub(crate) fn add(&mut self, time: Timestamp, group: Group, totals: Totals) {

@@ -54,7 +54,7 @@ pub(super) fn apply(
             answers.push(Answer::Done(reply));
             change(connection, &changes)
         }
-        Command::Save { seq: at, time, states, reply } => {
+        Command::Save { learnt: (at, _), time, states, reply } => {
             answers.push(Answer::Done(reply));
             save(connection, at, time, &states)
         }

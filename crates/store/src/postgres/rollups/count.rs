@@ -37,12 +37,14 @@ pub(crate) async fn count(
     calendar: Calendar,
     certificates: Vec<RouteCertificate>,
 ) -> Result<Tally, StoreError> {
-    let row = view.row("SELECT seq FROM rolled", &[]).await?;
-    let from: i64 = cells(&row).next()?;
+    let row = view.row("SELECT r.seq, h.epoch FROM rolled r, head h", &[]).await?;
+    let mut row = cells(&row);
+    let (from, epoch): (i64, i64) = (row.next()?, row.next()?);
     let last = last_seq(view).await?.cast_signed();
     let to = last.min(from + COUNTED_AT_ONCE);
     let range = (from.cast_unsigned(), to.cast_unsigned());
     let mut tally = Tally::new(range, calendar, certificates, to < last);
+    tally.epoch = epoch;
     each(view, range, |time, group, totals| tally.add(time, group, totals)).await?;
     Ok(tally)
 }
