@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Configure { time: Timestamp, route: String, spec: String, reply: Reply<()> },
     Rate { feedback: FeedbackRecord, window_ms: u64, reply: Reply<Receipt> },
     Report { outcome: Box<OutcomeRecord>, rerouted: bool, reply: Reply<Receipt> },
-    ChangeKeys { changes: Vec<KeyChange>, reply: Reply<()> },
+    ChangeKeys { changes: Vec<KeyChange>, as_of: Option<u64>, reply: Reply<()> },
     Save { learnt: (u64, Option<Term>), time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
     RollBack { to: u64, time: Timestamp, states: Vec<(Arc<str>, Vec<u8>)>, reply: Reply<()> },
     Shorten { retention: Box<Retention>, now: Timestamp, pass: Pass, reply: Reply<(Shortened, Pass)> },

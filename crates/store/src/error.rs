@@ -96,6 +96,9 @@ pub enum StoreError {
     /// A decision has been rated, or its ratings changed, as often as one may be. The client is at fault.
     #[error("the decision has been rated too often")]
     Rated,
+    /// Another process changed the keys since they were looked at. Looking again helps.
+    #[error("the keys were changed meanwhile: try again")]
+    KeysChanged,
     /// More is logged than can be written. The disk is too slow or full.
     #[error("the log's queue is full")]
     Full,

@@ -155,6 +155,14 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if it could not be read or written.
     async fn forget(&self, rater: Rater, now: Timestamp, delete: bool) -> Result<Forgotten, StoreError>;
 
+    /// Forgets those whom other processes were asked to forget that share the log, if it is this one that can: the holder.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read or written: what is left is left for the next time.
+    async fn forget_for_others(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// One decision; of one that is in the archive, what is kept of it ([`StoredDecision::archived`]).
     ///
     /// # Errors
@@ -230,6 +238,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if they could not be written.
     async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError>;
+
+    /// [`Store::change_keys`] if no other process has changed the keys since [`Store::key_version`] said this.
+    ///
+    /// # Errors
+    /// [`StoreError::KeysChanged`] if one has; others as [`Store::change_keys`].
+    async fn change_keys_as_of(&self, version: Option<u64>, changes: Vec<KeyChange>) -> Result<(), StoreError> {
+        let _ = version;
+        self.change_keys(changes).await
+    }
 
     /// What each account has spent per day, from the day `since` on ([`Spending::day`]).
     ///

@@ -45,6 +45,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slarouter_core::{DecisionId, Rater, Receipt, Source, Timestamp};
 use tokio::sync::{Mutex, oneshot, watch};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::check::check;
@@ -66,6 +67,10 @@ use readers::{KnownZoos, Readers, View};
 pub(crate) use server::Server;
 pub(crate) use transfer::Transferring;
 use write::{Told, Writer};
+
+/// How long one who follows waits for the holder to forget somebody, and how often it looks.
+const FORGETTING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Whether other processes may write to the same log.
 pub(crate) enum Share {
@@ -168,6 +173,28 @@ impl PostgresStore {
         let ((_, committed), (_, role)) = (watch::channel(last), watch::channel(Role::Follower));
         let (boot, health, pass, ended) = (Uuid::nil(), Arc::default(), Mutex::default(), Mutex::default());
         Ok(Self { inbox, committed, role, boot, health, readers, pass, ended })
+    }
+
+    /// As the holder of the log.
+    async fn forget_all(&self, rater: Rater, until: Timestamp) -> Result<(), StoreError> {
+        let mut after = Some(0);
+        while let Some(last) = after {
+            after = self.ask(|reply| Command::Forget { rater, until, after: last, reply }).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether whoever holds the log forgets what was noted, for some seconds.
+    async fn is_forgotten(&self, rater: Rater) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        loop {
+            let noted: Result<_, StoreError> = read!(self, view => forget::noted(&view));
+            let is_gone = noted?.iter().all(|(waits, _)| *waits != rater);
+            if is_gone || begun.elapsed() > FORGETTING {
+                return Ok(is_gone);
+            }
+            sleep(LOOK).await;
+        }
     }
 
     async fn ask<T>(
@@ -297,11 +324,35 @@ impl Store for PostgresStore {
     async fn forget(&self, rater: Rater, now: Timestamp, delete: bool) -> Result<Forgotten, StoreError> {
         let found: Result<_, StoreError> = read!(self, view => forget::found(&view, rater, now));
         let found = found?;
-        let mut after = if delete { Some(0) } else { None };
-        while let Some(last) = after {
-            after = self.ask(|reply| Command::Forget { rater, until: now, after: last, reply }).await?;
+        if !delete {
+            return Ok(found);
         }
-        Ok(found)
+        if self.role.borrow().is_holder() {
+            self.forget_all(rater, now).await?;
+            return Ok(found);
+        }
+        if self.boot.is_nil() {
+            return Err(StoreError::Closed);
+        }
+        let view = self.readers.change(true).await?;
+        forget::note(&view, rater, now).await?;
+        view.commit().await?;
+        let is_noted = !self.is_forgotten(rater).await?;
+        Ok(Forgotten { is_noted, ..found })
+    }
+
+    async fn forget_for_others(&self) -> Result<(), StoreError> {
+        if !self.role.borrow().is_holder() {
+            return Ok(());
+        }
+        let noted: Result<_, StoreError> = read!(self, view => forget::noted(&view));
+        for (rater, until) in noted? {
+            self.forget_all(rater, until).await?;
+            let view = self.readers.change(true).await?;
+            forget::done(&view, rater, until).await?;
+            view.commit().await?;
+        }
+        Ok(())
     }
 
     async fn decision(&self, id: DecisionId) -> Result<Option<StoredDecision>, StoreError> {
@@ -356,7 +407,11 @@ impl Store for PostgresStore {
     }
 
     async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError> {
-        self.ask(|reply| Command::ChangeKeys { changes, reply }).await
+        self.change_keys_as_of(None, changes).await
+    }
+
+    async fn change_keys_as_of(&self, as_of: Option<u64>, changes: Vec<KeyChange>) -> Result<(), StoreError> {
+        self.ask(|reply| Command::ChangeKeys { changes, as_of, reply }).await
     }
 
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError> {

@@ -139,6 +139,8 @@ pub struct Forgotten {
     pub prompts: u64,
     /// Words that carry the number of the person until the window for feedback of their decisions is over.
     pub waiting: u64,
+    /// They are not deleted yet: that is for the process that holds the log, for which it is noted.
+    pub is_noted: bool,
 }
 
 /// The number by which the log knows a rater of this name. From it the name cannot be read, but a known name can be found again.

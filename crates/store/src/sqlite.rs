@@ -261,7 +261,7 @@ impl Store for SqliteStore {
     }
 
     async fn change_keys(&self, changes: Vec<KeyChange>) -> Result<(), StoreError> {
-        self.ask(|reply| Command::ChangeKeys { changes, reply }).await
+        self.ask(|reply| Command::ChangeKeys { changes, as_of: None, reply }).await
     }
 
     async fn spending(&self, since: u64) -> Result<Vec<Spending>, StoreError> {

@@ -13,8 +13,8 @@ use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{DecisionId, Rater, Receipt, Timestamp};
 use slarouter_store::{
-    Entry, Event, KeyChange, KeyRecord, LimitUsage, OutcomeRecord, Role, Spending, Store, StoreError, Term, Together,
-    join, open,
+    Entry, Event, FeedbackRecord, KeyChange, KeyRecord, LimitUsage, OutcomeRecord, Role, Spending, Store, StoreError,
+    Term, Together, join, open,
 };
 use slarouter_testkit::{Database, Postgres, until};
 
@@ -303,6 +303,17 @@ async fn keys_change_at_any_process_and_the_others_see_that() {
     holder.change_keys(vec![KeyChange::Revoke("k1".to_owned(), Timestamp(9))]).await.unwrap();
     assert!(a.key_version().await.unwrap() > added);
     assert_eq!(b.keys().await.unwrap()[0].revoked, Some(Timestamp(9)));
+
+    // Of two that have seen the same keys one is too late, wherever they are.
+    for (first, second) in [(&a, &b), (&b, &holder), (&holder, &a), (&a, &a)] {
+        let seen = first.key_version().await.unwrap();
+        let change = || vec![KeyChange::Expire("k1".to_owned(), Timestamp(10))];
+        first.change_keys_as_of(seen, change()).await.unwrap();
+        let late = second.change_keys_as_of(seen, change()).await;
+        assert!(matches!(late, Err(StoreError::KeysChanged)), "{late:?}");
+        // What comes with it is written all the same.
+        second.change_keys_as_of(second.key_version().await.unwrap(), change()).await.unwrap();
+    }
     for store in [b, a, holder] {
         store.close().await;
     }
@@ -338,6 +349,33 @@ async fn what_one_uses_of_limits_per_minute_all_know() {
     a.close().await;
     assert_eq!(share(&b, Vec::new()).await.gateways, 2);
     for store in [b, holder] {
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rater_is_forgotten_whichever_process_is_asked() {
+    let database = Postgres::shared().database();
+    let [holder, a, b] = three(&database).await;
+    for (id, rater) in [(1, 7), (2, 8)] {
+        holder.log(decision(id, Some("[\"a secret\"]".to_owned()))).unwrap();
+        let word = FeedbackRecord { comment: Some("mine".to_owned()), ..rating(id, rater, Some(1.0), 5) };
+        holder.rate(word, WINDOW).await.unwrap();
+    }
+    let found = a.forget(Rater(7), Timestamp(9), false).await.unwrap();
+    assert_eq!((found.feedback, found.comments, found.prompts, found.is_noted), (1, 1, 1, false));
+    let (forgotten, ()) = tokio::join!(a.forget(Rater(7), Timestamp(9), true), async {
+        until("it is asked of the holder", async || database.run("SELECT count(*) FROM to_forget").trim() == "1").await;
+        b.forget_for_others().await.unwrap();
+        assert_eq!(database.run("SELECT count(*) FROM to_forget").trim(), "1", "it is not for another that follows");
+        holder.forget_for_others().await.unwrap();
+    });
+    assert!(!forgotten.unwrap().is_noted);
+    let left = b.forget(Rater(7), Timestamp(9), false).await.unwrap();
+    assert_eq!((left.feedback, left.comments, left.prompts), (1, 0, 0));
+    let other = b.forget(Rater(8), Timestamp(9), false).await.unwrap();
+    assert_eq!((other.comments, other.prompts), (1, 1));
+    for store in [b, a, holder] {
         store.close().await;
     }
 }

@@ -325,3 +325,30 @@ async fn gateways_go_on_from_a_database_that_has_lost_commits() {
     }
     check(&database, &config, &crowd).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_keys_of_one_name_made_at_once_one_is_refused_and_any_gateway_forgets() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start().await);
+    let database = Postgres::shared().database();
+    let config = write(folder.path(), &on(&database, folder.path(), &upstream.base_url(), ""));
+    let gateways = [serve(&config, &["--log", "error"]).await, serve(&config, &["--log", "error"]).await];
+    let admin = |place: usize, path: &str| {
+        format!("http://{}/admin/{path}", gateways[place].ready()["admin"].as_str().unwrap())
+    };
+    let http = client();
+    for turn in 0..10 {
+        let wanted = json!({ "name": format!("team{turn}"), "grants": { "scopes": ["inference"] } });
+        let make = |place| http.post(admin(place, "keys")).bearer_auth(ADMIN).json(&wanted).send();
+        let (one, other) = tokio::join!(make(0), make(1));
+        let mut statuses = [one.unwrap().status(), other.unwrap().status()];
+        statuses.sort();
+        assert_eq!(statuses, [StatusCode::CREATED, StatusCode::CONFLICT]);
+    }
+    for place in [0, 1] {
+        let ask = json!({ "rater": "somebody", "delete": true });
+        let reply = http.post(admin(place, "forget")).bearer_auth(ADMIN).json(&ask).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::OK);
+        let reply: Value = reply.json().await.unwrap();
+        assert_eq!((&reply["deleted"], &reply["noted"]), (&json!(true), &json!(false)));
+    }
+}

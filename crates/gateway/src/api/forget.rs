@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use slarouter_core::Timestamp;
@@ -38,7 +38,11 @@ pub(crate) struct Person {
 /// all of them is over. Ratings stay, and what was learnt from them.
 #[utoipa::path(
     post, path = "/admin/forget", tag = "Administration", request_body = Person,
-    responses((status = 200, body = Object), (status = "4XX", body = crate::api::openapi::ErrorBody)),
+    responses(
+        (status = 200, body = Object),
+        (status = 202, description = "Noted, for whichever gateway holds the log", body = Object),
+        (status = "4XX", body = crate::api::openapi::ErrorBody),
+    ),
 )]
 pub(crate) async fn forget(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
     let done = async {
@@ -51,6 +55,7 @@ pub(crate) async fn forget(State(app): State<Arc<App>>, headers: HeaderMap, body
         found.map_err(|error| ApiError::unavailable("store_unavailable", error.to_string()))
     };
     match done.await {
+        Ok(found) if found["noted"] == true => (StatusCode::ACCEPTED, Json(found)).into_response(),
         Ok(found) => Json(found).into_response(),
         Err(error) => error.into_response(),
     }
@@ -61,9 +66,12 @@ pub(crate) async fn forget(State(app): State<Arc<App>>, headers: HeaderMap, body
 /// # Errors
 /// [`StoreError`] if the log cannot be read or written.
 pub async fn person(store: &dyn Store, name: &str, now: Timestamp, delete: bool) -> Result<Value, StoreError> {
-    let Forgotten { feedback, comments, prompts, waiting } = store.forget(rater(name), now, delete).await?;
-    if delete {
+    let Forgotten { feedback, comments, prompts, waiting, is_noted } = store.forget(rater(name), now, delete).await?;
+    let deleted = delete && !is_noted;
+    if deleted {
         tracing::info!(feedback, comments, prompts, "a rater was forgotten");
     }
-    Ok(json!({ "feedback": feedback, "comments": comments, "prompts": prompts, "waiting": waiting, "deleted": delete }))
+    Ok(
+        json!({ "feedback": feedback, "comments": comments, "prompts": prompts, "waiting": waiting, "deleted": deleted, "noted": is_noted }),
+    )
 }

@@ -37,12 +37,13 @@ async fn follow_others(live: &ArcSwap<App>, mut stop: watch::Receiver<bool>) {
         let changed =
             changed.and(spent.map(|spent| app.auth.meters.restore(spent, now)).map_err(|error| error.to_string()));
         let changed = changed.and(share_usage(&app).await.map_err(|error| error.to_string()));
+        let changed = changed.and(app.store.forget_for_others().await.map_err(|error| error.to_string()));
         if let Err(error) = &changed
             && !is_failing
         {
             tracing::error!(
                 error,
-                "the keys and what was spent cannot be read: what other gateways change of them waits, and of limits per minute this one has its share"
+                "the keys and what was spent cannot be read: what other gateways change of them waits, and of limits per minute this one has its share; whom others were asked to forget waits too"
             );
         }
         is_failing = changed.is_err();

@@ -359,6 +359,12 @@ CREATE TABLE forgotten (
 );
 CREATE INDEX feedback_by_person ON feedback (rater, seq) WHERE rater <> 0;
 
+-- Raters whom a gateway was asked to forget, with all that they said up to `until`, that does not hold the log: for whoever does.
+CREATE TABLE to_forget (
+    rater bigint PRIMARY KEY,
+    until bigint NOT NULL
+);
+
 -- What was learnt, put back to what it was after the event `until`. The states are all that was known then; `place`: among them.
 CREATE TABLE rollbacks (
     seq   bigint PRIMARY KEY,

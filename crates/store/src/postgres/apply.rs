@@ -96,9 +96,13 @@ impl Work<'_> {
                 answers.push(Answer::Done(reply));
                 self.configure(time, &route, &spec).await
             }
-            Command::ChangeKeys { changes, reply } => {
-                answers.push(Answer::Done(reply));
-                change(self.client, &changes).await
+            Command::ChangeKeys { changes, as_of, reply } => {
+                let changed = change(self.client, &changes, as_of).await;
+                answers.push(match changed {
+                    Ok(false) => Answer::failed(reply, StoreError::KeysChanged),
+                    _ => Answer::Done(reply),
+                });
+                changed.map(drop)
             }
             Command::Save { learnt, time, states, reply } => {
                 // Of what a database has lost nothing is to come back.

@@ -34,6 +34,31 @@ const GONE: [&str; 4] = [
 const NOTE: &str = "INSERT INTO forgotten (rater, time, stand_in) VALUES ($1, $2, $3) \
      ON CONFLICT (rater) DO UPDATE SET time = greatest(forgotten.time, excluded.time)";
 
+/// Asks whoever holds the log to forget this rater up to that time.
+pub(super) async fn note(view: &View, rater: Rater, until: Timestamp) -> Result<(), StoreError> {
+    let query = "INSERT INTO to_forget (rater, until) VALUES ($1, $2) \
+         ON CONFLICT (rater) DO UPDATE SET until = greatest(to_forget.until, excluded.until)";
+    view.rows(query, &[one(&rater.0.cast_signed()), one(&ms(until))]).await?;
+    Ok(())
+}
+
+/// Whom somebody was asked to forget who does not hold the log.
+pub(super) async fn noted(view: &View) -> Result<Vec<(Rater, Timestamp)>, StoreError> {
+    let rows = view.rows("SELECT rater, until FROM to_forget ORDER BY rater", &[]).await?;
+    let noted = rows.iter().map(|row| {
+        let mut row = cells(row);
+        Ok((Rater(row.next::<i64>()?.cast_unsigned()), Timestamp(row.next::<i64>()?.cast_unsigned())))
+    });
+    noted.collect()
+}
+
+/// That is done.
+pub(super) async fn done(view: &View, rater: Rater, until: Timestamp) -> Result<(), StoreError> {
+    let query = "DELETE FROM to_forget WHERE rater = $1 AND until <= $2";
+    view.rows(query, &[one(&rater.0.cast_signed()), one(&ms(until))]).await?;
+    Ok(())
+}
+
 /// What there is of this rater up to that time. Nothing is changed.
 pub(super) async fn found(view: &View, rater: Rater, until: Timestamp) -> Result<Forgotten, StoreError> {
     let (rater, until) = (rater.0.cast_signed(), ms(until));
@@ -41,7 +66,7 @@ pub(super) async fn found(view: &View, rater: Rater, until: Timestamp) -> Result
     let mut row = cells(&row);
     let mut count = || row.next::<i64>().map(i64::cast_unsigned);
     let (feedback, comments, prompts) = (count()?, count()?, count()?);
-    Ok(Forgotten { feedback, comments, prompts, waiting: feedback })
+    Ok(Forgotten { feedback, comments, prompts, waiting: feedback, is_noted: false })
 }
 
 /// Deletes words and prompts of the next decisions that this rater rated, after the word `after`, and notes that the rater's number is to go

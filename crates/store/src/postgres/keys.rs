@@ -15,7 +15,7 @@ const ADD: &str = "INSERT INTO api_keys (id, name, digest, hint, grants, created
 
 /// By the clock, so that a database that has lost changes of keys does not come to the number of one of them again.
 const CHANGED: &str = "UPDATE key_changes SET version = \
-     greatest(version + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)";
+     greatest(version + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) WHERE $1 IS NULL OR version = $1";
 
 pub(super) async fn list(view: &View) -> Result<Vec<KeyRecord>, StoreError> {
     let query =
@@ -43,7 +43,12 @@ fn record(row: &mut Plain<'_>) -> Result<KeyRecord, StoreError> {
     })
 }
 
-pub(super) async fn change(client: &Client, changes: &[KeyChange]) -> Result<(), StoreError> {
+/// Makes these changes, unless the keys are no longer as of that version. Whether it did.
+pub(super) async fn change(client: &Client, changes: &[KeyChange], as_of: Option<u64>) -> Result<bool, StoreError> {
+    // First: whoever else changes keys waits for the end of this transaction, and then sees another version.
+    if client.execute_typed(CHANGED, &[one(&as_of.map(u64::cast_signed))]).await? == 0 {
+        return Ok(false);
+    }
     for change in changes {
         match change {
             KeyChange::Add(key) => {
@@ -72,8 +77,7 @@ pub(super) async fn change(client: &Client, changes: &[KeyChange]) -> Result<(),
             }
         };
     }
-    client.execute_typed(CHANGED, &[]).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Grows with each change.

@@ -33,8 +33,17 @@ pub(super) struct Letter {
     word_replies: Vec<Reply<Receipt>>,
     reports: Vec<(OutcomeRecord, bool)>,
     report_replies: Vec<Reply<Receipt>>,
-    changes: Vec<KeyChange>,
+    changes: Vec<(Vec<KeyChange>, Option<u64>)>,
+    change_replies: Vec<Reply<()>>,
     done: Vec<Reply<()>>,
+}
+
+/// What is to be answered.
+pub(super) struct Receipts {
+    /// Of words and then of reports.
+    receipts: Vec<Result<Receipt, StoreError>>,
+    /// Whether each change of keys was made.
+    changed: Vec<bool>,
 }
 
 impl Letter {
@@ -63,9 +72,9 @@ impl Letter {
                 self.reports.push((*outcome, rerouted));
                 self.report_replies.push(reply);
             }
-            Command::ChangeKeys { changes, reply } => {
-                self.changes.extend(changes);
-                self.done.push(reply);
+            Command::ChangeKeys { changes, as_of, reply } => {
+                self.changes.push((changes, as_of));
+                self.change_replies.push(reply);
             }
             Command::Flush { reply } => self.done.push(reply),
             // The configuration in force is the holder's; this process puts its own in force when it is that.
@@ -79,7 +88,8 @@ impl Letter {
 
     /// Whether there is nothing to be sent.
     pub(super) fn is_empty(&self, entries: &[Entry]) -> bool {
-        entries.is_empty() && self.words.is_empty() && self.reports.is_empty() && self.done.is_empty()
+        let is_asked = !(self.words.is_empty() && self.reports.is_empty() && self.changes.is_empty());
+        entries.is_empty() && !is_asked && self.done.is_empty()
     }
 
     /// Sends it within a transaction that is open. Returns the last number of the stream, and the receipts of words and reports.
@@ -91,8 +101,9 @@ impl Letter {
     ) -> Result<(i64, Receipts), StoreError> {
         let words = receipts(client, &self.words, entries).await?;
         let reports = self.reported(client).await?;
-        if !self.changes.is_empty() {
-            change(client, &self.changes).await?;
+        let mut changed = Vec::new();
+        for (changes, as_of) in &self.changes {
+            changed.push(change(client, changes, *as_of).await?);
         }
         let mut items = Vec::new();
         let mut rest = entries.iter();
@@ -112,10 +123,10 @@ impl Letter {
             }
         }
         let last = stream::send(client, stream, sent, &items).await?;
-        Ok((last, words.into_iter().chain(reports).collect()))
+        Ok((last, Receipts { receipts: words.into_iter().chain(reports).collect(), changed }))
     }
 
-    async fn reported(&self, client: &Client) -> Result<Receipts, StoreError> {
+    async fn reported(&self, client: &Client) -> Result<Told, StoreError> {
         let (mut receipts, mut seen) = (Vec::new(), HashSet::new());
         for (outcome, _) in &self.reports {
             let is_new = seen.insert(outcome.decision) && !stream::is_reported(client, outcome.decision).await?;
@@ -126,22 +137,28 @@ impl Letter {
 
     /// The answers, once it is sent; without receipts, those that say that it is not.
     pub(super) fn answers(self, receipts: Option<Receipts>) -> Vec<Answer> {
-        let mut receipts = receipts.unwrap_or_default().into_iter();
+        let (receipts, changed) = receipts.map_or_else(Default::default, |told| (told.receipts, told.changed));
+        let (mut receipts, mut changed) = (receipts.into_iter(), changed.into_iter());
         let replies = self.word_replies.into_iter().chain(self.report_replies);
         let told = replies.map(|reply| {
             let receipt = receipts.next().unwrap_or(Err(StoreError::Closed));
             Answer::Receipt(reply, receipt)
         });
-        let told: Vec<_> = told.collect();
-        told.into_iter().chain(self.done.into_iter().map(Answer::Done)).collect()
+        let mut told: Vec<_> = told.collect();
+        told.extend(self.change_replies.into_iter().map(|reply| match changed.next() {
+            Some(false) => Answer::failed(reply, StoreError::KeysChanged),
+            _ => Answer::Done(reply),
+        }));
+        told.extend(self.done.into_iter().map(Answer::Done));
+        told
     }
 }
 
-type Receipts = Vec<Result<Receipt, StoreError>>;
+type Told = Vec<Result<Receipt, StoreError>>;
 
 /// What is to be said of words: by the log, by what is on its way there, and by the entries that go with them. A word on a decision that may come
 /// counts.
-async fn receipts(client: &Client, words: &[(FeedbackRecord, u64)], entries: &[Entry]) -> Result<Receipts, StoreError> {
+async fn receipts(client: &Client, words: &[(FeedbackRecord, u64)], entries: &[Entry]) -> Result<Told, StoreError> {
     if words.is_empty() {
         return Ok(Vec::new());
     }

@@ -50,7 +50,7 @@ pub(super) fn apply(
             answers.push(Answer::Done(reply));
             configure(connection, time, &route, &spec, seq)
         }
-        Command::ChangeKeys { changes, reply } => {
+        Command::ChangeKeys { changes, as_of: _, reply } => {
             answers.push(Answer::Done(reply));
             change(connection, &changes)
         }

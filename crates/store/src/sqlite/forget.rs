@@ -17,7 +17,13 @@ pub(super) fn found(connection: &Connection, rater: Rater, until: Timestamp) -> 
     let values = params![rater.0.cast_signed(), until.0.cast_signed()];
     let found = connection.query_row(query, values, |row| {
         let count = |place| row.get::<_, i64>(place).map(i64::cast_unsigned);
-        Ok(Forgotten { feedback: count(0)?, comments: count(1)?, prompts: count(2)?, waiting: count(0)? })
+        Ok(Forgotten {
+            feedback: count(0)?,
+            comments: count(1)?,
+            prompts: count(2)?,
+            waiting: count(0)?,
+            is_noted: false,
+        })
     })?;
     Ok(found)
 }

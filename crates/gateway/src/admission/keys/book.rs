@@ -19,6 +19,8 @@ const DAY_MS: f64 = 86_400_000.0;
 const MAX_DAYS: f64 = 36_500.0;
 /// Live keys of one name: the one in use and the one that replaces it.
 const MOST_LIVE: usize = 2;
+/// How often keys are looked at anew that others change at the same time.
+const TRIES: usize = 8;
 
 /// A key to be made.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -54,7 +56,7 @@ pub enum KeyError {
     Random(#[from] getrandom::Error),
 }
 
-/// The keys in a store. One change at a time: the store's other clients are in the same process.
+/// The keys in a store. One change at a time: in this process by a lock, and of several that share the store by the version of the keys.
 #[derive(Clone)]
 pub struct KeyBook {
     store: Arc<dyn Store>,
@@ -118,16 +120,18 @@ impl KeyBook {
         new.grants.check().map_err(KeyError::Invalid)?;
         let now = self.clock.now();
         let expires = new.expires_days.map(|days| after(now, days, "expires_days")).transpose()?;
-        let _guard = self.changing.lock().await;
-        let live = self.records().await?.iter().any(|key| key.name == new.name && is_live(key, now));
-        if live || self.taken.iter().any(|name| **name == *new.name) {
-            let what = format!("there is a live key named {:?}: choose another name, or rotate that key", new.name);
-            return Err(KeyError::Taken(what));
-        }
         let grants = serde_json::to_string(&new.grants).map_err(|error| KeyError::Invalid(error.to_string()))?;
-        let (key, record) = make(new.name, grants, now, expires)?;
-        self.store.change_keys(vec![KeyChange::Add(record.clone())]).await?;
-        Ok(shown_once(&record, &key, now))
+        let create = |keys: &[KeyRecord]| {
+            let live = keys.iter().any(|key| key.name == new.name && is_live(key, now));
+            if live || self.taken.iter().any(|name| **name == *new.name) {
+                let what = format!("there is a live key named {:?}: choose another name, or rotate that key", new.name);
+                return Err(KeyError::Taken(what));
+            }
+            let (key, record) = make(new.name.clone(), grants.clone(), now, expires)?;
+            let shown = shown_once(&record, &key, now);
+            Ok((vec![KeyChange::Add(record)], shown))
+        };
+        self.change(create).await
     }
 
     /// Makes another key with the name, grants and account of this one, which ends after `grace_hours`.
@@ -140,24 +144,24 @@ impl KeyBook {
         }
         let now = self.clock.now();
         let end = Timestamp(now.0 + (grace_hours / 24.0 * DAY_MS) as u64);
-        let _guard = self.changing.lock().await;
-        let keys = self.records().await?;
-        let old = find(&keys, id)?;
-        if !is_live(old, now) {
-            return Err(KeyError::Invalid(format!("the key {id} has ended: create a new one")));
-        }
-        if keys.iter().filter(|key| key.name == old.name && is_live(key, now)).count() >= MOST_LIVE {
-            let what = format!("two keys named {:?} are live: revoke the older one first", old.name);
-            return Err(KeyError::Taken(what));
-        }
-        // The new one lives as long as the old one was meant to.
-        let lifetime = old.expires.map(|expires| Timestamp(now.0 + expires.0.saturating_sub(old.created.0)));
-        let (key, record) = make(old.name.clone(), old.grants.clone(), now, lifetime)?;
-        let end = old.expires.map_or(end, |expires| expires.min(end));
-        self.store.change_keys(vec![KeyChange::Add(record.clone()), KeyChange::Expire(old.id.clone(), end)]).await?;
-        let mut answer = shown_once(&record, &key, now);
-        answer["replaces"] = json!({ "id": old.id, "expires_ms": end.0 });
-        Ok(answer)
+        let rotate = |keys: &[KeyRecord]| {
+            let old = find(keys, id)?;
+            if !is_live(old, now) {
+                return Err(KeyError::Invalid(format!("the key {id} has ended: create a new one")));
+            }
+            if keys.iter().filter(|key| key.name == old.name && is_live(key, now)).count() >= MOST_LIVE {
+                let what = format!("two keys named {:?} are live: revoke the older one first", old.name);
+                return Err(KeyError::Taken(what));
+            }
+            // The new one lives as long as the old one was meant to.
+            let lifetime = old.expires.map(|expires| Timestamp(now.0 + expires.0.saturating_sub(old.created.0)));
+            let (key, record) = make(old.name.clone(), old.grants.clone(), now, lifetime)?;
+            let end = old.expires.map_or(end, |expires| expires.min(end));
+            let mut shown = shown_once(&record, &key, now);
+            shown["replaces"] = json!({ "id": old.id, "expires_ms": end.0 });
+            Ok((vec![KeyChange::Add(record), KeyChange::Expire(old.id.clone(), end)], shown))
+        };
+        self.change(rotate).await
     }
 
     /// Ends a key now. Once more changes nothing.
@@ -165,14 +169,38 @@ impl KeyBook {
     /// # Errors
     /// [`KeyError`]; then nothing has changed.
     pub async fn revoke(&self, id: &str) -> Result<Value, KeyError> {
-        let _guard = self.changing.lock().await;
         let now = self.clock.now();
-        let mut key = find(&self.records().await?, id)?.clone();
-        if key.revoked.is_none() {
-            key.revoked = Some(now);
-            self.store.change_keys(vec![KeyChange::Revoke(key.id.clone(), now)]).await?;
+        let revoke = |keys: &[KeyRecord]| {
+            let mut key = find(keys, id)?.clone();
+            let mut changes = Vec::new();
+            if key.revoked.is_none() {
+                key.revoked = Some(now);
+                changes.push(KeyChange::Revoke(key.id.clone(), now));
+            }
+            Ok((changes, shown(&key, now)))
+        };
+        self.change(revoke).await
+    }
+
+    /// Makes the changes that `decide` says by the keys as they are, once more if another process has changed them meanwhile.
+    async fn change(
+        &self,
+        decide: impl Fn(&[KeyRecord]) -> Result<(Vec<KeyChange>, Value), KeyError> + Send,
+    ) -> Result<Value, KeyError> {
+        let _guard = self.changing.lock().await;
+        let mut tries = TRIES;
+        loop {
+            // Before the keys: they may be newer, and are not older.
+            let version = self.store.key_version().await?;
+            let (changes, answer) = decide(&self.records().await?)?;
+            if changes.is_empty() {
+                return Ok(answer);
+            }
+            match self.store.change_keys_as_of(version, changes).await {
+                Err(StoreError::KeysChanged) if tries > 1 => tries -= 1,
+                changed => return Ok(changed.map(|()| answer)?),
+            }
         }
-        Ok(shown(&key, now))
     }
 }
 
