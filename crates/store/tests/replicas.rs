@@ -13,8 +13,8 @@ use outcomes::outcome;
 use records::{decision, rating};
 use slarouter_core::{DecisionId, Rater, Receipt, Timestamp};
 use slarouter_store::{
-    Entry, Event, FeedbackRecord, KeyChange, KeyRecord, LimitUsage, OutcomeRecord, Role, Spending, Store, StoreError,
-    Term, Together, join, open,
+    DecisionRecord, Entry, Event, FeedbackRecord, KeyChange, KeyRecord, LimitUsage, OutcomeRecord, Role, Spending,
+    Store, StoreError, Term, Together, join, open,
 };
 use slarouter_testkit::{Database, Postgres, until};
 
@@ -184,6 +184,49 @@ async fn another_takes_the_log_over_when_its_holder_leaves() {
     assert!(spec.contains("the new holder"));
     assert_eq!(ratings(rest), BTreeMap::from([((DecisionId(OF_B), Rater(1)), 0.0)]));
     other.close().await;
+}
+
+/// Has nobody hold the log: one has it that is not there, and whose term ends only when the test says so.
+async fn until_nobody_holds(database: &Database, all: &[Shared]) {
+    database.run("UPDATE head SET epoch = epoch + 1, holder = gen_random_uuid(), expires = now() + interval '1 hour'");
+    until("all follow", async || all.iter().all(|store| *store.role().borrow() == Role::Follower)).await;
+}
+
+/// The clock of one that decides is an hour ahead of the one of another, at which its answer is rated, or an hour behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_of_processes_that_are_an_hour_apart_lose_no_rating_that_was_acknowledged() {
+    const HOUR: u64 = 3_600_000;
+    const NOW: u64 = 1_800_000_000_000;
+    let id = |made: u64, n: u128| u128::from(made) << 80 | 7 << 76 | n;
+    let made = |made: u64, n: u128| {
+        let Entry::Decision(record) = decision(id(made, n), None) else { panic!("a decision") };
+        Entry::Decision(DecisionRecord { time: Timestamp(made), ..record })
+    };
+    let database = Postgres::shared().database();
+    let all = three(&database).await;
+    let [_, a, b] = &all;
+    // Nobody has made it known yet that it was made, and by this clock it was not: so it is no decision.
+    let unknown = a.rate(rating(id(NOW + HOUR, 9), 1, Some(1.0), NOW), WINDOW).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownDecision)), "{unknown:?}");
+
+    until_nobody_holds(&database, &all).await;
+    for (n, clock) in [(1, NOW + HOUR), (2, NOW - HOUR)] {
+        b.log(made(clock, n)).unwrap();
+        b.flush().await.unwrap();
+        let receipt = a.rate(rating(id(clock, n), 1, Some(1.0), NOW), 2 * HOUR).await.unwrap();
+        assert_eq!(receipt, Receipt::Recorded, "the decision is on its way");
+    }
+    // Its word is taken before the decision that it is about, as the one that sent it came first.
+    database.run("UPDATE head SET expires = now() - interval '1 second'");
+    until_decided(a.as_ref(), 2).await;
+    until("all is taken", async || database.run("SELECT count(*) FROM inbox").trim() == "0").await;
+    let held = ratings(&events(b.as_ref()).await);
+    assert_eq!(held.into_values().collect::<Vec<_>>(), [1.0, 1.0]);
+    // Behind by more than the window, ratings of its answers come too late.
+    assert_eq!(a.rate(rating(id(NOW - HOUR, 2), 2, Some(1.0), NOW), HOUR / 2).await.unwrap(), Receipt::Expired);
+    for store in all {
+        store.close().await;
+    }
 }
 
 /// What a holder does that was stopped for longer than its term, and what it had under way.

@@ -26,6 +26,8 @@ pub(super) struct Batch<'a, 'b> {
     entries: &'a mut Vec<Entry>,
     inserted: usize,
     answers: &'a mut Vec<Answer>,
+    /// Whether its words have their receipts already, of another process.
+    is_acknowledged: bool,
 }
 
 /// Words on decisions that nothing was logged between: they are looked up and written at once.
@@ -71,7 +73,15 @@ impl<'a, 'b> Batch<'a, 'b> {
         entries: &'a mut Vec<Entry>,
         answers: &'a mut Vec<Answer>,
     ) -> Self {
-        Self { work, steps: steps.into_iter(), logged, before: Vec::new(), entries, inserted: 0, answers }
+        let (steps, before) = (steps.into_iter(), Vec::new());
+        Self { work, steps, logged, before, entries, inserted: 0, answers, is_acknowledged: false }
+    }
+
+    /// The same, of what another process has acknowledged: words whose decisions are still to come wait, whatever is known of others here, and
+    /// whatever the clocks say of when these were made.
+    fn acknowledged(mut self) -> Self {
+        self.is_acknowledged = true;
+        self
     }
 
     /// Does all of it within a transaction that was begun; all is refused if that failed.
@@ -149,12 +159,13 @@ impl<'a, 'b> Batch<'a, 'b> {
         words: Vec<(FeedbackRecord, u64)>,
     ) -> Result<Vec<Result<Receipt, StoreError>>, StoreError> {
         let mut receipts = rate(self.work.client, &words, &mut self.work.seq).await?;
-        if !self.work.has_others {
+        if !self.work.has_others && !self.is_acknowledged {
             return Ok(receipts);
         }
         let mut early = Vec::new();
         for (receipt, (word, window_ms)) in receipts.iter_mut().zip(words) {
-            if matches!(receipt, Err(StoreError::UnknownDecision)) && may_come(word.decision, word.time, window_ms) {
+            let is_unknown = matches!(receipt, Err(StoreError::UnknownDecision));
+            if is_unknown && (self.is_acknowledged || may_come(word.decision, word.time, window_ms)) {
                 *receipt = Ok(Receipt::Recorded);
                 early.push((word, window_ms));
             }
@@ -169,8 +180,6 @@ impl<'a, 'b> Batch<'a, 'b> {
 /// Appends what others sent, as it would be had it been asked here. How far the stream `own` is taken, if it was among them.
 pub(super) async fn take(work: &mut Work<'_>, stretches: &[Stretch], own: i64) -> Result<Option<i64>, StoreError> {
     let mut own_taken = None;
-    // Such words are acknowledged: those whose decisions are still to come wait, whatever is known of others here.
-    let has_others = std::mem::replace(&mut work.has_others, true);
     for stretch in stretches {
         let (items, reached) = stream::take(work.client, stretch).await?;
         if stretch.stream == own {
@@ -179,13 +188,13 @@ pub(super) async fn take(work: &mut Work<'_>, stretches: &[Stretch], own: i64) -
         let (steps, logged) = steps_of(items);
         let (mut entries, mut answers) = (Vec::new(), Vec::new());
         work.stream = stretch.stream;
-        Batch::new(work, steps, logged, &mut entries, &mut answers).all(Ok(())).await?;
+        Batch::new(work, steps, logged, &mut entries, &mut answers).acknowledged().all(Ok(())).await?;
         for answer in answers {
             if let Answer::Receipt(_, Err(error)) = answer {
                 tracing::warn!(%error, stream = stretch.stream, "a rating that another gateway took is not counted");
             }
         }
     }
-    (work.stream, work.has_others) = (own, has_others);
+    work.stream = own;
     Ok(own_taken)
 }
