@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: book demo static chart test test-agents test-clients soak explore lint bench tables bench-gateway fuzz fmt setup-test setup-book setup-lint setup-fuzz setup-bench
+.PHONY: book demo static chart test test-agents test-clients soak chaos explore lint bench tables bench-gateway fuzz fmt setup-test setup-book setup-lint setup-fuzz setup-bench
 
 # In a profile of its own, which is compiled in a fraction of the time of a release.
 demo:
@@ -48,6 +48,11 @@ test-clients: setup-test
 soak:
 	SOAK_REQUESTS=$${SOAK_REQUESTS:-200000} SOAK_IDLE=$${SOAK_IDLE:-10000} \
 		cargo test --release -p slarouter-cli --locked --test soak -- --nocapture --test-threads 1
+
+# CHAOS_KILLS (500), CHAOS_SEED (1) and CHAOS_SECONDS (1500, after which no further harm is done) change the run; some 15 minutes.
+chaos: setup-test
+	CHAOS_KILLS=$${CHAOS_KILLS:-500} CHAOS_SECONDS=$${CHAOS_SECONDS:-1500} \
+		cargo test --workspace --locked --test operate no_kill_of_any_part -- --nocapture
 
 # New cases for the property tests and new runs of the soak, for EXPLORE_SECONDS (600); keeps what fails. CONTRIBUTING.md.
 explore:

@@ -9,6 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::link::Link;
+
+/// How often, and how long after each other, it is tried to start a server again that was killed.
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes a folder and a server in it that listens on a socket there, as another user if this one is root, which PostgreSQL refuses to be. An
 /// empty cluster takes a second or two to make, so it is kept below `target` and copied.
@@ -179,33 +186,62 @@ impl Postgres {
         self.ctl(&["-m", "immediate", "stop"]);
     }
 
-    /// Starts it again after [`Postgres::stop`], with the settings that it had.
+    /// Starts it again after [`Postgres::stop`], or after it was killed, with the settings that it had.
     ///
     /// # Panics
     /// If it does not start.
     pub fn restart(&self) {
-        self.ctl(&["-w", "-l", "/dev/null", "restart", "-m", "immediate"]);
+        // After a kill the processes that served connections still have its memory for a moment.
+        let started = (0..TRIES).any(|attempt| {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            self.try_ctl(&["-w", "-l", "/dev/null", "restart", "-m", "immediate"])
+        });
+        assert!(started, "PostgreSQL does not start again");
+    }
+
+    /// The process that all others of the server belong to.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test that asks for it means it to run")]
+    pub fn id(&self) -> u32 {
+        let file = std::fs::read_to_string(self.kept.folder.join("data/postmaster.pid")).unwrap_or_default();
+        let id = file.lines().next().and_then(|line| line.trim().parse().ok());
+        id.unwrap_or_else(|| panic!("PostgreSQL does not run"))
     }
 
     fn ctl(&self, arguments: &[&str]) {
+        assert!(self.try_ctl(arguments), "pg_ctl {arguments:?}");
+    }
+
+    fn try_ctl(&self, arguments: &[&str]) -> bool {
         let data = self.kept.folder.join("data");
         let pg_ctl = self.bin.join("pg_ctl");
         let mut words = vec![pg_ctl.as_os_str(), "-D".as_ref(), data.as_os_str()];
         words.extend(arguments.iter().map(std::ffi::OsStr::new));
         let mut command = as_its_user(&words);
         let done = command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(done.is_ok_and(|status| status.success()), "pg_ctl {arguments:?}");
+        done.is_ok_and(|status| status.success())
     }
 
     #[expect(clippy::panic, reason = "a test that cannot ask its database fails")]
     fn psql(&self, database: &str, sql: &str) -> String {
+        self.try_psql(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
         let mut command = Command::new(self.bin.join("psql"));
         command
             .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "slarouter", "-d", database, "-h"])
             .arg(&self.kept.folder);
-        let said = command.args(["-c", sql]).output().unwrap_or_else(|error| panic!("psql: {error}"));
-        assert!(said.status.success(), "{sql}: {}", String::from_utf8_lossy(&said.stderr));
-        String::from_utf8_lossy(&said.stdout).trim_end().to_owned()
+        let said = command.args(["-c", sql]).output().map_err(|error| format!("psql: {error}"))?;
+        if !said.status.success() {
+            return Err(String::from_utf8_lossy(&said.stderr).into_owned());
+        }
+        Ok(String::from_utf8_lossy(&said.stdout).trim_end().to_owned())
     }
 }
 
@@ -231,6 +267,13 @@ impl Database {
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url(&self.name)
+    }
+
+    /// A network before its server, and where it is by way of that.
+    pub async fn link(&self) -> (Link, String) {
+        let link = Link::before(&self.server.kept.folder.join(".s.PGSQL.5432")).await;
+        let url = format!("postgres://slarouter@{}/{}", link.addr(), self.name);
+        (link, url)
     }
 
     /// Its name.
@@ -281,6 +324,11 @@ impl Database {
         while server.psql("postgres", &format!("SELECT count(*) {others}")) != "0" {}
         work();
         server.psql("postgres", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    }
+
+    /// The same, and `None` if the server is away or refuses one of them.
+    pub fn try_run(&self, sql: &str) -> Option<String> {
+        self.server.try_psql(&self.name, sql).ok()
     }
 }
 

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod backup;
+mod chaos;
+mod crowd;
+mod cut;
 mod deploy;
 mod doctor;
 mod explain;
@@ -41,12 +44,16 @@ fn write(folder: &Path, text: &str) -> PathBuf {
 }
 
 async fn serve(config: &Path, more: &[&str]) -> Daemon {
+    Daemon::spawn(&mut serving(config, more)).await.unwrap()
+}
+
+fn serving(config: &Path, more: &[&str]) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(BIN);
     command.args(["serve", "--config"]).arg(config).args(more);
     command.env_remove("SLAROUTER_LOG").env_remove("SLAROUTER_LOG_FORMAT");
     // What lies beside a database on a server.
     command.env("STATE_DIRECTORY", config.parent().unwrap());
-    Daemon::spawn(&mut command).await.unwrap()
+    command
 }
 
 fn client() -> reqwest::Client {
