@@ -5,9 +5,15 @@
 //!
 //! The arguments are an empty store and how many decisions are logged: of two models, with 128 features of which 24 are not 0, and the end of the
 //! request. One decision in ten is rated, by 256 clients that each wait for their receipt, and some more by one client alone.
+//!
+//!     cargo run --release -p slarouter-store --example rates -- postgres://me@localhost/empty 200000 --processes 4
+//!
+//! has several processes share the log. Each logs its part, and clients rate each at another process than the one that decided. What is timed ends
+//! when all of it is in the log.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +22,8 @@ use slarouter_core::{
     AuditDraw, Candidate, Decision, DecisionId, Rater, Rating, Reason, Source, Timestamp, decision_rng,
 };
 use slarouter_store::{
-    Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Store, StoreError, inspect, open,
+    Calendar, DecisionRecord, Entry, FeedbackRecord, OutcomeRecord, Payer, Store, StoreError, inspect, join, open,
+    open_to_read,
 };
 
 /// 1 January 2026.
@@ -27,12 +34,139 @@ const CLIENTS: u64 = 256;
 const ALONE: u64 = 400;
 /// Events read in one go, as the learner does.
 const PAGE: usize = 4_096;
+/// Entries that may wait in a process that shares the log.
+const QUEUE: usize = 65_536;
+/// How often it is looked whether all is in the log.
+const LOOK: Duration = Duration::from_millis(20);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, count] = &arguments[..] else { return Err("usage: rates URL DECISIONS".into()) };
-    let count: u64 = count.parse()?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [url, count] => alone(url, count.parse()?).await,
+        [url, count, "--processes", processes] => together(url, count.parse()?, processes.parse()?).await,
+        [url, count, "--member", place, of] => member(url, count.parse()?, place.parse()?, of.parse()?).await,
+        _ => Err("usage: rates URL DECISIONS [--processes N]".into()),
+    }
+}
+
+/// A process that shares the log, by the other end of its pipes.
+struct Member {
+    child: Child,
+    told: ChildStdin,
+    says: BufReader<ChildStdout>,
+}
+
+impl Member {
+    fn start(url: &str, count: u64, place: u64, of: u64) -> Result<Self, Box<dyn Error>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([url, &count.to_string(), "--member", &place.to_string(), &of.to_string()]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (Some(told), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("a process without pipes".into());
+        };
+        Ok(Self { child, told, says: BufReader::new(out) })
+    }
+
+    /// Its next line: that it is ready, or has done what it was told.
+    fn hear(&mut self) -> Result<String, Box<dyn Error>> {
+        let mut line = String::new();
+        self.says.read_line(&mut line)?;
+        if line.is_empty() { Err("a process ended before it was done".into()) } else { Ok(line.trim().to_owned()) }
+    }
+}
+
+/// Has several processes log and rate, and prints the same figures as one would.
+async fn together(url: &str, count: u64, processes: u64) -> Result<(), Box<dyn Error>> {
+    let mut members = Vec::new();
+    for place in 0..processes {
+        let mut member = Member::start(url, count, place, processes)?;
+        member.hear()?;
+        members.push(member);
+    }
+    let reader = open_to_read(url).await?;
+    let empty = bytes(url).await?;
+    let logging = clock();
+    tell(&mut members, "log")?;
+    until_in_log(reader.as_ref(), 2 * count).await?;
+    let logged = logging.elapsed();
+    answers(&mut members)?;
+    let full = bytes(url).await?;
+    let rating = clock();
+    tell(&mut members, "rate")?;
+    answers(&mut members)?;
+    let acknowledged = rating.elapsed();
+    until_in_log(reader.as_ref(), 2 * count + count / 10).await?;
+    let rated = rating.elapsed();
+    tell(&mut members, "end")?;
+    let dropped = answers(&mut members)?;
+    for mut member in members {
+        member.child.wait()?;
+    }
+    let out = &mut std::io::stdout();
+    let per_second = |count: u64, time: Duration| (count as f64 / time.as_secs_f64()).round();
+    writeln!(out, "processes | {processes}")?;
+    writeln!(out, "decisions with their ends in the log, a second | {}", per_second(count, logged))?;
+    writeln!(out, "bytes a decision with its end, of all tables | {}", full.saturating_sub(empty) / count)?;
+    writeln!(out, "ratings acknowledged a second, {CLIENTS} at once | {}", per_second(count / 10, acknowledged))?;
+    writeln!(out, "ratings in the log, a second | {}", per_second(count / 10, rated))?;
+    writeln!(out, "entries dropped | {}", dropped.join(" + "))?;
+    Ok(())
+}
+
+fn tell(members: &mut [Member], what: &str) -> Result<(), Box<dyn Error>> {
+    for member in members {
+        writeln!(member.told, "{what}")?;
+        member.told.flush()?;
+    }
+    Ok(())
+}
+
+fn answers(members: &mut [Member]) -> Result<Vec<String>, Box<dyn Error>> {
+    members.iter_mut().map(Member::hear).collect()
+}
+
+async fn until_in_log(store: &dyn Store, seq: u64) -> Result<(), StoreError> {
+    while store.events_after(seq - 1, 1).await?.is_empty() {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// One of several: does what its standard input says, and says when it is done. The decisions that it makes are `place`, `place + of`, …
+async fn member(url: &str, count: u64, place: u64, of: u64) -> Result<(), Box<dyn Error>> {
+    let store = join(url, QUEUE).await?;
+    let say = |what: &str| writeln!(std::io::stdout(), "{what}");
+    say("ready")?;
+    for line in std::io::stdin().lines() {
+        match &*line? {
+            "log" => {
+                for n in (place..count).step_by(of as usize) {
+                    let (decision, outcome) = request(n);
+                    log(store.as_ref(), Entry::Decision(decision)).await?;
+                    log(store.as_ref(), Entry::Outcome(outcome)).await?;
+                }
+                store.flush().await?;
+                say("logged")?;
+            }
+            "rate" => {
+                // The first `count / 10` decisions, each at the process after the one that made it.
+                let mine = (0..count / 10).filter(|n| (n + 1) % of == place).collect();
+                rate_together(&store, mine, CLIENTS / of).await?;
+                say("rated")?;
+            }
+            _ => break,
+        }
+    }
+    let dropped = store.dropped();
+    store.close().await;
+    say(&dropped.to_string())?;
+    Ok(())
+}
+
+/// One process that has the store for itself.
+async fn alone(url: &str, count: u64) -> Result<(), Box<dyn Error>> {
     let store = open(url).await?;
     let empty = bytes(url).await?;
     let logging = clock();
@@ -44,7 +178,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     store.flush().await?;
     let logged = logging.elapsed();
     let full = bytes(url).await?;
-    let rated = rate_together(&store, count / 10).await?;
+    let rating = clock();
+    rate_together(&store, (0..count / 10).map(|n| n * 10).collect(), CLIENTS).await?;
+    let rated = rating.elapsed();
     let mut alone = rate_alone(store.as_ref(), count).await?;
     alone.sort_unstable();
     let reading = clock();
@@ -93,13 +229,14 @@ async fn log(store: &dyn Store, entry: Entry) -> Result<(), StoreError> {
     }
 }
 
-async fn rate_together(store: &Arc<dyn Store>, count: u64) -> Result<Duration, Box<dyn Error>> {
-    let rating = clock();
-    let clients = (0..CLIENTS).map(|client| {
-        let store = store.clone();
+/// Rates these decisions, by so many clients that each wait for their receipts.
+async fn rate_together(store: &Arc<dyn Store>, decisions: Vec<u64>, clients: u64) -> Result<(), Box<dyn Error>> {
+    let decisions: Arc<[u64]> = decisions.into();
+    let clients = (0..clients as usize).map(|client| {
+        let (store, decisions) = (store.clone(), decisions.clone());
         tokio::spawn(async move {
-            for n in (client..count).step_by(CLIENTS as usize) {
-                store.rate(word(n * 10, 1), u64::MAX).await?;
+            for n in decisions.iter().skip(client).step_by(clients as usize) {
+                store.rate(word(*n, 1), u64::MAX).await?;
             }
             Ok::<_, StoreError>(())
         })
@@ -107,7 +244,7 @@ async fn rate_together(store: &Arc<dyn Store>, count: u64) -> Result<Duration, B
     for client in clients.collect::<Vec<_>>() {
         client.await??;
     }
-    Ok(rating.elapsed())
+    Ok(())
 }
 
 async fn rate_alone(store: &dyn Store, count: u64) -> Result<Vec<Duration>, StoreError> {
