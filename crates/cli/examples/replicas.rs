@@ -155,7 +155,7 @@ async fn ask(bases: Arc<Mutex<Vec<String>>>, rate: u64, answers: mpsc::Unbounded
         tokio::spawn(async move {
             let Ok(answer) = asked.await else { return };
             let id = answer.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-            if let (Some(id), true, Ok(_)) = (id, turn % RATED == 0, answer.bytes().await) {
+            if let (Some(id), true, Ok(_)) = (id, turn.is_multiple_of(RATED), answer.bytes().await) {
                 // The end of the measurement may have closed it.
                 drop(answers.send(id));
             }

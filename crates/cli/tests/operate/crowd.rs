@@ -123,7 +123,7 @@ pub(crate) async fn ask_and_rate(crowd: Arc<Crowd>, mut turn: usize) {
             counts.answered += usize::from(asked.is_some());
         });
         let Some(written) = asked else { continue };
-        let (id, rating) = (decision_id(&written), f64::from(u8::from(turn % 3 != 0)));
+        let (id, rating) = (decision_id(&written), f64::from(u8::from(!turn.is_multiple_of(3))));
         let mut said = Said::default();
         crowd.said.lock().unwrap().insert(id, said);
         for attempt in 1..=ATTEMPTS {
