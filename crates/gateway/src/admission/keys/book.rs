@@ -121,7 +121,7 @@ impl KeyBook {
         let now = self.clock.now();
         let expires = new.expires_days.map(|days| after(now, days, "expires_days")).transpose()?;
         let grants = serde_json::to_string(&new.grants).map_err(|error| KeyError::Invalid(error.to_string()))?;
-        let create = |keys: &[KeyRecord]| {
+        let create = |keys: &[KeyRecord]| -> Result<_, KeyError> {
             let live = keys.iter().any(|key| key.name == new.name && is_live(key, now));
             if live || self.taken.iter().any(|name| **name == *new.name) {
                 let what = format!("there is a live key named {:?}: choose another name, or rotate that key", new.name);
@@ -144,7 +144,7 @@ impl KeyBook {
         }
         let now = self.clock.now();
         let end = Timestamp(now.0 + (grace_hours / 24.0 * DAY_MS) as u64);
-        let rotate = |keys: &[KeyRecord]| {
+        let rotate = |keys: &[KeyRecord]| -> Result<_, KeyError> {
             let old = find(keys, id)?;
             if !is_live(old, now) {
                 return Err(KeyError::Invalid(format!("the key {id} has ended: create a new one")));
@@ -170,7 +170,7 @@ impl KeyBook {
     /// [`KeyError`]; then nothing has changed.
     pub async fn revoke(&self, id: &str) -> Result<Value, KeyError> {
         let now = self.clock.now();
-        let revoke = |keys: &[KeyRecord]| {
+        let revoke = |keys: &[KeyRecord]| -> Result<_, KeyError> {
             let mut key = find(keys, id)?.clone();
             let mut changes = Vec::new();
             if key.revoked.is_none() {
@@ -192,7 +192,8 @@ impl KeyBook {
         loop {
             // Before the keys: they may be newer, and are not older.
             let version = self.store.key_version().await?;
-            let (changes, answer) = decide(&self.records().await?)?;
+            let keys = self.records().await?;
+            let (changes, answer) = decide(&keys)?;
             if changes.is_empty() {
                 return Ok(answer);
             }
