@@ -136,7 +136,7 @@ async fn until_in_log(store: &dyn Store, seq: u64) -> Result<(), StoreError> {
 
 /// One of several: does what its standard input says, and says when it is done. The decisions that it makes are `place`, `place + of`, …
 async fn member(url: &str, count: u64, place: u64, of: u64) -> Result<(), Box<dyn Error>> {
-    let store = join(url, QUEUE).await?;
+    let store = join(url, QUEUE, None).await?;
     let say = |what: &str| writeln!(std::io::stdout(), "{what}");
     say("ready")?;
     for line in std::io::stdin().lines() {
