@@ -144,7 +144,7 @@ async fn watch(url: String, seen: Seen) {
 async fn ask(bases: Arc<Mutex<Vec<String>>>, rate: u64, answers: mpsc::UnboundedSender<String>) {
     let http = http();
     let mut ticks = interval(Duration::from_secs(1) / rate.max(1) as u32);
-    for turn in 0.. {
+    for turn in 0_u64.. {
         ticks.tick().await;
         let base = {
             let bases = bases.lock().unwrap_or_else(PoisonError::into_inner);
