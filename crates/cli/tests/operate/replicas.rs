@@ -176,7 +176,13 @@ async fn gateways_go_on_from_a_database_that_has_lost_commits() {
     let clients: Vec<_> = (0..2).map(|n| tokio::spawn(ask_and_rate(crowd.clone(), n * 7))).collect();
     crowd.until_rated(60).await;
     database.keep();
+    let kept: f64 = database.run("SELECT seq FROM head").trim().parse().unwrap();
     crowd.until_rated(80).await;
+    // Ratings are acknowledged before they are in the log where its database was away.
+    until("both have learnt what is going to be lost", async || {
+        values(&gateways, "learner_seq").await.iter().all(|learnt| *learnt > kept + 20.0)
+    })
+    .await;
     database.set_back();
     // What was acknowledged since is lost with its commits.
     crowd.said.lock().unwrap().values_mut().for_each(|said| said.is_acknowledged = false);

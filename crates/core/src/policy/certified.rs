@@ -355,9 +355,13 @@ impl Policy for Certified {
         self.params = params.clone();
         self.exploration_floor = params.exploration_floor;
         self.alpha = spec.alpha.get();
-        self.fallback = params.fallback(&spec.zoo);
-        self.predictor.reconfigure(old, &spec.zoo);
         let places: Vec<_> = spec.zoo.models().iter().map(|model| old.position(&model.name)).collect();
+        let before = std::mem::replace(&mut self.fallback, params.fallback(&spec.zoo));
+        if places[self.fallback] != Some(before) {
+            // What was lost by leaving the one before says nothing of this one.
+            self.safeguard.restart();
+        }
+        self.predictor.reconfigure(old, &spec.zoo);
         self.steering.reconfigure(&places);
         self.drift.reconfigure(&places);
         self.history.reconfigure(&places);

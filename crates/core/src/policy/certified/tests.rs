@@ -113,7 +113,7 @@ fn no_model_is_surer_than_its_labels_make_it() {
     let rate = |policy: &mut Certified, n: u32| {
         let x = f64::from(n * 7919 % 100) / 50.0 - 1.0;
         let prompt = policy.predictor.prepare(&[x as f32], Source::User);
-        let rated = Change { old: None, new: Some(f64::from(u8::from(n % 5 > 0))) };
+        let rated = Change { old: None, new: Some(f64::from(u8::from(!n.is_multiple_of(5)))) };
         policy.predictor.learn(&prompt, 1, rated);
     };
     (0..100).for_each(|n| rate(&mut policy, n));
