@@ -102,6 +102,10 @@ pub(super) struct Writer {
     /// What others sent, as it was seen last, and when that was.
     news: Vec<News>,
     looked: Option<Instant>,
+    /// What others had sent that was not taken when it was looked last, and whether that is more than is taken at a time. What stays the same
+    /// cannot be taken.
+    owed: i64,
+    is_more: bool,
     /// When it was last asked whether this process is the only one.
     counted: Option<Instant>,
     /// When it last said that it is there.
@@ -139,6 +143,8 @@ impl Writer {
             flushes: Vec::new(),
             news: Vec::new(),
             looked: None,
+            owed: 0,
+            is_more: false,
             counted: None,
             here: None,
             pause: SHORTEST_PAUSE,
@@ -186,6 +192,9 @@ impl Writer {
 
     /// Time between two looks.
     fn every(&self) -> Duration {
+        if self.is_more {
+            return Duration::ZERO;
+        }
         match self.member.role() {
             Some(Role::Holder) if !self.is_shared => RENEW,
             Some(Role::Holder) if !self.member.has_others() => OTHERS,
@@ -328,6 +337,7 @@ impl Writer {
         // Only a new connection is sure to have no transaction open.
         self.session = None;
         self.news.clear();
+        self.is_more = false;
         if self.is_shared && matches!(error, StoreError::InUse(_)) {
             tracing::warn!("another gateway has taken the log over: this one goes on as its follower");
         } else {
@@ -466,6 +476,8 @@ impl Writer {
             self.member.counted(others || !news.is_empty());
             self.counted = Some(Instant::now());
         }
+        let owed = news.iter().map(|news| news.sent - news.taken).sum();
+        self.is_more = owed > ROOM && owed != std::mem::replace(&mut self.owed, owed);
         self.news = news;
         Ok(())
     }
