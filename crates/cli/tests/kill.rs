@@ -2,12 +2,16 @@
 //! replaying the log gives.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+#[path = "common/rng.rs"]
+mod rng;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rng::Rng;
 use serde_json::{Value, json};
 use slarouter_core::{DecisionId, Rater, Timestamp};
 use slarouter_store::{Calendar, Event, Selection, Totals};
@@ -27,19 +31,6 @@ struct Known {
 }
 
 type Ledger = Arc<Mutex<HashMap<String, Known>>>;
-
-/// A small deterministic generator (SplitMix64): the rounds are the same on every run, the interleaving is not.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
-}
 
 fn config(dir: &Path, upstream: &str) -> String {
     let model = |name: &str, price: f64| {
@@ -72,7 +63,7 @@ async fn client(base: String, seed: u64, ledger: Ledger, acknowledged: Arc<Atomi
         }
         mine.extend(id);
         for _ in 0..2 {
-            let id = mine[rng.below(mine.len() as u64) as usize].clone();
+            let id = mine[rng.below(mine.len())].clone();
             let rating = rng.below(2) as f64;
             let known = ledger.lock().unwrap().get(&id).copied();
             let body = json!({ "id": id, "rating": rating });
@@ -171,7 +162,7 @@ async fn a_kill_while_the_log_is_shortened_loses_nothing_and_counts_nothing_twic
     let url = format!("sqlite://{}", dir.path().join("kill.db").display());
     let (mut rng, mut requests, mut shortened) = (Rng(11), 0, 0);
     for round in 0..ROUNDS {
-        serve_and_kill(&path, round, 20 + rng.below(120) as usize, &Ledger::default()).await;
+        serve_and_kill(&path, round, 20 + rng.below(120), &Ledger::default()).await;
         let (now, short) = rows_and_sums(&url).await;
         assert!(now >= requests, "round {round}: {now} requests after {requests}");
         verify(&path);
@@ -200,7 +191,7 @@ async fn nothing_acknowledged_is_lost_or_counted_twice() {
     let mut rng = Rng(7);
 
     for round in 0..ROUNDS {
-        serve_and_kill(&path, round, 20 + rng.below(150) as usize, &ledger).await;
+        serve_and_kill(&path, round, 20 + rng.below(150), &ledger).await;
 
         let (held, decisions) = ratings_in_force(&url).await;
         let report = verify(&path);

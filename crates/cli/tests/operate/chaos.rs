@@ -14,6 +14,7 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::crowd::{Crowd, all_know_the_same, ask_and_rate, check, holder, on, send_away, signal};
+use crate::rng::Rng;
 use crate::{serving, write};
 
 const GATEWAYS: usize = 3;
@@ -27,19 +28,6 @@ const LONG: Duration = Duration::from_millis(10_500);
 const LOOK: Duration = Duration::from_millis(50);
 /// How often a gateway is started again that does not start, as the database has just been killed.
 const STARTS: usize = 20;
-
-/// SplitMix64: the harm is the same on every run with a seed, what it meets is not.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % n as u64) as usize
-    }
-}
 
 /// What is done next.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,8 @@ mod doctor;
 mod explain;
 mod postgres;
 mod replicas;
+#[path = "../common/rng.rs"]
+mod rng;
 mod serve;
 mod shorten;
 mod spool;
