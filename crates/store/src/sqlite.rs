@@ -4,6 +4,7 @@ mod apply;
 mod archive;
 mod audits;
 mod backup;
+mod checkpoint;
 mod compact;
 mod connection;
 mod decisions;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 use tokio::sync::watch;
 
 use super::apply::apply;
+use super::checkpoint::{apart, checkpoint};
 use super::connection::{Options, close};
 use super::insert::insert;
 use super::lock::Lock;
@@ -45,6 +46,9 @@ impl Writer {
     ) -> Self {
         let mut writer =
             Self { options, connection: Some(connection), seq, commit, health, backlog: Vec::new(), _lock: lock };
+        if let Some(Err(error)) = writer.connection.as_ref().map(apart) {
+            tracing::debug!(%error, "commits make the checkpoints");
+        }
         if writer.is_read_only() {
             writer.health.failing.store(true, Ordering::Relaxed);
             tracing::error!(
@@ -85,6 +89,7 @@ impl Writer {
         // What could not be written before goes first: the order of the log is the order of the calls.
         let mut entries = std::mem::take(&mut self.backlog);
         let mut answers = Vec::new();
+        let shortens = commands.iter().any(|command| matches!(command, Command::Shorten { .. }));
         match self.transaction(&mut entries, commands, &mut answers, inbox) {
             Ok(seq) => {
                 self.seq = seq;
@@ -96,6 +101,10 @@ impl Writer {
                 self.commit.send_replace(seq);
                 for answer in answers {
                     answer.give();
+                }
+                if let Some(Err(error)) = self.connection.as_ref().map(|connection| checkpoint(connection, shortens)) {
+                    // The log grows until it succeeds; a disk that is full refuses commits as well, and that is told.
+                    tracing::debug!(%error, "moving the write-ahead log into the database");
                 }
             }
             Err(error) => {
@@ -129,6 +138,7 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 let connection = self.options.writer()?;
+                apart(&connection)?;
                 self.seq = last_seq(&connection)?;
                 connection
             }
