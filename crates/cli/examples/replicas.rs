@@ -1,5 +1,5 @@
-//! How late a gateway learns what was rated at another one, and for how long nothing is learnt while the log changes hands: figures
-//! that docs/benchmarks.md, "The log in two databases", does not have yet.
+//! How late a gateway learns what was rated at another one, and for how long nothing is learnt while the log changes hands: the
+//! delays of several gateways in docs/benchmarks.md, "The log in two databases".
 //!
 //!     cargo run --release -p slarouter-cli --example replicas -- target/release/slarouter postgres://me@localhost/empty 200 60
 //!
