@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on Debian with Rust and a C compiler.
-.PHONY: book demo static chart test test-agents test-clients soak chaos explore lint bench tables bench-gateway fuzz fmt setup-test setup-book setup-lint setup-fuzz setup-bench
+.PHONY: book demo static chart test test-agents test-clients soak chaos upgrade explore lint bench tables bench-gateway fuzz fmt setup-test setup-book setup-lint setup-fuzz setup-bench
 
 # In a profile of its own, which is compiled in a fraction of the time of a release.
 demo:
@@ -53,6 +53,10 @@ soak:
 chaos: setup-test
 	CHAOS_KILLS=$${CHAOS_KILLS:-500} CHAOS_SECONDS=$${CHAOS_SECONDS:-1500} \
 		cargo test --workspace --locked --test operate no_kill_of_any_part -- --nocapture
+
+# Exchanges the release of the git ref FROM for this one while clients ask; UPGRADE_TEST (exchanged) chooses tests by their names. Builds that release, some minutes.
+upgrade: setup-test
+	scripts/upgrade "$(FROM)" $(UPGRADE_TEST)
 
 # New cases for the property tests and new runs of the soak, for EXPLORE_SECONDS (600); keeps what fails. CONTRIBUTING.md.
 explore:

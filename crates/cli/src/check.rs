@@ -14,7 +14,7 @@ use slarouter_learner::{FeaturesId, WarmStart, first_belief};
 use crate::print::print;
 
 /// EX_USAGE of sysexits: the configuration is at fault, not the program.
-const BAD_CONFIG: u8 = 64;
+pub(crate) const BAD_CONFIG: u8 = 64;
 
 #[derive(clap::Args)]
 pub(crate) struct CheckArgs {

@@ -36,7 +36,7 @@ pub use clock::{now, parse_id, public_id};
 pub use features::{EmbeddingError, EncoderError, RemoteEncoder, identify};
 pub use reloads::{ReloadError, Reloaded, Reloads};
 pub use serve::retention::retention;
-pub use serve::{Gateway, RouteView, Simulation, StartError};
+pub use serve::{Gateway, Inherited, InheritedError, RouteView, Simulation, StartError};
 pub use telemetry::TelemetryError;
 pub use tls::TlsError;
 pub use upstream::UpstreamError;

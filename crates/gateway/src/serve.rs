@@ -12,9 +12,11 @@ pub(crate) mod retention;
 mod server;
 mod sharing;
 mod simulation;
+mod sockets;
 mod starting;
 mod streams;
 mod sums;
 
 pub use gateway::{Gateway, RouteView, StartError};
 pub use simulation::Simulation;
+pub use sockets::{Inherited, InheritedError};

@@ -2,9 +2,10 @@
 //!
 //! [`Upstream`] is a real server on a real socket. What it answers comes from a queue of [`Script`]s, or, when that is
 //! empty, from the *scenario* that the request's `model` names. [`Daemon`] runs a binary of ours until it is killed, [`Postgres`] a server of
-//! PostgreSQL, which `scripts/setup-test` installs, and [`Link`] a network before it that fails.
+//! PostgreSQL, which `scripts/setup-test` installs, [`Link`] a network before it that fails, and [`Front`] a load balancer before gateways.
 
 mod exposition;
+mod front;
 mod link;
 mod patience;
 mod postgres;
@@ -15,6 +16,7 @@ mod upstream;
 mod wire;
 
 pub use exposition::{Metric, documented, exposition};
+pub use front::Front;
 pub use link::{Link, Way};
 pub use patience::until;
 pub use postgres::{Database, Pooler, Postgres};

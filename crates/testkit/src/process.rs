@@ -1,7 +1,8 @@
 //! Child processes: ready when they say so, killed at any moment.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +32,33 @@ impl Daemon {
     /// If the binary is missing, ends or prints something else first, or says nothing for a minute. What it wrote to
     /// standard error is in the message.
     pub async fn spawn(command: &mut Command) -> io::Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::piped());
+        Self::start(command).await
+    }
+
+    /// The same with a listening socket handed over as systemd does it (`sd_listen_fds(3)`), in place of standard input. The caller holds it too,
+    /// so that clients may connect while no process listens.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn), and if the socket cannot be handed over.
+    pub async fn spawn_on(command: &Command, socket: &TcpListener) -> io::Result<Self> {
+        let command = command.as_std();
+        let mut shell = Command::new("sh");
+        // The number of the process is known to itself alone.
+        shell.arg("-c").arg("export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\" 3<&0 0</dev/null").arg("sh");
+        shell.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.stdin(OwnedFd::from(socket.try_clone()?));
+        Self::start(&mut shell).await
+    }
+
+    async fn start(command: &mut Command) -> io::Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(io::Error::other("the pipes are missing"));

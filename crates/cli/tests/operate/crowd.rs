@@ -269,10 +269,18 @@ pub(crate) struct Found {
 
 /// That what was acknowledged is in the log once, and nothing else; that the sums say the same, and that what was learnt is what the log says.
 pub(crate) async fn check(database: &Database, config: &Path, crowd: &Crowd) -> Found {
-    let log = read(database).await;
     let waiting = database.run("SELECT DISTINCT decision_id FROM waiting");
     let waiting: HashSet<DecisionId> =
         waiting.lines().map(|line| DecisionId(u128::from_str_radix(&line.replace('-', ""), 16).unwrap())).collect();
+    assert_eq!(database.run("SELECT count(*) FROM inbox").trim(), "0");
+    let verified = verify(config).await;
+    assert_eq!(verified["same"], true, "{verified:#}");
+    check_log(&database.url(), &waiting, &verified, crowd).await
+}
+
+/// The same of the log at this address, in which some ratings wait for their decisions, and of what `verify` has made of it.
+pub(crate) async fn check_log(url: &str, waiting: &HashSet<DecisionId>, verified: &Value, crowd: &Crowd) -> Found {
+    let log = read(url).await;
     let (decisions, outcomes, labels) = (log.decided.len(), log.finished.len(), log.rated.len());
     let mut found = Found { decisions, outcomes, labels, ..Found::default() };
     let said = crowd.said.lock().unwrap().clone();
@@ -290,21 +298,18 @@ pub(crate) async fn check(database: &Database, config: &Path, crowd: &Crowd) -> 
     }
     assert!(log.rated.keys().all(|id| said.contains_key(id)), "a rating is in the log that nobody gave");
     assert!(log.finished.is_subset(&log.decided));
-    assert_eq!(database.run("SELECT count(*) FROM inbox").trim(), "0");
-    let verified = verify(config).await;
-    assert_eq!(verified["same"], true, "{verified:#}");
     let route = &verified["routes"]["default"];
     assert_eq!((&route["labels"], &route["requests"]), (&json!(labels), &json!(decisions)), "{verified:#}");
     let satisfied = log.rated.values().sum::<f64>();
     assert!((route["satisfied"].as_f64().unwrap() - satisfied).abs() < 1e-6, "{verified:#}");
-    let (requests, ratings) = sums(database).await;
+    let (requests, ratings) = sums(url).await;
     assert_eq!((requests, ratings), (outcomes as i64, labels as i64), "the sums");
     found
 }
 
 /// All of the log: nothing in it is there twice.
-async fn read(database: &Database) -> Log {
-    let store = slarouter_store::open_to_read(&database.url()).await.unwrap();
+async fn read(url: &str) -> Log {
+    let store = slarouter_store::open_to_read(url).await.unwrap();
     let (mut log, mut seq) = (Log::default(), 0);
     loop {
         let events = store.events_after(seq, PAGE).await.unwrap();
@@ -329,8 +334,8 @@ async fn read(database: &Database) -> Log {
 }
 
 /// Requests and ratings by the sums.
-async fn sums(database: &Database) -> (i64, i64) {
-    let store = slarouter_store::open(&database.url()).await.unwrap();
+async fn sums(url: &str) -> (i64, i64) {
+    let store = slarouter_store::open(url).await.unwrap();
     while store.roll_up(&Calendar::default(), Vec::new()).await.unwrap().more {}
     let ever = Selection { to: Timestamp(u64::MAX), ..Selection::default() };
     let summed = store.totals(ever, &[]).await.unwrap().first().map_or_else(Totals::default, |row| row.totals);

@@ -214,24 +214,46 @@ async fn probes_and_scrapes_are_answered() {
     assert!(daemon.wait().await.unwrap().success());
 }
 
-/// What `systemd-analyze verify` says of the unit with this text; all it may miss is the binary.
-fn complaints(text: &str) -> Vec<String> {
+/// What `systemd-analyze verify` says of the units with these texts; all it may miss is the binary.
+fn complaints(text: &str, socket: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("slarouter.service");
-    std::fs::write(&path, text).unwrap();
-    let asked = Command::new("systemd-analyze").arg("verify").arg(path).output();
+    let paths = ["slarouter.service", "slarouter.socket"].map(|name| folder.path().join(name));
+    std::fs::write(&paths[0], text).unwrap();
+    std::fs::write(&paths[1], socket).unwrap();
+    let asked = Command::new("systemd-analyze").arg("verify").args(paths).output();
     let output = asked.unwrap_or_else(|error| panic!("systemd-analyze: {error}: scripts/setup-test installs it"));
     let said = String::from_utf8(output.stderr).unwrap();
     let missing = "Command /usr/local/bin/slarouter is not executable: No such file or directory";
-    let about = said.lines().filter(|line| line.contains("slarouter.service") && !line.ends_with(missing));
+    let about = said.lines().filter(|line| line.contains("slarouter.s") && !line.ends_with(missing));
     about.map(str::to_owned).collect()
+}
+
+/// The sockets are those of the configuration as it comes, the second as the example has it commented out.
+#[test]
+fn the_socket_unit_has_the_addresses_of_the_example() {
+    let example = include_str!("../../../../slarouter.example.toml");
+    let setting = |name: &str| {
+        let lines = example.lines().map(|line| line.trim_start_matches("# "));
+        let mut values = lines.filter_map(|line| line.strip_prefix(&format!("{name} = \"")));
+        values.next().unwrap().split('"').next().unwrap().to_owned()
+    };
+    let unit = read("systemd/slarouter.socket");
+    let sockets: Vec<&str> =
+        unit.lines().filter_map(|line| line.split_once("ListenStream=")).map(|(_, addr)| addr).collect();
+    assert_eq!(sockets, [setting("listen"), setting("admin_listen")]);
+    assert!(!unit.contains("Accept="), "each connection would be a process");
 }
 
 #[test]
 fn systemd_takes_the_unit() {
     let unit = read("systemd/slarouter.service");
-    assert_eq!(complaints(&unit), Vec::<String>::new());
+    let socket = read("systemd/slarouter.socket");
+    assert_eq!(complaints(&unit, &socket), Vec::<String>::new());
     // It does look at it.
-    let wrong = complaints(&unit.replace("TimeoutStopSec=", "TimeoutStopSex="));
-    assert!(wrong.iter().any(|line| line.contains("TimeoutStopSex")), "{wrong:?}");
+    let wrong =
+        complaints(&unit.replace("TimeoutStopSec=", "TimeoutStopSex="), &socket.replace("Backlog=", "Backlock="));
+    assert!(
+        ["TimeoutStopSex", "Backlock"].iter().all(|word| wrong.iter().any(|line| line.contains(word))),
+        "{wrong:?}"
+    );
 }

@@ -15,6 +15,7 @@ mod rng;
 mod serve;
 mod shorten;
 mod spool;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,12 @@ async fn serve(config: &Path, more: &[&str]) -> Daemon {
 }
 
 fn serving(config: &Path, more: &[&str]) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new(BIN);
+    serving_by(Path::new(BIN), config, more)
+}
+
+/// The same by another binary.
+fn serving_by(binary: &Path, config: &Path, more: &[&str]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(binary);
     command.args(["serve", "--config"]).arg(config).args(more);
     command.env_remove("SLAROUTER_LOG").env_remove("SLAROUTER_LOG_FORMAT");
     // What lies beside a database on a server.

@@ -64,7 +64,9 @@ fn port(name: &str, addr: SocketAddr, runs: bool) -> Check {
             Check::ok(name, format!("{addr} is taken, by the gateway that has the database as it seems"))
         }
         std::io::ErrorKind::AddrInUse => {
-            let mend = format!("stop what listens there (`ss -ltnp` shows it), or set server.{name} to another port");
+            let mend = format!(
+                "stop what listens there (`ss -ltnp` shows it; systemd is meant to, with a socket unit), or set server.{name} to another port"
+            );
             Check::fail(name, format!("{addr} is taken"), mend)
         }
         std::io::ErrorKind::PermissionDenied => {

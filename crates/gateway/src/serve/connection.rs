@@ -6,13 +6,14 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use http::{Request, Response, Version};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,6 +21,9 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::streams;
+
+/// What a client of HTTP/2 says first, as far as no request of HTTP/1 begins so.
+const PREFACE: &[u8] = b"PRI * HTTP/2";
 
 /// How long a connection waits for its client.
 #[derive(Clone, Copy)]
@@ -38,8 +42,10 @@ struct State {
     ours: usize,
     /// When that changed last.
     since: Instant,
-    /// Since when the client has been at a head.
+    /// Since when the client has been at a head, or may begin the first one.
     head: Option<Instant>,
+    /// Whether anything of that head has come.
+    begun: bool,
     /// Its frames come between requests too, so that a byte is no head.
     http2: bool,
 }
@@ -47,27 +53,38 @@ struct State {
 impl Turns {
     pub(super) fn new() -> Arc<Self> {
         let now = Instant::now();
-        Arc::new(Self(Mutex::new(State { ours: 0, since: now, head: Some(now), http2: false })))
+        Arc::new(Self(Mutex::new(State { ours: 0, since: now, head: Some(now), begun: false, http2: false })))
     }
 
-    /// When the client is late if nothing comes; `None` while it is the gateway's turn.
-    pub(super) fn late_at(&self, deadlines: Deadlines) -> Option<Instant> {
+    /// When the client is late if nothing comes; `None` while it is the gateway's turn. With `leave`, who says nothing at all for so long is late.
+    pub(super) fn late_at(&self, deadlines: Deadlines, leave: Option<Duration>) -> Option<Instant> {
         let state = self.lock();
         let idle = state.since + deadlines.idle;
         let late = state.head.map_or(idle, |began| idle.min(began + deadlines.head));
-        (state.ours == 0).then_some(late)
+        let leave = leave.filter(|_| !state.begun).map_or(late, |leave| state.since + leave);
+        (state.ours == 0).then_some(late.min(leave))
     }
 
-    fn came(&self) {
+    /// Whether the client speaks HTTP/2, as far as it has said.
+    pub(super) fn is_http2(&self) -> bool {
+        self.lock().http2
+    }
+
+    fn came(&self, bytes: &[u8]) {
         let mut state = self.lock();
-        if state.ours == 0 && !state.http2 && state.head.is_none() {
-            state.head = Some(Instant::now());
+        if state.head.is_some() && !state.begun && bytes.starts_with(PREFACE) {
+            state.http2 = true;
+        }
+        if state.ours == 0 && !state.http2 {
+            state.begun = true;
+            state.head.get_or_insert_with(Instant::now);
         }
     }
 
     fn asked(&self, version: Version) {
         let mut state = self.lock();
         state.head = None;
+        state.begun = false;
         state.http2 = version == Version::HTTP_2;
     }
 
@@ -105,19 +122,25 @@ impl Drop for Turn {
     }
 }
 
-/// Answers a request; it is the gateway's turn until the answer is there, and then whenever the client reads faster than it comes.
+/// Answers a request; it is the gateway's turn until the answer is there, and then whenever the client reads faster than it comes. While
+/// `draining`, an answer of HTTP/1 is the last one of its connection.
 pub(super) async fn answer(
     paths: Router,
     turns: Arc<Turns>,
     request: Request<Incoming>,
+    draining: Arc<AtomicBool>,
 ) -> Result<Response<Watched>, Infallible> {
     let version = request.version();
     turns.asked(version);
     let mut turn = Turn { turns, ours: false };
     turn.set(true);
-    let response = paths.oneshot(request).await?;
+    let mut response = paths.oneshot(request).await?;
     turn.set(false);
     let keeps_end = version == Version::HTTP_2;
+    if !keeps_end && draining.load(Ordering::Relaxed) {
+        // The client opens another connection for its next request, and never sends one on a connection that is being closed.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| Watched { body, rest: Bytes::new(), keeps_end, turn }))
 }
 
@@ -186,8 +209,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, into);
-        if into.filled().len() > before {
-            self.turns.came();
+        if let Some(bytes @ [_, ..]) = into.filled().get(before..) {
+            self.turns.came(bytes);
         }
         polled
     }

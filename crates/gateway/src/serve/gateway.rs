@@ -13,13 +13,13 @@ use slarouter_learner::{
     replay, watched,
 };
 use slarouter_store::{Store, StoreError};
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloader;
 use super::reprice::{self, LoggedRoutes};
+use super::sockets::{Inherited, InheritedError, Socket};
 use super::{alerting, listener, retention, server, sharing, starting, sums};
 use crate::admission::auth::Auth;
 use crate::admission::keys::{FirstSecret, KeyBook};
@@ -88,6 +88,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A socket that was handed over cannot be used.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
     /// The database cannot be opened or written.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
@@ -136,8 +139,8 @@ impl From<LogRouteError> for StartError {
 
 /// What is listened on.
 struct Sockets {
-    public: TcpListener,
-    operator: Option<TcpListener>,
+    public: Socket,
+    operator: Option<Socket>,
     /// How connections are encrypted, if they are.
     tls: Option<TlsAcceptor>,
 }
@@ -148,29 +151,38 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_by(config, Arc::new(Clock::default()), None).await
+        Self::start_on(config, Inherited::default()).await
+    }
+
+    /// The same on sockets that were handed over, where one has the address of the configuration.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and if the configuration does not name the address of one of them.
+    pub async fn start_on(config: Config, inherited: Inherited) -> Result<Self, StartError> {
+        Self::start_by(config, inherited, Arc::new(Clock::default()), None).await
     }
 
     /// Starts by this clock; learns whenever `steps` changes, or without them whenever something is committed.
     pub(super) async fn start_by(
         config: Config,
+        mut inherited: Inherited,
         clock: Arc<Clock>,
         steps: Option<watch::Receiver<u64>>,
     ) -> Result<Self, StartError> {
-        let public = bind(config.server.listen)?;
-        let operator = match config.server.admin_listen {
-            Some(addr) => Some(bind(addr)?),
-            None => None,
-        };
+        inherited.check(&config)?;
+        let mut socket = |addr| inherited.or_bind(addr).map_err(|source| StartError::Listen { addr, source });
+        let public = socket(config.server.listen)?;
+        let operator = config.server.admin_listen.map(socket).transpose()?;
         let features = Features::start(&config.features)?;
         let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
         let started = clock.now();
         let (progress, seen) = watch::channel(Progress::default());
         let operator_tls = tls.clone().filter(|_| !is_loopback(&config));
         let waiting = async {
-            let operator = operator.as_ref().map(|operator| starting::answer(operator, operator_tls, seen.clone()));
+            let operator =
+                operator.as_ref().map(|operator| starting::answer(operator, false, operator_tls, seen.clone()));
             tokio::select! {
-                never = starting::answer(&public, tls.clone(), seen.clone()) => never,
+                never = starting::answer(&public, true, tls.clone(), seen.clone()) => never,
                 Some(never) = OptionFuture::from(operator) => never,
             }
         };
@@ -249,8 +261,8 @@ impl Gateway {
         };
         let clock = app.clock.clone();
         let learner = tokio::spawn(watched(learner.run(move || clock.now(), learning_stops), app.stuck.clone()));
-        let addr = local_addr(&public, app.config.server.listen);
-        let admin_addr = operator.as_ref().map(|operator| local_addr(operator, addr));
+        let addr = public.addr(app.config.server.listen);
+        let admin_addr = operator.as_ref().map(|operator| operator.addr(addr));
         let public_listener = Arc::new(ArcSwap::from_pointee(listener::public(&app, tls.clone())));
         let [pricing_stops, alerting_stops, telling_stops, keeping_stops, sharing_stops] =
             [(); 5].map(|()| serving.clone());
@@ -467,12 +479,4 @@ async fn learn(
     let replayed = replay(&mut learning, store, || clock.now(), progress).await?;
     tracing::info!(seq = learning.seq(), replayed, "learner is up to date");
     Ok((learning, LoggedRoutes::new(logged)))
-}
-
-fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
-    server::bind(addr).map_err(|source| StartError::Listen { addr, source })
-}
-
-fn local_addr(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
-    listener.local_addr().unwrap_or(configured)
 }

@@ -11,13 +11,18 @@ use crate::app::App;
 
 /// The public listener's side of a configuration.
 pub(crate) fn public(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Listener {
-    Listener { paths: api::public(app.clone()), tls, limits: limits(app) }
+    Listener { paths: api::public(app.clone()), tls, limits: limits(app), draining: app.draining.clone() }
 }
 
 /// The operator's listener's side of a configuration.
 pub(crate) fn operator(app: &Arc<App>, tls: Option<TlsAcceptor>) -> Listener {
     // The administrator's keys travel there; within this machine they are seen by nobody.
-    Listener { paths: api::operator(app.clone()), tls: tls.filter(|_| !app.loopback), limits: limits(app) }
+    Listener {
+        paths: api::operator(app.clone()),
+        tls: tls.filter(|_| !app.loopback),
+        limits: limits(app),
+        draining: app.draining.clone(),
+    }
 }
 
 fn limits(app: &App) -> ConnectionLimits {

@@ -2,10 +2,10 @@
 //!
 //! Our own rather than `axum::serve`, which at 0.8 has no time limit of any kind: a client that says nothing would hold its place for ever.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,25 +16,26 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpStream;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
 
 use super::addresses::Addresses;
 use super::connection::{self, Deadlines, Heard, Turns};
+use super::sockets::Socket;
 use super::streams::Streams;
 use crate::admission::auth::Peer;
 use crate::api::paths;
 
-/// Connections that may wait to be accepted, of which Linux takes no more than `net.core.somaxconn`, 4,096 as it comes. Of those beyond,
-/// the first packet is dropped and sent again a second later: with the usual 128 a burst of others would make a client wait for seconds.
-const BACKLOG: u32 = 4_096;
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Between two questions whether a silent client is still there, and for its answer.
 const PING: Duration = Duration::from_secs(30);
+/// While the gateway stops: for how long a client of HTTP/1 has to say nothing before its connection is closed. One that is closed at the moment in
+/// which its client asks again costs that request, and nothing in HTTP/1 tells which of the two came first.
+const LEAVE: Duration = Duration::from_millis(500);
 /// For a client that is late to take leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -55,25 +56,15 @@ pub(crate) struct Listener {
     /// How connections are encrypted from now on, if they are.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) limits: ConnectionLimits,
-}
-
-/// Listens at an address.
-///
-/// # Errors
-/// If that is not possible, as where the port is taken.
-pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart does not wait for connections that have ended.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(BACKLOG)
+    /// Whether the gateway is about to stop: then each answer of HTTP/1 is the last one of its connection.
+    pub(crate) draining: Arc<AtomicBool>,
 }
 
 /// Serves until `stop` says so, then lets open requests finish for as long as the grace period lasts.
-pub(crate) async fn serve(listener: TcpListener, live: Arc<ArcSwap<Listener>>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(socket: Socket, live: Arc<ArcSwap<Listener>>, mut stop: watch::Receiver<bool>) {
+    let Socket { listener, outlives } = socket;
     let places = Arc::new(Semaphore::new(live.load().limits.connections));
-    let addresses = Arc::<Addresses>::default();
-    let mut connections = JoinSet::new();
+    let mut guests = Guests { live, stop: stop.clone(), addresses: Arc::default(), connections: JoinSet::new() };
     while !*stop.borrow() {
         let place = tokio::select! {
             _ = stop.changed() => break,
@@ -83,32 +74,61 @@ pub(crate) async fn serve(listener: TcpListener, live: Arc<ArcSwap<Listener>>, m
             _ = stop.changed() => break,
             accepted = listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => guests.enter(stream, peer, place),
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let most = live.load().limits.connections_per_address;
-        let Some(counted) = addresses.enter(peer.ip(), most) else { continue };
-        let (live, stop) = (live.clone(), stop.clone());
-        connections.spawn(async move {
+        }
+    }
+    // Who has connected by now has not been refused, and is not reset either. With a socket that outlives this process the next one takes them.
+    if !outlives && let Ok(listener) = listener.into_std() {
+        while let Ok(place) = places.clone().try_acquire_owned()
+            && let Ok((stream, peer)) = listener.accept()
+        {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                guests.enter(stream, peer, Ok(place));
+            }
+        }
+    }
+    guests.see_off().await;
+}
+
+/// The open connections of a listener.
+struct Guests {
+    live: Arc<ArcSwap<Listener>>,
+    stop: watch::Receiver<bool>,
+    addresses: Arc<Addresses>,
+    connections: JoinSet<()>,
+}
+
+impl Guests {
+    /// Serves a client who has a place, unless its address has its share of them.
+    fn enter(&mut self, stream: TcpStream, peer: SocketAddr, place: Result<OwnedSemaphorePermit, AcquireError>) {
+        let most = self.live.load().limits.connections_per_address;
+        let Some(counted) = self.addresses.enter(peer.ip(), most) else { return };
+        let (live, stop) = (self.live.clone(), self.stop.clone());
+        self.connections.spawn(async move {
             if let Err(error) = connection(stream, peer.ip(), live, stop).await {
                 tracing::debug!(error, "connection ended");
             }
             drop((counted, place));
         });
         // Those that have ended take no more room.
-        while connections.try_join_next().is_some() {}
+        while self.connections.try_join_next().is_some() {}
     }
-    drop(listener);
-    let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(live.load().limits.grace, all).await.is_err() {
-        tracing::warn!("the grace period is over: open requests are cut off");
-        // Waited for, so that their outcomes are in the log before it closes.
-        connections.shutdown().await;
+
+    /// Waits for the end of all connections, and cuts off those that outlive the grace period.
+    async fn see_off(mut self) {
+        let all = async { while self.connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.live.load().limits.grace, all).await.is_err() {
+            tracing::warn!("the grace period is over: open requests are cut off");
+            // Waited for, so that their outcomes are in the log before it closes.
+            self.connections.shutdown().await;
+        }
     }
 }
 
@@ -149,34 +169,37 @@ async fn requests(
             request.extensions_mut().insert(Peer(peer));
             paths::mend(&mut request);
             // Looked up for each request: connections outlive configurations.
-            connection::answer(live.load().paths.clone(), turns.clone(), request)
+            let listener = live.load();
+            connection::answer(listener.paths.clone(), turns.clone(), request, listener.draining.clone())
         })
     };
     let builder = builder(&limits);
     let mut open = pin!(builder.serve_connection(stream, service));
-    let mut stopping = *stop.borrow();
+    let leave = LEAVE.min(limits.grace / 2);
+    let mut stopping = stop.borrow().then_some(leave);
     let mut leaving: Option<Instant> = None;
-    if stopping {
-        open.as_mut().graceful_shutdown();
-    }
+    let mut told = false;
     loop {
         let now = Instant::now();
         // A turn that changes meanwhile is seen at the next look.
-        let look = now + limits.deadlines.head.min(limits.deadlines.idle);
-        let wake = leaving.or_else(|| turns.late_at(limits.deadlines)).map_or(look, |late| late.min(look));
+        let look = now + stopping.unwrap_or_else(|| limits.deadlines.head.min(limits.deadlines.idle));
+        let late = turns.late_at(limits.deadlines, stopping);
+        let wake = leaving.or(late).map_or(look, |late| late.min(look));
         tokio::select! {
             ended = open.as_mut() => return ended,
-            _ = stop.changed(), if !stopping => {
-                stopping = true;
-                open.as_mut().graceful_shutdown();
-            }
+            _ = stop.changed(), if stopping.is_none() => stopping = Some(leave),
             () = sleep_until(wake) => {}
         }
         let now = Instant::now();
         if leaving.is_some_and(|end| end <= now) {
             return Err("the client was late".into());
         }
-        if leaving.is_none() && turns.late_at(limits.deadlines).is_some_and(|late| late <= now) {
+        if stopping.is_some() && !told && turns.is_http2() {
+            // The client is told what is the last request that is answered, and sends the next one elsewhere.
+            told = true;
+            open.as_mut().graceful_shutdown();
+        }
+        if leaving.is_none() && turns.late_at(limits.deadlines, stopping).is_some_and(|late| late <= now) {
             leaving = Some(now + FAREWELL);
             open.as_mut().graceful_shutdown();
         }
@@ -193,24 +216,4 @@ fn builder(limits: &ConnectionLimits) -> Builder<Streams> {
     http2.timer(TokioTimer::new()).max_header_list_size(header_bytes.try_into().unwrap_or(u32::MAX));
     http2.keep_alive_interval(PING).keep_alive_timeout(PING);
     builder
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::timeout;
-
-    use super::*;
-
-    /// Without a place in the queue the first packet of a connection is dropped, and sent again in vain.
-    #[tokio::test]
-    async fn a_burst_of_connections_waits_to_be_accepted() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let connect = || timeout(Duration::from_secs(60), TcpStream::connect(addr));
-        let mut waiting = Vec::new();
-        while waiting.len() < 500 {
-            waiting.push(connect().await.unwrap().unwrap());
-        }
-        assert_eq!(listener.accept().await.unwrap().1, waiting[0].local_addr().unwrap());
-    }
 }

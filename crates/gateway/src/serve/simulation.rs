@@ -9,6 +9,7 @@ use slarouter_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use super::gateway::{Gateway, StartError};
+use super::sockets::Inherited;
 use crate::aside::Aside;
 use crate::clock::Clock;
 
@@ -43,7 +44,7 @@ impl Gateway {
         let began = latest.map_or(began, |latest| began.max(Timestamp(latest.0 + BREAK_MS)));
         let clock = Arc::new(Clock::simulated(began));
         let (step, steps) = watch::channel(0);
-        let gateway = Self::start_by(config, clock.clone(), Some(steps)).await?;
+        let gateway = Self::start_by(config, Inherited::default(), clock.clone(), Some(steps)).await?;
         let (store, aside, publishers) = (gateway.store(), gateway.aside(), gateway.publishers());
         let mut simulation = Simulation { clock, store, aside, step, publishers, began, lost: 0 };
         simulation.lost = simulation.unfinished();

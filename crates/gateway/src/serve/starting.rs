@@ -12,11 +12,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use slarouter_learner::Progress;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::sockets::Socket;
+
+/// For which clients wait in the queue of a socket that outlives processes, before they are told that it takes longer.
+const SHORT: Duration = Duration::from_secs(10);
 /// For a question and its answer: a client that says nothing holds no place for longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at a time; more wait to be accepted.
@@ -24,13 +27,19 @@ const CONNECTIONS: usize = 256;
 /// Pause after `accept` failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers at this listener until it is dropped: that the process lives and does not take requests yet, and how far it is.
-/// Those who have asked by then still get their answers.
+/// Answers at this socket until it is dropped: that the process lives and does not take requests yet, and how far it is.
+/// Those who have asked by then still get their answers. At the socket of `server.listen` clients may have waited since before the process
+/// began, if it outlives processes, and they go on waiting for [`SHORT`], in which most starts are done.
 pub(crate) async fn answer(
-    listener: &TcpListener,
+    socket: &Socket,
+    is_public: bool,
     tls: Option<TlsAcceptor>,
     progress: watch::Receiver<Progress>,
 ) -> Infallible {
+    let listener = &socket.listener;
+    if socket.outlives && is_public {
+        sleep(SHORT).await;
+    }
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = places.clone().acquire_owned().await;

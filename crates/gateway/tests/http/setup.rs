@@ -60,9 +60,9 @@ impl Rig {
     /// Stops and starts again on the same database.
     pub(crate) async fn restart(self, settings: &Settings) -> Self {
         let Self { upstream, gateway, client, folder } = self;
+        drop(client);
         gateway.shutdown().await;
-        let gateway = Gateway::start(config(settings, &upstream, &folder)).await.unwrap();
-        Self { upstream, gateway, client, folder }
+        Self::resume(settings, upstream, folder).await
     }
 
     pub(crate) fn folder(&self) -> &TempDir {
@@ -93,8 +93,11 @@ impl Rig {
 
     /// Shuts down and reads the log.
     pub(crate) async fn stop(self) -> Left {
-        self.gateway.shutdown().await;
-        read(&self.folder).await
+        let Self { gateway, client, folder, .. } = self;
+        // Its connections end, so that nobody waits for its next request.
+        drop(client);
+        gateway.shutdown().await;
+        read(&folder).await
     }
 
     /// The parts, for a test that shuts down by itself; the folder is for [`read`].

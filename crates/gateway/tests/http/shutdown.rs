@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slarouter_testkit::{Script, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::setup::{Rig, Settings, chunk, question, read};
+
+const ASK: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// Until nobody listens there any more; what was accepted last is closed at once.
 async fn refused(addr: SocketAddr) {
@@ -89,4 +92,86 @@ async fn what_outlives_the_grace_period_is_cut_off_and_logged() {
     assert_eq!((outcome.status, outcome.ok), (499, false));
     // To the client it looks broken, not finished.
     answer.chunk().await.unwrap_err();
+}
+
+/// Asks on this connection; all that comes until its end.
+async fn last_answer(mut stream: TcpStream) -> String {
+    stream.write_all(ASK).await.unwrap();
+    let mut read = Vec::new();
+    stream.read_to_end(&mut read).await.unwrap();
+    String::from_utf8(read).unwrap()
+}
+
+/// No request is lost by having been sent while the gateway was closing its connection: who has one, used or not, may ask once more.
+#[tokio::test]
+async fn whoever_has_a_connection_gets_one_more_answer() {
+    let rig = Rig::start(&Settings::default()).await;
+    let addr = rig.gateway.addr();
+    let mut used = TcpStream::connect(addr).await.unwrap();
+    used.write_all(ASK).await.unwrap();
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\nok") {
+        assert!(used.read_buf(&mut read).await.unwrap() > 0, "it stays open");
+    }
+    let unused = TcpStream::connect(addr).await.unwrap();
+    let mut half = TcpStream::connect(addr).await.unwrap();
+    half.write_all(&ASK[..10]).await.unwrap();
+    // By the time of this answer the gateway has read what came before.
+    assert_eq!(rig.client.get(rig.url("/healthz")).send().await.unwrap().status(), 200);
+    let (_upstream, gateway, _folder) = rig.into_parts();
+    let stopping = tokio::spawn(gateway.shutdown());
+    refused(addr).await;
+    half.write_all(&ASK[10..]).await.unwrap();
+    let mut rest = String::new();
+    half.read_to_string(&mut rest).await.unwrap();
+    for answer in [rest, last_answer(used).await, last_answer(unused).await] {
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close\r\n"), "{answer}");
+    }
+    stopping.await.unwrap();
+}
+
+/// A connection that nobody has accepted yet is none that was refused.
+#[tokio::test]
+async fn who_waits_in_the_queue_is_answered() {
+    let rig = Rig::start(&Settings::default()).await;
+    let addr = rig.gateway.addr();
+    let (_upstream, gateway, _folder) = rig.into_parts();
+    let connect = || {
+        let stream = std::net::TcpStream::connect(addr).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        TcpStream::from_std(stream).unwrap()
+    };
+    // The gateway is on this thread: until the first wait it accepts none of them, and then it is stopping.
+    let waiting: Vec<_> = (0..32).map(|_| connect()).collect();
+    let stopping = tokio::spawn(gateway.shutdown());
+    for stream in waiting {
+        let answer = last_answer(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    stopping.await.unwrap();
+}
+
+/// In HTTP/2 a client is told what is the last request that is answered, and nobody waits for another.
+#[tokio::test]
+async fn clients_of_http2_are_told() {
+    let rig = Rig::start(&Settings { server: "shutdown_grace_s = 1000", ..Settings::default() }).await;
+    let mut stream = TcpStream::connect(rig.gateway.addr()).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // The head of the gateway's settings: the connection is made.
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4);
+    let left = tokio::spawn(rig.stop());
+    let mut read = vec![0; usize::from(head[2]) + 256 * usize::from(head[1])];
+    stream.read_exact(&mut read).await.unwrap();
+    read.clear();
+    stream.read_to_end(&mut read).await.unwrap();
+    let (mut frames, mut rest) = (Vec::new(), &read[..]);
+    while let [a, b, c, kind, ..] = rest {
+        frames.push(*kind);
+        rest = &rest[9 + usize::from(*a) * 65_536 + usize::from(*b) * 256 + usize::from(*c)..];
+    }
+    // GOAWAY is 7 in RFC 9113.
+    assert!(frames.contains(&7), "{frames:?}");
+    left.await.unwrap();
 }
