@@ -153,6 +153,26 @@ async fn ratings_count_at_any_process_and_before_their_decisions_too() {
     }
 }
 
+/// It is asked once a second whether there are others. Clients may be faster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rating_of_an_answer_of_one_that_has_just_begun_waits_for_its_decision() {
+    let database = Postgres::shared().database();
+    let holder = joined(&database).await;
+    until("the holder knows that it is alone", async || {
+        let unknown = holder.rate(rating(OF_B, 1, Some(1.0), 5), NO_END).await;
+        matches!(unknown, Err(StoreError::UnknownDecision))
+    })
+    .await;
+    let begun = joined(&database).await;
+    assert_eq!(holder.rate(rating(OF_A, 1, Some(1.0), 5), NO_END).await.unwrap(), Receipt::Recorded);
+    begun.log(decision(OF_A, None)).unwrap();
+    let all = BTreeMap::from([((DecisionId(OF_A), Rater(1)), 1.0)]);
+    until("the word is in the log", async || ratings(&events(begun.as_ref()).await) == all).await;
+    for store in [begun, holder] {
+        store.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_takes_the_log_over_when_its_holder_leaves() {
     let database = Postgres::shared().database();

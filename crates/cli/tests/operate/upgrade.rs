@@ -73,9 +73,9 @@ impl Traffic {
         Arc::new(Self { crowd: Crowd::new(PATIENCE, PACE), base, seen, stop })
     }
 
-    fn http() -> reqwest::Client {
-        // Else each client keeps its connection for its next request.
-        let kept = if is_upgrade() { 0 } else { 1 };
+    /// A client that keeps its connection, and so its gateway, for its next request, or opens one for each and comes to another gateway.
+    fn http(keeps: bool) -> reqwest::Client {
+        let kept = usize::from(keeps && !is_upgrade());
         reqwest::Client::builder().no_proxy().timeout(PATIENCE).pool_max_idle_per_host(kept).build().unwrap()
     }
 
@@ -140,8 +140,8 @@ impl Traffic {
     }
 
     /// Asks and rates until the end, when all is rated.
-    async fn insist(self: Arc<Self>, mut turn: usize) {
-        let (http, mut later) = (Self::http(), VecDeque::new());
+    async fn insist(self: Arc<Self>, mut turn: usize, keeps: bool) {
+        let (http, mut later) = (Self::http(keeps), VecDeque::new());
         while !self.stop.load(Ordering::Relaxed) {
             turn += 1;
             tokio::time::sleep(PACE).await;
@@ -157,7 +157,7 @@ impl Traffic {
     }
 
     fn begin(self: &Arc<Self>) -> Vec<tokio::task::JoinHandle<()>> {
-        (0..CLIENTS).map(|n| tokio::spawn(self.clone().insist(n * 1_000_000))).collect()
+        (0..CLIENTS).map(|n| tokio::spawn(self.clone().insist(n * 1_000_000, n.is_multiple_of(2)))).collect()
     }
 
     /// More clients have rated, and nobody has seen an error so far.
@@ -202,7 +202,7 @@ impl Open {
         upstream.script(script.chunk("data: [DONE]\n\n").end());
         let body = json!({ "model": "auto", "stream": true, "messages": [{ "role": "user", "content": "tell me" }] });
         let url = format!("{}/v1/chat/completions", traffic.base);
-        let mut answer = Traffic::http().post(url).bearer_auth(KEY).json(&body).send().await.unwrap();
+        let mut answer = Traffic::http(false).post(url).bearer_auth(KEY).json(&body).send().await.unwrap();
         let first = answer.chunk().await.unwrap().unwrap();
         Self { answer, gate, text: String::from_utf8(first.to_vec()).unwrap() }
     }
@@ -320,7 +320,7 @@ async fn a_gateway_on_a_file_is_exchanged_and_nobody_sees_an_error() {
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    traffic.rate(&Traffic::http(), &streamed, 1.0).await.unwrap();
+    traffic.rate(&Traffic::http(false), &streamed, 1.0).await.unwrap();
     traffic.goes_on().await;
 
     traffic.end(clients, "a gateway on a file").await;
@@ -380,7 +380,7 @@ async fn gateways_on_postgresql_are_exchanged_one_by_one_and_nobody_sees_an_erro
         way.take_out(&leaving);
         send_off(&leaving).await;
         let streamed = stream.end(&traffic).await;
-        traffic.rate(&Traffic::http(), &streamed, 1.0).await.unwrap();
+        traffic.rate(&Traffic::http(false), &streamed, 1.0).await.unwrap();
         ends(&mut leaving).await;
         gateways.push(way.start(Path::new(BIN), &config).await);
         traffic.goes_on().await;

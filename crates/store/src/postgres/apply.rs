@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use slarouter_core::{Receipt, Timestamp};
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::forget::forget;
 use super::insert::{ZooNumbers, insert};
@@ -55,7 +56,9 @@ pub(super) struct Work<'a> {
     pub(super) groups: &'a mut GroupNumbers,
     /// Words whose decisions are still to come.
     pub(super) waiting: &'a mut Waiting,
-    /// Whether this process is not the only one.
+    /// The process that appends.
+    pub(super) boot: Uuid,
+    /// Whether it was known not to be the only one, when that was asked last.
     pub(super) has_others: bool,
 }
 

@@ -159,8 +159,18 @@ impl<'a, 'b> Batch<'a, 'b> {
         words: Vec<(FeedbackRecord, u64)>,
     ) -> Result<Vec<Result<Receipt, StoreError>>, StoreError> {
         let mut receipts = rate(self.work.client, &words, &mut self.work.seq).await?;
+        let may_wait = |receipt: &Result<_, _>, word: &FeedbackRecord, window_ms| {
+            matches!(receipt, Err(StoreError::UnknownDecision)) && may_come(word.decision, word.time, window_ms)
+        };
         if !self.work.has_others && !self.is_acknowledged {
-            return Ok(receipts);
+            // One that has begun since this was asked last may have made the decision.
+            let mut all = receipts.iter().zip(&words);
+            if !all.any(|(receipt, (word, window_ms))| may_wait(receipt, word, *window_ms))
+                || !stream::others(self.work.client, self.work.boot).await?
+            {
+                return Ok(receipts);
+            }
+            self.work.has_others = true;
         }
         let mut early = Vec::new();
         for (receipt, (word, window_ms)) in receipts.iter_mut().zip(words) {

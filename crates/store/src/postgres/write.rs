@@ -502,7 +502,8 @@ impl Writer {
         let (boot, epoch, shown) = (self.boot, claim.epoch.unwrap_or_default(), self.server.shown());
         let Known { zoos, groups, waiting } = known;
         let after = claim.written;
-        let mut work = Work { client, epoch, seq: claim.seq, stream: claim.stream, zoos, groups, waiting, has_others };
+        let mut work =
+            Work { client, epoch, seq: claim.seq, stream: claim.stream, zoos, groups, waiting, boot, has_others };
         let mut batch = Batch::new(&mut work, steps, logged, entries, answers);
         let written = self.runtime.block_on(async {
             let all = async {
