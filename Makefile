@@ -24,8 +24,8 @@ book: setup-book
 setup-book:
 	scripts/setup-book
 
+# The first line builds the binaries, too, for all that follows. `cargo build` would build all crates anew, with other features.
 test: setup-test setup-book
-	cargo build --workspace --locked --bins
 	cargo test --workspace --locked
 	cargo test -p slarouter-text --features bert --locked --lib --test bert
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream FILL_BIN=target/debug/examples/fill \
@@ -36,12 +36,12 @@ test: setup-test setup-book
 
 # Claude Code and Codex CLI from npm (650 MB) against the gateway and the scripted upstream; some minutes.
 test-agents: setup-test
-	cargo build --workspace --locked --bins
+	cargo test --workspace --locked --no-run
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream scripts/test-agents
 
 # aider, and libraries that docs/clients.md names, from PyPI and npm (1.7 GB): for changes of what clients see.
 test-clients: setup-test
-	cargo build --workspace --locked --bins
+	cargo test --workspace --locked --no-run
 	SLAROUTER_BIN=target/debug/slarouter TESTKIT_UPSTREAM_BIN=target/debug/slarouter-testkit-upstream tests-sdk/run clients
 
 # SOAK_REQUESTS (200000), SOAK_SEED (1) and SOAK_IDLE (10000 connections, for which `ulimit -n` must have room) change the two runs; some minutes.

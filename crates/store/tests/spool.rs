@@ -112,6 +112,36 @@ async fn what_a_process_leaves_is_brought_to_the_log_by_the_next_one() {
     }
 }
 
+/// A transaction of a follower with what was kept fails; the next one, as the holder of the log, is for what it had sent long before. That this one
+/// is committed says nothing of the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_begun_waits_while_what_was_sent_before_is_taken() {
+    let (server, folder) = (server(), TempDir::new().unwrap());
+    let (database, path) = (server.database(), folder.path().join("log.spool"));
+    joined(&database.url(), &folder.path().join("other.spool"), 1 << 20).await.close().await;
+    // One that never comes back has the log.
+    database.run("UPDATE head SET holder = gen_random_uuid(), host = 'gone', expires = 'infinity'");
+    let store = joined(&database.url(), &path, 1 << 20).await;
+    store.log(decision(1, None)).unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(database.run("SELECT count(*) FROM inbox").trim(), "1");
+    database.run("ALTER TABLE inbox ADD CONSTRAINT no_more CHECK (n <= 1)");
+    server.stop();
+    store.log(decision(2, None)).unwrap();
+    assert_eq!(store.rate(rating(2, 1, Some(1.0), 1), WINDOW).await.unwrap(), Receipt::Recorded);
+    let kept = std::fs::metadata(&path).unwrap().len();
+    server.restart();
+    until("it tries to send what was kept", async || std::fs::metadata(&path).unwrap().len() > kept).await;
+
+    database.run("UPDATE head SET holder = NULL");
+    until("what was sent before is in the log", async || store.counts().await.is_ok_and(|counts| counts.decisions > 0))
+        .await;
+    until_all_is_in_the_log(store.as_ref()).await;
+    assert_eq!(store.counts().await.unwrap().decisions, 2);
+    assert_eq!(words(store.as_ref()).await, [(2, 1, 1.0)]);
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_no_room_is_refused_and_counted() {
     let (server, folder) = (server(), TempDir::new().unwrap());

@@ -176,10 +176,8 @@ impl Keeper {
         self.keep(again(entries, spares), begun).1
     }
 
-    /// The first of what is kept, `most` of it, as commands to which nobody waits for an answer. They go with the transaction `upcoming`; `last`
-    /// is the last one that was committed.
-    pub(super) fn first(&mut self, most: usize, last: i64, upcoming: i64) -> Result<(Steps, Vec<Entry>), StoreError> {
-        self.settle(last)?;
+    /// The first of what is kept, `most` of it, as commands to which nobody waits for an answer. They go with the transaction `upcoming`.
+    pub(super) fn first(&mut self, most: usize, upcoming: i64) -> Result<(Steps, Vec<Entry>), StoreError> {
         if self.spool.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -194,7 +192,7 @@ impl Keeper {
         Ok(steps_of(items))
     }
 
-    /// What was begun is committed if the transaction `last` is the last one that was.
+    /// What was begun is committed if the transaction `last` is the last one that was, and nothing was written since it was begun.
     pub(super) fn settle(&mut self, last: i64) -> Result<(), StoreError> {
         let settled = self.spool.settle(last);
         self.health.keeps(self.spool.size());

@@ -265,9 +265,9 @@ impl Writer {
     /// One transaction with the first of what is kept, and with what else is asked.
     fn pour(&mut self, rest: Vec<Command>, answers: &mut Vec<Answer>) -> Result<(), Failed> {
         let ready = self.ready(&mut Vec::new());
-        let (last, upcoming) = (self.member.claim().map_or(0, |claim| claim.written), self.member.upcoming());
+        let upcoming = self.member.upcoming();
         let first = ready.and_then(|()| match &mut self.keeper {
-            Some(keeper) => keeper.first(ROOM as usize, last, upcoming).map_err(Failed::Before),
+            Some(keeper) => keeper.first(ROOM as usize, upcoming).map_err(Failed::Before),
             None => Err(Failed::Before(StoreError::Closed)),
         });
         let (mut steps, mut logged) = match first {
@@ -602,6 +602,7 @@ impl Writer {
         let connecting = connecting.unwrap_or_else(|_| Err(unanswered()));
         match connecting {
             Ok((session, claim)) => {
+                self.settle(&claim)?;
                 self.resume(claim, waiting);
                 self.session = Some(session);
                 Ok(())
@@ -613,6 +614,12 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// Finds out whether what was begun of what is kept is committed: before anything else is written, as its own number says so only as long as no
+    /// later transaction of this process is.
+    fn settle(&mut self, claim: &Claim) -> Result<(), StoreError> {
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.settle(claim.written))
     }
 
     /// Takes up what the log says of this process.
@@ -657,6 +664,7 @@ impl Writer {
             };
             Ok::<_, StoreError>((Session::new(client, &claim).await?, claim))
         })?;
+        self.settle(&claim)?;
         self.resume(claim, &mut Vec::new());
         self.session = Some(session);
         if is_shared { Ok(()) } else { self.take_all() }
