@@ -159,10 +159,12 @@ impl<'a, 'b> Batch<'a, 'b> {
         words: Vec<(FeedbackRecord, u64)>,
     ) -> Result<Vec<Result<Receipt, StoreError>>, StoreError> {
         let mut receipts = rate(self.work.client, &words, &mut self.work.seq).await?;
+        let is_acknowledged = self.is_acknowledged;
         let may_wait = |receipt: &Result<_, _>, word: &FeedbackRecord, window_ms| {
-            matches!(receipt, Err(StoreError::UnknownDecision)) && may_come(word.decision, word.time, window_ms)
+            matches!(receipt, Err(StoreError::UnknownDecision))
+                && (is_acknowledged || may_come(word.decision, word.time, window_ms))
         };
-        if !self.work.has_others && !self.is_acknowledged {
+        if !self.work.has_others && !is_acknowledged {
             // One that has begun since this was asked last may have made the decision.
             let mut all = receipts.iter().zip(&words);
             if !all.any(|(receipt, (word, window_ms))| may_wait(receipt, word, *window_ms))
@@ -174,8 +176,7 @@ impl<'a, 'b> Batch<'a, 'b> {
         }
         let mut early = Vec::new();
         for (receipt, (word, window_ms)) in receipts.iter_mut().zip(words) {
-            let is_unknown = matches!(receipt, Err(StoreError::UnknownDecision));
-            if is_unknown && (self.is_acknowledged || may_come(word.decision, word.time, window_ms)) {
+            if may_wait(receipt, &word, window_ms) {
                 *receipt = Ok(Receipt::Recorded);
                 early.push((word, window_ms));
             }
