@@ -7,15 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::ModelSpec;
 
-/// Tokens of an answer before any has been seen, worth as much as one observation.
+/// Tokens of an answer before any model has given one, worth as much as one observation.
 const PRIOR_OUTPUT_TOKENS: f64 = 200.0;
 
 /// Predicts USD per request from the input tokens, the price list, and a learnt mean answer length per model.
 ///
+/// A model begins with the mean length of the answers of all models, worth one observation, as they are asked the same: were it not so,
+/// where answers are short a model that has never been asked would look dearer than the one that it could replace, and stay so.
 /// A changed price takes effect on the next prediction, as lengths and prices are kept apart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Lengths", into = "Lengths")]
 pub struct CostModel {
     /// Shared with snapshots and other routes until it changes.
+    lengths: Arc<BTreeMap<Arc<str>, Length>>,
+    /// Tokens of an answer of a model that has given none: follows from the lengths.
+    typical: f64,
+}
+
+/// What is saved of a [`CostModel`].
+#[derive(Serialize, Deserialize)]
+struct Lengths {
     lengths: Arc<BTreeMap<Arc<str>, Length>>,
 }
 
@@ -23,6 +34,32 @@ pub struct CostModel {
 struct Length {
     answers: u64,
     tokens: f64,
+}
+
+impl Default for CostModel {
+    fn default() -> Self {
+        Lengths { lengths: Arc::default() }.into()
+    }
+}
+
+impl From<Lengths> for CostModel {
+    fn from(Lengths { lengths }: Lengths) -> Self {
+        let typical = typical(&lengths);
+        Self { lengths, typical }
+    }
+}
+
+impl From<CostModel> for Lengths {
+    fn from(CostModel { lengths, .. }: CostModel) -> Self {
+        Self { lengths }
+    }
+}
+
+/// In the order of the names, so that it does not depend on the order in which the answers came.
+fn typical(lengths: &BTreeMap<Arc<str>, Length>) -> f64 {
+    let answers = lengths.values().map(|seen| seen.answers as f64).sum::<f64>();
+    let tokens = lengths.values().map(|seen| seen.tokens).sum::<f64>();
+    (tokens + PRIOR_OUTPUT_TOKENS) / (answers + 1.0)
 }
 
 impl CostModel {
@@ -36,9 +73,7 @@ impl CostModel {
     /// Expected output tokens of `model`.
     #[must_use]
     pub fn output_tokens(&self, model: &str) -> f64 {
-        self.lengths
-            .get(model)
-            .map_or(PRIOR_OUTPUT_TOKENS, |seen| (seen.tokens + PRIOR_OUTPUT_TOKENS) / (seen.answers + 1) as f64)
+        self.lengths.get(model).map_or(self.typical, |seen| (seen.tokens + self.typical) / (seen.answers + 1) as f64)
     }
 
     /// Predicted USD for `input_tokens` on `model`.
@@ -47,7 +82,7 @@ impl CostModel {
         model.price.cost(input_tokens, self.output_tokens(&model.name))
     }
 
-    /// Learns the length of one answer.
+    /// Learns the length of one answer. O(models).
     pub fn observe(&mut self, model: &str, output_tokens: f64) {
         let lengths = Arc::make_mut(&mut self.lengths);
         if !lengths.contains_key(model) {
@@ -57,6 +92,7 @@ impl CostModel {
             seen.answers += 1;
             seen.tokens += output_tokens;
         }
+        self.typical = typical(&self.lengths);
     }
 }
 
@@ -70,7 +106,25 @@ pub fn told_usd(usd: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::told_usd;
+    use super::{CostModel, told_usd};
+
+    #[test]
+    fn a_model_that_has_not_answered_is_expected_to_answer_at_the_length_of_the_others() {
+        let mut costs = CostModel::default();
+        assert_eq!(costs.output_tokens("small"), 200.0);
+        (0..99).for_each(|_| costs.observe("large", 4.0));
+        // (99 · 4 + 200)/100
+        assert_eq!(costs.output_tokens("small"), 5.96);
+        assert_eq!(costs.output_tokens("large"), (99.0 * 4.0 + 5.96) / 100.0);
+        costs.observe("small", 20.0);
+        let typical = (99.0 * 4.0 + 20.0 + 200.0) / 101.0;
+        assert_eq!(costs.output_tokens("small"), (20.0 + typical) / 2.0);
+        let saved = serde_json::to_string(&costs).unwrap();
+        let names: Vec<_> =
+            serde_json::from_str::<serde_json::Value>(&saved).unwrap().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(names, ["lengths"], "as states of earlier versions have it");
+        assert_eq!(serde_json::from_str::<CostModel>(&saved).unwrap(), costs);
+    }
 
     #[test]
     fn amounts_are_told_without_the_noise_of_binary_sums() {

@@ -133,13 +133,12 @@ fn the_states_of_all_versions_load() {
     }
 }
 
-/// The policies whose form is the same as in version 1 are the same.
+/// The policies whose form is the same as in version 1 are the same. Version 3 was made with other predictions of costs.
 #[test]
 fn a_policy_of_older_versions_is_what_it_was() {
-    let [first, second, third] = ["state-v1", "state-v2", "state-v3"]
-        .map(|name| Learner::<AnyPolicy>::from_bytes(&fs::read(path(name)).unwrap()).unwrap());
+    let [first, second] =
+        ["state-v1", "state-v2"].map(|name| Learner::<AnyPolicy>::from_bytes(&fs::read(path(name)).unwrap()).unwrap());
     assert_eq!(first, second);
-    assert_eq!(second, third);
 }
 
 /// Not only what the same code makes of it: these figures stood there when it was saved.
