@@ -5,6 +5,10 @@
 //!
 //! The arguments are the binary, an empty database (`psql` has to reach it too), requests per second and seconds. Three gateways share the database; of
 //! five requests one is rated, at one that follows. Then the holder is killed, and sent away, five times each.
+//!
+//!     … postgres://me@localhost/empty 200 60 /var/run/postgresql/.s.PGSQL.5432 25
+//!
+//! has the third gateway far away from the database whose socket that is: what passes between them comes so many milliseconds later, each way.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -14,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use slarouter_testkit::{Daemon, Upstream};
+use slarouter_testkit::{Daemon, Link, Upstream, Way};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -34,9 +38,13 @@ const LONG: Duration = Duration::from_secs(13);
 /// What a gateway said of itself: when, ratings that it has learnt from, and the last event.
 type Seen = Arc<Mutex<Vec<(Instant, u64, u64)>>>;
 
+/// How long the answers of a gateway took.
+type Taken = Arc<Mutex<Vec<Vec<Duration>>>>;
+
 /// A gateway, and what it is seen to have learnt.
 struct Gateway {
     daemon: Daemon,
+    config: PathBuf,
     seen: Seen,
     watching: JoinHandle<()>,
 }
@@ -44,19 +52,31 @@ struct Gateway {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [binary, url, rate, seconds] = &arguments[..] else {
-        return Err("usage: replicas BINARY postgres://… REQUESTS_PER_SECOND SECONDS".into());
+    let ([binary, url, rate, seconds], far) = (match &arguments[..] {
+        [near @ .., socket, late] if near.len() == 4 => (near, Some((socket, Duration::from_millis(late.parse()?)))),
+        near => (near, None),
+    }) else {
+        return Err("usage: replicas BINARY postgres://… REQUESTS_PER_SECOND SECONDS [SOCKET MILLISECONDS]".into());
     };
     let (rate, seconds): (u64, u64) = (rate.parse()?, seconds.parse()?);
     let (folder, upstream) = (tempfile::tempdir()?, Upstream::start().await);
-    let config = configure(folder.path(), url, &upstream.base_url())?;
+    let mut urls = vec![url.clone(); 3];
+    let mut link = None;
+    if let Some((socket, late)) = far {
+        let far = link.insert(Link::before(Path::new(socket)).await);
+        far.set(Way::Late(late), Way::Late(late));
+        urls[2] = through(url, far)?;
+    }
     let mut gateways = Vec::new();
-    for _ in 0..3 {
-        gateways.push(start(binary, &config).await?);
+    for (place, url) in urls.iter().enumerate() {
+        let folder = folder.path().join(place.to_string());
+        std::fs::create_dir(&folder)?;
+        gateways.push(start(binary, &configure(&folder, url, &upstream.base_url())?).await?);
     }
     let bases: Arc<Mutex<Vec<String>>> = Arc::new(Mutex::new(bases(&gateways)));
     let (answers, answered) = mpsc::unbounded_channel();
-    let load = tokio::spawn(ask(bases.clone(), rate, answers));
+    let taken: Taken = Arc::new(Mutex::new(vec![Vec::new(); 3]));
+    let load = tokio::spawn(ask(bases.clone(), rate, answers, taken.clone()));
     let rater = bases.lock().unwrap_or_else(PoisonError::into_inner)[1].clone();
     let acknowledged: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let rating = tokio::spawn(rate_all(rater, answered, acknowledged.clone()));
@@ -68,17 +88,28 @@ async fn main() -> Result<(), Failure> {
     for (name, place) in [("the holder", 0), ("the same gateway", 1), ("another that follows", 2)] {
         let late = lateness(&acknowledged, &gateways[place].seen);
         writeln!(told, "learnt by {name} after, p50 / p99 / longest | {}", shares(late))?;
+        let answers = std::mem::take(&mut taken.lock().unwrap_or_else(PoisonError::into_inner)[place]);
+        writeln!(told, "its answers, p50 / p99 / longest | {}", shares(answers))?;
     }
     for (name, kill) in [("killed", true), ("sent away", false)] {
         let mut gaps = Vec::new();
         for _ in 0..TAKEOVERS {
-            gaps.push(change_hands(&mut gateways, kill, binary, &config, url, &bases).await?);
+            gaps.push(change_hands(&mut gateways, kill, binary, url, &bases).await?);
         }
         writeln!(told, "nothing learnt while the holder was {name}, p50 / p99 / longest | {}", shares(gaps))?;
     }
     load.abort();
     std::io::stdout().write_all(told.as_bytes())?;
     Ok(())
+}
+
+/// The same database, by the way that the link is.
+fn through(url: &str, link: &Link) -> Result<String, Failure> {
+    let user = url.split_once("://").and_then(|(_, rest)| Some(rest.rsplit_once('@')?.0));
+    let (Some(user), Some((_, database))) = (user, url.rsplit_once('/')) else {
+        return Err(format!("{url} has to name a user and a database").into());
+    };
+    Ok(format!("postgres://{user}@{}/{database}", link.addr()))
 }
 
 fn configure(folder: &Path, url: &str, upstream: &str) -> Result<PathBuf, Failure> {
@@ -104,7 +135,7 @@ async fn start(binary: &str, config: &Path) -> Result<Gateway, Failure> {
     let daemon = Daemon::spawn(&mut command).await?;
     let seen = Seen::default();
     let watching = tokio::spawn(watch(format!("http://{}/metrics", daemon.addr()), seen.clone()));
-    Ok(Gateway { daemon, seen, watching })
+    Ok(Gateway { daemon, config: config.to_owned(), seen, watching })
 }
 
 fn folder_of(config: &Path) -> &Path {
@@ -141,19 +172,22 @@ async fn watch(url: String, seen: Seen) {
 }
 
 /// Asks so often in a second, at each gateway in turn, whether earlier requests are answered or not.
-async fn ask(bases: Arc<Mutex<Vec<String>>>, rate: u64, answers: mpsc::UnboundedSender<String>) {
+async fn ask(bases: Arc<Mutex<Vec<String>>>, rate: u64, answers: mpsc::UnboundedSender<String>, taken: Taken) {
     let http = http();
     let mut ticks = interval(Duration::from_secs(1) / rate.max(1) as u32);
     for turn in 0_u64.. {
         ticks.tick().await;
-        let base = {
+        let (place, base) = {
             let bases = bases.lock().unwrap_or_else(PoisonError::into_inner);
-            bases[turn as usize % bases.len()].clone()
+            let place = turn as usize % bases.len();
+            (place, bases[place].clone())
         };
         let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": format!("hello {turn}") }] });
         let (asked, answers) = (http.post(format!("{base}/v1/chat/completions")).json(&body).send(), answers.clone());
+        let (began, taken) = (Instant::now(), taken.clone());
         tokio::spawn(async move {
             let Ok(answer) = asked.await else { return };
+            taken.lock().unwrap_or_else(PoisonError::into_inner)[place].push(began.elapsed());
             let id = answer.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
             if let (Some(id), true, Ok(_)) = (id, turn.is_multiple_of(RATED), answer.bytes().await) {
                 // The end of the measurement may have closed it.
@@ -197,7 +231,6 @@ async fn change_hands(
     gateways: &mut [Gateway],
     kill: bool,
     binary: &str,
-    config: &Path,
     url: &str,
     bases: &Mutex<Vec<String>>,
 ) -> Result<Duration, Failure> {
@@ -221,7 +254,7 @@ async fn change_hands(
     let gap = moments.windows(2).map(|pair| pair[1] - pair[0]).max().ok_or("nothing was learnt any more")?;
     drop(gateways[place].daemon.wait().await);
     gateways[place].watching.abort();
-    gateways[place] = start(binary, config).await?;
+    gateways[place] = start(binary, &gateways[place].config).await?;
     *bases.lock().unwrap_or_else(PoisonError::into_inner) = self::bases(gateways);
     sleep(Duration::from_secs(1)).await;
     Ok(gap)

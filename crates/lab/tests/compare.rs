@@ -337,6 +337,13 @@ fn names() {
     }
     assert_eq!(Rival::parse("slarouter:V=1"), Rival::parse("slarouter"));
     assert_eq!(Rival::parse("certified:assurance=0.95"), Rival::parse("certified"));
+    let floored = Rival::parse("certified:exploration_floor=0.005").unwrap();
+    assert_eq!(floored.to_string(), "certified:exploration_floor=0.005");
+    assert_eq!(Rival::parse("certified:exploration_floor=0"), Rival::parse("certified"));
+    for wrong in ["0.06", "-0.1", "NaN", "much"] {
+        let error = Rival::parse(&format!("certified:exploration_floor={wrong}")).unwrap_err();
+        assert!(error.contains("write a number from 0 to 0.05"), "{error}");
+    }
     assert!(Rival::parse("certified:assurance=1").unwrap_err().contains("certified:assurance=0.9"));
     let refused = |name: &str| Rival::parse(name).unwrap_err();
     assert!(refused("slarouter:V=x").contains("slarouter:V=10") && refused("slarouter:V=-1").contains("no V"));

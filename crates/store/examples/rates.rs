@@ -10,6 +10,11 @@
 //!
 //! has several processes share the log. Each logs its part, and clients rate each at another process than the one that decided. What is timed ends
 //! when all of it is in the log.
+//!
+//!     cargo run --release -p slarouter-store --example rates -- --lengths 5 sqlite:///tmp/short.db 100000 sqlite:///tmp/long.db 10000000
+//!
+//! fills empty stores up to so many decisions each, and then has them take turns, five times: 20,000 decisions more, 2,000 ratings at once and 200
+//! alone, of decisions drawn from all that are there. What it prints are the medians.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -36,6 +41,8 @@ const ALONE: u64 = 400;
 const PAGE: usize = 4_096;
 /// Entries that may wait in a process that shares the log.
 const QUEUE: usize = 65_536;
+/// What a store takes in one of its turns: decisions, ratings at once, and ratings alone.
+const TURN: (u64, u64, u64) = (20_000, 2_000, 200);
 /// How often it is looked whether all is in the log.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -44,10 +51,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
+        ["--lengths", rounds, ref stores @ ..] if !stores.is_empty() && stores.len() % 2 == 0 => {
+            by_length(rounds.parse()?, stores).await
+        }
         [url, count] => alone(url, count.parse()?).await,
         [url, count, "--processes", processes] => together(url, count.parse()?, processes.parse()?).await,
         [url, count, "--member", place, of] => member(url, count.parse()?, place.parse()?, of.parse()?).await,
-        _ => Err("usage: rates URL DECISIONS [--processes N]".into()),
+        _ => {
+            Err("usage: rates URL DECISIONS [--processes N], or rates --lengths ROUNDS URL DECISIONS [URL DECISIONS…]"
+                .into())
+        }
     }
 }
 
@@ -142,12 +155,7 @@ async fn member(url: &str, count: u64, place: u64, of: u64) -> Result<(), Box<dy
     for line in std::io::stdin().lines() {
         match &*line? {
             "log" => {
-                for n in (place..count).step_by(of as usize) {
-                    let (decision, outcome) = request(n);
-                    log(store.as_ref(), Entry::Decision(decision)).await?;
-                    log(store.as_ref(), Entry::Outcome(outcome)).await?;
-                }
-                store.flush().await?;
+                log_all(store.as_ref(), (place..count).step_by(of as usize)).await?;
                 say("logged")?;
             }
             "rate" => {
@@ -170,18 +178,13 @@ async fn alone(url: &str, count: u64) -> Result<(), Box<dyn Error>> {
     let store = open(url).await?;
     let empty = bytes(url).await?;
     let logging = clock();
-    for n in 0..count {
-        let (decision, outcome) = request(n);
-        log(store.as_ref(), Entry::Decision(decision)).await?;
-        log(store.as_ref(), Entry::Outcome(outcome)).await?;
-    }
-    store.flush().await?;
+    log_all(store.as_ref(), 0..count).await?;
     let logged = logging.elapsed();
     let full = bytes(url).await?;
     let rating = clock();
     rate_together(&store, (0..count / 10).map(|n| n * 10).collect(), CLIENTS).await?;
     let rated = rating.elapsed();
-    let mut alone = rate_alone(store.as_ref(), count).await?;
+    let mut alone = rate_alone(store.as_ref(), (0..ALONE.min(count)).collect()).await?;
     alone.sort_unstable();
     let reading = clock();
     let (mut seq, mut read) = (0, 0_u64);
@@ -210,6 +213,65 @@ async fn alone(url: &str, count: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// A store of a given length, and what its turns have come to.
+struct Long {
+    store: Arc<dyn Store>,
+    first: u64,
+    decisions: u64,
+    logged: Vec<Duration>,
+    rated: Vec<Duration>,
+    alone: Vec<Duration>,
+}
+
+impl Long {
+    async fn fill(url: &str, decisions: u64) -> Result<Self, Box<dyn Error>> {
+        let store = open(url).await?;
+        log_all(store.as_ref(), 0..decisions).await?;
+        Ok(Self { store, first: decisions, decisions, logged: Vec::new(), rated: Vec::new(), alone: Vec::new() })
+    }
+
+    /// `turn` decides with the length which decisions are rated.
+    async fn turn(&mut self, turn: u64) -> Result<(), Box<dyn Error>> {
+        let logging = clock();
+        log_all(self.store.as_ref(), self.decisions..self.decisions + TURN.0).await?;
+        self.logged.push(logging.elapsed());
+        self.decisions += TURN.0;
+        let mut draws = decision_rng(turn, DecisionId(self.first.into()));
+        let mut drawn = |count: u64| (0..count).map(|_| draws.next_u64() % self.decisions).collect::<Vec<_>>();
+        let (together, one_by_one) = (drawn(TURN.1), drawn(TURN.2));
+        let rating = clock();
+        rate_together(&self.store, together, CLIENTS).await?;
+        self.rated.push(rating.elapsed());
+        self.alone.extend(rate_alone(self.store.as_ref(), one_by_one).await?);
+        Ok(())
+    }
+}
+
+/// Whether what a store takes in a second depends on its length.
+async fn by_length(rounds: u64, stores: &[&str]) -> Result<(), Box<dyn Error>> {
+    let mut all = Vec::new();
+    for pair in stores.chunks_exact(2) {
+        all.push(Long::fill(pair[0], pair[1].parse()?).await?);
+    }
+    for round in 0..rounds {
+        for long in &mut all {
+            long.turn(round).await?;
+        }
+    }
+    let out = &mut std::io::stdout();
+    let per_second = |count: u64, time: Duration| (count as f64 / time.as_secs_f64()).round();
+    for Long { store, first, mut logged, mut rated, mut alone, .. } in all {
+        [&mut logged, &mut rated, &mut alone].into_iter().for_each(|times| times.sort_unstable());
+        writeln!(out, "decisions before | {first}")?;
+        writeln!(out, "decisions with their ends, a second | {}", per_second(TURN.0, at(&logged, 0.5)))?;
+        writeln!(out, "ratings a second, {CLIENTS} at once | {}", per_second(TURN.1, at(&rated, 0.5)))?;
+        writeln!(out, "a rating alone, median and 99th | {:?}, {:?}", at(&alone, 0.5), at(&alone, 0.99))?;
+        writeln!(out, "entries dropped | {}", store.dropped())?;
+        store.close().await;
+    }
+    Ok(())
+}
+
 fn at(times: &[Duration], share: f64) -> Duration {
     times[((times.len() - 1) as f64 * share) as usize]
 }
@@ -227,6 +289,16 @@ async fn log(store: &dyn Store, entry: Entry) -> Result<(), StoreError> {
         }
         logged => logged,
     }
+}
+
+/// Logs these decisions with their ends, and waits until they are written.
+async fn log_all(store: &dyn Store, decisions: impl Iterator<Item = u64>) -> Result<(), StoreError> {
+    for n in decisions {
+        let (decision, outcome) = request(n);
+        log(store, Entry::Decision(decision)).await?;
+        log(store, Entry::Outcome(outcome)).await?;
+    }
+    store.flush().await
 }
 
 /// Rates these decisions, by so many clients that each wait for their receipts.
@@ -247,9 +319,9 @@ async fn rate_together(store: &Arc<dyn Store>, decisions: Vec<u64>, clients: u64
     Ok(())
 }
 
-async fn rate_alone(store: &dyn Store, count: u64) -> Result<Vec<Duration>, StoreError> {
+async fn rate_alone(store: &dyn Store, decisions: Vec<u64>) -> Result<Vec<Duration>, StoreError> {
     let mut times = Vec::new();
-    for n in 0..ALONE.min(count) {
+    for n in decisions {
         let asked = clock();
         store.rate(word(n, 2), u64::MAX).await?;
         times.push(asked.elapsed());

@@ -100,7 +100,7 @@ macro_rules! read {
     ($store:expr, $view:ident => $work:expr) => {{
         let $view = $store.readers.view().await?;
         let found = $work.await?;
-        $view.end().await;
+        $view.end();
         Ok(found)
     }};
 }
@@ -167,7 +167,7 @@ impl PostgresStore {
         let readers = Readers::new(server, KnownZoos::default());
         let view = readers.view().await?;
         let last = read::last_seq(&view).await?;
-        view.end().await;
+        view.end();
         let inbox = Arc::new(Inbox::new(0));
         inbox.close();
         let ((_, committed), (_, role)) = (watch::channel(last), watch::channel(Role::Follower));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use slarouter_core::policy::{CertifiedParams, SlaRouterParams};
+use slarouter_core::policy::{CertifiedParams, HIGHEST_FLOOR, SlaRouterParams};
 use slarouter_core::{PolicySpec, SpecError};
 
 /// A contender by name.
@@ -64,7 +64,8 @@ const STANDARD: [&str; 17] = [
 // === impl Rival ===
 
 impl Rival {
-    /// Reads a name: a baseline's, `slarouter:V=<number>`, `certified:assurance=<number>`, or any that [`PolicySpec::parse`] knows.
+    /// Reads a name: a baseline's, `slarouter:V=<number>`, `certified:assurance=<number>`, `certified:exploration_floor=<number>`, or any that
+    /// [`PolicySpec::parse`] knows.
     ///
     /// # Errors
     /// What is wrong with the name, and which there are.
@@ -88,10 +89,23 @@ impl Rival {
                 )),
             };
         }
+        if let Some(floor) = text.strip_prefix("certified:exploration_floor=") {
+            return match floor.parse() {
+                Ok(exploration_floor) if (0.0..=HIGHEST_FLOOR).contains(&exploration_floor) => {
+                    Ok(Self::Core(PolicySpec::Certified(CertifiedParams {
+                        exploration_floor,
+                        ..CertifiedParams::default()
+                    })))
+                }
+                _ => Err(format!(
+                    "{floor:?} is no floor of exploration: write a number from 0 to 0.05, as in certified:exploration_floor=0.005"
+                )),
+            };
+        }
         PolicySpec::parse(text).map(Self::Core).map_err(|error: SpecError| {
             let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
             format!(
-                "{error}, slarouter:V=<number>, certified:assurance=<number>, or one of the baselines {}",
+                "{error}, slarouter:V=<number>, certified:assurance=<number>, certified:exploration_floor=<number>, or one of the baselines {}",
                 names.join(", ")
             )
         })
@@ -120,6 +134,9 @@ impl fmt::Display for Rival {
         match self {
             Self::Core(PolicySpec::SlaRouter(params)) if *params != SlaRouterParams::default() => {
                 write!(f, "slarouter:V={}", params.v)
+            }
+            Self::Core(PolicySpec::Certified(params)) if params.exploration_floor > 0.0 => {
+                write!(f, "certified:exploration_floor={}", params.exploration_floor)
             }
             Self::Core(PolicySpec::Certified(params)) if *params != CertifiedParams::default() => {
                 write!(f, "certified:assurance={}", params.assurance)

@@ -1,9 +1,10 @@
 //! The log in order, as the learner reads it.
 
 use slarouter_core::Timestamp;
+use tokio_postgres::Row;
 
-use super::params::{bound, one};
-use super::readers::View;
+use super::params::{Param, bound, one};
+use super::readers::{Query, View};
 use super::row::{cells, parsed};
 use crate::parse::{ParseEvent, States, configured, decided, finished, rated, rerouted, rolled_back};
 use crate::{Event, StoreError};
@@ -41,22 +42,35 @@ const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.r
      (SELECT min(e.seq) FROM feedback e WHERE e.decision_id = f.decision_id)) \
      FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE f.seq > $1 ORDER BY f.seq LIMIT $2";
 
-/// Reads each kind of event after `seq` as of one commit, and merges them. A row that does not hold what it should is an event too, so that
-/// it stops none of the others.
+const KINDS: [(&str, &str, ParseEvent); 6] = [
+    ("route_configs", CONFIGURED, configured),
+    ("decisions", DECIDED, decided),
+    ("outcomes", FINISHED, finished),
+    ("reroutes", REROUTED, rerouted),
+    ("feedback", RATED, rated),
+    ("rollbacks", ROLLED_BACK, rolled_back),
+];
+
+/// Reads each kind of event after `seq` as of one commit, and merges them.
 pub(super) async fn after(view: &View, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-    const KINDS: [(&str, &str, ParseEvent); 6] = [
-        ("route_configs", CONFIGURED, configured),
-        ("decisions", DECIDED, decided),
-        ("outcomes", FINISHED, finished),
-        ("reroutes", REROUTED, rerouted),
-        ("feedback", RATED, rated),
-        ("rollbacks", ROLLED_BACK, rolled_back),
-    ];
     let (seq, most) = (bound(Timestamp(seq)), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = view.ask_all(&queries(&[one(&seq), one(&most)])).await?;
+    merged(view, rows, limit).await
+}
+
+/// What asks for each kind of event. The parameters are the event after which they come, and how many of each kind.
+pub(super) fn queries<'a>(params: &'a [Param<'a>]) -> [Query<'a>; KINDS.len()] {
+    KINDS.map(|(_, query, _)| (query, params))
+}
+
+/// The first `limit` events of the rows of all kinds. A row that does not hold what it should is an event too, so that it stops none of the
+/// others.
+pub(super) async fn merged(view: &View, rows: Vec<Vec<Row>>, limit: usize) -> Result<Vec<Event>, StoreError> {
     let mut events = Vec::new();
-    for (table, query, parse) in KINDS {
-        for row in view.rows(query, &[one(&seq), one(&most)]).await? {
-            events.push(match parsed(&row, view.zoos(), parse) {
+    for ((table, _, parse), rows) in KINDS.into_iter().zip(rows) {
+        view.prepare(&rows).await?;
+        for row in &rows {
+            events.push(match parsed(row, view.zoos(), parse) {
                 Err(StoreError::Row { seq, what }) => Event::Unreadable { seq, table, what },
                 event => event?,
             });

@@ -65,7 +65,7 @@ pub(crate) async fn inspect(url: &str) -> Result<Inspection, StoreError> {
         content.waiting = waiting.cast_unsigned();
         let view = Readers::new(server, KnownZoos::default()).view().await?;
         content.snapshots = read::snapshots(&view, u64::MAX).await?;
-        view.end().await;
+        view.end();
     }
     inspection.content = Some(content);
     Ok(inspection)

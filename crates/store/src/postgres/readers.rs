@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::{Client, Row};
 
@@ -44,6 +45,9 @@ impl KnownZoos {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 }
+
+/// A query and its parameters.
+pub(super) type Query<'a> = (&'a str, &'a [Param<'a>]);
 
 /// The database as it is at one moment.
 pub(super) struct View {
@@ -121,18 +125,29 @@ impl View {
     /// The rows of a query, and all that is needed to read decisions in them.
     pub(super) async fn rows(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         let rows = self.ask(query, params).await?;
-        let unknown = self.zoos.unknown(&rows)?;
+        self.prepare(&rows).await?;
+        Ok(rows)
+    }
+
+    /// The rows of several queries, which are sent at once: on a long way to the server all of them take no longer than one. To read decisions
+    /// in them they have to be prepared for.
+    pub(super) async fn ask_all(&self, queries: &[Query<'_>]) -> Result<Vec<Vec<Row>>, StoreError> {
+        try_join_all(queries.iter().map(|(query, params)| self.ask(query, params))).await
+    }
+
+    /// Fetches what is needed to read decisions in these rows.
+    pub(super) async fn prepare(&self, rows: &[Row]) -> Result<(), StoreError> {
+        let unknown = self.zoos.unknown(rows)?;
         if !unknown.is_empty() {
             let zoos = "SELECT number, models FROM zoos WHERE number = ANY ($1)";
             self.zoos.learn(&self.ask(zoos, &[many(&unknown)]).await?)?;
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// The only row of a query.
     pub(super) async fn row(&self, query: &str, params: &[Param<'_>]) -> Result<Row, StoreError> {
-        let row = self.rows(query, params).await?.into_iter().next();
-        row.ok_or_else(|| StoreError::Tables("a row is missing that is always there".to_owned()))
+        only(self.rows(query, params).await?)
     }
 
     async fn ask(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
@@ -144,10 +159,9 @@ impl View {
         &self.zoos
     }
 
-    /// Gives the connection back.
-    pub(super) async fn end(self) {
-        // One that fails now is given up, and what was read is read.
-        drop(self.commit().await);
+    /// Gives the connection back, once the server has said so: what was read is read, and nobody waits for that. One that fails now is given up.
+    pub(super) fn end(self) {
+        tokio::spawn(async move { drop(self.commit().await) });
     }
 
     /// Commits what was written, and gives the connection back.
@@ -159,4 +173,9 @@ impl View {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.client);
         Ok(())
     }
+}
+
+/// The only row of a query that always has one.
+pub(super) fn only(rows: Vec<Row>) -> Result<Row, StoreError> {
+    rows.into_iter().next().ok_or_else(|| StoreError::Tables("a row is missing that is always there".to_owned()))
 }

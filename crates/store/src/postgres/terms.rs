@@ -1,19 +1,23 @@
 //! Who has held the log, and whether it still holds what somebody has learnt from it.
 
+use slarouter_core::Timestamp;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::events;
-use super::params::one;
-use super::readers::View;
+use super::params::{bound, one};
+use super::readers::{Query, View, only};
 use crate::replica::is_another;
 use crate::{Following, StoreError, Term};
 
 /// Under whom an event was appended.
 const OF: &str = "SELECT epoch, term FROM terms WHERE seq < $1 ORDER BY seq DESC, epoch DESC LIMIT 1";
 
-/// All that the events after one up to another were appended under, and the one itself.
-const SINCE: &str = "SELECT seq, epoch, term FROM terms WHERE seq < $2 \
+/// The last event, and the last one of those that the log does not tell any more.
+const ENDS: &str = "SELECT h.seq, s.seq FROM head h, shortened s";
+
+/// All that the events after one were appended under, and the one itself.
+const SINCE: &str = "SELECT seq, epoch, term FROM terms WHERE seq < (SELECT seq FROM head) \
      AND epoch >= coalesce((SELECT epoch FROM terms WHERE seq < $1 ORDER BY seq DESC, epoch DESC LIMIT 1), 0) ORDER BY epoch";
 
 /// Those that are before all that the log still tells.
@@ -22,19 +26,25 @@ pub(super) const FORGET: &str = "DELETE FROM terms WHERE epoch < \
 
 /// What comes after the event `seq` for one who has learnt it as of the term `by`; see [`crate::Store::following`].
 pub(super) async fn following(view: &View, seq: u64, by: Option<Term>, limit: usize) -> Result<Following, StoreError> {
-    let row = view.row("SELECT h.seq, s.seq FROM head h, shortened s", &[]).await?;
-    let [last, shortened_to] = [0, 1].map(|place| row.try_get::<_, i64>(place).map(i64::cast_unsigned));
+    let (from, most) = (bound(Timestamp(seq)), i64::try_from(limit).unwrap_or(i64::MAX));
+    let (since, after) = ([one(&from)], [one(&from), one(&most)]);
+    let asked: Vec<Query<'_>> =
+        [(ENDS, &[][..]), (SINCE, &since[..])].into_iter().chain(events::queries(&after)).collect();
+    let mut answers = view.ask_all(&asked).await?.into_iter();
+    let (ends, terms) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
+    let ends = only(ends)?;
+    let [last, shortened_to] = [0, 1].map(|place| ends.try_get::<_, i64>(place).map(i64::cast_unsigned));
     let (last, shortened_to) = (last?, shortened_to?);
-    let rows = view.rows(SINCE, &[one(&seq.cast_signed()), one(&last.cast_signed())]).await?;
-    let terms = rows.iter().map(|row| Ok((row.try_get::<_, i64>(0)?.cast_unsigned(), term(row, 1)?)));
+    let terms = terms.iter().map(|row| Ok((row.try_get::<_, i64>(0)?.cast_unsigned(), term(row, 1)?)));
     let terms = terms.collect::<Result<_, StoreError>>()?;
     let following = Following { events: Vec::new(), terms, is_another: false };
     // Who appended what is gone is not told any more: that it is gone is for [`crate::is_lost`].
     let by = by.filter(|_| seq >= shortened_to);
+    // Before anything is made of the events: in another log the same numbers may stand for other models.
     if is_another((seq, by), last, following.by(seq)) {
         return Ok(Following { is_another: true, ..following });
     }
-    Ok(Following { events: events::after(view, seq, limit).await?, ..following })
+    Ok(Following { events: events::merged(view, answers.collect(), limit).await?, ..following })
 }
 
 /// Under whom an event was appended, if the log tells.
