@@ -38,7 +38,7 @@ const LONG: Duration = Duration::from_secs(13);
 /// What a gateway said of itself: when, ratings that it has learnt from, and the last event.
 type Seen = Arc<Mutex<Vec<(Instant, u64, u64)>>>;
 
-/// How long the answers of a gateway took.
+/// How long the answers of each gateway took.
 type Taken = Arc<Mutex<Vec<Vec<Duration>>>>;
 
 /// A gateway, and what it is seen to have learnt.

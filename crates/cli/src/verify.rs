@@ -77,8 +77,9 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     };
     let _ = writeln!(
         io::stderr(),
-        "slarouter: the state saved at event {from} is not what the log says: see \"differences\". After an upgrade that is to be expected, \
-         as the release before learnt otherwise. The log is what counts: without the saved states (DELETE FROM snapshots{which}) the next start learns {all} again"
+        "slarouter: the state saved at event {from} is not what the log says: see \"differences\". After an upgrade the reason may be that \
+         the release before learnt otherwise. The log is what counts: without the saved states (DELETE FROM snapshots{which}) the next start \
+         learns {all} again"
     );
     Ok(ExitCode::FAILURE)
 }

@@ -13,13 +13,31 @@ use crate::{
 };
 
 /// What makes an event of a row.
-pub(crate) type ParseEvent = fn(&mut Columns<'_>) -> Result<Event, StoreError>;
+type ParseEvent = fn(&mut Columns<'_>) -> Result<Event, StoreError>;
 
-pub(crate) fn configured(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+/// The kinds of events, by their tables, and what reads each.
+pub(crate) const KINDS: [(&str, ParseEvent); 6] = [
+    ("route_configs", configured),
+    ("decisions", decided),
+    ("outcomes", finished),
+    ("reroutes", rerouted),
+    ("feedback", rated),
+    ("rollbacks", rolled_back),
+];
+
+/// What was read of a row of `table`. One that does not hold what it should is an event too, so that it stops none of the others.
+pub(crate) fn or_unreadable(table: &'static str, read: Result<Event, StoreError>) -> Result<Event, StoreError> {
+    match read {
+        Err(StoreError::Row { seq, what }) => Ok(Event::Unreadable { seq, table, what }),
+        read => read,
+    }
+}
+
+fn configured(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     Ok(Event::Configured { seq: row.seq(), time: row.time()?, route: row.text()?, spec: row.next()? })
 }
 
-pub(crate) fn decided(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+fn decided(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     let seq = row.seq();
     Ok(Event::Decided { seq, id: row.id()?, time: row.time()?, route: row.text()?, decision: row.decision()? })
 }
@@ -28,7 +46,7 @@ pub(crate) fn decided(row: &mut Columns<'_>) -> Result<Event, StoreError> {
 pub(crate) type States = Vec<(Arc<str>, Vec<u8>)>;
 
 /// Its states follow.
-pub(crate) fn rolled_back(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+fn rolled_back(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     let (time, to) = (row.time()?, row.next::<i64>()?.cast_unsigned());
     Ok(Event::RolledBack { seq: row.seq(), time, to, states: Vec::new() })
 }
@@ -55,7 +73,7 @@ pub(crate) fn outcome(row: &mut Columns<'_>) -> Result<OutcomeRecord, StoreError
     })
 }
 
-pub(crate) fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     let outcome = outcome(row)?;
     let (route, decided_at, reason) = (row.text()?, row.time()?, row.reason()?);
     let failed = if row.next()? {
@@ -67,7 +85,7 @@ pub(crate) fn finished(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     Ok(Event::Finished { seq: row.seq(), route, reason, outcome, failed })
 }
 
-pub(crate) fn rerouted(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+fn rerouted(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     let (decision, model, route, decided_at) = (row.id()?, row.text()?, row.text()?, row.time()?);
     let decided = row.decision()?;
     let reason = decided.reason;
@@ -81,7 +99,7 @@ fn predicted(decision: &Decision, rerouted: Option<&str>) -> f64 {
     candidate.unwrap_or_else(|| decision.choice()).satisfaction
 }
 
-pub(crate) fn rated(row: &mut Columns<'_>) -> Result<Event, StoreError> {
+fn rated(row: &mut Columns<'_>) -> Result<Event, StoreError> {
     let (decision, time) = (row.id()?, row.time()?);
     let rater = Rater(row.next::<i64>()?.cast_unsigned());
     let rating = row.next::<Option<f64>>()?.map(Rating::new).transpose();

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use super::params::{Param, bound, one};
 use super::readers::{Query, View};
 use super::row::{cells, parsed};
-use crate::parse::{ParseEvent, States, configured, decided, finished, rated, rerouted, rolled_back};
+use crate::parse::{KINDS, States, or_unreadable};
 use crate::{Event, StoreError};
 
 const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE seq > $1 ORDER BY seq LIMIT $2";
@@ -42,14 +42,8 @@ const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.r
      (SELECT min(e.seq) FROM feedback e WHERE e.decision_id = f.decision_id)) \
      FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE f.seq > $1 ORDER BY f.seq LIMIT $2";
 
-const KINDS: [(&str, &str, ParseEvent); 6] = [
-    ("route_configs", CONFIGURED, configured),
-    ("decisions", DECIDED, decided),
-    ("outcomes", FINISHED, finished),
-    ("reroutes", REROUTED, rerouted),
-    ("feedback", RATED, rated),
-    ("rollbacks", ROLLED_BACK, rolled_back),
-];
+/// One for each of [`KINDS`].
+const QUERIES: [&str; KINDS.len()] = [CONFIGURED, DECIDED, FINISHED, REROUTED, RATED, ROLLED_BACK];
 
 /// Reads each kind of event after `seq` as of one commit, and merges them.
 pub(super) async fn after(view: &View, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
@@ -60,20 +54,16 @@ pub(super) async fn after(view: &View, seq: u64, limit: usize) -> Result<Vec<Eve
 
 /// What asks for each kind of event. The parameters are the event after which they come, and how many of each kind.
 pub(super) fn queries<'a>(params: &'a [Param<'a>]) -> [Query<'a>; KINDS.len()] {
-    KINDS.map(|(_, query, _)| (query, params))
+    QUERIES.map(|query| (query, params))
 }
 
-/// The first `limit` events of the rows of all kinds. A row that does not hold what it should is an event too, so that it stops none of the
-/// others.
+/// The first `limit` events of the rows of all kinds.
 pub(super) async fn merged(view: &View, rows: Vec<Vec<Row>>, limit: usize) -> Result<Vec<Event>, StoreError> {
     let mut events = Vec::new();
-    for ((table, _, parse), rows) in KINDS.into_iter().zip(rows) {
+    for ((table, parse), rows) in KINDS.into_iter().zip(rows) {
         view.prepare(&rows).await?;
         for row in &rows {
-            events.push(match parsed(row, view.zoos(), parse) {
-                Err(StoreError::Row { seq, what }) => Event::Unreadable { seq, table, what },
-                event => event?,
-            });
+            events.push(or_unreadable(table, parsed(row, view.zoos(), parse))?);
         }
     }
     events.sort_by_key(Event::seq);

@@ -147,7 +147,8 @@ impl View {
 
     /// The only row of a query.
     pub(super) async fn row(&self, query: &str, params: &[Param<'_>]) -> Result<Row, StoreError> {
-        only(self.rows(query, params).await?)
+        let row = self.rows(query, params).await?.into_iter().next();
+        row.ok_or_else(|| StoreError::Tables("a row is missing that is always there".to_owned()))
     }
 
     async fn ask(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
@@ -173,9 +174,4 @@ impl View {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.client);
         Ok(())
     }
-}
-
-/// The only row of a query that always has one.
-pub(super) fn only(rows: Vec<Row>) -> Result<Row, StoreError> {
-    rows.into_iter().next().ok_or_else(|| StoreError::Tables("a row is missing that is always there".to_owned()))
 }

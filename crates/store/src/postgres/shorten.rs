@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::archive::{OldRow, archive, split};
 use super::insert::ZooNumbers;
 use super::params::{bound, many, one};
-use super::readers::{View, only};
+use super::readers::View;
 use super::row::cells;
 use crate::retention::{LOST_MS, Pass, before};
 use crate::rollup::{Span, calendar_of};
@@ -312,9 +312,7 @@ impl Kinds<'_> {
 pub(super) async fn held(view: &View) -> Result<Held, StoreError> {
     const SAVED: &str = "SELECT DISTINCT seq FROM snapshots ORDER BY seq";
     const SHORTENED: &str = "SELECT seq, whole, decisions, outcomes, feedback, prompts, rollups FROM shortened";
-    let mut answers = view.ask_all(&[(SAVED, &[]), (SHORTENED, &[])]).await?.into_iter();
-    let (saved, shortened) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
-    let row = only(shortened)?;
+    let (saved, row) = tokio::try_join!(view.rows(SAVED, &[]), view.row(SHORTENED, &[]))?;
     let saved = saved.iter().map(|row| Ok(cells(row).next::<i64>()?.cast_unsigned()));
     let saved = saved.collect::<Result<_, StoreError>>()?;
     let mut row = cells(&row);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::events;
 use super::params::{bound, one};
-use super::readers::{Query, View, only};
+use super::readers::View;
 use crate::replica::is_another;
 use crate::{Following, StoreError, Term};
 
@@ -28,11 +28,8 @@ pub(super) const FORGET: &str = "DELETE FROM terms WHERE epoch < \
 pub(super) async fn following(view: &View, seq: u64, by: Option<Term>, limit: usize) -> Result<Following, StoreError> {
     let (from, most) = (bound(Timestamp(seq)), i64::try_from(limit).unwrap_or(i64::MAX));
     let (since, after) = ([one(&from)], [one(&from), one(&most)]);
-    let asked: Vec<Query<'_>> =
-        [(ENDS, &[][..]), (SINCE, &since[..])].into_iter().chain(events::queries(&after)).collect();
-    let mut answers = view.ask_all(&asked).await?.into_iter();
-    let (ends, terms) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
-    let ends = only(ends)?;
+    let queries = events::queries(&after);
+    let (ends, terms, rows) = tokio::try_join!(view.row(ENDS, &[]), view.rows(SINCE, &since), view.ask_all(&queries))?;
     let [last, shortened_to] = [0, 1].map(|place| ends.try_get::<_, i64>(place).map(i64::cast_unsigned));
     let (last, shortened_to) = (last?, shortened_to?);
     let terms = terms.iter().map(|row| Ok((row.try_get::<_, i64>(0)?.cast_unsigned(), term(row, 1)?)));
@@ -44,7 +41,7 @@ pub(super) async fn following(view: &View, seq: u64, by: Option<Term>, limit: us
     if is_another((seq, by), last, following.by(seq)) {
         return Ok(Following { is_another: true, ..following });
     }
-    Ok(Following { events: events::merged(view, answers.collect(), limit).await?, ..following })
+    Ok(Following { events: events::merged(view, rows, limit).await?, ..following })
 }
 
 /// Under whom an event was appended, if the log tells.

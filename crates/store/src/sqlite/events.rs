@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::row::Zoos;
 use crate::columns::Columns;
-use crate::parse::{ParseEvent, States, configured, decided, finished, rated, rerouted, rolled_back};
+use crate::parse::{KINDS, States, or_unreadable};
 use crate::{Event, StoreError};
 
 const CONFIGURED: &str = "SELECT seq, time, route, spec FROM route_configs WHERE seq > ?1 ORDER BY seq";
@@ -41,30 +41,21 @@ const RATED: &str = "SELECT f.seq, f.decision_id, f.time, f.rater, f.rating, f.r
      (SELECT MIN(seq) FROM feedback WHERE decision_id = d.id)) \
      FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE f.seq > ?1 ORDER BY f.seq";
 
-/// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them. A row that does not
-/// hold what it should is an event too, so that it stops none of the others.
+/// One for each of [`KINDS`].
+const QUERIES: [&str; KINDS.len()] = [CONFIGURED, DECIDED, FINISHED, REROUTED, RATED, ROLLED_BACK];
+
+/// Reads each kind of event after `seq` within one read transaction, so that all see the same commit, and merges them.
 pub(super) fn after(connection: &mut Connection, seq: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-    const KINDS: [(&str, &str, ParseEvent); 6] = [
-        ("route_configs", CONFIGURED, configured),
-        ("decisions", DECIDED, decided),
-        ("outcomes", FINISHED, finished),
-        ("reroutes", REROUTED, rerouted),
-        ("feedback", RATED, rated),
-        ("rollbacks", ROLLED_BACK, rolled_back),
-    ];
     let view = connection.transaction()?;
     let zoos = Zoos::new(&view);
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut events = Vec::new();
-    for (table, query, parse) in KINDS {
+    for ((table, parse), query) in KINDS.into_iter().zip(QUERIES) {
         // As a parameter, SQLite would plan the query anew each time the limit is bound.
         let mut statement = view.prepare_cached(&format!("{query} LIMIT {most}"))?;
         let mut rows = statement.query([seq as i64])?;
         while let Some(row) = rows.next()? {
-            events.push(match parse(&mut Columns::of(row, &zoos)?) {
-                Err(StoreError::Row { seq, what }) => Event::Unreadable { seq, table, what },
-                event => event?,
-            });
+            events.push(or_unreadable(table, parse(&mut Columns::of(row, &zoos)?))?);
         }
     }
     events.sort_by_key(Event::seq);
